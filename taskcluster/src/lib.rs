@@ -1,1 +1,4 @@
 //! To come.
+
+#[cfg(feature = "events")]
+pub mod events;
