@@ -14,3 +14,6 @@
 
 /// The folder with the references: where this crate was when it was compiled.
 pub const DIR: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Every JSON file below [`DIR`], as (path below it, text): what a running service publishes.
+pub static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/files.rs"));

@@ -1,0 +1,39 @@
+//! Headers that every answer of an API carries.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::request::Ids;
+
+const FOR_TRACE_ID: HeaderName = HeaderName::from_static("x-for-trace-id");
+const FOR_REQUEST_ID: HeaderName = HeaderName::from_static("x-for-request-id");
+
+const EVERYWHERE: [(HeaderName, HeaderValue); 8] = [
+    (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("900")),
+    (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("OPTIONS,GET,HEAD,POST,PUT,DELETE,TRACE,CONNECT")),
+    (ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("*")),
+    (
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control"),
+    ),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store no-cache must-revalidate")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'")),
+];
+
+/// Adds them where the handler did not set its own.
+pub(crate) fn add(headers: &mut HeaderMap, ids: &Ids) {
+    headers.reserve(EVERYWHERE.len() + 3);
+    for (name, value) in EVERYWHERE {
+        headers.entry(name).or_insert(value);
+    }
+    for (name, id) in [(FOR_TRACE_ID, &ids.trace), (FOR_REQUEST_ID, &ids.request)] {
+        if let Ok(value) = HeaderValue::from_str(id) {
+            headers.insert(name, value);
+        }
+    }
+}

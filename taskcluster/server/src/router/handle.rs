@@ -1,0 +1,183 @@
+//! One request, from its first byte to its answer. The order of the steps decides which error a caller sees.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::StatusCode;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::Value;
+use taskcluster_core::scopes::Params;
+use tracing::Instrument as _;
+
+use super::{PreparedRoute, Served, failed, json_response};
+use crate::request::Received;
+use crate::{Call, Failure, QueryValues, RawReply, arguments, headers, path};
+
+/// The largest body that is read.
+const MAX_BODY: usize = 10 * 1024 * 1024;
+
+pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut received = Received::new(&parts);
+    let path = parts.uri.path().strip_prefix(served.prefix.as_str()).unwrap_or_default();
+
+    let Some((route, raw_arguments)) = served.find(&received.method, path) else {
+        let mut response = served.answer_other(&received, path);
+        headers::add(response.headers_mut(), &received.ids);
+        return response;
+    };
+    let ids = received.ids.clone();
+    let span = tracing::info_span!(
+        "request",
+        service = served.service,
+        operation = route.operation.name,
+        request.id = %ids.request,
+        trace.id = %ids.trace,
+    );
+    async {
+        let decoded: Option<Vec<String>> = raw_arguments.iter().map(|argument| path::decode(argument)).collect();
+        let read = read(body).await;
+        received.body = read.as_ref().cloned().unwrap_or_default();
+        let context = failed::Context::of(route.operation, received.body.clone(), decoded.clone().unwrap_or_default());
+        let answered = match (read, decoded) {
+            (Ok(_), Some(arguments)) => answer(&served, route, received, arguments).await,
+            (Ok(_), None) => Err(Failure::invalid_arguments("A path argument is not UTF-8.")),
+            (Err(failure), _) => Err(failure),
+        };
+        let mut response = match answered {
+            Ok(reply) => success(reply),
+            Err(failure) => failed::response(&context, &failure, served.clock.now()),
+        };
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        headers::add(response.headers_mut(), &ids);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// The steps after the body was read.
+async fn answer(
+    served: &Served,
+    route: &PreparedRoute,
+    received: Received,
+    arguments: Vec<String>,
+) -> Result<RawReply, Failure> {
+    let operation = route.operation;
+    let body = parse(route, &received)?;
+    let authorized = Arc::new(AtomicBool::new(operation.scopes.is_none()));
+    let mut call = Call::new(
+        operation,
+        received,
+        arguments,
+        Arc::clone(&served.authenticator),
+        Arc::clone(&served.clock),
+        Arc::clone(&authorized),
+    );
+    if route.authorize_first {
+        call.authorize(Params::new()).await?;
+    }
+    check_arguments(&call)?;
+    call.query = QueryValues::parse(call.received.query(), operation.query).map_err(invalid_arguments)?;
+    if let (Some(mut body), Some(schema)) = (body, route.input(&served.schemas).map_err(Failure::internal)?) {
+        schema.fill_defaults(&mut body);
+        schema.check(&body).map_err(|violations| Failure::invalid_input(violations.to_string()))?;
+        call.body = body;
+    }
+    let reply = AssertUnwindSafe((route.handler)(call)).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
+    if !authorized.load(Ordering::Relaxed) {
+        return Err(Failure::internal("the handler answered without having checked the scopes"));
+    }
+    if served.validate_output {
+        check_output(served, route, &reply)?;
+    }
+    Ok(reply)
+}
+
+async fn read(body: Body) -> Result<Bytes, Failure> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Failure::input_too_large("The body of a request may hold at most 10 MB."))
+        }
+        Err(error) => Err(Failure::malformed_payload(format!("The body did not arrive: {error}"))),
+    }
+}
+
+/// The body as JSON, for an operation that takes one. Others ignore what is sent.
+fn parse(route: &PreparedRoute, received: &Received) -> Result<Option<Value>, Failure> {
+    if route.operation.input.is_none() {
+        return Ok(None);
+    }
+    if !received.is_json() {
+        return Err(Failure::malformed_payload("This method needs a body of content type 'application/json'."));
+    }
+    if received.body.is_empty() {
+        return Err(Failure::malformed_payload("This method needs a body, and the request has none."));
+    }
+    match serde_json::from_slice(&received.body) {
+        Ok(body @ (Value::Object(_) | Value::Array(_))) => Ok(Some(body)),
+        Ok(_) => Err(Failure::malformed_payload("The body is neither a JSON object nor an array.")),
+        Err(error) => Err(Failure::malformed_payload(format!("The body is not JSON: {error}"))),
+    }
+}
+
+fn check_arguments(call: &Call) -> Result<(), Failure> {
+    let faults: Vec<String> = call
+        .operation
+        .args
+        .iter()
+        .zip(&call.arguments)
+        .filter_map(|(name, value)| {
+            let pattern = arguments::path_pattern(name);
+            let fits = (pattern.matches)(value);
+            (!fits).then(|| format!("path argument {name:?} has the value {value:?}: expected {}", pattern.text))
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(invalid_arguments(faults)) }
+}
+
+fn invalid_arguments(faults: Vec<String>) -> Failure {
+    let list: String = faults.iter().map(|fault| format!("\n  * {fault}")).collect();
+    Failure::invalid_arguments(format!("The arguments of the request do not fit:\n{list}"))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Failure::internal(format!("the handler panicked: {text}"))
+}
+
+fn check_output(served: &Served, route: &PreparedRoute, reply: &RawReply) -> Result<(), Failure> {
+    let Some(schema) = route.output(&served.schemas).map_err(Failure::internal)? else { return Ok(()) };
+    if reply.has_no_body() {
+        return Ok(());
+    }
+    let body: Value = serde_json::from_slice(&reply.body).map_err(Failure::internal)?;
+    schema.check(&body).map_err(|violations| Failure::internal(format!("the answer breaks its schema: {violations}")))
+}
+
+fn success(reply: RawReply) -> Response {
+    let mut response = if reply.has_no_body() {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = if reply.status == StatusCode::OK { StatusCode::NO_CONTENT } else { reply.status };
+        response
+    } else {
+        json_response(reply.status, reply.body)
+    };
+    response.headers_mut().extend(reply.headers);
+    response
+}
+
+impl RawReply {
+    fn has_no_body(&self) -> bool {
+        self.body.is_empty() || *self.body == *b"null"
+    }
+}
