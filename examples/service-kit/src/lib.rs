@@ -1,1 +1,3 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+pub mod store;

@@ -1,0 +1,100 @@
+//! Where a service keeps its state: SQLite in a file, or PostgreSQL.
+//!
+//! Both handles have the same shape. *Reads* go to a pool of connections, each seeing the last committed state. *Writes*
+//! are jobs: a closure that gets a connection inside a transaction. Jobs that wait at the same time share one
+//! transaction, each inside a savepoint of its own, so that one `COMMIT` (one `fsync`) serves many requests. A job is
+//! answered after the commit, never before. A job that fails takes back its own changes only.
+//!
+//! ```
+//! use service_kit::store::{Database, SqliteStore, StoreError};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), StoreError> {
+//! let migrations = [("0001_notes.sql", "CREATE TABLE notes (text TEXT NOT NULL) STRICT")];
+//! let store = SqliteStore::open(&Database::Memory, "notes", &migrations).await?;
+//! let id = store
+//!     .write(|connection| {
+//!         Box::pin(async move {
+//!             let done = sqlx::query("INSERT INTO notes (text) VALUES (?)").bind("hello").execute(connection).await?;
+//!             Ok::<_, StoreError>(done.last_insert_rowid())
+//!         })
+//!     })
+//!     .await?;
+//! assert_eq!(id, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod database;
+mod migrations;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sqlite;
+mod writer;
+
+pub use database::{Database, DatabaseError};
+pub use migrations::Migration;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;
+
+/// Why the store did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database refuses a statement, or cannot be reached.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The transaction that a job shared with others could not be committed: nothing of it happened, or, when the
+    /// connection was lost during the commit, it is not known.
+    #[error("the transaction was not committed: {0}")]
+    NotCommitted(String),
+    /// A job panicked; its changes were taken back.
+    #[error("a job of the store panicked")]
+    Panicked,
+    /// The store is being closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The data was written by a program newer than this one.
+    #[error("the database of {service} was written by a newer version: it has the migration {migration}, which this program does not know")]
+    Newer {
+        /// Whose database it is.
+        service: String,
+        /// The migration.
+        migration: String,
+    },
+    /// A migration was edited after it had been applied.
+    #[error("the migration {migration} of {service} differs from the one that was applied to this database")]
+    Changed {
+        /// Whose database it is.
+        service: String,
+        /// The migration.
+        migration: String,
+    },
+    /// The database belongs to another service.
+    #[error("this database belongs to the service {found}, not to {expected}")]
+    Foreign {
+        /// Whose database it is.
+        found: String,
+        /// Who wanted to use it.
+        expected: String,
+    },
+    /// A migration fails.
+    #[error("the migration {migration} of {service} failed")]
+    Migration {
+        /// Whose database it is.
+        service: String,
+        /// The migration.
+        migration: String,
+        /// What the database says.
+        source: sqlx::Error,
+    },
+    /// The database cannot be opened.
+    #[error("cannot open the database {database}: {reason}")]
+    Open {
+        /// Where it is.
+        database: String,
+        /// What is wrong.
+        reason: String,
+    },
+}

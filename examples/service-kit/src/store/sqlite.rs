@@ -1,0 +1,157 @@
+//! SQLite: one connection writes, others read at the same time.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::migrations::{self, Applied, Migration};
+use super::writer::Writer;
+use super::{Database, StoreError};
+
+/// How many connections read.
+const READERS: u32 = 4;
+
+/// A service's state in one SQLite file.
+///
+/// The file is in WAL mode with `synchronous=FULL`: what was answered has reached the disk. Group commit makes that
+/// affordable, see [the module](super). Cloning gives another handle to the same store.
+///
+/// In memory there is a single connection for reads and writes; a job must then not read through [`readers`](Self::readers)
+/// (it should not anyway: it would not see its own changes).
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    writer: Writer<Sqlite>,
+    writing: SqlitePool,
+    reading: SqlitePool,
+    commits: watch::Receiver<u64>,
+    tasks: TaskTracker,
+}
+
+impl SqliteStore {
+    /// Opens a database, makes it if there is none, and brings it up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, is another service's, or is newer than this program.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub async fn open(database: &Database, service: &str, known: &[Migration]) -> Result<Self, StoreError> {
+        let open_error = |error: &sqlx::Error| StoreError::Open { database: database.to_string(), reason: reason(error) };
+        let options = match database {
+            Database::Sqlite(path) => file(path),
+            Database::Memory => SqliteConnectOptions::new().in_memory(true).shared_cache(false),
+            Database::Postgres(_) => {
+                let reason = "it is not SQLite".to_owned();
+                return Err(StoreError::Open { database: database.to_string(), reason });
+            }
+        };
+        let options = options.disable_statement_logging().statement_cache_capacity(512);
+        let writing = pool(1).connect_with(options.clone()).await.map_err(|error| open_error(&error))?;
+        migrate(&writing, service, known).await?;
+        let reading = match database {
+            Database::Sqlite(_) => {
+                let options = options.create_if_missing(false).pragma("query_only", "ON");
+                pool(READERS).connect_with(options).await.map_err(|error| open_error(&error))?
+            }
+            Database::Memory | Database::Postgres(_) => writing.clone(),
+        };
+        let (sender, commits) = watch::channel(0);
+        let (writer, lane) = Writer::new(writing.clone(), "BEGIN IMMEDIATE", sender);
+        let tasks = TaskTracker::new();
+        tasks.spawn(lane.work());
+        Ok(Self { writer, writing, reading, commits, tasks })
+    }
+
+    /// Carries out a job inside a transaction that it may share with others, and answers after the commit.
+    ///
+    /// # Errors
+    /// What the job returns; [`StoreError`] when the transaction cannot be committed.
+    ///
+    /// # Cancel safety
+    /// A job that waits when its future is dropped is not carried out; one that has begun is.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.run(work).await
+    }
+
+    /// Connections that read; each statement sees everything that was committed before it began.
+    pub fn readers(&self) -> &SqlitePool {
+        &self.reading
+    }
+
+    /// Changes with every commit: for loops that look whenever something may have changed.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    /// Finishes what was handed in and closes the file. The last handle should do it; others fail from then on.
+    pub async fn close(self) {
+        let Self { writer, writing, reading, commits: _, tasks } = self;
+        drop(writer);
+        tasks.close();
+        // Handles that are still around keep the lane alive; the pools are closed all the same.
+        let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
+        reading.close().await;
+        writing.close().await;
+    }
+}
+
+fn file(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(30))
+        .pragma("temp_store", "MEMORY")
+}
+
+/// A pool whose connections stay: one in memory takes its data with it when it goes.
+fn pool(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(60))
+}
+
+async fn migrate(pool: &SqlitePool, service: &str, known: &[Migration]) -> Result<(), StoreError> {
+    // Taking the write lock at once keeps a second process waiting until the first one is done.
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query(migrations::TABLE).execute(&mut *transaction).await?;
+    let applied: Vec<Applied> = sqlx::query_as(migrations::APPLIED).fetch_all(&mut *transaction).await?;
+    for (name, sql) in migrations::pending(service, known, &applied)? {
+        sqlx::raw_sql(sql).execute(&mut *transaction).await.map_err(|source| StoreError::Migration {
+            service: service.to_owned(),
+            migration: name.to_owned(),
+            source,
+        })?;
+        sqlx::query("INSERT INTO migrations (service, name, checksum) VALUES (?, ?, ?)")
+            .bind(service)
+            .bind(name)
+            .bind(migrations::checksum(sql))
+            .execute(&mut *transaction)
+            .await?;
+        tracing::info!(service, migration = name, "migration applied");
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn reason(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(database) => database.message().to_owned(),
+        None => error.to_string(),
+    }
+}
