@@ -16,7 +16,9 @@ pub struct Pattern {
 /// The pattern of a path argument.
 pub fn path_pattern(argument: &str) -> Pattern {
     let (text, matches): (_, fn(&str) -> bool) = match argument {
-        "taskId" | "taskGroupId" | "taskGraphId" | "graphId" | "decisionTaskId" => ("a slugid of 22 characters", is_slugid),
+        "taskId" | "taskGroupId" | "taskGraphId" | "graphId" | "decisionTaskId" => {
+            ("a slugid of 22 characters", is_slugid)
+        }
         "runId" => ("a number from 0 to 1000", is_run_id),
         "provisionerId" | "workerType" | "workerGroup" | "workerId" | "schedulerId" => {
             ("1 to 38 letters, digits, - or _", is_identifier)
@@ -60,7 +62,9 @@ fn is_slugid(value: &str) -> bool {
 }
 
 fn is_run_id(value: &str) -> bool {
-    value.len() <= 4 && value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse().is_ok_and(|run: u32| run <= 1000)
+    value.len() <= 4
+        && value.bytes().all(|byte| byte.is_ascii_digit())
+        && value.parse().is_ok_and(|run: u32| run <= 1000)
 }
 
 fn is_identifier(value: &str) -> bool {
@@ -68,7 +72,9 @@ fn is_identifier(value: &str) -> bool {
 }
 
 fn is_task_queue_id(value: &str) -> bool {
-    value.split_once('/').is_some_and(|(provisioner, worker_type)| is_identifier(provisioner) && is_identifier(worker_type))
+    value
+        .split_once('/')
+        .is_some_and(|(provisioner, worker_type)| is_identifier(provisioner) && is_identifier(worker_type))
 }
 
 fn is_client_id(value: &str) -> bool {

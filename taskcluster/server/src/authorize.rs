@@ -89,9 +89,6 @@ mod tests {
         assert!(only_arguments(&Scope("queue:resolve-task:<taskId>/<runId>"), &arguments));
         assert!(only_arguments(&AllOf(&[Scope("a:<taskId>"), AnyOf(&[Scope("b"), Scope("c:<runId>")])]), &arguments));
         assert!(!only_arguments(&AnyOf(&[Scope("a:<taskId>"), Scope("b:<schedulerId>")]), &arguments));
-        assert!(!only_arguments(
-            &AllOf(&[ForEach { variable: "scope", list: "scopes", each: "<scope>" }]),
-            &arguments
-        ));
+        assert!(!only_arguments(&AllOf(&[ForEach { variable: "scope", list: "scopes", each: "<scope>" }]), &arguments));
     }
 }

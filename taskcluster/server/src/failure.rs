@@ -110,7 +110,7 @@ impl Failure {
     }
 
     /// Incident number and cause of an internal failure.
-    pub(crate) fn incident(&self) -> Option<(Uuid, &(dyn Error + Send + Sync))> {
+    pub(crate) fn incident(&self) -> Option<(Uuid, &(dyn Error + Send + Sync + 'static))> {
         match &*self.0 {
             Kind::Internal { incident, cause } => Some((*incident, &**cause)),
             Kind::Api { .. } | Kind::Custom { .. } => None,

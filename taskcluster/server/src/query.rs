@@ -2,10 +2,10 @@
 
 use url::form_urlencoded;
 
-use crate::arguments::{self, Pattern};
+use crate::arguments;
 
 /// Most rows that one page may hold, and how many it holds when the caller does not say.
-pub const MAX_LIMIT: u32 = 1000;
+const MAX_LIMIT: u32 = 1000;
 
 /// The query parameters that a request brought, without `bewit`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,3 @@ impl QueryValues {
         self.get(name).map(|digits| digits.parse().map_or(MAX_LIMIT, |number: u32| number.min(MAX_LIMIT)))
     }
 }
-
-/// Exists so that the table of patterns reads the same for paths and queries.
-pub(crate) type QueryPattern = Pattern;

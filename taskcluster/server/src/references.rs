@@ -110,7 +110,9 @@ fn make_absolute(value: &mut Value, root_url: &str) {
         Value::Object(object) => {
             for (key, value) in object {
                 match value {
-                    Value::String(text) if matches!(key.as_str(), "$id" | "$schema" | "$ref") && text.starts_with('/') => {
+                    Value::String(text)
+                        if matches!(key.as_str(), "$id" | "$schema" | "$ref") && text.starts_with('/') =>
+                    {
                         text.insert_str(0, root_url);
                     }
                     other => make_absolute(other, root_url),

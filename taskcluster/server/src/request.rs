@@ -48,7 +48,11 @@ impl Received {
             resource: resource.to_owned(),
             host,
             port,
-            authorization: header(AUTHORIZATION).map(str::to_owned),
+            // Lossy: a header that cannot be text is a bad signature, not an absent one.
+            authorization: parts
+                .headers
+                .get(AUTHORIZATION)
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
             content_type: header(CONTENT_TYPE).map(str::to_owned),
             source_ip: parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string()),
             ids: Ids {
@@ -99,7 +103,8 @@ mod tests {
     use super::*;
 
     fn received(headers: &[(&str, &str)], uri: &str) -> Received {
-        let request = headers.iter().fold(http::Request::get(uri), |request, (name, value)| request.header(*name, *value));
+        let request =
+            headers.iter().fold(http::Request::get(uri), |request, (name, value)| request.header(*name, *value));
         Received::new(&request.body(()).unwrap().into_parts().0)
     }
 

@@ -125,7 +125,8 @@ pub fn site(services: impl IntoIterator<Item = ServiceRouter>) -> Router {
     let Some(first) = services.first() else { return Router::new().fallback(fallback) };
 
     let (references, root_url) = (first.served.references.clone(), first.served.root_url.clone());
-    let (version, clock, started) = (first.served.version.clone(), Arc::clone(&first.served.clock), first.served.started);
+    let (version, clock, started) =
+        (first.served.version.clone(), Arc::clone(&first.served.clock), first.served.started);
     let manifest = references.manifest(&root_url, &names);
     let root = move |request: Request| async move {
         let uptime = clock.now().since(started);
@@ -249,8 +250,12 @@ impl Served {
     /// The answer to a request that is no operation's.
     fn answer_other(&self, received: &Received, path: &str) -> Response {
         if received.method == Method::OPTIONS {
-            let methods: Vec<&str> =
-                self.routes.iter().filter(|route| route.path.matches(path).is_some()).map(|route| route.method.as_str()).collect();
+            let methods: Vec<&str> = self
+                .routes
+                .iter()
+                .filter(|route| route.path.matches(path).is_some())
+                .map(|route| route.method.as_str())
+                .collect();
             let mut response = Response::new(Body::empty());
             let allow = HeaderValue::from_str(&methods.join(",")).unwrap_or(HeaderValue::from_static("OPTIONS"));
             response.headers_mut().insert(ALLOW, allow);

@@ -27,10 +27,7 @@ pub struct Route {
 
 impl Route {
     /// A route from an operation and a closure.
-    pub fn new(
-        operation: &'static Operation,
-        handler: impl Fn(Call) -> HandlerFuture + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new(operation: &'static Operation, handler: impl Fn(Call) -> HandlerFuture + Send + Sync + 'static) -> Self {
         Self { operation, handler: Arc::new(handler) }
     }
 }

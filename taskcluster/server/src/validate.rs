@@ -257,10 +257,7 @@ mod tests {
         );
         let mut value = json!({ "shared": {}, "many": [{}, { "level": 1 }] });
         schema.fill_defaults(&mut value);
-        assert_eq!(
-            value,
-            json!({ "list": [], "shared": { "level": 3 }, "many": [{ "level": 3 }, { "level": 1 }] })
-        );
+        assert_eq!(value, json!({ "list": [], "shared": { "level": 3 }, "many": [{ "level": 3 }, { "level": 1 }] }));
         assert_eq!(faults(&schema, &value), [""; 0]);
         assert_eq!(faults(&schema, &json!({ "shared": { "odd": 1 } })).len(), 1);
     }

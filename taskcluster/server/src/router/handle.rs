@@ -85,13 +85,14 @@ async fn answer(
         call.authorize(Params::new()).await?;
     }
     check_arguments(&call)?;
-    call.query = QueryValues::parse(call.received.query(), operation.query).map_err(invalid_arguments)?;
+    call.query = QueryValues::parse(call.received.query(), operation.query).map_err(|faults| invalid_arguments(&faults))?;
     if let (Some(mut body), Some(schema)) = (body, route.input(&served.schemas).map_err(Failure::internal)?) {
         schema.fill_defaults(&mut body);
         schema.check(&body).map_err(|violations| Failure::invalid_input(violations.to_string()))?;
         call.body = body;
     }
-    let reply = AssertUnwindSafe((route.handler)(call)).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
+    let reply =
+        AssertUnwindSafe((route.handler)(call)).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
     if !authorized.load(Ordering::Relaxed) {
         return Err(Failure::internal("the handler answered without having checked the scopes"));
     }
@@ -141,10 +142,10 @@ fn check_arguments(call: &Call) -> Result<(), Failure> {
             (!fits).then(|| format!("path argument {name:?} has the value {value:?}: expected {}", pattern.text))
         })
         .collect();
-    if faults.is_empty() { Ok(()) } else { Err(invalid_arguments(faults)) }
+    if faults.is_empty() { Ok(()) } else { Err(invalid_arguments(&faults)) }
 }
 
-fn invalid_arguments(faults: Vec<String>) -> Failure {
+fn invalid_arguments(faults: &[String]) -> Failure {
     let list: String = faults.iter().map(|fault| format!("\n  * {fault}")).collect();
     Failure::invalid_arguments(format!("The arguments of the request do not fit:\n{list}"))
 }

@@ -74,9 +74,14 @@ struct Planner<'d> {
 impl Planner<'_> {
     /// Plans the schema that a `$ref` in the document `base` leads to.
     fn follow(&mut self, base: &str, target: &str) -> Option<Arc<Defaults>> {
-        let url = if base.is_empty() { url::Url::parse(target) } else { url::Url::parse(base).and_then(|url| url.join(target)) };
+        let url = if base.is_empty() {
+            url::Url::parse(target)
+        } else {
+            url::Url::parse(base).and_then(|url| url.join(target))
+        };
         let mut url = url.ok()?;
-        let pointer = percent_encoding::percent_decode_str(url.fragment().unwrap_or_default()).decode_utf8_lossy().into_owned();
+        let pointer =
+            percent_encoding::percent_decode_str(url.fragment().unwrap_or_default()).decode_utf8_lossy().into_owned();
         url.set_fragment(None);
         let base = String::from(url);
         let name = format!("{base}#{pointer}");

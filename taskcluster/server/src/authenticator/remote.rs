@@ -1,0 +1,88 @@
+//! Asks the auth service.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use taskcluster::auth::operations::AUTHENTICATE_HAWK;
+use taskcluster_core::Caller;
+use taskcluster_core::time::Timestamp;
+
+use super::{AuthOutcome, AuthRequest, Authenticator};
+
+/// Asks the auth service of a deployment about every request: always right, at the price of one hop.
+#[derive(Clone)]
+pub struct Remote {
+    caller: Caller,
+}
+
+impl Remote {
+    /// Asks the deployment that `caller` calls. It needs no credentials.
+    pub fn new(caller: Caller) -> Self {
+        Self { caller }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Authenticator for Remote {
+    async fn authenticate(&self, request: &AuthRequest) -> AuthOutcome {
+        let question = Question {
+            method: &request.method,
+            resource: &request.resource,
+            host: &request.host,
+            port: request.port,
+            authorization: request.authorization.as_deref(),
+            source_ip: request.source_ip.as_deref(),
+        };
+        let unavailable = |error: &dyn fmt::Display| AuthOutcome::Unavailable { reason: error.to_string() };
+        let body = match serde_json::to_vec(&question) {
+            Ok(body) => body.into(),
+            Err(error) => return unavailable(&error),
+        };
+        let path = AUTHENTICATE_HAWK.route.to_owned();
+        let answer = match self.caller.call(&AUTHENTICATE_HAWK, path, String::new(), Some(body)).await {
+            Ok(answer) => answer,
+            Err(error) => return unavailable(&error),
+        };
+        match serde_json::from_slice(&answer) {
+            Ok(Answer::Success { client_id, scopes, expires, hash }) => {
+                AuthOutcome::Success { client_id, scopes, expires, hash }
+            }
+            Ok(Answer::Failed { message }) => AuthOutcome::Failed { message },
+            Ok(Answer::NoAuth { scopes, expires }) => AuthOutcome::None { scopes, expires },
+            Err(error) => unavailable(&error),
+        }
+    }
+}
+
+// Borrowed and with only what is needed: this is on the path of every request, so the generated types are not used.
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Question<'r> {
+    method: &'r str,
+    resource: &'r str,
+    host: &'r str,
+    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_ip: Option<&'r str>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "status", rename_all_fields = "camelCase")]
+enum Answer {
+    #[serde(rename = "auth-success")]
+    Success { client_id: String, scopes: Vec<String>, expires: Timestamp, hash: Option<String> },
+    #[serde(rename = "auth-failed")]
+    Failed { message: String },
+    #[serde(rename = "no-auth")]
+    NoAuth { scopes: Vec<String>, expires: Timestamp },
+}
