@@ -1,1 +1,44 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+pub mod backoff;
+pub mod caller;
+pub mod clock;
+pub mod credentials;
+pub mod error;
+pub mod hawk;
+pub mod ids;
+pub mod operation;
+pub mod request;
+pub mod root_url;
+pub mod routing;
+pub mod scopes;
+pub mod secret;
+#[doc(hidden)]
+pub mod serde_helpers;
+pub mod time;
+pub mod transport;
+
+mod environment;
+mod object;
+
+pub use backoff::RetryPolicy;
+pub use caller::{Caller, CallerBuilder};
+pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use credentials::{Certificate, Credentials, CredentialsProvider, SharedCredentials};
+pub use error::{ApiError, Error, ErrorCode};
+pub use ids::{Priority, RunId, TaskId, TaskQueueId};
+pub use operation::{Exchange, KeyField, Method, Operation, Stability};
+pub use request::{Page, Paged, Request};
+pub use root_url::RootUrl;
+pub use scopes::{Params, ScopeExpression, ScopeSet, ScopeTemplate};
+pub use secret::Secret;
+pub use time::Timestamp;
+pub use transport::{Body, Transport, TransportError};
+
+/// What the crate's macros and generated code reach for; not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use bytes;
+    pub use serde;
+    pub use serde_json;
+}

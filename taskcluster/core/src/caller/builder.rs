@@ -1,0 +1,216 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::{Caller, Identity, Inner};
+use crate::backoff::RetryPolicy;
+use crate::clock::{SharedClock, SystemClock};
+use crate::credentials::{Credentials, CredentialsProvider};
+use crate::environment;
+use crate::error::Error;
+use crate::hawk::Signer;
+use crate::root_url::{InvalidRootUrl, RootUrl};
+use crate::transport::Transport;
+
+/// Builds a [`Caller`].
+#[must_use = "a builder does nothing before `build`"]
+pub struct CallerBuilder {
+    root: Result<RootUrl, InvalidRootUrl>,
+    proxy: Option<Result<RootUrl, InvalidRootUrl>>,
+    source: Source,
+    authorized_scopes: Option<Vec<String>>,
+    transport: Option<Transport>,
+    retry: RetryPolicy,
+    clock: Option<SharedClock>,
+    user_agent: Option<String>,
+    trace_id: Option<String>,
+}
+
+enum Source {
+    Nobody,
+    Fixed(Credentials),
+    Provider(Arc<dyn CredentialsProvider>),
+}
+
+impl CallerBuilder {
+    pub(super) fn new<U>(root_url: U) -> Self
+    where
+        U: TryInto<RootUrl>,
+        U::Error: Into<InvalidRootUrl>,
+    {
+        Self {
+            root: root_url.try_into().map_err(Into::into),
+            proxy: None,
+            source: Source::Nobody,
+            authorized_scopes: None,
+            transport: None,
+            retry: RetryPolicy::default(),
+            clock: None,
+            user_agent: None,
+            trace_id: None,
+        }
+    }
+
+    /// A builder from the usual variables: `TASKCLUSTER_ROOT_URL`, and either `TASKCLUSTER_PROXY_URL`, or `TASKCLUSTER_CLIENT_ID`,
+    /// `TASKCLUSTER_ACCESS_TOKEN` and perhaps `TASKCLUSTER_CERTIFICATE`. Without any of those calls are anonymous.
+    ///
+    /// With a proxy, which a task gets that asks for it, the credentials are not looked at: the proxy has its own.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming the variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_lookup(&environment::process)
+    }
+
+    fn from_lookup(lookup: environment::Lookup<'_>) -> Result<Self, Error> {
+        let proxy = environment::url(lookup, environment::PROXY_URL)?;
+        let root = environment::url(lookup, environment::ROOT_URL)?.or_else(|| proxy.clone());
+        let root = root.ok_or_else(|| Error::config(format!("{} is not set", environment::ROOT_URL)))?;
+        let builder = Self::new(root);
+        match proxy {
+            Some(proxy) => Ok(builder.proxy(proxy)),
+            None => Ok(builder.credentials(environment::credentials(lookup)?)),
+        }
+    }
+
+    pub(super) fn of(inner: &Inner) -> Self {
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let (source, authorized_scopes) = match &inner.identity {
+            Identity::Nobody => (Source::Nobody, None),
+            Identity::Fixed { credentials, .. } => (Source::Fixed(Credentials::clone(credentials)), None),
+            Identity::Provided { provider, authorized_scopes } => {
+                (Source::Provider(provider.clone()), authorized_scopes.clone())
+            }
+        };
+        Self {
+            root: Ok(inner.root.clone()),
+            proxy: inner.proxy.clone().map(Ok),
+            source,
+            authorized_scopes,
+            transport: Some(inner.transport.clone()),
+            retry: inner.retry.clone(),
+            clock: Some(inner.clock.clone()),
+            user_agent: Some(text(&inner.user_agent)),
+            trace_id: inner.trace_id.as_ref().map(text),
+        }
+    }
+
+    /// Signs with these credentials; with `None`, calls anonymously.
+    pub fn credentials(mut self, credentials: impl Into<Option<Credentials>>) -> Self {
+        self.source = credentials.into().map_or(Source::Nobody, Source::Fixed);
+        self
+    }
+
+    /// Signs with the credentials that the provider has at the moment of each attempt.
+    pub fn provider(mut self, provider: impl CredentialsProvider + 'static) -> Self {
+        self.source = Source::Provider(Arc::new(provider));
+        self
+    }
+
+    /// Sends calls, unsigned, to `<proxy>/api/…` instead of the root URL. The proxy signs them.
+    pub fn proxy<U>(mut self, proxy: U) -> Self
+    where
+        U: TryInto<RootUrl>,
+        U::Error: Into<InvalidRootUrl>,
+    {
+        self.proxy = Some(proxy.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Calls with no more than these scopes, whatever the credentials have. A proxy does not hear of them.
+    pub fn authorized_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.authorized_scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sends over this transport. Default: a new [`HttpTransport`](crate::transport::http::HttpTransport), where the feature `http` is on.
+    pub fn transport(mut self, transport: impl Into<Transport>) -> Self {
+        self.transport = Some(transport.into());
+        self
+    }
+
+    /// Tries as this policy says.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Dates signatures by this clock. Default: the system's.
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Introduces itself with this `user-agent`. Default: `taskcluster-rust/<version>`.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// Sends this `x-taskcluster-trace-id` with every call, under which the services log what belongs together.
+    pub fn trace_id(mut self, trace_id: impl Into<String>) -> Self {
+        self.trace_id = Some(trace_id.into());
+        self
+    }
+
+    /// The caller.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the root URL, the proxy's, the client id, the user agent or the trace id cannot be used, or there is no transport.
+    pub fn build(self) -> Result<Caller, Error> {
+        let root = self.root.map_err(|error| Error::config_from(error.to_string(), error))?;
+        let proxy = self.proxy.transpose().map_err(|error| Error::config_from(format!("the proxy: {error}"), error))?;
+        let user_agent = self.user_agent.as_deref();
+        let user_agent = match user_agent.map(|text| header("user agent", text)).transpose()? {
+            Some(user_agent) => user_agent,
+            None => HeaderValue::from_static(concat!("taskcluster-rust/", env!("CARGO_PKG_VERSION"))),
+        };
+        Ok(Caller(Arc::new(Inner {
+            root,
+            proxy,
+            identity: identity(self.source, self.authorized_scopes)?,
+            transport: self.transport.map_or_else(default_transport, Ok)?,
+            retry: self.retry,
+            clock: self.clock.unwrap_or_else(SystemClock::shared),
+            user_agent,
+            trace_id: self.trace_id.as_deref().map(|text| header("trace id", text)).transpose()?,
+            skew: Default::default(),
+        })))
+    }
+}
+
+fn identity(source: Source, authorized_scopes: Option<Vec<String>>) -> Result<Identity, Error> {
+    match source {
+        Source::Nobody => Ok(Identity::Nobody),
+        Source::Provider(provider) => Ok(Identity::Provided { provider, authorized_scopes }),
+        Source::Fixed(mut credentials) => {
+            credentials.authorized_scopes = authorized_scopes.or(credentials.authorized_scopes);
+            let signer = Signer::new(&credentials).map_err(|error| {
+                Error::config_from(format!("cannot sign as '{}': {error}", credentials.client_id.escape_debug()), error)
+            })?;
+            Ok(Identity::Fixed { signer, credentials: Box::new(credentials) })
+        }
+    }
+}
+
+fn header(what: &str, text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text).map_err(|error| Error::config_from(format!("bad {what}: {error}"), error))
+}
+
+#[cfg(feature = "http")]
+fn default_transport() -> Result<Transport, Error> {
+    let transport = crate::transport::http::HttpTransport::new();
+    transport.map(Into::into).map_err(|error| Error::config_from(format!("no HTTP transport: {error}"), error))
+}
+
+#[cfg(not(feature = "http"))]
+fn default_transport() -> Result<Transport, Error> {
+    Err(Error::config("no transport was given, and the feature `http` is off"))
+}
+
+impl fmt::Debug for CallerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallerBuilder").field("root", &self.root).field("proxy", &self.proxy).finish_non_exhaustive()
+    }
+}

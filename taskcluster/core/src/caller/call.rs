@@ -1,0 +1,189 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use http::uri::Uri;
+use http::{Request, StatusCode};
+use ring::digest::Digest;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Caller;
+use super::answer::{Answer, date};
+use crate::backoff::chance;
+use crate::error::Error;
+use crate::hawk::{RequestFacts, digest_payload};
+use crate::operation::{Method, Operation};
+use crate::transport::{Body, BodyTooLarge, BoxError, TransportError, TransportErrorKind};
+
+/// The longest answer that is read into memory; the longest that the services are known to give is a few megabytes.
+const LONGEST_ANSWER: usize = 256 << 20;
+
+const JSON: &str = "application/json";
+const TRACE_ID: HeaderName = HeaderName::from_static("x-taskcluster-trace-id");
+
+/// One call on its way, through all of its attempts.
+struct Call<'a> {
+    caller: &'a Caller,
+    operation: &'static Operation,
+    uri: Uri,
+    body: Option<Bytes>,
+    hash: Option<Digest>,
+    attempts: u32,
+}
+
+/// Why an attempt brought no answer.
+enum Failure {
+    /// Nothing that could be repeated.
+    Final(Error),
+    Transport(TransportError),
+    /// The answer began, and its body broke off.
+    Body(BoxError),
+}
+
+impl Caller {
+    /// Calls a method and gives the body of its answer; generated code and [`Request`](crate::Request) do so. Redirects are answers.
+    ///
+    /// `path` stands below `/api/<service>/<version>` and is encoded already, as is `query`. The body is JSON.
+    ///
+    /// # Errors
+    /// [`Error::Api`] for every status from 400; the others if there is no usable answer after all attempts that the
+    /// [`RetryPolicy`](crate::RetryPolicy) allows.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the call up. It may have arrived.
+    pub async fn call(
+        &self,
+        operation: &'static Operation,
+        path: String,
+        query: String,
+        body: Option<Bytes>,
+    ) -> Result<Bytes, Error> {
+        let uri = self.uri(operation, &path, &query)?;
+        drop((path, query));
+        let hash = body.as_ref().map(|body| digest_payload(JSON, body));
+        Call { caller: self, operation, uri, body, hash, attempts: 0 }.run().await
+    }
+}
+
+impl Call<'_> {
+    async fn run(mut self) -> Result<Bytes, Error> {
+        let policy = &self.caller.0.retry;
+        let started = Instant::now();
+        let mut repetitions = 0;
+        let mut clock_corrected = false;
+        loop {
+            self.attempts += 1;
+            let left = policy.deadline.saturating_sub(started.elapsed());
+            let offset = self.caller.0.skew.offset();
+            let outcome = timeout(policy.attempt_timeout.min(left), self.attempt()).await;
+
+            let (error, repeatable, wait) = match outcome {
+                Ok(Ok(answer)) if answer.is_result() => return Ok(answer.body),
+                Ok(Ok(answer)) => {
+                    // A refusal may have been for our clock: what the answer taught is worth one more attempt, even of a call that is not idempotent,
+                    // since it was refused.
+                    let corrected = offset.abs_diff(self.caller.0.skew.offset()) > 0;
+                    if answer.status == StatusCode::UNAUTHORIZED && corrected && !clock_corrected {
+                        clock_corrected = true;
+                        tracing::debug!(operation = %self.operation, "corrected the clock by the server's");
+                        continue;
+                    }
+                    let error = answer.into_error(self.operation, self.attempts, self.caller.0.clock.now());
+                    let (repeatable, wait) = (error.is_retryable() && self.operation.idempotent, error.retry_after);
+                    (Error::from(error), repeatable, wait)
+                }
+                Ok(Err(Failure::Final(error))) => return Err(error),
+                Ok(Err(Failure::Transport(source))) => {
+                    let unseen = source.is_connect();
+                    let repeatable = source.is_retryable() && (unseen || self.operation.idempotent);
+                    (self.transport_error(source), repeatable, None)
+                }
+                Ok(Err(Failure::Body(source))) => {
+                    let repeatable = self.operation.idempotent && !source.is::<BodyTooLarge>();
+                    (Error::body(self.operation, self.attempts, Bytes::new(), source), repeatable, None)
+                }
+                Err(_) if left <= policy.attempt_timeout => {
+                    let (operation, attempts) = (self.operation.to_string(), self.attempts);
+                    return Err(Error::Deadline { operation, attempts, after: policy.deadline });
+                }
+                Err(_) => {
+                    let text = format!("nothing within {} s", policy.attempt_timeout.as_secs_f32());
+                    let source = TransportError::new(TransportErrorKind::Timeout, text);
+                    (self.transport_error(source), self.operation.idempotent, None)
+                }
+            };
+
+            let delay = policy.delay(repetitions, chance()).max(wait.unwrap_or(Duration::ZERO));
+            let left = policy.deadline.saturating_sub(started.elapsed());
+            if !repeatable || repetitions >= policy.retries || delay >= left {
+                tracing::debug!(operation = %self.operation, attempts = self.attempts, %error, "call failed");
+                return Err(error);
+            }
+            repetitions += 1;
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(operation = %self.operation, attempts = self.attempts, delay_ms, %error, "trying again");
+            sleep(delay).await;
+        }
+    }
+
+    /// Sends the request once, signed afresh, and reads the answer.
+    async fn attempt(&self) -> Result<Answer, Failure> {
+        let request = self.request().map_err(Failure::Final)?;
+        let answer = self.caller.0.transport.send(request).await.map_err(Failure::Transport)?;
+        let (parts, body) = answer.into_parts();
+        if let Some(date) = date(&parts.headers) {
+            self.caller.0.skew.learn(date, self.caller.0.clock.now());
+        }
+        let body = body.collect(LONGEST_ANSWER).await.map_err(Failure::Body)?;
+        tracing::trace!(operation = %self.operation, status = parts.status.as_u16(), bytes = body.len(), "answer");
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    fn request(&self) -> Result<Request<Body>, Error> {
+        let inner = &*self.caller.0;
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(USER_AGENT, inner.user_agent.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        if let Some(trace_id) = &inner.trace_id {
+            headers.insert(TRACE_ID, trace_id.clone());
+        }
+        if self.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        } else if matches!(self.operation.method, Method::Post | Method::Put | Method::Patch) {
+            // Load balancers refuse such a request without a length (411).
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        if inner.proxy.is_none()
+            && let Some(authorization) = self.sign()?
+        {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+
+        let mut request = Request::new(self.body.clone().map_or(Body::empty(), Body::from));
+        *request.method_mut() = self.operation.method.into();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        request.extensions_mut().insert(self.operation);
+        Ok(request)
+    }
+
+    fn sign(&self) -> Result<Option<HeaderValue>, Error> {
+        let inner = &*self.caller.0;
+        let facts = RequestFacts {
+            method: self.operation.method.as_str(),
+            resource: self.uri.path_and_query().map_or("/", |resource| resource.as_str()),
+            host: inner.root.host(),
+            port: inner.root.port(),
+        };
+        let hash = self.hash.as_ref().map(Digest::as_ref);
+        let now = inner.skew.correct(inner.clock.now());
+        let signed = inner.identity.with_signer(|signer| signer.header(facts, hash, now)).transpose();
+        signed.map_err(|error| Error::config_from(format!("{}: {error}", self.operation), error))
+    }
+
+    fn transport_error(&self, source: TransportError) -> Error {
+        Error::Transport { operation: self.operation.to_string(), attempts: self.attempts, source }
+    }
+}

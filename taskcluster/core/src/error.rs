@@ -1,0 +1,195 @@
+//! What can go wrong with a call.
+
+mod api;
+mod code;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::operation::Operation;
+use crate::transport::{BoxError, TransportError};
+
+pub use api::ApiError;
+pub use code::ErrorCode;
+
+/// Why a call failed.
+///
+/// ```
+/// # fn show(result: Result<(), taskcluster_core::Error>) {
+/// match result {
+///     Err(error) if error.is_not_found() => println!("there is no such task"),
+///     Err(error) => println!("{error}"),
+///     Ok(()) => {}
+/// }
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service refused, or failed, and said so.
+    #[error(transparent)]
+    Api(Box<ApiError>),
+
+    /// No answer came.
+    #[error("{operation}: {source}{}", times(*attempts))]
+    Transport {
+        /// `service.method`.
+        operation: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// What happened the last time.
+        #[source]
+        source: TransportError,
+    },
+
+    /// An answer came whose body is not what the method promises, or broke off.
+    #[error("{operation}: unexpected body: {source}")]
+    Body {
+        /// `service.method`.
+        operation: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// What was read of it.
+        body: Bytes,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+
+    /// The call cannot even be made: a bad URL, variable, argument or credential. The message says which.
+    #[error("{message}")]
+    Config {
+        /// What is wrong.
+        message: String,
+        /// The reason, where there is one.
+        #[source]
+        source: Option<BoxError>,
+    },
+
+    /// The time of [`RetryPolicy::deadline`](crate::RetryPolicy::deadline) ran out during an attempt.
+    #[error("{operation}: no answer within {} s{}", after.as_secs_f32(), times(*attempts))]
+    Deadline {
+        /// `service.method`.
+        operation: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// The time that was given.
+        after: Duration,
+    },
+
+    /// A list's page named a page that has been there already; going on would never end.
+    #[error("{operation}: the continuation token '{token}' came twice")]
+    DuplicateToken {
+        /// `service.method`.
+        operation: String,
+        /// The token.
+        token: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::Config { message: message.into(), source: None }
+    }
+
+    pub(crate) fn config_from(message: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self::Config { message: message.into(), source: Some(source.into()) }
+    }
+
+    pub(crate) fn body(operation: &Operation, attempts: u32, body: Bytes, source: impl Into<BoxError>) -> Self {
+        Self::Body { operation: operation.to_string(), attempts, body, source: source.into() }
+    }
+
+    /// What the service said, if it did.
+    pub fn api(&self) -> Option<&ApiError> {
+        match self {
+            Self::Api(error) => Some(error),
+            Self::Transport { .. }
+            | Self::Body { .. }
+            | Self::Config { .. }
+            | Self::Deadline { .. }
+            | Self::DuplicateToken { .. } => None,
+        }
+    }
+
+    /// The status of the service's refusal.
+    pub fn status(&self) -> Option<http::StatusCode> {
+        self.api().map(|error| error.status)
+    }
+
+    /// The code of the service's refusal.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.api().map(|error| &error.code)
+    }
+
+    /// Whether the thing that was asked for does not exist (404).
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(http::StatusCode::NOT_FOUND)
+    }
+
+    /// Whether the call contradicts the state of things (409), as a second creation with other properties does.
+    pub fn is_conflict(&self) -> bool {
+        self.status() == Some(http::StatusCode::CONFLICT)
+    }
+
+    /// Whether the credentials lack scopes (403). [`ApiError::missing_scopes`] says which.
+    pub fn is_forbidden(&self) -> bool {
+        self.status() == Some(http::StatusCode::FORBIDDEN)
+    }
+
+    /// Whether the same call may well work later: the service failed (5xx), was busy (429) or could not be reached.
+    ///
+    /// It says nothing on whether a repetition is safe; the caller has done those that are.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_retryable(),
+            Self::Transport { source, .. } => source.is_retryable(),
+            Self::Body { source, .. } => {
+                !source.is::<serde_json::Error>() && !source.is::<crate::transport::BodyTooLarge>()
+            }
+            Self::Deadline { .. } => true,
+            Self::Config { .. } | Self::DuplicateToken { .. } => false,
+        }
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+fn times(attempts: u32) -> String {
+    if attempts > 1 { format!(" (tried {attempts} times)") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::TransportErrorKind;
+
+    #[test]
+    fn errors_answer_the_usual_questions() {
+        let error = Error::from(ApiError::new(404, "ResourceNotFound", "no such task"));
+        assert!(error.is_not_found() && !error.is_conflict() && !error.is_retryable());
+        assert_eq!(error.code(), Some(&ErrorCode::ResourceNotFound));
+        assert!(Error::from(ApiError::new(409, "RequestConflict", "")).is_conflict());
+        assert!(Error::from(ApiError::new(503, "", "")).is_retryable());
+        assert!(Error::from(ApiError::new(429, "TooManyRequests", "")).is_retryable());
+        assert!(!Error::config("bad").is_retryable());
+    }
+
+    #[test]
+    fn a_lost_connection_says_how_often_it_was_tried() {
+        let source = TransportError::new(TransportErrorKind::Connect, "refused");
+        let error = Error::Transport { operation: "queue.ping".into(), attempts: 6, source };
+        assert_eq!(error.to_string(), "queue.ping: cannot connect: refused (tried 6 times)");
+        assert!(error.is_retryable() && error.status().is_none());
+    }
+
+    #[test]
+    fn an_error_is_small() {
+        assert!(size_of::<Error>() <= 96, "{}", size_of::<Error>());
+    }
+}

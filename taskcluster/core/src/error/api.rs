@@ -1,0 +1,205 @@
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::ErrorCode;
+use crate::operation::Operation;
+use crate::scopes::ScopeExpression;
+
+/// What a service answered instead of a result.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The code; that of the status where the answer had none.
+    pub code: ErrorCode,
+    /// The message, whole. `Display` leaves out its footer, which repeats code and status.
+    pub message: String,
+    /// What the service understood of the request: method, params, payload, time. It may hold what you sent.
+    pub request_info: Option<serde_json::Map<String, serde_json::Value>>,
+    /// For a 403, the scopes that the service found missing; all that are needed, if it was called without credentials.
+    pub missing_scopes: Option<ScopeExpression>,
+    /// The method that was called.
+    pub operation: Option<&'static Operation>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long the service asked to wait.
+    pub retry_after: Option<Duration>,
+    /// The id under which the service's log knows the request, from `x-for-request-id`.
+    pub request_id: Option<String>,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+impl ApiError {
+    /// An error as a service would give it, for tests. An empty `code` stands for that of the status.
+    ///
+    /// # Panics
+    /// If `status` lies outside of 100 to 999.
+    pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status).expect("a status has three digits");
+        let code = if code.is_empty() { ErrorCode::of_status(status) } else { code.into() };
+        let message = message.into();
+        Self {
+            status,
+            missing_scopes: missing_scopes(status, &message),
+            code,
+            message,
+            request_info: None,
+            operation: None,
+            attempts: 1,
+            retry_after: None,
+            request_id: None,
+            body: Bytes::new(),
+        }
+    }
+
+    /// Reads a refusal. A body that is not in the services' form (of a load balancer, or the queue's 424) still gives its message if it has one.
+    pub(crate) fn parse(operation: &'static Operation, status: StatusCode, attempts: u32, body: Bytes) -> Self {
+        #[derive(Deserialize, Default)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Wire {
+            code: Option<String>,
+            message: Option<String>,
+            reason: Option<String>,
+            error: Option<serde_json::Value>,
+            request_info: Option<serde_json::Map<String, serde_json::Value>>,
+        }
+
+        let wire: Wire = serde_json::from_slice(&body).unwrap_or_default();
+        let message = wire.message.or(match wire.error {
+            Some(serde_json::Value::String(error)) => Some(error),
+            _ => None,
+        });
+        let message = message.or(wire.reason).unwrap_or_else(|| excerpt(&body));
+        Self {
+            code: wire.code.map_or_else(|| ErrorCode::of_status(status), |code| code.as_str().into()),
+            missing_scopes: missing_scopes(status, &message),
+            status,
+            message,
+            request_info: wire.request_info,
+            operation: Some(operation),
+            attempts,
+            retry_after: None,
+            request_id: None,
+            body,
+        }
+    }
+
+    /// Whether the same call may well work later: 5xx and 429.
+    pub fn is_retryable(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// The message without the footer that every TaskCluster service adds (method, code, status, time).
+    pub fn summary(&self) -> &str {
+        self.message.split("\n---\n").next().unwrap_or(&self.message).trim()
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = self.operation {
+            write!(f, "{operation}: ")?;
+        }
+        write!(f, "{} ({})", self.code, self.status.as_u16())?;
+        if !self.summary().is_empty() {
+            write!(f, ": {}", self.summary())?;
+        }
+        f.write_str(&super::times(self.attempts))
+    }
+}
+
+/// The first characters of a body that is not JSON, for a message.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(400)]);
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// The expression in a 403's message. The services fence it: first what is missing, then all that is needed; without credentials only the latter.
+fn missing_scopes(status: StatusCode, message: &str) -> Option<ScopeExpression> {
+    if status != StatusCode::FORBIDDEN {
+        return None;
+    }
+    let (_, after) = message.split_once("```")?;
+    let (fenced, _) = after.split_once("```")?;
+    let fenced = fenced.trim();
+    if fenced.is_empty() {
+        return None;
+    }
+    // A scope stands bare, and may itself look like anything.
+    Some(serde_json::from_str(fenced).unwrap_or_else(|_| ScopeExpression::Scope(fenced.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{Method, Stability};
+    use serde_json::json;
+
+    static STATUS: Operation = Operation {
+        service: "queue",
+        version: "v1",
+        name: "status",
+        method: Method::Get,
+        route: "/task/<taskId>/status",
+        args: &["taskId"],
+        query: &[],
+        input: None,
+        output: None,
+        scopes: None,
+        idempotent: true,
+        stability: Stability::Stable,
+    };
+
+    const FOOTER: &str =
+        "\n\n---\n\n* method:     status\n* errorCode:  X\n* statusCode: 4\n* time:       2026-01-02T03:04:05.000Z";
+
+    fn parse(status: u16, body: &impl ToString) -> ApiError {
+        ApiError::parse(&STATUS, StatusCode::from_u16(status).unwrap(), 1, body.to_string().into())
+    }
+
+    #[test]
+    fn the_usual_form_is_read_whole() {
+        let message = format!("Task not found{FOOTER}");
+        let info =
+            json!({"method": "status", "params": {"taskId": "x"}, "payload": {}, "time": "2026-01-02T03:04:05.000Z"});
+        let error = parse(404, &json!({"code": "ResourceNotFound", "message": message, "requestInfo": info}));
+        assert_eq!(error.code, ErrorCode::ResourceNotFound);
+        assert_eq!(error.message, message);
+        assert_eq!(error.request_info.as_ref().unwrap()["params"]["taskId"], "x");
+        assert_eq!(error.to_string(), "queue.status: ResourceNotFound (404): Task not found");
+    }
+
+    #[test]
+    fn other_forms_give_what_they_have() {
+        let error = parse(424, &json!({"reason": "file-missing-on-worker", "message": "no such file"}));
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("status-424", "no such file"));
+        assert_eq!(parse(404, &json!({"error": "Not found"})).message, "Not found");
+        let error = parse(502, &"<html>\r\n<h1>Bad Gateway</h1>");
+        assert_eq!(error.to_string(), "queue.status: status-502 (502): <html><h1>Bad Gateway</h1>");
+        assert_eq!(parse(503, &"").to_string(), "queue.status: status-503 (503)");
+        assert_eq!(parse(400, &json!({"code": 1})).code.as_str(), "status-400");
+    }
+
+    #[test]
+    fn the_missing_scopes_of_a_403_are_found() {
+        let with_client = "Client ID x does not have sufficient scopes and is missing the following scopes:\n\n```\n{\n  \"AllOf\": [\"a\", \"b\"]\n}\n```\n\n\
+            This request requires the client to satisfy the following scope expression:\n\n```\n{\"AllOf\": [\"a\", \"b\", \"c\"]}\n```";
+        let error = ApiError::new(403, "InsufficientScopes", format!("{with_client}{FOOTER}"));
+        assert_eq!(error.missing_scopes.unwrap().scopes(), ["a", "b"]);
+
+        let bare = "is missing the following scopes:\n\n```\nqueue:task:x y\n```\n\n…\n\n```\nqueue:task:x y\n```";
+        let error = ApiError::new(403, "InsufficientScopes", bare);
+        assert_eq!(error.missing_scopes, Some(ScopeExpression::Scope("queue:task:x y".into())));
+
+        assert_eq!(ApiError::new(403, "InsufficientScopes", "no fence").missing_scopes, None);
+        assert_eq!(ApiError::new(400, "InputError", bare).missing_scopes, None);
+    }
+}

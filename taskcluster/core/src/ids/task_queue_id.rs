@@ -1,0 +1,117 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a queue of tasks, `provisionerId/workerType`; elsewhere called a worker pool id.
+///
+/// `FromStr` checks both halves against the characters that the queue allows, since they become words of routing keys. What a service sends is
+/// taken as it is.
+///
+/// ```
+/// use taskcluster_core::TaskQueueId;
+/// let queue: TaskQueueId = "proj-misc/build".parse()?;
+/// assert_eq!((queue.provisioner_id(), queue.worker_type()), ("proj-misc", "build"));
+/// # Ok::<(), taskcluster_core::ids::InvalidTaskQueueId>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskQueueId(String);
+
+/// A text that is not `provisionerId/workerType`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{text}' is not a task queue id: it must be provisionerId/workerType, each of 1 to 38 letters, digits, dashes and underscores"
+)]
+pub struct InvalidTaskQueueId {
+    text: String,
+}
+
+impl TaskQueueId {
+    /// The queue of this provisioner and worker type.
+    ///
+    /// # Errors
+    /// If one of the two is empty, longer than 38 characters or has a character other than letters, digits, `-` and `_`.
+    pub fn from_parts(provisioner_id: &str, worker_type: &str) -> Result<Self, InvalidTaskQueueId> {
+        let text = format!("{provisioner_id}/{worker_type}");
+        if is_identifier(provisioner_id) && is_identifier(worker_type) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidTaskQueueId { text })
+        }
+    }
+
+    /// The half before the slash.
+    pub fn provisioner_id(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(provisioner, _)| provisioner)
+    }
+
+    /// The half after the slash; empty where a service sent a name without one.
+    pub fn worker_type(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, worker_type)| worker_type)
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The pattern of the queue's identifiers: `[a-zA-Z0-9-_]{1,38}`.
+fn is_identifier(text: &str) -> bool {
+    (1..=38).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+impl FromStr for TaskQueueId {
+    type Err = InvalidTaskQueueId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTaskQueueId> {
+        match text.split_once('/') {
+            Some((provisioner, worker_type)) => Self::from_parts(provisioner, worker_type),
+            None => Err(InvalidTaskQueueId { text: text.to_owned() }),
+        }
+    }
+}
+
+impl AsRef<str> for TaskQueueId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<TaskQueueId> for String {
+    fn from(id: TaskQueueId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for TaskQueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for TaskQueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_halves_are_checked() {
+        for text in ["", "a", "a/", "/b", "a/b/c", "a.b/c", "a/b c", &format!("a/{}", "b".repeat(39))] {
+            assert!(text.parse::<TaskQueueId>().is_err(), "{text}");
+        }
+        assert_eq!("proj_1/gw-Linux".parse::<TaskQueueId>().unwrap().to_string(), "proj_1/gw-Linux");
+    }
+
+    #[test]
+    fn what_a_service_sends_is_taken() {
+        let odd: TaskQueueId = serde_json::from_str("\"no.slash\"").unwrap();
+        assert_eq!((odd.provisioner_id(), odd.worker_type(), odd.as_str()), ("no.slash", "", "no.slash"));
+    }
+}

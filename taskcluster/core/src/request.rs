@@ -1,0 +1,161 @@
+//! One call before it is sent: what generated methods give back.
+
+mod encode;
+mod paged;
+
+use std::fmt;
+use std::fmt::{Display, Write as _};
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::operation::Operation;
+use encode::Encoded;
+
+pub use paged::{Page, Paged};
+
+/// A call that is ready to be sent, whose answer is an `O`. Awaiting it sends it.
+///
+/// ```
+/// # use taskcluster_core::{Caller, Operation, Request, Error, TaskId};
+/// # async fn show(caller: &Caller, operation: &'static Operation, id: TaskId) -> Result<(), Error> {
+/// let answer: serde_json::Value = Request::new(caller, operation, &[&id]).query("limit", 10).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a request is sent by awaiting it"]
+pub struct Request<O> {
+    caller: Caller,
+    operation: &'static Operation,
+    path: String,
+    query: String,
+    body: Option<Bytes>,
+    /// What went wrong while it was put together; said when it is sent.
+    error: Option<Error>,
+    output: PhantomData<fn() -> O>,
+}
+
+impl<O> Request<O> {
+    /// A call of `operation` with the arguments of its path, in the order of the route. They are encoded here.
+    ///
+    /// An argument that cannot stand in a path (`.` or `..`, which every URL parser takes away) or a wrong number of them is an error when it is sent.
+    pub fn new(caller: &Caller, operation: &'static Operation, args: &[&dyn Display]) -> Self {
+        let (path, error) = match encode::path(operation, args) {
+            Ok(path) => (path, None),
+            Err(error) => (String::new(), Some(error)),
+        };
+        Self { caller: caller.clone(), operation, path, query: String::new(), body: None, error, output: PhantomData }
+    }
+
+    /// With this body, as JSON.
+    pub fn with_body(mut self, body: &(impl Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(json) => self.body = Some(json.into()),
+            Err(error) => {
+                let message = format!("{}: the body cannot be written as JSON: {error}", self.operation);
+                self.error.get_or_insert_with(|| Error::config_from(message, error));
+            }
+        }
+        self
+    }
+
+    /// With this query parameter.
+    pub fn query(mut self, name: &str, value: impl Display) -> Self {
+        push_query(&mut self.query, name, &value);
+        self
+    }
+
+    /// The method that is called.
+    pub fn operation(&self) -> &'static Operation {
+        self.operation
+    }
+
+    /// Sends the call and gives the body of the answer as it came: for editing and sending back, or for an output that is not JSON.
+    ///
+    /// # Errors
+    /// As [`Caller::call`].
+    pub async fn raw(self) -> Result<Bytes, Error> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.caller.call(self.operation, self.path, self.query, self.body).await
+    }
+
+    /// The URL of the call, unsigned.
+    ///
+    /// # Errors
+    /// If an argument cannot stand in a URL.
+    pub fn url(self) -> Result<Url, Error> {
+        match self.error {
+            Some(error) => Err(error),
+            None => self.caller.url(self.operation, &self.path, &self.query),
+        }
+    }
+
+    /// The URL of the call with a signature (a bewit) that lets whoever has it GET it for this time, as you could.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the method is not GET, there are no credentials, or calls go through a proxy.
+    pub fn signed_for(self, valid: Duration) -> Result<Url, Error> {
+        match self.error {
+            Some(error) => Err(error),
+            None => self.caller.signed_url(self.operation, &self.path, &self.query, valid),
+        }
+    }
+}
+
+impl<O: DeserializeOwned> Request<O> {
+    /// Sends the call. The same as awaiting it.
+    ///
+    /// # Errors
+    /// As [`Caller::call`], and [`Error::Body`] if the answer is not an `O`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the call up. It may have arrived.
+    pub fn send(self) -> impl Future<Output = Result<O, Error>> + Send {
+        let operation = self.operation;
+        let raw = self.raw();
+        async move { decode(operation, raw.await?) }
+    }
+}
+
+impl<O: DeserializeOwned + 'static> IntoFuture for Request<O> {
+    type Output = Result<O, Error>;
+    type IntoFuture = BoxFuture<'static, Result<O, Error>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// Neither the body nor the query, which may hold secrets.
+impl<O> fmt::Debug for Request<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {} {})", self.operation, self.operation.method, self.path)
+    }
+}
+
+fn decode<O: DeserializeOwned>(operation: &Operation, body: Bytes) -> Result<O, Error> {
+    // What a method without an output answers does not matter; `()` reads `null`.
+    let json: &[u8] = if operation.output.is_some() { &body } else { b"null" };
+    serde_json::from_slice(json).map_err(|error| Error::body(operation, 1, body, error))
+}
+
+/// Adds a parameter to a query.
+fn push_query(query: &mut String, name: &str, value: &dyn Display) {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    // Writing into a String cannot fail, unless the value's own Display does.
+    let _ = write!(Encoded(query), "{name}");
+    query.push('=');
+    let _ = write!(Encoded(query), "{value}");
+}

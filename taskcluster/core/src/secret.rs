@@ -1,0 +1,76 @@
+//! Strings that no log may show.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An access token or another string that must not reach a log: no `Display`, and `Debug` shows only that it is there.
+///
+/// ```
+/// use taskcluster_core::Secret;
+/// let token = Secret::from("hunter2");
+/// assert_eq!(format!("{token:?}"), "Secret(…)");
+/// assert_eq!(token.expose(), "hunter2");
+/// ```
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself. The name is there to be found by a search.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the string has no characters.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Takes as long for the first wrong byte as for the last.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.0.as_bytes(), other.0.as_bytes());
+        ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    }
+}
+
+impl Eq for Secret {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_and_serde_does_not() {
+        let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
+        assert!(!format!("{secret:?} {secret:#?}").contains("hunter2"));
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"hunter2\"");
+    }
+
+    #[test]
+    fn equality_is_that_of_the_text() {
+        assert_eq!(Secret::from("a"), Secret::from("a".to_owned()));
+        assert_ne!(Secret::from("a"), Secret::from("b"));
+        assert_ne!(Secret::from("a"), Secret::from("ab"));
+    }
+}

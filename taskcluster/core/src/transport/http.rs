@@ -1,0 +1,139 @@
+//! The transport over HTTP/1.1, by reqwest.
+
+#[cfg(feature = "rustls")]
+mod tls;
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use tower::Service;
+
+use super::{Body, BoxError, Transport, TransportError, TransportErrorKind};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long an idle connection is kept; shorter than the 90 s after which TaskCluster's services close theirs.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Sends requests over HTTP. Clones share one pool of connections.
+///
+/// It follows no redirects, knows no cookies and uses no proxy of the environment. TLS is that of the crate's features: with `rustls` the process's
+/// default provider, or ring if there is none, and the certificates of the platform. A machine without any still speaks plain HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+    /// Why `https` cannot work here.
+    no_tls: Option<&'static str>,
+}
+
+impl HttpTransport {
+    /// A transport with a pool of its own. Takes milliseconds and loads the platform's certificates: make one and share it.
+    ///
+    /// # Errors
+    /// [`TransportErrorKind::Request`] if the TLS library cannot be set up.
+    pub fn new() -> Result<Self, TransportError> {
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_nodelay(true);
+        #[cfg(feature = "rustls")]
+        let (builder, no_tls) = {
+            let (config, no_tls) = tls::config()?;
+            (builder.tls_backend_preconfigured(config), no_tls)
+        };
+        #[cfg(not(feature = "rustls"))]
+        let no_tls = (!cfg!(feature = "native-tls")).then_some("this program was built without TLS");
+        let client = builder.build().map_err(|error| TransportError::new(TransportErrorKind::Request, error))?;
+        Ok(Self { client, no_tls })
+    }
+
+    /// A transport over a client that you have configured yourself. It must not follow redirects, since a 303 of the queue is an answer.
+    pub fn with_client(client: reqwest::Client) -> Self {
+        Self { client, no_tls: None }
+    }
+
+    /// The transport in the form in which a caller takes it.
+    pub fn into_transport(self) -> Transport {
+        Transport::new(self)
+    }
+
+    fn request(&self, request: Request<Body>) -> Result<reqwest::Request, TransportError> {
+        let refuse = |error: BoxError| TransportError::new(TransportErrorKind::Request, error);
+        let (parts, body) = request.into_parts();
+        if let Some(reason) = self.no_tls
+            && parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS)
+        {
+            return Err(refuse(reason.into()));
+        }
+        let url = reqwest::Url::parse(&parts.uri.to_string()).map_err(|error| refuse(error.into()))?;
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
+        *request.body_mut() = match body.into_bytes() {
+            Ok(bytes) if bytes.is_empty() => None,
+            Ok(bytes) => Some(bytes.into()),
+            Err(stream) => Some(reqwest::Body::wrap_stream(stream.into_stream())),
+        };
+        Ok(request)
+    }
+}
+
+impl From<HttpTransport> for Transport {
+    fn from(http: HttpTransport) -> Self {
+        http.into_transport()
+    }
+}
+
+impl Service<Request<Body>> for HttpTransport {
+    type Response = Response<Body>;
+    type Error = TransportError;
+    type Future = BoxFuture<'static, Result<Response<Body>, TransportError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let client = self.client.clone();
+        let request = self.request(request);
+        Box::pin(async move {
+            let answer = client.execute(request?).await.map_err(failure)?;
+            let answer: Response<reqwest::Body> = answer.into();
+            Ok(answer.map(Body::new))
+        })
+    }
+}
+
+/// Sorts reqwest's errors by what they mean for a repetition.
+fn failure(error: reqwest::Error) -> TransportError {
+    let kind = if error.is_builder() {
+        TransportErrorKind::Request
+    } else if error.is_connect() {
+        TransportErrorKind::Connect
+    } else if error.is_timeout() {
+        TransportErrorKind::Timeout
+    } else {
+        TransportErrorKind::Interrupted
+    };
+    // The URL may hold a bewit or a signature, which are as good as a password.
+    TransportError::new(kind, with_causes(&error.without_url()))
+}
+
+/// reqwest's own message says little; what happened is in its sources.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
