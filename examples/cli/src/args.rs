@@ -1,0 +1,77 @@
+//! The command line, as clap sees it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use taskcluster_core::ids::TaskQueueId;
+
+/// TaskCluster on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "taskcluster", version, about, arg_required_else_help = true, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the tasks of a commit on this machine, and say how they ended.
+    Run(RunArgs),
+    /// Serve a deployment on this machine until Ctrl-C.
+    Up(UpArgs),
+}
+
+/// Arguments of `taskcluster run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Ends 0 when every task is green, 1 when one is not, 2 when it could not begin, 130 after Ctrl-C.
+
+Example: run the tasks of the last commit of the repository you are in
+  taskcluster run")]
+pub(crate) struct RunArgs {
+    /// The repository: any folder of it.
+    #[arg(default_value = ".")]
+    pub(crate) repository: PathBuf,
+    /// The commit to run; uncommitted changes are never part of it.
+    #[arg(long, value_name = "R", default_value = "HEAD")]
+    pub(crate) revision: String,
+    /// The commit to compare with [default: the first parent].
+    #[arg(long, value_name = "R")]
+    pub(crate) base: Option<String>,
+    /// Where tasks, artifacts and caches are kept [default: a folder per repository below ~/.local/state/taskcluster].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Also take the tasks of this queue. May be repeated; `local/native` is always served.
+    #[arg(long, value_name = "PROVISIONER/TYPE")]
+    pub(crate) serve: Vec<TaskQueueId>,
+    /// Stay when only tasks are left that nobody here takes.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print one JSON event a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `taskcluster up`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: a deployment with a worker for the queue `local/native`
+  taskcluster up --serve local/native")]
+pub(crate) struct UpArgs {
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// The root URL, where others reach this deployment under another name [default: http://ADDR].
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<url::Url>,
+    /// Where tasks, artifacts and keys are kept [default: ~/.local/state/taskcluster/up].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The database: `sqlite:PATH`, or `postgres://…` in a build with that feature [default: SQLite in DIR].
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// Run a native worker for this queue. May be repeated.
+    #[arg(long, value_name = "PROVISIONER/TYPE")]
+    pub(crate) serve: Vec<TaskQueueId>,
+}

@@ -1,0 +1,56 @@
+//! How the program ends: one number, and where something went wrong one line.
+
+use std::process::ExitCode;
+
+/// The meanings of the exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Every task is green, or there was nothing to run.
+    Green,
+    /// At least one task is not green, or nobody takes it.
+    NotGreen,
+    /// It could not begin: bad use, bad input, a machine that does not let us.
+    CouldNotBegin,
+    /// The user said stop.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Green => 0,
+            Outcome::NotGreen => 1,
+            Outcome::CouldNotBegin => 2,
+            Outcome::Interrupted => 130,
+        })
+    }
+}
+
+/// An error and its causes in one line, as it is shown to the user.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Many errors repeat their source in their own text.
+        if line.contains(&text) {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(&text);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_without_repetition() {
+        let error = anyhow::anyhow!("disk\n  full").context("cannot write a: disk full").context("cannot begin");
+        assert_eq!(one_line(&error), "cannot begin: cannot write a: disk full");
+    }
+}

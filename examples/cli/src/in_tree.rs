@@ -1,0 +1,280 @@
+//! `.taskcluster.yml` version 1: from the file's text to the first tasks of a push.
+//!
+//! The steps are those of TaskCluster's GitHub service: read YAML, render the whole document as JSON-e, then complete
+//! the tasks that come out (ids, group, `created`, `schedulerId`) and put them into dependency order. Definitions stay
+//! JSON on purpose: a field that nobody knows must reach the queue and be refused there, not vanish here.
+
+mod render;
+mod slugids;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use taskcluster_core::ids::TaskId;
+use taskcluster_core::time::Timestamp;
+use thiserror::Error;
+
+/// The file's name in the repository.
+pub(crate) const FILE: &str = ".taskcluster.yml";
+
+/// The keys that the top level may have.
+const KEYS: [&str; 6] = ["version", "policy", "reporting", "autoCancelPreviousChecks", "tasks", "hooks"];
+
+/// A task of the rendered file, ready for `createTask`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FirstTask {
+    pub(crate) task_id: TaskId,
+    pub(crate) task_group_id: TaskId,
+    /// The definition without `taskId`.
+    pub(crate) definition: Map<String, Value>,
+}
+
+/// What the template may refer to besides JSON-e's own names, and what completes its tasks.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) tasks_for: &'a str,
+    pub(crate) event: &'a Value,
+    pub(crate) root_url: &'a str,
+    pub(crate) scheduler_id: &'a str,
+    pub(crate) now: Timestamp,
+}
+
+/// Why a `.taskcluster.yml` gives no tasks. One line each, naming the place.
+#[derive(Debug, Error)]
+pub(crate) enum InTreeError {
+    #[error("{FILE}:{line}:{column}: {message}")]
+    Yaml { line: usize, column: usize, message: String },
+    #[error("{FILE}: {0}")]
+    Document(String),
+    #[error("{FILE}: {path}: {message}")]
+    Template { path: String, message: String },
+    #[error("{FILE}: tasks[{index}]: {message}")]
+    Task { index: usize, message: String },
+    #[error("{FILE}: tasks depend on each other in a circle: {0}")]
+    Cycle(String),
+}
+
+/// Reads and renders the file and gives the tasks in an order in which they can be created.
+pub(crate) fn first_tasks(text: &str, context: &Context<'_>) -> Result<Vec<FirstTask>, InTreeError> {
+    let document = parse(text)?;
+    let rendered = render::render(&document, context)?;
+    in_dependency_order(complete(tasks_of(rendered)?, context)?)
+}
+
+fn parse(text: &str) -> Result<Value, InTreeError> {
+    let document: Value = serde_yaml_ng::from_str(text).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
+        let message = error.to_string();
+        // The parser repeats the place in its text, where ours stands in front.
+        let message = message.split_once(" at line ").map_or(message.as_str(), |(text, _)| text).to_owned();
+        InTreeError::Yaml { line, column, message }
+    })?;
+    let Value::Object(top) = &document else {
+        return Err(InTreeError::Document("must be a mapping with `version` and `tasks`".to_owned()));
+    };
+    match top.get("version") {
+        Some(version) if *version == json!(1) => {}
+        Some(version) => return Err(InTreeError::Document(format!("version is {version}, only version 1 is known"))),
+        None => return Err(InTreeError::Document("`version: 1` is missing".to_owned())),
+    }
+    match top.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        Some(key) => Err(InTreeError::Document(format!("unknown key `{key}`, known are {}", KEYS.join(", ")))),
+        None => Ok(document),
+    }
+}
+
+fn tasks_of(mut rendered: Value) -> Result<Vec<Map<String, Value>>, InTreeError> {
+    let tasks = match rendered.get_mut("tasks").map(Value::take) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(tasks)) => tasks,
+        Some(single) => vec![single],
+    };
+    tasks
+        .into_iter()
+        .enumerate()
+        .map(|(index, task)| match task {
+            Value::Object(task) => Ok(task),
+            other => Err(InTreeError::Task { index, message: format!("must be a task definition, is {other}") }),
+        })
+        .collect()
+}
+
+/// Fills in what a template may leave out.
+fn complete(tasks: Vec<Map<String, Value>>, context: &Context<'_>) -> Result<Vec<FirstTask>, InTreeError> {
+    let alone = tasks.len() == 1;
+    let shared_group = TaskId::new();
+    let mut complete = Vec::with_capacity(tasks.len());
+    for (index, mut definition) in tasks.into_iter().enumerate() {
+        let task_id = id_field(index, definition.remove("taskId"), "taskId")?;
+        let group = id_field(index, definition.remove("taskGroupId"), "taskGroupId")?;
+        // A task that comes alone looks like a decision task: it gives its group its own id.
+        let task_id = task_id.or(group.filter(|_| alone)).unwrap_or_else(TaskId::new);
+        let task_group_id = group.unwrap_or(if alone { task_id } else { shared_group });
+        definition.insert("taskGroupId".to_owned(), json!(task_group_id));
+        definition.entry("created").or_insert_with(|| json!(context.now));
+        definition.entry("schedulerId").or_insert_with(|| json!(context.scheduler_id));
+        complete.push(FirstTask { task_id, task_group_id, definition });
+    }
+    Ok(complete)
+}
+
+fn id_field(index: usize, value: Option<Value>, name: &str) -> Result<Option<TaskId>, InTreeError> {
+    let Some(value) = value else { return Ok(None) };
+    let id = value.as_str().and_then(|text| text.parse().ok());
+    id.map(Some).ok_or_else(|| InTreeError::Task { index, message: format!("{name} must be a slugid, is {value}") })
+}
+
+/// Orders tasks so that each comes after those of the same file that it depends on; otherwise their order stays.
+fn in_dependency_order(tasks: Vec<FirstTask>) -> Result<Vec<FirstTask>, InTreeError> {
+    let mut waiting = BTreeMap::new();
+    for (index, task) in tasks.into_iter().enumerate() {
+        let id = task.task_id;
+        if waiting.values().any(|other: &FirstTask| other.task_id == id) {
+            return Err(InTreeError::Task { index, message: format!("taskId {id} is used twice") });
+        }
+        waiting.insert(index, task);
+    }
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let open: BTreeSet<String> = waiting.values().map(|task| task.task_id.to_string()).collect();
+        let ready = waiting.iter().find(|(_, task)| !dependencies(task).any(|id| open.contains(id)));
+        let Some((&index, _)) = ready else {
+            return Err(InTreeError::Cycle(open.into_iter().collect::<Vec<_>>().join(", ")));
+        };
+        ordered.extend(waiting.remove(&index));
+    }
+    Ok(ordered)
+}
+
+fn dependencies(task: &FirstTask) -> impl Iterator<Item = &str> {
+    task.definition.get("dependencies").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Value {
+        json!({"ref": "refs/heads/main", "after": "abc", "repository": {"clone_url": "http://127.0.0.1/x.git"}})
+    }
+
+    fn tasks_in(text: &str) -> Result<Vec<FirstTask>, InTreeError> {
+        let context = Context {
+            tasks_for: "github-push",
+            event: &event(),
+            root_url: "http://127.0.0.1:80",
+            scheduler_id: "local",
+            now: "2026-11-28T03:45:00.000Z".parse().unwrap(),
+        };
+        first_tasks(text, &context)
+    }
+
+    fn complaint(text: &str) -> String {
+        tasks_in(text).unwrap_err().to_string()
+    }
+
+    const ID: &str = "fN1SbArXTPSVFNUvaOlinQ";
+    const OTHER: &str = "bdpB1YKSQXqNoRtY3oqCrg";
+
+    #[test]
+    fn a_task_alone_becomes_the_head_of_its_group() {
+        let task = &tasks_in("{version: 1, tasks: [{metadata: {name: x}}]}").unwrap()[0];
+        assert_eq!(task.task_id, task.task_group_id);
+        assert_eq!(task.definition["taskGroupId"], json!(task.task_id));
+        assert_eq!(task.definition["created"], "2026-11-28T03:45:00.000Z");
+        assert_eq!(task.definition["schedulerId"], "local");
+        assert!(!task.definition.contains_key("taskId"));
+    }
+
+    #[test]
+    fn of_a_task_alone_the_given_id_is_both() {
+        for key in ["taskId", "taskGroupId"] {
+            let task = &tasks_in(&format!("{{version: 1, tasks: [{{{key}: {ID}}}]}}")).unwrap()[0];
+            assert_eq!((task.task_id.to_string().as_str(), task.task_group_id.to_string().as_str()), (ID, ID), "{key}");
+        }
+        let task = &tasks_in(&format!("{{version: 1, tasks: {{taskId: {ID}, taskGroupId: {OTHER}}}}}")).unwrap()[0];
+        assert_eq!((task.task_id.to_string().as_str(), task.task_group_id.to_string().as_str()), (ID, OTHER));
+    }
+
+    #[test]
+    fn several_tasks_share_a_group_that_none_of_them_heads() {
+        let tasks = tasks_in(&format!("{{version: 1, tasks: [{{}}, {{taskId: {ID}}}, {{schedulerId: mine}}]}}")).unwrap();
+        assert_eq!(tasks.len(), 3);
+        assert!(tasks.iter().all(|task| task.task_group_id == tasks[0].task_group_id && task.task_id != task.task_group_id));
+        assert_eq!(tasks[1].task_id.to_string(), ID);
+        assert_eq!(tasks[2].definition["schedulerId"], "mine");
+    }
+
+    #[test]
+    fn a_label_gives_one_slugid_within_a_rendering_and_another_in_the_next() {
+        let text = r#"
+version: 1
+tasks:
+  $map: [constructor, other]
+  each(label):
+    taskId: {$eval: as_slugid(label)}
+    payload: {env: {ME: "${as_slugid( 'constructor' )}", "K${as_slugid(label)}": "as_slugid('plain') $${as_slugid('x')}"}}
+"#;
+        let first = tasks_in(text).unwrap();
+        let id = first[0].task_id.to_string();
+        assert_ne!(first[1].task_id.to_string(), id);
+        assert_eq!(first[1].definition["payload"]["env"]["ME"], id.as_str());
+        assert_eq!(first[0].definition["payload"]["env"][format!("K{id}")], "as_slugid('plain') ${as_slugid('x')}");
+        assert_ne!(tasks_in(text).unwrap()[0].task_id.to_string(), id);
+    }
+
+    #[test]
+    fn tasks_come_after_what_they_depend_on() {
+        let text = r#"
+version: 1
+tasks:
+  - {taskId: {$eval: as_slugid("b")}, dependencies: ["${as_slugid('a')}", cSvwX93VQsqYAsmjCqFPCQ], metadata: {name: b}}
+  - {taskId: {$eval: as_slugid("c")}, metadata: {name: c}}
+  - {taskId: {$eval: as_slugid("a")}, metadata: {name: a}}
+"#;
+        let names = |tasks: &[FirstTask]| tasks.iter().map(|t| t.definition["metadata"]["name"].as_str().unwrap().to_owned()).collect::<String>();
+        assert_eq!(names(&tasks_in(text).unwrap()), "cab");
+        let circle = text.replace("name: a}", "name: a}, dependencies: [\"${as_slugid('b')}\"]");
+        assert!(complaint(&circle).contains("circle"), "{}", complaint(&circle));
+    }
+
+    #[test]
+    fn the_template_sees_event_tasks_for_root_url_and_time() {
+        let text = r#"
+version: 1
+tasks:
+  $if: tasks_for == "github-push"
+  then:
+    - created: {$fromNow: ""}
+      deadline: {$fromNow: 1 hour}
+      payload: ["${event.ref[11:]}", "${event.repository.clone_url}", "${taskcluster_root_url}"]
+"#;
+        let task = &tasks_in(text).unwrap()[0];
+        assert_eq!(task.definition["payload"], json!(["main", "http://127.0.0.1/x.git", "http://127.0.0.1:80"]));
+        assert_eq!(tasks_in("{version: 1, tasks: [{$if: \"tasks_for == 'cron'\", then: {}}]}").unwrap(), []);
+        assert_eq!(tasks_in("version: 1").unwrap(), []);
+    }
+
+    #[test]
+    fn bad_yaml_is_named_by_line_and_column() {
+        assert_eq!(complaint("version: 1\ntasks: [a, b\n"), ".taskcluster.yml:3:1: did not find expected ',' or ']'");
+    }
+
+    #[test]
+    fn a_document_of_another_shape_is_refused() {
+        assert_eq!(complaint("[1]"), ".taskcluster.yml: must be a mapping with `version` and `tasks`");
+        assert_eq!(complaint("tasks: []"), ".taskcluster.yml: `version: 1` is missing");
+        assert_eq!(complaint("version: 0"), ".taskcluster.yml: version is 0, only version 1 is known");
+        assert!(complaint("{version: 1, task: []}").starts_with(".taskcluster.yml: unknown key `task`"));
+        assert_eq!(complaint("{version: 1, tasks: [3]}"), ".taskcluster.yml: tasks[0]: must be a task definition, is 3");
+        assert!(complaint("{version: 1, tasks: [{taskId: x}]}").contains("tasks[0]: taskId must be a slugid"));
+    }
+
+    #[test]
+    fn a_template_error_is_named_by_path_and_expression() {
+        let text = "version: 1\ntasks:\n  - payload: {command: [a, '${event.nothing.at.all}']}\n";
+        let complaint = complaint(text);
+        assert!(complaint.starts_with(".taskcluster.yml: tasks[0].payload.command[1]: "), "{complaint}");
+        assert!(complaint.contains("${event.nothing.at.all}"), "{complaint}");
+    }
+}

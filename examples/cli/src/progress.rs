@@ -1,0 +1,299 @@
+//! How far a task group is: a pure reading of the queue's list of its tasks.
+//!
+//! The queue knows states, not prospects: a task whose dependency failed stays `unscheduled` there until its deadline.
+//! Here it counts as *not run*, and a group is over when nothing in it can move any more.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use taskcluster_core::ids::{TaskId, TaskQueueId};
+use taskcluster_core::time::Timestamp;
+
+/// A task as the queue lists it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) id: TaskId,
+    pub(crate) name: String,
+    pub(crate) queue: TaskQueueId,
+    pub(crate) state: State,
+    pub(crate) dependencies: Vec<TaskId>,
+    /// Whether a dependency that failed is as good as one that is green.
+    pub(crate) takes_failures: bool,
+    pub(crate) run: Option<u32>,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) resolved: Option<Timestamp>,
+}
+
+/// A task's state in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Unscheduled,
+    Pending,
+    Running,
+    Completed,
+    Failed,
+    /// With the reason that the last run gives.
+    Exception(String),
+}
+
+/// What a task's state means for somebody who waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Waits for tasks that may still end well.
+    Waiting,
+    Pending,
+    Running,
+    Green,
+    Failed,
+    Exception(String),
+    /// Never begins, because something it needs is not green.
+    NotRun,
+    /// Pending in a queue that nobody serves, or waiting for such a task.
+    Stranded,
+}
+
+/// Where a group stands as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Busy,
+    Green,
+    NotGreen,
+    /// Everything else is over, these queues would have to be served.
+    Stranded(BTreeSet<TaskQueueId>),
+}
+
+/// The tasks of a group, in the order in which they were first seen, with their standings.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    members: Vec<(Member, Standing)>,
+    served: BTreeSet<TaskQueueId>,
+}
+
+impl Progress {
+    /// Nothing known yet; tasks of other queues than `served` are stranded.
+    pub(crate) fn new(served: BTreeSet<TaskQueueId>) -> Self {
+        Self { members: Vec::new(), served }
+    }
+
+    /// Takes a newer list of the group's tasks and gives the ids of those whose standing is another one.
+    pub(crate) fn update(&mut self, listed: Vec<Member>) -> Vec<TaskId> {
+        let order: HashMap<TaskId, usize> = self.members.iter().enumerate().map(|(at, (member, _))| (member.id, at)).collect();
+        let before: HashMap<TaskId, (Standing, Option<u32>)> =
+            self.members.iter().map(|(member, standing)| (member.id, (standing.clone(), member.run))).collect();
+        let mut listed = listed;
+        listed.sort_by_key(|member| order.get(&member.id).copied().unwrap_or(usize::MAX));
+        let standings = standings(&listed, &self.served);
+        self.members = listed.into_iter().zip(standings).collect();
+        let changed = |(member, standing): &&(Member, Standing)| {
+            before.get(&member.id).is_none_or(|(old, run)| old != standing || *run != member.run)
+        };
+        self.members.iter().filter(changed).map(|(member, _)| member.id).collect()
+    }
+
+    pub(crate) fn members(&self) -> &[(Member, Standing)] {
+        &self.members
+    }
+
+    pub(crate) fn get(&self, id: TaskId) -> Option<&(Member, Standing)> {
+        self.members.iter().find(|(member, _)| member.id == id)
+    }
+
+    pub(crate) fn verdict(&self) -> Verdict {
+        let mut stranded = BTreeSet::new();
+        let mut green = true;
+        for (member, standing) in &self.members {
+            match standing {
+                Standing::Waiting | Standing::Running | Standing::Pending => return Verdict::Busy,
+                Standing::Stranded => {
+                    if member.state == State::Pending {
+                        stranded.insert(member.queue.clone());
+                    }
+                    green = false;
+                }
+                Standing::Failed | Standing::Exception(_) | Standing::NotRun => green = false,
+                Standing::Green => {}
+            }
+        }
+        match (stranded.is_empty(), green) {
+            (false, _) => Verdict::Stranded(stranded),
+            (true, true) => Verdict::Green,
+            (true, false) => Verdict::NotGreen,
+        }
+    }
+
+    /// How many tasks stand how, for a summary.
+    pub(crate) fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, standing) in &self.members {
+            *counts.entry(standing.word()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl Standing {
+    /// The one word for it in every output.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Standing::Waiting => "waiting",
+            Standing::Pending => "pending",
+            Standing::Running => "running",
+            Standing::Green => "green",
+            Standing::Failed => "failed",
+            Standing::Exception(_) => "exception",
+            Standing::NotRun => "not run",
+            Standing::Stranded => "not served",
+        }
+    }
+
+    /// Whether the task is over.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Standing::Waiting | Standing::Pending | Standing::Running | Standing::Stranded => false,
+            Standing::Green | Standing::Failed | Standing::Exception(_) | Standing::NotRun => true,
+        }
+    }
+}
+
+fn standings(members: &[Member], served: &BTreeSet<TaskQueueId>) -> Vec<Standing> {
+    let mut known: HashMap<TaskId, Standing> = HashMap::new();
+    for member in members {
+        let standing = match &member.state {
+            State::Unscheduled => continue,
+            State::Pending if served.contains(&member.queue) => Standing::Pending,
+            State::Pending => Standing::Stranded,
+            State::Running => Standing::Running,
+            State::Completed => Standing::Green,
+            State::Failed => Standing::Failed,
+            State::Exception(reason) => Standing::Exception(reason.clone()),
+        };
+        known.insert(member.id, standing);
+    }
+    // A dependency of another group is not ours to judge: it may still move.
+    let listed: BTreeSet<TaskId> = members.iter().map(|member| member.id).collect();
+    let unscheduled: Vec<&Member> = members.iter().filter(|member| member.state == State::Unscheduled).collect();
+    // Each pass settles the tasks whose dependencies are all settled; a circle is what is left.
+    loop {
+        let settled: Vec<(TaskId, Standing)> = unscheduled
+            .iter()
+            .filter(|member| !known.contains_key(&member.id))
+            .filter_map(|member| prospect(member, &known, &listed).map(|standing| (member.id, standing)))
+            .collect();
+        if settled.is_empty() {
+            break;
+        }
+        known.extend(settled);
+    }
+    members.iter().map(|member| known.get(&member.id).cloned().unwrap_or(Standing::NotRun)).collect()
+}
+
+/// What becomes of an unscheduled task, once it is known what becomes of its dependencies.
+fn prospect(member: &Member, known: &HashMap<TaskId, Standing>, listed: &BTreeSet<TaskId>) -> Option<Standing> {
+    let mut stranded = false;
+    let mut open = false;
+    for id in member.dependencies.iter().filter(|id| listed.contains(id)) {
+        match known.get(id) {
+            None => open = true,
+            Some(Standing::NotRun) => return Some(Standing::NotRun),
+            Some(Standing::Failed | Standing::Exception(_)) if !member.takes_failures => return Some(Standing::NotRun),
+            Some(Standing::Stranded) => stranded = true,
+            Some(Standing::Failed | Standing::Exception(_) | Standing::Green) => {}
+            Some(Standing::Waiting | Standing::Pending | Standing::Running) => {}
+        }
+    }
+    match (open, stranded) {
+        (true, _) => None,
+        (false, true) => Some(Standing::Stranded),
+        (false, false) => Some(Standing::Waiting),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, state: State, dependencies: &[&Member]) -> Member {
+        Member {
+            id: TaskId::new(),
+            name: name.into(),
+            queue: "local/native".parse().unwrap(),
+            run: (state != State::Unscheduled).then_some(0),
+            state,
+            dependencies: dependencies.iter().map(|member| member.id).collect(),
+            takes_failures: false,
+            started: None,
+            resolved: None,
+        }
+    }
+
+    fn progress(members: &[&Member]) -> Progress {
+        let mut progress = Progress::new(["local/native".parse().unwrap()].into());
+        progress.update(members.iter().copied().cloned().collect());
+        progress
+    }
+
+    fn words(progress: &Progress) -> Vec<&'static str> {
+        progress.members().iter().map(|(_, standing)| standing.word()).collect()
+    }
+
+    #[test]
+    fn what_needs_a_failed_task_is_not_run_and_the_group_is_over() {
+        let lint = member("lint", State::Failed, &[]);
+        let build = member("build", State::Unscheduled, &[&lint]);
+        let test = member("test", State::Unscheduled, &[&build]);
+        let docs = member("docs", State::Completed, &[]);
+        let progress = progress(&[&test, &build, &lint, &docs]);
+        assert_eq!(words(&progress), ["not run", "not run", "failed", "green"]);
+        assert_eq!(progress.verdict(), Verdict::NotGreen);
+    }
+
+    #[test]
+    fn what_takes_failures_waits_for_the_failed_task_only() {
+        let lint = member("lint", State::Exception("malformed-payload".into()), &[]);
+        let mut report = member("report", State::Unscheduled, &[&lint]);
+        report.takes_failures = true;
+        let progress = progress(&[&lint, &report]);
+        assert_eq!(words(&progress), ["exception", "waiting"]);
+        assert_eq!(progress.verdict(), Verdict::Busy);
+    }
+
+    #[test]
+    fn a_group_is_stranded_when_only_tasks_of_other_queues_are_left() {
+        let mut mac = member("mac", State::Pending, &[]);
+        mac.queue = "releng/mac".parse().unwrap();
+        let after = member("after", State::Unscheduled, &[&mac]);
+        let mut running = member("running", State::Running, &[]);
+        assert_eq!(progress(&[&mac, &after, &running]).verdict(), Verdict::Busy);
+        running.state = State::Completed;
+        let progress = progress(&[&mac, &after, &running]);
+        assert_eq!(words(&progress), ["not served", "not served", "green"]);
+        assert_eq!(progress.verdict(), Verdict::Stranded(["releng/mac".parse().unwrap()].into()));
+    }
+
+    #[test]
+    fn a_circle_never_runs_and_a_task_of_another_group_may_still_move() {
+        let mut a = member("a", State::Unscheduled, &[]);
+        a.dependencies = vec![a.id];
+        assert_eq!(progress(&[&a]).verdict(), Verdict::NotGreen);
+        a.dependencies = vec![TaskId::new()];
+        assert_eq!(progress(&[&a]).verdict(), Verdict::Busy);
+    }
+
+    #[test]
+    fn an_update_names_what_changed_and_keeps_the_order() {
+        let mut a = member("a", State::Pending, &[]);
+        let b = member("b", State::Unscheduled, &[&a]);
+        let mut progress = progress(&[&b, &a]);
+        a.state = State::Running;
+        assert_eq!(progress.update(vec![a.clone(), b.clone()]), [a.id]);
+        assert_eq!(progress.members().iter().map(|(member, _)| member.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(progress.update(vec![a.clone(), b.clone()]), []);
+        // A retry is a change even when it stands as before.
+        a.run = Some(1);
+        assert_eq!(progress.update(vec![a.clone(), b]), [a.id]);
+    }
+
+    #[test]
+    fn an_empty_group_is_green() {
+        assert_eq!(progress(&[]).verdict(), Verdict::Green);
+    }
+}

@@ -1,0 +1,107 @@
+//! What the user sees of a run: a live table, plain lines, or JSON events.
+//!
+//! A view is told facts and keeps no truth of its own. Whatever cannot be written is dropped: a reader that closed the
+//! pipe must not stop the tasks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use taskcluster_core::ids::TaskId;
+
+use crate::progress::{Member, Progress, Standing, Verdict};
+
+mod json;
+mod lines;
+mod table;
+
+pub(crate) use json::Json;
+pub(crate) use lines::Lines;
+pub(crate) use table::Table;
+
+/// What is about to run.
+#[derive(Debug)]
+pub(crate) struct Begin<'a> {
+    pub(crate) root_url: &'a str,
+    pub(crate) groups: &'a [TaskId],
+    pub(crate) revision: &'a str,
+    pub(crate) subject: &'a str,
+}
+
+/// The story of one task that is not green.
+#[derive(Debug)]
+pub(crate) struct Failure<'a> {
+    pub(crate) member: &'a Member,
+    pub(crate) standing: &'a Standing,
+    /// The last lines of its log, oldest first; empty where there is none.
+    pub(crate) tail: Vec<String>,
+    /// Where its log was saved.
+    pub(crate) log: Option<PathBuf>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) verdict: &'a Verdict,
+    pub(crate) counts: BTreeMap<&'static str, usize>,
+    /// The folder with logs and artifacts.
+    pub(crate) results: Option<PathBuf>,
+}
+
+/// A way to show a run.
+pub(crate) trait View {
+    fn begin(&mut self, begin: &Begin<'_>);
+    /// Something worth a line that is about no single task.
+    fn note(&mut self, text: &str);
+    /// The tasks in `changed` stand differently than before.
+    fn progress(&mut self, progress: &Progress, changed: &[TaskId]);
+    fn failure(&mut self, failure: &Failure<'_>);
+    fn end(&mut self, end: &End<'_>);
+}
+
+/// Chooses the view that fits the options and the terminal.
+pub(crate) fn choose(json: bool) -> Box<dyn View> {
+    let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let terminal = console::Term::stdout().is_term() && console::Term::stderr().is_term();
+    match (json, terminal && !quiet) {
+        (true, _) => Box::new(Json::new(std::io::stdout())),
+        (false, true) => Box::new(Table::new()),
+        (false, false) => Box::new(Lines::new(std::io::stdout())),
+    }
+}
+
+/// A standing in words, with the reason of an exception.
+fn words(standing: &Standing) -> String {
+    match standing {
+        Standing::Exception(reason) => format!("exception ({reason})"),
+        other => other.word().to_owned(),
+    }
+}
+
+/// Seconds that the task ran, where it began.
+fn seconds(member: &Member) -> Option<f64> {
+    let (started, resolved) = (member.started?, member.resolved?);
+    Some(resolved.since(started).as_secs_f64())
+}
+
+/// `3 green, 1 failed`, in an order that does not depend on chance.
+fn summary(counts: &BTreeMap<&'static str, usize>) -> String {
+    if counts.is_empty() {
+        return "no tasks".to_owned();
+    }
+    counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The last line of a run.
+fn conclusion(end: &End<'_>) -> String {
+    let counts = summary(&end.counts);
+    match end.verdict {
+        Verdict::Green => format!("green: {counts}"),
+        Verdict::Busy => format!("stopped: {counts}"),
+        Verdict::NotGreen => format!("not green: {counts}"),
+        Verdict::Stranded(queues) => {
+            let queues = queues.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let advice = queues.iter().map(|queue| format!("--serve {queue}")).collect::<Vec<_>>().join(" ");
+            format!("not green: {counts}; nobody serves {} (to run them here: {advice})", queues.join(", "))
+        }
+    }
+}
