@@ -1,3 +1,108 @@
-//! To come.
+//! This repository's decision task: it looks at a commit and creates the tasks that check it.
+//!
+//! It runs within a task (see `.taskcluster.yml`) and reaches the queue through the worker's proxy, so it holds no
+//! credentials. `decision-task --show` prints the graph anywhere, without creating anything.
 
-fn main() {}
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use taskcluster::graph::CheckedGraph;
+use taskcluster::queue::Queue;
+use taskcluster_core::caller::Caller;
+use taskcluster_core::ids::TaskId;
+
+mod changes;
+mod parameters;
+mod tasks;
+
+use changes::Changes;
+use parameters::Parameters;
+
+/// Creates the tasks that check a commit of this repository.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "\
+Example: what would be checked if the last three commits were pushed
+  decision-task --show --base HEAD~3")]
+struct Args {
+    /// Print the graph and create nothing.
+    #[arg(long)]
+    show: bool,
+    /// The commit to compare with [default: BASE_REVISION, or else the first parent].
+    #[arg(long, value_name = "R")]
+    base: Option<String>,
+    /// Where to write the artifacts.
+    #[arg(long, value_name = "DIR", default_value = "public")]
+    artifacts: PathBuf,
+    /// The checkout to look at.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    checkout: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match decide(&Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn decide(args: &Args) -> Result<()> {
+    if args.show {
+        let parameters = Parameters::of_checkout(&args.checkout, args.base.as_deref())?;
+        let changes = Changes::between(&args.checkout, parameters.base_revision.as_deref(), &parameters.head_revision)?;
+        show(&tasks::graph(&parameters, &changes)?);
+        return Ok(());
+    }
+
+    let queue = Queue::new(caller()?);
+    let task_id: TaskId = variable("TASK_ID")?.parse().context("TASK_ID is no task id")?;
+    let own = queue.task(&task_id).await.context("cannot read the decision task's own definition")?;
+    let parameters = Parameters::of_task(task_id, &own, args.base.as_deref())?;
+    let changes = Changes::between(&args.checkout, parameters.base_revision.as_deref(), &parameters.head_revision)?;
+    let graph = tasks::graph(&parameters, &changes)?;
+    show(&graph);
+    // The artifacts come first: they tell what was meant also when the queue refuses it.
+    write_artifacts(&args.artifacts, &parameters, &graph)?;
+    graph.submit(&queue).await?;
+    println!("created {} tasks", graph.len());
+    Ok(())
+}
+
+/// The proxy signs every request; nothing here knows a secret.
+fn caller() -> Result<Caller> {
+    let root_url = variable("TASKCLUSTER_ROOT_URL")?;
+    let proxy = variable("TASKCLUSTER_PROXY_URL").context("this must run in a task with the feature taskclusterProxy, or with --show")?;
+    let proxy = proxy.parse().context("TASKCLUSTER_PROXY_URL is no URL")?;
+    Ok(Caller::builder(&root_url).proxy(proxy).build()?)
+}
+
+fn show(graph: &CheckedGraph) {
+    for task in graph.tasks() {
+        let needs = if task.needs.is_empty() { String::new() } else { format!("  <- {}", task.needs.join(", ")) };
+        println!("{:<16}{}{needs}", task.label, task.definition.metadata.description);
+    }
+}
+
+fn write_artifacts(folder: &Path, parameters: &Parameters, graph: &CheckedGraph) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("task-graph.json", serde_json::to_string_pretty(&graph.to_json())?)?;
+    write("label-to-taskid.json", serde_json::to_string_pretty(&graph.label_to_task_id())?)?;
+    write("parameters.yml", parameters.to_yaml())
+}
+
+fn variable(name: &str) -> Result<String> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(value),
+        _ => bail!("{name} is not set"),
+    }
+}

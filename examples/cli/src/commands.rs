@@ -1,0 +1,46 @@
+//! What each subcommand does.
+
+mod run;
+mod up;
+
+use anyhow::{Context as _, Result};
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use run::run;
+pub(crate) use up::up;
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build().context("cannot start the threads")
+}
+
+/// Tokens that the first and the second "stop" of the user cancel.
+#[derive(Debug, Clone, Default)]
+struct Stops {
+    politely: CancellationToken,
+    at_once: CancellationToken,
+}
+
+impl Stops {
+    /// Listens to SIGINT and SIGTERM from now on.
+    fn listen() -> Result<(Self, impl Future<Output = ()>)> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
+        let stops = Self::default();
+        let told = stops.clone();
+        let listening = async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if told.politely.is_cancelled() {
+                    told.at_once.cancel();
+                }
+                told.politely.cancel();
+            }
+        };
+        Ok((stops, listening))
+    }
+}

@@ -1,0 +1,238 @@
+//! `taskcluster run`: a commit's tasks on this machine, from the first to the last.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use taskcluster::queue::{self, CreateTaskResponse, Queue};
+use taskcluster_core::caller::Caller;
+use taskcluster_core::clock::{Clock as _, SystemClock};
+use taskcluster_core::ids::{TaskId, TaskQueueId};
+use taskcluster_core::request::Request;
+use tokio::net::TcpListener;
+
+use super::{Stops, runtime};
+use crate::args::RunArgs;
+use crate::assemble::{Deployment, Parts};
+use crate::exit::Outcome;
+use crate::group::{self, Groups};
+use crate::in_tree::{self, FirstTask};
+use crate::progress::{Progress, Standing, Verdict};
+use crate::push_event::Push;
+use crate::repository::Repository;
+use crate::results::Results;
+use crate::view::{self, Begin, End, Failure, View};
+use crate::{commit_server, state_dir};
+
+/// The queue that is always served.
+const NATIVE: (&str, &str) = ("local", "native");
+
+/// Who the tasks belong to, where a template does not say.
+const SCHEDULER: &str = "local";
+
+/// Remembers the groups of a run that has not ended.
+const OPEN_GROUPS: &str = "open-groups.json";
+
+/// What is to be run, known before anything begins.
+struct Plan {
+    repository: Repository,
+    push: Push,
+    in_tree: String,
+    served: BTreeSet<TaskQueueId>,
+    data: PathBuf,
+    wait: bool,
+}
+
+/// Runs the tasks of a commit.
+pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
+    let plan = plan(args)?;
+    let mut view = view::choose(args.json);
+    if plan.repository.has_uncommitted_changes()? {
+        view.note("uncommitted changes are not part of this run");
+    }
+    runtime()?.block_on(async {
+        let (stops, listening) = Stops::listen()?;
+        tokio::select! {
+            outcome = begin(&plan, &mut *view, &stops) => outcome,
+            () = listening => Ok(Outcome::Interrupted),
+            () = stops.at_once.cancelled() => Ok(Outcome::Interrupted),
+        }
+    })
+}
+
+fn plan(args: &RunArgs) -> Result<Plan> {
+    let repository = Repository::discover(&args.repository)?;
+    let push = Push::of(&repository, &args.revision, args.base.as_deref())?;
+    let short = &push.after[..12];
+    let in_tree = repository.file(&push.after, in_tree::FILE)?;
+    let in_tree = in_tree.with_context(|| format!("commit {short} has no {}", in_tree::FILE))?;
+    let mut served: BTreeSet<TaskQueueId> = args.serve.iter().cloned().collect();
+    served.insert(TaskQueueId::from_parts(NATIVE.0, NATIVE.1)?);
+    let data = args.data.clone().map_or_else(|| state_dir::of_repository(repository.root()), Ok)?;
+    Ok(Plan { repository, push, in_tree, served, data, wait: args.wait })
+}
+
+async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcome> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
+    let root_url = format!("http://{}", listener.local_addr()?);
+    let clone_url = format!("{root_url}{}", plan.push.clone_path());
+    let tasks = in_tree::first_tasks(
+        &plan.in_tree,
+        &in_tree::Context {
+            tasks_for: "github-push",
+            event: &plan.push.event(&clone_url),
+            root_url: &root_url,
+            scheduler_id: SCHEDULER,
+            now: SystemClock.now(),
+        },
+    )?;
+    let mut groups: Vec<TaskId> = tasks.iter().map(|task| task.task_group_id).collect();
+    groups.dedup();
+    view.begin(&Begin { root_url: &root_url, groups: &groups, revision: &plan.push.after, subject: subject(&plan.push) });
+    if tasks.is_empty() {
+        view.note(&format!("{} has no tasks for this push", in_tree::FILE));
+        view.end(&End { verdict: &Verdict::Green, counts: Default::default(), results: None });
+        return Ok(Outcome::Green);
+    }
+
+    let parts = Parts {
+        listener,
+        public_url: None,
+        data: plan.data.clone(),
+        database: None,
+        beside: commit_server::router(plan.repository.root()),
+    };
+    let deployment = Deployment::start(parts).await?;
+    let outcome = carry_out(plan, &deployment, tasks, groups, view, stops).await;
+    deployment.stop().await;
+    outcome
+}
+
+async fn carry_out(
+    plan: &Plan,
+    deployment: &Deployment,
+    tasks: Vec<FirstTask>,
+    ids: Vec<TaskId>,
+    view: &mut dyn View,
+    stops: &Stops,
+) -> Result<Outcome> {
+    let queue = Queue::new(deployment.caller().clone());
+    let open = plan.data.join(OPEN_GROUPS);
+    cancel_former(&queue, &open).await?;
+    deployment.allow_pushes().await?;
+    std::fs::write(&open, serde_json::to_string(&ids)?).with_context(|| format!("cannot write {}", open.display()))?;
+    let mut groups = Groups::watch(ids.clone(), queue, deployment.bus()).await?;
+
+    let pusher = deployment.restricted(vec![plan.push.role_scope()])?;
+    let watched = match create(&pusher, &tasks).await {
+        Ok(()) => {
+            deployment.work_for(&plan.served)?;
+            watch(plan, &mut groups, view, stops).await
+        }
+        Err(error) => Err(error),
+    };
+    // Whatever the group has not done by now, it shall not do in the next run.
+    let left = groups.list().await;
+    let cancelled = groups.cancel().await;
+    if watched.is_err() {
+        return watched.map(|_| Outcome::CouldNotBegin);
+    }
+    let (mut progress, verdict) = watched?;
+    if stops.politely.is_cancelled() {
+        // The worker learns of it by an event; what it was running then ends without being reported.
+        deployment.stop_working().await;
+        progress.update(groups.list().await?);
+    } else {
+        progress.update(left?);
+    }
+    cancelled?;
+    conclude(plan, deployment.caller(), &ids, &progress, &verdict, view).await?;
+    let _ = std::fs::remove_file(&open);
+    Ok(match verdict {
+        _ if stops.politely.is_cancelled() => Outcome::Interrupted,
+        Verdict::Green => Outcome::Green,
+        Verdict::NotGreen | Verdict::Stranded(_) | Verdict::Busy => Outcome::NotGreen,
+    })
+}
+
+/// A run that was killed left tasks behind: nobody waits for them any more.
+async fn cancel_former(queue: &Queue, open: &Path) -> Result<()> {
+    let Ok(text) = std::fs::read_to_string(open) else { return Ok(()) };
+    let former: Vec<TaskId> = serde_json::from_str(&text).unwrap_or_default();
+    for id in &former {
+        group::cancel(queue, id).await?;
+    }
+    Ok(())
+}
+
+async fn create(pusher: &Caller, tasks: &[FirstTask]) -> Result<()> {
+    for (index, task) in tasks.iter().enumerate() {
+        let definition = Value::Object(task.definition.clone());
+        let request: Request<CreateTaskResponse> =
+            Request::new(pusher, &queue::operations::CREATE_TASK, &[&task.task_id]).with_body(&definition);
+        request.await.map_err(|error| match error.api() {
+            Some(refusal) => anyhow::anyhow!("{}: tasks[{index}]: {}", in_tree::FILE, refusal.summary()),
+            None => error.into(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Follows the groups until they are over, nobody takes what is left, or the user says stop.
+async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &Stops) -> Result<(Progress, Verdict)> {
+    let mut progress = Progress::new(plan.served.clone());
+    let mut waits = false;
+    loop {
+        let changed = progress.update(groups.list().await?);
+        view.progress(&progress, &changed);
+        let verdict = progress.verdict();
+        match &verdict {
+            Verdict::Busy => {}
+            Verdict::Stranded(queues) if plan.wait => {
+                if !waits {
+                    let queues = queues.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                    view.note(&format!("waiting for somebody to serve {queues}"));
+                }
+                waits = true;
+            }
+            Verdict::Stranded(_) | Verdict::Green | Verdict::NotGreen => return Ok((progress, verdict)),
+        }
+        tokio::select! {
+            () = groups.changed() => {}
+            () = stops.politely.cancelled() => return Ok((progress, Verdict::Busy)),
+        }
+    }
+}
+
+/// Saves what the tasks left and tells the stories of those that are not green.
+async fn conclude(
+    plan: &Plan,
+    caller: &Caller,
+    ids: &[TaskId],
+    progress: &Progress,
+    verdict: &Verdict,
+    view: &mut dyn View,
+) -> Result<()> {
+    let group = ids.first().copied().unwrap_or_default();
+    let mut results = Results::new(&plan.data, group, caller).context("cannot save logs and artifacts")?;
+    let mut unsaved = 0;
+    for (member, _) in progress.members() {
+        unsaved += results.save(member).await;
+    }
+    for (member, standing) in progress.members() {
+        if matches!(standing, Standing::Failed | Standing::Exception(_)) {
+            let (log, tail) = results.log(member);
+            view.failure(&Failure { member, standing, tail, log });
+        }
+    }
+    if unsaved > 0 {
+        view.note(&format!("{unsaved} artifacts could not be saved"));
+    }
+    view.end(&End { verdict, counts: progress.counts(), results: results.folder().map(Path::to_owned) });
+    Ok(())
+}
+
+fn subject(push: &Push) -> &str {
+    push.commits.last().and_then(|commit| commit.message.lines().next()).unwrap_or_default()
+}

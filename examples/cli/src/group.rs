@@ -1,0 +1,84 @@
+//! Watching a task group until it is over.
+//!
+//! Events only say "look now"; what is true is what the queue lists. So a lost event costs a second, not the run.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures_util::TryStreamExt as _;
+use taskcluster::events::{Binding, Bus, Subscription};
+use taskcluster::queue::{self, Queue};
+use taskcluster_core::ids::TaskId;
+
+use crate::progress::{Member, State};
+
+/// How long to wait for an event before looking anyway.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long to collect events before looking: they come in flocks.
+const FLOCK: Duration = Duration::from_millis(30);
+
+/// The task groups of a run, seen through the queue.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    ids: Vec<TaskId>,
+    queue: Queue,
+    events: Subscription,
+}
+
+impl Groups {
+    /// Watches these groups; the subscription is in place when this returns.
+    pub(crate) async fn watch(ids: Vec<TaskId>, queue: Queue, bus: &dyn Bus) -> Result<Self> {
+        let bindings = queue::events::ALL.iter().map(|exchange| Binding::everything(exchange.exchange)).collect();
+        let events = bus.subscribe(bindings).await.context("cannot listen to the queue's events")?;
+        Ok(Self { ids, queue, events })
+    }
+
+    pub(crate) fn ids(&self) -> &[TaskId] {
+        &self.ids
+    }
+
+    /// All tasks of the groups, as they are now.
+    pub(crate) async fn list(&self) -> Result<Vec<Member>> {
+        let mut members = Vec::new();
+        for id in &self.ids {
+            let listed: Vec<_> = self.queue.list_task_group(id).stream().try_collect().await.context("cannot list the task group")?;
+            members.extend(listed.into_iter().map(|member| member_of(&member.status, &member.task)));
+        }
+        Ok(members)
+    }
+
+    /// Waits until it is worth looking again.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: whoever drops this looks by itself.
+    pub(crate) async fn changed(&mut self) {
+        let first = tokio::time::timeout(SWEEP, self.events.next()).await;
+        if let Ok(None) = first {
+            // The bus is closed; looking regularly still works.
+            tokio::time::sleep(SWEEP).await;
+        }
+        tokio::time::sleep(FLOCK).await;
+        while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {}
+    }
+
+    /// Seals the groups and cancels what is not resolved.
+    pub(crate) async fn cancel(&self) -> Result<()> {
+        for id in &self.ids {
+            cancel(&self.queue, id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Seals a group and cancels what is not resolved in it; a group that is gone is fine.
+pub(crate) async fn cancel(queue: &Queue, id: &TaskId) -> Result<()> {
+    let sealed = queue.seal_task_group(id).await;
+    match sealed {
+        Ok(_) => {}
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(error).context("cannot seal the task group"),
+    }
+    queue.cancel_task_group(id).await.context("cannot cancel the task group")?;
+    Ok(())
+}

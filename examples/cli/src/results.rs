@@ -1,0 +1,195 @@
+//! What a group leaves, as ordinary files: logs and artifacts that are still there when the services are gone.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use taskcluster::artifacts::Artifacts;
+use taskcluster::queue::Queue;
+use taskcluster_core::caller::Caller;
+use taskcluster_core::ids::TaskId;
+
+use crate::progress::Member;
+
+/// How many groups are kept.
+const KEPT_GROUPS: usize = 10;
+
+/// How many artifacts are copied at once.
+const CONCURRENCY: usize = 4;
+
+/// How much of a log is shown.
+const TAIL_LINES: usize = 25;
+
+/// Logs, best first: the live log is a link to the other one where both exist.
+const LOGS: [&str; 2] = ["public/logs/live_backing.log", "public/logs/live.log"];
+
+/// The saved files of one group.
+#[derive(Debug)]
+pub(crate) struct Results {
+    folder: PathBuf,
+    tasks: HashMap<TaskId, PathBuf>,
+    queue: Queue,
+    artifacts: Artifacts,
+}
+
+impl Results {
+    /// Saves into `<data>/results/<group>` and forgets the oldest groups.
+    pub(crate) fn new(data: &Path, group: TaskId, caller: &Caller) -> io::Result<Self> {
+        let all = data.join("results");
+        fs::create_dir_all(&all)?;
+        forget_oldest(&all, KEPT_GROUPS - 1)?;
+        Ok(Self {
+            folder: all.join(group.to_string()),
+            tasks: HashMap::new(),
+            queue: Queue::new(caller.clone()),
+            artifacts: Artifacts::new(caller),
+        })
+    }
+
+    /// The folder of the group, if anything was saved.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.is_dir().then_some(&self.folder)
+    }
+
+    /// Saves what the task's latest run left, unless it was saved before. Gives how many artifacts could not be saved.
+    pub(crate) async fn save(&mut self, member: &Member) -> usize {
+        if member.run.is_none() || self.tasks.contains_key(&member.id) {
+            return 0;
+        }
+        let folder = self.folder_for(member);
+        let listed: Vec<_> = match self.queue.list_latest_artifacts(&member.id).stream().try_collect().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(task.id = %member.id, %error, "cannot list artifacts");
+                return 1;
+            }
+        };
+        // A link leads to something that is saved under its own name, or out of the house; an error has no content.
+        let names = listed.into_iter().filter(|artifact| has_content(artifact.storage_type.as_str())).map(|artifact| artifact.name);
+        let copies = names.map(|name| copy(&self.artifacts, member.id, name, &folder));
+        let copied: Vec<bool> = stream::iter(copies).buffer_unordered(CONCURRENCY).collect().await;
+        self.tasks.insert(member.id, folder);
+        copied.iter().filter(|copied| !**copied).count()
+    }
+
+    /// The saved log of a task and its last lines.
+    pub(crate) fn log(&self, member: &Member) -> (Option<PathBuf>, Vec<String>) {
+        let logs = self.tasks.get(&member.id).into_iter().flat_map(|folder| LOGS.map(|name| folder.join(name)));
+        match logs.into_iter().find(|path| path.is_file()) {
+            Some(path) => {
+                let tail = fs::read(&path).map(|bytes| tail(&String::from_utf8_lossy(&bytes))).unwrap_or_default();
+                (Some(path), tail)
+            }
+            None => (None, Vec::new()),
+        }
+    }
+
+    fn folder_for(&self, member: &Member) -> PathBuf {
+        let name = plain_name(&member.name);
+        let wanted = self.folder.join(&name);
+        let taken = self.tasks.values().any(|folder| *folder == wanted);
+        if taken || name.is_empty() { self.folder.join(format!("{name}-{}", member.id)) } else { wanted }
+    }
+}
+
+fn has_content(storage_type: &str) -> bool {
+    !matches!(storage_type, "link" | "error" | "reference")
+}
+
+async fn copy(artifacts: &Artifacts, task_id: TaskId, name: String, folder: &Path) -> bool {
+    let path = folder.join(relative(&name));
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let copied = match made {
+        Ok(()) => artifacts.download_latest(&task_id, &name).to_file(&path).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = &copied {
+        tracing::warn!(task.id = %task_id, artifact = %name, error = format!("{error:#}"), "cannot save an artifact");
+    }
+    copied.is_ok()
+}
+
+/// The name of an artifact as a path that stays below its folder.
+fn relative(name: &str) -> PathBuf {
+    let parts = Path::new(name).components().filter_map(|part| match part {
+        Component::Normal(part) => Some(part),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
+    });
+    let path: PathBuf = parts.collect();
+    if path.as_os_str().is_empty() { PathBuf::from("unnamed") } else { path }
+}
+
+/// A task's name as the name of a folder.
+fn plain_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    name.chars().take(80).map(plain).collect::<String>().trim_matches('.').to_owned()
+}
+
+/// The last lines, without what would confuse a terminal.
+fn tail(log: &str) -> Vec<String> {
+    let mut lines = VecDeque::with_capacity(TAIL_LINES + 1);
+    for line in log.lines() {
+        // A progress bar draws over its line: the last picture is the one that was left.
+        let line = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
+        let line = console::strip_ansi_codes(line);
+        lines.push_back(line.chars().filter(|c| !c.is_control() || *c == '\t').collect());
+        if lines.len() > TAIL_LINES {
+            lines.pop_front();
+        }
+    }
+    lines.into()
+}
+
+fn forget_oldest(all: &Path, keep: usize) -> io::Result<()> {
+    let mut groups: Vec<(SystemTime, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(all)? {
+        let entry = entry?;
+        groups.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    groups.sort();
+    groups.reverse();
+    for (_, folder) in groups.into_iter().skip(keep) {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_stays_below_its_folder() {
+        assert_eq!(relative("public/logs/live.log"), Path::new("public/logs/live.log"));
+        assert_eq!(relative("../../etc/passwd"), Path::new("etc/passwd"));
+        assert_eq!(relative("/etc/passwd"), Path::new("etc/passwd"));
+        assert_eq!(relative(".."), Path::new("unnamed"));
+        assert_eq!(plain_name("a/b: c.."), "a-b--c");
+    }
+
+    #[test]
+    fn a_tail_is_what_a_reader_would_have_seen_last() {
+        let mut log: String = (0..100).map(|n| format!("line {n}\n")).collect();
+        log.push_str("10 %\r90 %\r100 %\r\n\u{1b}[31mred\u{1b}[0m\n");
+        let tail = tail(&log);
+        assert_eq!(tail.len(), TAIL_LINES);
+        assert_eq!(tail[TAIL_LINES - 2..], ["100 %", "red"]);
+    }
+
+    #[test]
+    fn the_oldest_groups_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        for (age, name) in ["new", "middle", "old"].iter().enumerate() {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 - age as u64);
+            fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        }
+        forget_oldest(folder.path(), 2).unwrap();
+        assert!(folder.path().join("middle").exists());
+        assert!(!folder.path().join("old").exists());
+    }
+}

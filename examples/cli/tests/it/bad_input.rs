@@ -1,0 +1,87 @@
+//! Bad input ends with exit code 2 and one line that names the place.
+
+use crate::fixture::{Fixture, finish, text};
+
+/// The one line that a command complains with.
+fn complaint(fixture: &Fixture, args: &[&str]) -> String {
+    let output = finish(fixture.command(args).spawn().unwrap());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}{}", text(&output.stdout));
+    let errors: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("note:")).collect();
+    assert_eq!(errors.len(), 1, "{stderr}");
+    errors[0].strip_prefix("error: ").expect("an error line").to_owned()
+}
+
+#[test]
+fn a_folder_without_a_repository() {
+    let line = complaint(&Fixture::empty(), &["run", "repository"]);
+    assert!(line.contains("repository is not in a git repository"), "{line}");
+    let line = complaint(&Fixture::empty(), &["run", "nowhere"]);
+    assert!(line.contains("nowhere is not a folder"), "{line}");
+}
+
+#[test]
+fn a_repository_without_a_commit_or_without_that_commit() {
+    let fixture = Fixture::empty();
+    fixture.git(&["init", "-q"]);
+    assert!(complaint(&fixture, &["run", "repository"]).contains("no commit yet"));
+    let fixture = Fixture::with("version: 1");
+    assert!(complaint(&fixture, &["run", "repository", "--revision", "v7"]).contains("no commit `v7`"));
+    assert!(complaint(&fixture, &["run", "repository", "--base", "v6"]).contains("no commit `v6`"));
+}
+
+#[test]
+fn a_commit_without_taskcluster_yml() {
+    let fixture = Fixture::empty();
+    fixture.git(&["init", "-q"]);
+    fixture.commit(&[("other", "")]);
+    // It is the commit that counts.
+    std::fs::write(fixture.repository().join(".taskcluster.yml"), "version: 1").unwrap();
+    assert!(complaint(&fixture, &["run", "repository"]).contains("has no .taskcluster.yml"));
+}
+
+#[test]
+fn yaml_and_templates_are_named_by_place() {
+    let fixture = Fixture::with("version: 1\ntasks: [a, b\n");
+    assert_eq!(complaint(&fixture, &["run", "repository"]), ".taskcluster.yml:3:1: did not find expected ',' or ']'");
+    let fixture = Fixture::with("version: 1\ntasks:\n  - payload: {env: {X: '${event.nothing.more}'}}\n");
+    let line = complaint(&fixture, &["run", "repository"]);
+    assert!(line.starts_with(".taskcluster.yml: tasks[0].payload.env.X: in `${event.nothing.more}`: "), "{line}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_one() {
+    let fixture = Fixture::with("{version: 1, tasks: [{}]}");
+    std::fs::write(fixture.data(), "a file").unwrap();
+    let data = fixture.data();
+    let line = complaint(&fixture, &["run", "repository", "--data", data.to_str().unwrap()]);
+    assert!(line.contains(data.to_str().unwrap()), "{line}");
+}
+
+#[test]
+fn a_definition_that_the_queue_refuses() {
+    let fixture = Fixture::with("{version: 1, tasks: [{taskQueueId: local/native, payload: {}, maxTime: 3}]}");
+    let data = fixture.data();
+    let line = complaint(&fixture, &["run", "repository", "--data", data.to_str().unwrap()]);
+    assert!(line.starts_with(".taskcluster.yml: tasks[0]: "), "{line}");
+    assert!(line.contains("maxTime") && line.contains("metadata"), "{line}");
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let fixture = Fixture::empty();
+    let data = fixture.data();
+    let line = complaint(&fixture, &["up", "--listen", &address, "--data", data.to_str().unwrap()]);
+    assert!(line.contains(&address), "{line}");
+}
+
+#[test]
+fn bad_use() {
+    let fixture = Fixture::empty();
+    for args in [&["run", "--serve", "no-slash"][..], &["run", "--unknown"], &["up", "--listen", "nowhere"], &["fly"]] {
+        let output = finish(fixture.command(args).spawn().unwrap());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+}

@@ -1,0 +1,112 @@
+//! `taskcluster run` on small repositories.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::fixture::{Fixture, finish, text};
+
+/// A `.taskcluster.yml` with tasks that depend on each other by label: (label, needs, queue, script).
+fn yml(tasks: &[(&str, &str, &str, &str)]) -> String {
+    let mut yml = "version: 1\ntasks:\n".to_owned();
+    for (label, needs, queue, script) in tasks {
+        let dependencies = if needs.is_empty() { String::new() } else { format!("'${{as_slugid(\"{needs}\")}}'") };
+        yml += &format!(
+            "  - taskId: '${{as_slugid(\"{label}\")}}'
+    taskQueueId: {queue}
+    dependencies: [{dependencies}]
+    created: {{$fromNow: ''}}
+    deadline: {{$fromNow: 1 hour}}
+    metadata: {{name: {label}, description: x, owner: me@example.com, source: 'https://example.com'}}
+    payload:
+      env: {{URL: '${{event.repository.clone_url}}', REVISION: '${{event.after}}'}}
+      maxRunTime: 600
+      command: [[sh, -euc, {script:?}]]
+"
+        );
+    }
+    yml
+}
+
+const HERE: &str = "local/native";
+
+#[test]
+fn green_tasks_end_with_0_and_leave_their_logs() {
+    let fixture = Fixture::with(&yml(&[
+        ("clone", "", HERE, "git clone -q $URL copy && git -C copy checkout -q $REVISION && grep -c version copy/.taskcluster.yml"),
+        ("after", "clone", HERE, "echo it came after"),
+    ]));
+    let output = fixture.run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
+    assert!(stdout.contains("green: 2 green"), "{stdout}");
+    let results = stdout.lines().find_map(|line| line.strip_prefix("logs and artifacts: ")).expect("a folder");
+    let log = std::fs::read_to_string(format!("{results}/after/public/logs/live_backing.log")).unwrap();
+    assert!(log.contains("it came after"), "{log}");
+}
+
+#[test]
+fn a_red_task_ends_with_1_and_shows_the_tail_of_its_log() {
+    let fixture = Fixture::with(&yml(&[
+        ("red", "", HERE, "echo the reason; exit 3"),
+        ("never", "red", HERE, "echo begun"),
+        ("green", "", HERE, "true"),
+    ]));
+    let output = fixture.run(&["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let events: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let failure = events.iter().find(|event| event["event"] == "failure").expect("a failure");
+    assert_eq!(failure["name"], "red");
+    assert!(failure["tail"].to_string().contains("the reason"), "{failure}");
+    let end = events.last().unwrap();
+    assert_eq!(end["counts"], serde_json::json!({"failed": 1, "green": 1, "not run": 1}));
+    assert!(!events.iter().any(|event| event["name"] == "never" && event["state"] == "exception"));
+}
+
+#[test]
+fn a_payload_that_breaks_the_schema_has_every_reason_in_the_log() {
+    let yml = yml(&[("broken", "", HERE, "true")]).replace("maxRunTime: 600", "maxRunTime: soon\n      colour: blue");
+    let output = Fixture::with(&yml).run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    for expected in ["exception (malformed-payload)", "maxRunTime", "colour"] {
+        assert!(stdout.contains(expected), "{expected} is missing in {stdout}");
+    }
+}
+
+#[test]
+fn queues_that_nobody_serves_are_named_unless_served_here() {
+    let fixture = Fixture::with(&yml(&[("mac", "", "releng/mac", "true"), ("here", "", HERE, "true")]));
+    let output = fixture.run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("nobody serves releng/mac"), "{stdout}");
+    let output = fixture.run(&["--serve", "releng/mac"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn a_push_without_tasks_is_green() {
+    let output = Fixture::with("{version: 1, tasks: [{$if: \"tasks_for == 'cron'\", then: {}}]}").run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_interrupt_cancels_the_group_and_a_second_run_is_refused_meanwhile() {
+    let fixture = Fixture::with(&yml(&[("long", "", HERE, "sleep 600"), ("after", "long", HERE, "true")]));
+    let data = fixture.data();
+    let args = ["run", "repository", "--json", "--data", data.to_str().unwrap()];
+    let mut child = fixture.command(&args).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let running = lines.by_ref().map_while(Result::ok).any(|line| line.contains("\"long\"") && line.contains("\"running\""));
+    assert!(running, "it began");
+
+    let second = finish(fixture.command(&args).spawn().unwrap());
+    assert_eq!(second.status.code(), Some(2));
+    assert!(text(&second.stderr).contains(&child.id().to_string()), "{}", text(&second.stderr));
+
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+}
