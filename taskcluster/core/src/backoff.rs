@@ -4,10 +4,12 @@ use std::time::Duration;
 
 /// How often and how patiently a call is tried.
 ///
-/// The delays are those of all TaskCluster clients: 100 ms, doubled each time, at most 30 s, 25 % more or less by chance, five repetitions. A
-/// `Retry-After` of the service takes the place of a shorter delay. What is not idempotent is repeated only where it certainly did not arrive.
+/// The delays are those of all TaskCluster clients: 100 ms, doubled each time, at most 30 s, 25 % more or less by
+/// chance, five repetitions. A `Retry-After` of the service takes the place of a shorter delay. What is not idempotent
+/// is repeated only where it certainly did not arrive.
 ///
-/// Delays and timeouts are real time, whatever [`Clock`](crate::Clock) the caller has: a test's clock that stands still must not keep a call waiting.
+/// Delays and timeouts are real time, whatever [`Clock`](crate::Clock) the caller has: a test's clock that stands still
+/// must not keep a call waiting.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {

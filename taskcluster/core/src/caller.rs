@@ -27,8 +27,8 @@ pub use builder::CallerBuilder;
 
 /// Everything a call needs: the deployment, who is calling, the transport, how often to try, and the clock.
 ///
-/// Cheap to clone; clones share connections, credentials and what was learned about the server's clock. One of them serves any number of services
-/// and tasks.
+/// Cheap to clone; clones share connections, credentials and what was learned about the server's clock. One of them
+/// serves any number of services and tasks.
 ///
 /// ```
 /// # #[cfg(feature = "http")]
@@ -53,7 +53,7 @@ struct Inner {
     clock: SharedClock,
     user_agent: HeaderValue,
     trace_id: Option<HeaderValue>,
-    skew: Skew,
+    skew: Arc<Skew>,
 }
 
 /// Who signs.
@@ -82,7 +82,8 @@ impl Caller {
         CallerBuilder::from_env()?.build()
     }
 
-    /// A builder with everything that this caller has, to change something: other credentials, say, over the same connections.
+    /// A builder with everything that this caller has, to change something: other credentials, say, over the same
+    /// connections.
     pub fn to_builder(&self) -> CallerBuilder {
         CallerBuilder::of(&self.0)
     }
@@ -92,7 +93,8 @@ impl Caller {
         &self.0.root
     }
 
-    /// The transport, for requests of your own: it sends them as they are, without signature or retry. Artifacts are fetched that way.
+    /// The transport, for requests of your own: it sends them as they are, without signature or retry. Artifacts are
+    /// fetched that way.
     pub fn transport(&self) -> &Transport {
         &self.0.transport
     }

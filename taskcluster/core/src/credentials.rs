@@ -58,7 +58,8 @@ impl Credentials {
         self
     }
 
-    /// The credentials in `TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and `TASKCLUSTER_CERTIFICATE`; `None` if none of them is set.
+    /// The credentials in `TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and `TASKCLUSTER_CERTIFICATE`; `None` if
+    /// none of them is set.
     ///
     /// A variable with an empty value counts as not set.
     ///

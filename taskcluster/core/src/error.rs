@@ -68,7 +68,7 @@ pub enum Error {
     },
 
     /// The time of [`RetryPolicy::deadline`](crate::RetryPolicy::deadline) ran out during an attempt.
-    #[error("{operation}: no answer within {} s{}", after.as_secs_f32(), times(*attempts))]
+    #[error("{operation}: no answer within {} s{}", after.as_secs_f64(), times(*attempts))]
     Deadline {
         /// `service.method`.
         operation: String,
@@ -76,6 +76,9 @@ pub enum Error {
         attempts: u32,
         /// The time that was given.
         after: Duration,
+        /// How the attempt before ended, if there was one.
+        #[source]
+        last: Option<Box<Error>>,
     },
 
     /// A list's page named a page that has been there already; going on would never end.

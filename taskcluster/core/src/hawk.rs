@@ -1,7 +1,8 @@
 //! Hawk: the signatures on requests, bewits on URLs, and their verification for services.
 //!
-//! The scheme is Mozilla's Hawk 1 with SHA-256, as TaskCluster's auth service checks it: the MAC covers method, path **and query**, host, port and,
-//! where there is a body, its hash. `ext` is base64 of a JSON object with the certificate of temporary credentials and the authorised scopes.
+//! The scheme is Mozilla's Hawk 1 with SHA-256, as TaskCluster's auth service checks it: the MAC covers method, path
+//! **and query**, host, port and, where there is a body, its hash. `ext` is base64 of a JSON object with the
+//! certificate of temporary credentials and the authorised scopes.
 
 mod presented;
 mod signer;
@@ -86,7 +87,8 @@ pub fn sign(
     Signer::new(credentials)?.header(facts, hash.as_ref().map(digest::Digest::as_ref), now)
 }
 
-/// The value for the query parameter `bewit`, which lets whoever has the URL GET it until `expires`. The resource is without the bewit.
+/// The value for the query parameter `bewit`, which lets whoever has the URL GET it until `expires`. The resource is
+/// without the bewit.
 ///
 /// # Errors
 /// If the client id cannot stand in a bewit.

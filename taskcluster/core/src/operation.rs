@@ -15,7 +15,8 @@ pub struct Operation {
     pub name: &'static str,
     /// The HTTP method.
     pub method: Method,
-    /// The path below `/api/<service>/<version>` with its arguments in angle brackets, such as `/task/<taskId>/runs/<runId>`.
+    /// The path below `/api/<service>/<version>` with its arguments in angle brackets, such as
+    /// `/task/<taskId>/runs/<runId>`.
     pub route: &'static str,
     /// The arguments of the path, in its order.
     pub args: &'static [&'static str],
@@ -36,8 +37,8 @@ pub struct Operation {
 impl Operation {
     /// Whether somebody who has the scopes `held` may call this with the arguments `params`. Asks nobody.
     ///
-    /// `held` must be expanded (roles replaced by their scopes), as `auth.currentScopes` gives them. `false` also if `params` lacks an argument that
-    /// the scopes depend on; [`ScopeTemplate::render`] says which.
+    /// `held` must be expanded (roles replaced by their scopes), as `auth.currentScopes` gives them. `false` also if
+    /// `params` lacks an argument that the scopes depend on; [`ScopeTemplate::render`] says which.
     pub fn can_call(&self, params: &Params, held: &ScopeSet) -> bool {
         let Some(template) = self.scopes else { return true };
         match template.render(params) {

@@ -46,7 +46,8 @@ pub struct Request<O> {
 impl<O> Request<O> {
     /// A call of `operation` with the arguments of its path, in the order of the route. They are encoded here.
     ///
-    /// An argument that cannot stand in a path (`.` or `..`, which every URL parser takes away) or a wrong number of them is an error when it is sent.
+    /// An argument that cannot stand in a path (`.` or `..`, which every URL parser takes away) or a wrong number of
+    /// them is an error when it is sent.
     pub fn new(caller: &Caller, operation: &'static Operation, args: &[&dyn Display]) -> Self {
         let (path, error) = match encode::path(operation, args) {
             Ok(path) => (path, None),
@@ -78,7 +79,8 @@ impl<O> Request<O> {
         self.operation
     }
 
-    /// Sends the call and gives the body of the answer as it came: for editing and sending back, or for an output that is not JSON.
+    /// Sends the call and gives the body of the answer as it came: for editing and sending back, or for an output that
+    /// is not JSON.
     ///
     /// # Errors
     /// As [`Caller::call`].

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// A pattern for routing keys: words between dots, where `*` stands for one word and `#` for any number of them, also none.
+/// A pattern for routing keys: words between dots, where `*` stands for one word and `#` for any number of them, also
+/// none.
 ///
 /// ```
 /// use taskcluster_core::routing::Pattern;

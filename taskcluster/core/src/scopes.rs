@@ -1,7 +1,7 @@
 //! Scopes: what a client may do, and what a method asks for.
 //!
-//! The rules are those of the TaskCluster documentation: a scope is satisfied by an equal one, or by one that ends in `*` and whose part before
-//! that star begins it. A star anywhere else is an ordinary character.
+//! The rules are those of the TaskCluster documentation: a scope is satisfied by an equal one, or by one that ends in
+//! `*` and whose part before that star begins it. A star anywhere else is an ordinary character.
 
 mod expression;
 mod set;

@@ -13,8 +13,9 @@ pub use from_now::{InvalidOffset, from_now};
 
 /// A point in time, to the millisecond.
 ///
-/// Reads RFC 3339 with any offset and any number of fraction digits; always writes the form that TaskCluster's own services write,
-/// `YYYY-MM-DDTHH:MM:SS.mmmZ`. What is finer than a millisecond is cut off at once, so that a time is equal to itself after a round trip.
+/// Reads RFC 3339 with any offset and any number of fraction digits; always writes the form that TaskCluster's own
+/// services write, `YYYY-MM-DDTHH:MM:SS.mmmZ`. What is finer than a millisecond is cut off at once, so that a time is
+/// equal to itself after a round trip.
 ///
 /// ```
 /// use taskcluster_core::Timestamp;
@@ -38,7 +39,8 @@ impl Timestamp {
     /// 1970-01-01T00:00:00.000Z.
     pub const UNIX_EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
 
-    /// The time `millis` milliseconds after 1970-01-01T00:00:00Z (before, if negative); the last time that can be said, where it is beyond the year 9999.
+    /// The time `millis` milliseconds after 1970-01-01T00:00:00Z (before, if negative); the last time that can be said,
+    /// where it is beyond the year 9999.
     pub fn from_millis(millis: i64) -> Self {
         let end = if millis < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
         Self::from(jiff::Timestamp::from_millisecond(millis).unwrap_or(end))

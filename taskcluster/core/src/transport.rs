@@ -1,7 +1,9 @@
-//! The one seam between a call and the world: an HTTP request goes in, an answer comes out, and both bodies may be streams.
+//! The one seam between a call and the world: an HTTP request goes in, an answer comes out, and both bodies may be
+//! streams.
 //!
-//! A [`Transport`] is any `tower::Service` over [`http::Request<Body>`] in a box: HTTP ([`HttpTransport`](http::HttpTransport)), a router in the
-//! same process ([`in_process`]), a script for tests (`testing`), or a stack of your own layers over one of them.
+//! A [`Transport`] is any `tower::Service` over [`http::Request<Body>`] in a box: HTTP
+//! ([`HttpTransport`](http::HttpTransport)), a router in the same process ([`in_process`]), a script for tests
+//! (`testing`), or a stack of your own layers over one of them.
 
 mod body;
 mod error;
@@ -25,7 +27,8 @@ pub use in_process::in_process;
 
 /// Where requests go. Cheap to clone; clones share their connections.
 ///
-/// The extensions of a request hold the `&'static Operation` that it calls, for layers that want to know; a raw request has none.
+/// The extensions of a request hold the `&'static Operation` that it calls, for layers that want to know; a raw request
+/// has none.
 #[derive(Clone)]
 pub struct Transport(Arc<dyn Erased>);
 

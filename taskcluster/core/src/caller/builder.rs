@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::skew::Skew;
 use super::{Caller, Identity, Inner};
 use crate::backoff::RetryPolicy;
 use crate::clock::{SharedClock, SystemClock};
@@ -25,6 +26,7 @@ pub struct CallerBuilder {
     clock: Option<SharedClock>,
     user_agent: Option<String>,
     trace_id: Option<String>,
+    skew: Arc<Skew>,
 }
 
 enum Source {
@@ -49,11 +51,13 @@ impl CallerBuilder {
             clock: None,
             user_agent: None,
             trace_id: None,
+            skew: Arc::default(),
         }
     }
 
-    /// A builder from the usual variables: `TASKCLUSTER_ROOT_URL`, and either `TASKCLUSTER_PROXY_URL`, or `TASKCLUSTER_CLIENT_ID`,
-    /// `TASKCLUSTER_ACCESS_TOKEN` and perhaps `TASKCLUSTER_CERTIFICATE`. Without any of those calls are anonymous.
+    /// A builder from the usual variables: `TASKCLUSTER_ROOT_URL`, and either `TASKCLUSTER_PROXY_URL`, or
+    /// `TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and perhaps `TASKCLUSTER_CERTIFICATE`. Without any of those
+    /// calls are anonymous.
     ///
     /// With a proxy, which a task gets that asks for it, the credentials are not looked at: the proxy has its own.
     ///
@@ -93,6 +97,7 @@ impl CallerBuilder {
             clock: Some(inner.clock.clone()),
             user_agent: Some(text(&inner.user_agent)),
             trace_id: inner.trace_id.as_ref().map(text),
+            skew: inner.skew.clone(),
         }
     }
 
@@ -124,7 +129,8 @@ impl CallerBuilder {
         self
     }
 
-    /// Sends over this transport. Default: a new [`HttpTransport`](crate::transport::http::HttpTransport), where the feature `http` is on.
+    /// Sends over this transport. Default: a new [`HttpTransport`](crate::transport::http::HttpTransport), where the
+    /// feature `http` is on.
     pub fn transport(mut self, transport: impl Into<Transport>) -> Self {
         self.transport = Some(transport.into());
         self
@@ -157,7 +163,8 @@ impl CallerBuilder {
     /// The caller.
     ///
     /// # Errors
-    /// [`Error::Config`] if the root URL, the proxy's, the client id, the user agent or the trace id cannot be used, or there is no transport.
+    /// [`Error::Config`] if the root URL, the proxy's, the client id, the user agent or the trace id cannot be used, or
+    /// there is no transport.
     pub fn build(self) -> Result<Caller, Error> {
         let root = self.root.map_err(|error| Error::config_from(error.to_string(), error))?;
         let proxy = self.proxy.transpose().map_err(|error| Error::config_from(format!("the proxy: {error}"), error))?;
@@ -175,7 +182,7 @@ impl CallerBuilder {
             clock: self.clock.unwrap_or_else(SystemClock::shared),
             user_agent,
             trace_id: self.trace_id.as_deref().map(|text| header("trace id", text)).transpose()?,
-            skew: Default::default(),
+            skew: self.skew,
         })))
     }
 }

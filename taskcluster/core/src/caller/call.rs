@@ -31,6 +31,8 @@ struct Call<'a> {
     body: Option<Bytes>,
     hash: Option<Digest>,
     attempts: u32,
+    /// How the last complete attempt ended.
+    last: Option<Box<Error>>,
 }
 
 /// Why an attempt brought no answer.
@@ -43,7 +45,8 @@ enum Failure {
 }
 
 impl Caller {
-    /// Calls a method and gives the body of its answer; generated code and [`Request`](crate::Request) do so. Redirects are answers.
+    /// Calls a method and gives the body of its answer; generated code and [`Request`](crate::Request) do so. Redirects
+    /// are answers.
     ///
     /// `path` stands below `/api/<service>/<version>` and is encoded already, as is `query`. The body is JSON.
     ///
@@ -63,7 +66,7 @@ impl Caller {
         let uri = self.uri(operation, &path, &query)?;
         drop((path, query));
         let hash = body.as_ref().map(|body| digest_payload(JSON, body));
-        Call { caller: self, operation, uri, body, hash, attempts: 0 }.run().await
+        Call { caller: self, operation, uri, body, hash, attempts: 0, last: None }.run().await
     }
 }
 
@@ -82,8 +85,8 @@ impl Call<'_> {
             let (error, repeatable, wait) = match outcome {
                 Ok(Ok(answer)) if answer.is_result() => return Ok(answer.body),
                 Ok(Ok(answer)) => {
-                    // A refusal may have been for our clock: what the answer taught is worth one more attempt, even of a call that is not idempotent,
-                    // since it was refused.
+                    // A refusal may have been for our clock: what the answer taught is worth one more attempt, even of
+                    // a call that is not idempotent, since it was refused.
                     let corrected = offset.abs_diff(self.caller.0.skew.offset()) > 0;
                     if answer.status == StatusCode::UNAUTHORIZED && corrected && !clock_corrected {
                         clock_corrected = true;
@@ -106,10 +109,10 @@ impl Call<'_> {
                 }
                 Err(_) if left <= policy.attempt_timeout => {
                     let (operation, attempts) = (self.operation.to_string(), self.attempts);
-                    return Err(Error::Deadline { operation, attempts, after: policy.deadline });
+                    return Err(Error::Deadline { operation, attempts, after: policy.deadline, last: self.last });
                 }
                 Err(_) => {
-                    let text = format!("nothing within {} s", policy.attempt_timeout.as_secs_f32());
+                    let text = format!("nothing within {} s", policy.attempt_timeout.as_secs_f64());
                     let source = TransportError::new(TransportErrorKind::Timeout, text);
                     (self.transport_error(source), self.operation.idempotent, None)
                 }
@@ -124,6 +127,7 @@ impl Call<'_> {
             repetitions += 1;
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             tracing::debug!(operation = %self.operation, attempts = self.attempts, delay_ms, %error, "trying again");
+            self.last = Some(Box::new(error));
             sleep(delay).await;
         }
     }

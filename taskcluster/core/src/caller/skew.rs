@@ -6,8 +6,8 @@ use crate::time::Timestamp;
 /// Differences up to here come from the whole seconds of a `Date` header and from the way of the answer.
 const NOISE: i64 = 2000;
 
-/// How far the server's clock is ahead of ours, in milliseconds, as its answers tell. Signatures are dated by the server's clock, so that a machine
-/// whose clock is wrong can still call.
+/// How far the server's clock is ahead of ours, in milliseconds, as its answers tell. Signatures are dated by the
+/// server's clock, so that a machine whose clock is wrong can still call.
 #[derive(Debug, Default)]
 pub(super) struct Skew(AtomicI64);
 
@@ -19,7 +19,8 @@ impl Skew {
         if offset < 0 { ours - distance } else { ours + distance }
     }
 
-    /// Learns from an answer that the server dated `theirs` and that arrived at `ours`. Whether that makes a difference to what was known before.
+    /// Learns from an answer that the server dated `theirs` and that arrived at `ours`. Whether that makes a difference
+    /// to what was known before.
     pub(super) fn learn(&self, theirs: Timestamp, ours: Timestamp) -> bool {
         let offset = theirs.as_millis().saturating_sub(ours.as_millis());
         let offset = if offset.abs() <= NOISE { 0 } else { offset };

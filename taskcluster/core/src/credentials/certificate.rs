@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
-/// What makes temporary credentials valid: who issued them, for what and for how long, signed with the issuer's access token.
+/// What makes temporary credentials valid: who issued them, for what and for how long, signed with the issuer's access
+/// token.
 ///
-/// On the wire it is a JSON object, which most places carry as a string. This is version 1 of the format, the only one there is.
+/// On the wire it is a JSON object, which most places carry as a string. This is version 1 of the format, the only one
+/// there is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Certificate {

@@ -1,4 +1,5 @@
-//! Issuing temporary credentials, without asking anybody (TaskCluster's documentation of temporary credentials, certificates of version 1).
+//! Issuing temporary credentials, without asking anybody (TaskCluster's documentation of temporary credentials,
+//! certificates of version 1).
 
 use std::fmt::Write as _;
 
@@ -13,14 +14,14 @@ use crate::secret::Secret;
 use crate::time::{Timestamp, days};
 
 impl Credentials {
-    /// Temporary credentials for `scopes`, valid from `start` to `expiry`, made offline. With a `name` they have that client id instead of this one,
-    /// for which the issuer needs the scope `auth:create-client:<name>`.
+    /// Temporary credentials for `scopes`, valid from `start` to `expiry`, made offline. With a `name` they have that
+    /// client id instead of this one, for which the issuer needs the scope `auth:create-client:<name>`.
     ///
     /// Services allow a clock to be 5 minutes off, so a `start` a few minutes ago is wise.
     ///
     /// # Errors
-    /// [`Error::Config`] if these credentials are temporary themselves, the time is longer than 31 days or not positive, a scope has a character
-    /// other than printable ASCII, or the name is empty or the issuer's own.
+    /// [`Error::Config`] if these credentials are temporary themselves, the time is longer than 31 days or not
+    /// positive, a scope has a character other than printable ASCII, or the name is empty or the issuer's own.
     pub fn temporary<S: AsRef<str>>(
         &self,
         scopes: &[S],
@@ -75,7 +76,8 @@ impl Credentials {
 }
 
 impl Certificate {
-    /// The signature that the issuer with this token gives; `client_id` is the name of the credentials and counts only if there is an issuer.
+    /// The signature that the issuer with this token gives; `client_id` is the name of the credentials and counts only
+    /// if there is an issuer.
     pub fn sign(&self, client_id: &str, issuer_token: &Secret) -> String {
         STANDARD.encode(hmac::sign(&key(issuer_token), self.signed_text(client_id).as_bytes()))
     }

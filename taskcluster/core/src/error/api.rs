@@ -58,7 +58,8 @@ impl ApiError {
         }
     }
 
-    /// Reads a refusal. A body that is not in the services' form (of a load balancer, or the queue's 424) still gives its message if it has one.
+    /// Reads a refusal. A body that is not in the services' form (of a load balancer, or the queue's 424) still gives
+    /// its message if it has one.
     pub(crate) fn parse(operation: &'static Operation, status: StatusCode, attempts: u32, body: Bytes) -> Self {
         #[derive(Deserialize, Default)]
         #[serde(default, rename_all = "camelCase")]
@@ -122,7 +123,8 @@ fn excerpt(body: &[u8]) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// The expression in a 403's message. The services fence it: first what is missing, then all that is needed; without credentials only the latter.
+/// The expression in a 403's message. The services fence it: first what is missing, then all that is needed; without
+/// credentials only the latter.
 fn missing_scopes(status: StatusCode, message: &str) -> Option<ScopeExpression> {
     if status != StatusCode::FORBIDDEN {
         return None;
@@ -190,8 +192,10 @@ mod tests {
 
     #[test]
     fn the_missing_scopes_of_a_403_are_found() {
-        let with_client = "Client ID x does not have sufficient scopes and is missing the following scopes:\n\n```\n{\n  \"AllOf\": [\"a\", \"b\"]\n}\n```\n\n\
-            This request requires the client to satisfy the following scope expression:\n\n```\n{\"AllOf\": [\"a\", \"b\", \"c\"]}\n```";
+        let with_client = "Client ID x does not have sufficient scopes and is missing the following scopes:\n\n\
+            ```\n{\n  \"AllOf\": [\"a\", \"b\"]\n}\n```\n\n\
+            This request requires the client to satisfy the following scope expression:\n\n\
+            ```\n{\"AllOf\": [\"a\", \"b\", \"c\"]}\n```";
         let error = ApiError::new(403, "InsufficientScopes", format!("{with_client}{FOOTER}"));
         assert_eq!(error.missing_scopes.unwrap().scopes(), ["a", "b"]);
 

@@ -30,7 +30,8 @@ pub struct Presented {
     pub nonce: String,
     /// The MAC's bytes.
     pub mac: Vec<u8>,
-    /// The hash of the body in base64, to be compared with [`payload_hash`](super::payload_hash) by whoever has the body.
+    /// The hash of the body in base64, to be compared with [`payload_hash`](super::payload_hash) by whoever has the
+    /// body.
     pub hash: Option<String>,
     /// The `ext` as it was signed.
     pub ext: Option<String>,

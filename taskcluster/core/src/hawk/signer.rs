@@ -32,7 +32,8 @@ impl Signer {
     /// Makes credentials ready.
     ///
     /// # Errors
-    /// If the client id has a character that cannot stand in a header: a quote, a backslash, or one that is not printable ASCII.
+    /// If the client id has a character that cannot stand in a header: a quote, a backslash, or one that is not
+    /// printable ASCII.
     pub fn new(credentials: &Credentials) -> Result<Self, HawkError> {
         let certificate = credentials.certificate.as_ref();
         let authorized_scopes = credentials.authorized_scopes.as_deref();
@@ -60,7 +61,8 @@ impl Signer {
         &self.id
     }
 
-    /// The `Authorization` header of a request, with a fresh nonce. `hash` is the digest of the payload, if there is one.
+    /// The `Authorization` header of a request, with a fresh nonce. `hash` is the digest of the payload, if there is
+    /// one.
     ///
     /// # Errors
     /// If the cryptography fails.

@@ -9,10 +9,12 @@ use crate::time::Timestamp;
 
 /// Whether what was presented was signed with `key`, for this request, and is still good.
 ///
-/// A header's time may be `skew` away from ours in either direction; TaskCluster allows 15 minutes and remembers no nonces. A bewit is good until its
-/// own time, for GET and HEAD only. The resource is the whole one: a bewit is taken out here.
+/// A header's time may be `skew` away from ours in either direction; TaskCluster allows 15 minutes and remembers no
+/// nonces. A bewit is good until its own time, for GET and HEAD only. The resource is the whole one: a bewit is taken
+/// out here.
 ///
-/// What it does not check: that the body has the hash that was signed ([`Presented::hash`]), the certificate, and the scopes.
+/// What it does not check: that the body has the hash that was signed ([`Presented::hash`]), the certificate, and the
+/// scopes.
 ///
 /// # Errors
 /// Says what is wrong. The MAC is looked at first, in constant time.

@@ -9,9 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The characters of a slugid.
 const LENGTH: usize = 22;
 
-/// The identity of a task or a task group: 16 bytes, written as a slugid (22 characters of URL-safe base64 of a version 4 UUID).
+/// The identity of a task or a task group: 16 bytes, written as a slugid (22 characters of URL-safe base64 of a version
+/// 4 UUID).
 ///
-/// Ordered and compared by its bytes. Whoever creates a task chooses its id, which is what makes creation safe to repeat.
+/// Ordered and compared by its bytes. Whoever creates a task chooses its id, which is what makes creation safe to
+/// repeat.
 ///
 /// ```
 /// use taskcluster_core::TaskId;
@@ -31,7 +33,8 @@ pub struct InvalidTaskId {
 }
 
 impl TaskId {
-    /// A new random id, of the "nice" kind: it begins with a letter from `A` to `f`, never with a dash that a command line would take for a flag.
+    /// A new random id, of the "nice" kind: it begins with a letter from `A` to `f`, never with a dash that a command
+    /// line would take for a flag.
     #[allow(clippy::new_without_default, reason = "a default that differs each time would surprise")]
     pub fn new() -> Self {
         let mut bytes = uuid::Uuid::new_v4().into_bytes();
@@ -39,7 +42,8 @@ impl TaskId {
         Self(bytes)
     }
 
-    /// The id that belongs to `label` under `parent`, always the same: a program that runs again creates the same tasks instead of more of them.
+    /// The id that belongs to `label` under `parent`, always the same: a program that runs again creates the same tasks
+    /// instead of more of them.
     ///
     /// The first 16 bytes of SHA-256 over the parent's bytes and the label, shaped as a nice version 4 UUID.
     pub fn derive(parent: &Self, label: &str) -> Self {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// The name of a queue of tasks, `provisionerId/workerType`; elsewhere called a worker pool id.
 ///
-/// `FromStr` checks both halves against the characters that the queue allows, since they become words of routing keys. What a service sends is
-/// taken as it is.
+/// `FromStr` checks both halves against the characters that the queue allows, since they become words of routing keys.
+/// What a service sends is taken as it is.
 ///
 /// ```
 /// use taskcluster_core::TaskQueueId;
@@ -21,7 +21,7 @@ pub struct TaskQueueId(String);
 /// A text that is not `provisionerId/workerType`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{text}' is not a task queue id: it must be provisionerId/workerType, each of 1 to 38 letters, digits, dashes and underscores"
+    "'{text}' is not a task queue id: it must be provisionerId/workerType, each of 1 to 38 letters, digits, - and _"
 )]
 pub struct InvalidTaskQueueId {
     text: String,
@@ -31,7 +31,8 @@ impl TaskQueueId {
     /// The queue of this provisioner and worker type.
     ///
     /// # Errors
-    /// If one of the two is empty, longer than 38 characters or has a character other than letters, digits, `-` and `_`.
+    /// If one of the two is empty, longer than 38 characters or has a character other than letters, digits, `-` and
+    /// `_`.
     pub fn from_parts(provisioner_id: &str, worker_type: &str) -> Result<Self, InvalidTaskQueueId> {
         let text = format!("{provisioner_id}/{worker_type}");
         if is_identifier(provisioner_id) && is_identifier(worker_type) {

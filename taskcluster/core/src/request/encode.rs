@@ -6,7 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::error::Error;
 use crate::operation::Operation;
 
-/// All but the unreserved characters of RFC 3986 §2.3. Whatever parses the URL later has nothing left to normalise, so that the signature stays true.
+/// All but the unreserved characters of RFC 3986 §2.3. Whatever parses the URL later has nothing left to normalise, so
+/// that the signature stays true.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Percent-encodes what is written through it.

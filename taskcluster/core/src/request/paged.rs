@@ -27,7 +27,8 @@ pub trait Page {
     fn into_items(self) -> Vec<Self::Item>;
 }
 
-/// A call whose answer is a list in pages. Awaiting it gives one page; [`stream`](Self::stream) gives all items, fetching pages as they are needed.
+/// A call whose answer is a list in pages. Awaiting it gives one page; [`stream`](Self::stream) gives all items,
+/// fetching pages as they are needed.
 #[must_use = "a request is sent by awaiting it or its stream"]
 pub struct Paged<P> {
     request: Request<P>,
@@ -107,8 +108,8 @@ impl<P: DeserializeOwned> Paged<P> {
 }
 
 impl<P: Page + DeserializeOwned + Send + 'static> Paged<P> {
-    /// All pages from here on, each fetched when it is asked for. Ends after an error; one is [`Error::DuplicateToken`], if a page names one that has
-    /// been there.
+    /// All pages from here on, each fetched when it is asked for. Ends after an error; one is
+    /// [`Error::DuplicateToken`], if a page names one that has been there.
     ///
     /// # Cancel safety
     /// A page that is not awaited to its end is fetched again when the stream is polled anew.

@@ -7,8 +7,8 @@ use super::ScopeSet;
 
 /// What a caller must have: a scope, all of several things, or any of several.
 ///
-/// On the wire a string, `{"AllOf": […]}` or `{"AnyOf": […]}`. `Display` gives the form of the services' error messages: a single scope bare,
-/// otherwise JSON indented by two.
+/// On the wire a string, `{"AllOf": […]}` or `{"AnyOf": […]}`. `Display` gives the form of the services' error
+/// messages: a single scope bare, otherwise JSON indented by two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeExpression {
     /// This scope.
@@ -31,7 +31,8 @@ impl ScopeExpression {
 
     /// What somebody with these scopes lacks, as short as it can be said; `None` if nothing.
     ///
-    /// The rule is that of the services' messages: what is satisfied is left out, and a list of one stands for its element.
+    /// The rule is that of the services' messages: what is satisfied is left out, and a list of one stands for its
+    /// element.
     pub fn remainder(&self, held: &ScopeSet) -> Option<Self> {
         if self.satisfied_by(held) {
             return None;

@@ -18,9 +18,11 @@ use super::covers;
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet(Vec<String>);
 
-/// The order of scopes: by what stands before a final star, byte by byte; of two that are equal there, the one with the star first.
+/// The order of scopes: by what stands before a final star, byte by byte; of two that are equal there, the one with the
+/// star first.
 ///
-/// That puts a scope with a star before all those that it satisfies and next to them, which is what normalising and searching build on.
+/// That puts a scope with a star before all those that it satisfies and next to them, which is what normalising and
+/// searching build on.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (stem_a, stem_b) = (a.strip_suffix('*'), b.strip_suffix('*'));
     let by_stem = stem_a.unwrap_or(a).cmp(stem_b.unwrap_or(b));
@@ -35,8 +37,9 @@ impl ScopeSet {
 
     /// Whether one of the scopes satisfies `needed`. Takes logarithmic time.
     pub fn satisfies(&self, needed: &str) -> bool {
-        // Everything between `p*` and a scope that begins with `p` begins with `p` too, and is therefore not in the set: only the last scope that is
-        // not after `needed` can satisfy it. The exception is `x**`, which sorts after the one scope `x*` that it satisfies beside itself.
+        // Everything between `p*` and a scope that begins with `p` begins with `p` too, and is therefore not in the
+        // set: only the last scope that is not after `needed` can satisfy it. The exception is `x**`, which sorts after
+        // the one scope `x*` that it satisfies beside itself.
         let place = self.0.partition_point(|scope| compare(scope, needed).is_le());
         let before = place.checked_sub(1).is_some_and(|last| covers(&self.0[last], needed));
         before || (needed.ends_with('*') && self.contains(&format!("{needed}*")))

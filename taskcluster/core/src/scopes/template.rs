@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 
 use super::ScopeExpression;
 
-/// The scopes that a method asks for, with places for its arguments: constant data that the generator writes from a reference.
+/// The scopes that a method asks for, with places for its arguments: constant data that the generator writes from a
+/// reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopeTemplate {
     /// A scope in which `<name>` stands for the text `name`.
@@ -124,7 +125,8 @@ impl ScopeTemplate {
     /// Fills in the values; `None` if nothing at all is asked for, which makes the call public.
     ///
     /// # Errors
-    /// If a value is missing or of another kind than its place needs. A value inside a branch that is not taken is not looked at.
+    /// If a value is missing or of another kind than its place needs. A value inside a branch that is not taken is not
+    /// looked at.
     pub fn render(&self, params: &Params) -> Result<Option<ScopeExpression>, RenderError> {
         let mut out = Vec::with_capacity(1);
         self.render_into(params, &mut out)?;
@@ -196,7 +198,8 @@ impl ScopeTemplate {
     }
 }
 
-/// Replaces each `<name>`. What is not closed, or holds something other than a name (as `<..>` does), stands for itself.
+/// Replaces each `<name>`. What is not closed, or holds something other than a name (as `<..>` does), stands for
+/// itself.
 fn fill<'a>(template: &str, lookup: impl Fn(&str) -> Result<&'a str, RenderError>) -> Result<String, RenderError> {
     let mut out = String::with_capacity(template.len() + 32);
     let mut rest = template;

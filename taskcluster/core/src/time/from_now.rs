@@ -28,9 +28,10 @@ pub struct InvalidOffset {
 
 /// The time that lies `offset` after `now`, or before it where the text begins with a minus.
 ///
-/// The language is that of every TaskCluster client's `fromNow`: whole numbers with the units years (365 days), months (30 days), weeks, days,
-/// hours, minutes and seconds, from the largest to the smallest, each at most once. Units may be shortened to `y`, `mo`, `w`, `d`, `h`, `min`
-/// or `m`, `sec` or `s`. Spaces do not matter; an empty text is no offset.
+/// The language is that of every TaskCluster client's `fromNow`: whole numbers with the units years (365 days), months
+/// (30 days), weeks, days, hours, minutes and seconds, from the largest to the smallest, each at most once. Units may
+/// be shortened to `y`, `mo`, `w`, `d`, `h`, `min` or `m`, `sec` or `s`. Spaces do not matter; an empty text is no
+/// offset.
 ///
 /// # Errors
 /// Anything else, and a sum beyond 9999 years.

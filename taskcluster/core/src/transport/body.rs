@@ -46,7 +46,8 @@ impl Body {
         Self(Kind::Stream(Box::pin(body.map_err(Into::into))))
     }
 
-    /// The pieces of a stream, one after another. Its length is not known: set `content-length` where the receiver needs it.
+    /// The pieces of a stream, one after another. Its length is not known: set `content-length` where the receiver
+    /// needs it.
     pub fn from_stream<S, E>(stream: S) -> Self
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,

@@ -20,8 +20,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends requests over HTTP. Clones share one pool of connections.
 ///
-/// It follows no redirects, knows no cookies and uses no proxy of the environment. TLS is that of the crate's features: with `rustls` the process's
-/// default provider, or ring if there is none, and the certificates of the platform. A machine without any still speaks plain HTTP.
+/// It follows no redirects, knows no cookies and uses no proxy of the environment. TLS is that of the crate's features:
+/// with `rustls` the process's default provider, or ring if there is none, and the certificates of the platform. A
+/// machine without any still speaks plain HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
     client: reqwest::Client,
@@ -30,7 +31,8 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport with a pool of its own. Takes milliseconds and loads the platform's certificates: make one and share it.
+    /// A transport with a pool of its own. Takes milliseconds and loads the platform's certificates: make one and share
+    /// it.
     ///
     /// # Errors
     /// [`TransportErrorKind::Request`] if the TLS library cannot be set up.
@@ -52,7 +54,8 @@ impl HttpTransport {
         Ok(Self { client, no_tls })
     }
 
-    /// A transport over a client that you have configured yourself. It must not follow redirects, since a 303 of the queue is an answer.
+    /// A transport over a client that you have configured yourself. It must not follow redirects, since a 303 of the
+    /// queue is an answer.
     pub fn with_client(client: reqwest::Client) -> Self {
         Self { client, no_tls: None }
     }

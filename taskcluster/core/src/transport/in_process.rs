@@ -6,10 +6,11 @@ use tower::{Service, ServiceExt, service_fn};
 
 use super::{Body, BoxError, Transport, TransportError, TransportErrorKind};
 
-/// A transport straight into a service of this process, such as an axum `Router`: no socket, no serialised HTTP, the same answers.
+/// A transport straight into a service of this process, such as an axum `Router`: no socket, no serialised HTTP, the
+/// same answers.
 ///
-/// The service sees the absolute URI and a `host` header, as it would behind a server. An error of the service itself (a router has none) is a
-/// broken connection.
+/// The service sees the absolute URI and a `host` header, as it would behind a server. An error of the service itself
+/// (a router has none) is a broken connection.
 pub fn in_process<S, B>(service: S) -> Transport
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,

@@ -7,7 +7,8 @@ use tower::service_fn;
 use super::{Call, LONGEST_BODY, ScriptedTransport};
 use crate::transport::{Body, Transport, TransportError, TransportErrorKind};
 
-/// A transport that passes everything on to another one and remembers it. Bodies are read whole. Clones share the record.
+/// A transport that passes everything on to another one and remembers it. Bodies are read whole. Clones share the
+/// record.
 #[derive(Debug, Clone)]
 pub struct RecordingTransport {
     inner: Transport,

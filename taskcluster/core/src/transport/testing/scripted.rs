@@ -13,7 +13,8 @@ use crate::transport::{Body, Transport, TransportError, TransportErrorKind};
 
 /// A transport that answers from a script and remembers what it was asked: no server, no socket.
 ///
-/// Answers for one method are given in the order in which they were written down; the last one is given for ever. Clones share script and log.
+/// Answers for one method are given in the order in which they were written down; the last one is given for ever.
+/// Clones share script and log.
 ///
 /// ```
 /// use serde_json::json;
@@ -131,8 +132,8 @@ impl ScriptedTransport {
         Self::default()
     }
 
-    /// Answers the next call of `key` so. A key is a method's name, such as `queue.createTask`, or an HTTP method and a path, such as
-    /// `GET /api/queue/v1/ping`; of two lines for one call the name counts.
+    /// Answers the next call of `key` so. A key is a method's name, such as `queue.createTask`, or an HTTP method and a
+    /// path, such as `GET /api/queue/v1/ping`; of two lines for one call the name counts.
     #[must_use]
     pub fn on(self, key: &str, answer: impl Into<Answer>) -> Self {
         self.add(key, answer);
