@@ -35,7 +35,7 @@ mod writer;
 pub use database::{Database, DatabaseError};
 pub use migrations::Migration;
 #[cfg(feature = "postgres")]
-pub use postgres::PostgresStore;
+pub use postgres::{Notifications, PostgresStore};
 pub use sqlite::SqliteStore;
 
 /// Why the store did not do what it was asked to.
@@ -56,7 +56,9 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
     /// The data was written by a program newer than this one.
-    #[error("the database of {service} was written by a newer version: it has the migration {migration}, which this program does not know")]
+    #[error(
+        "the database of {service} was written by a newer version: it has the migration {migration}, which this program does not know"
+    )]
     Newer {
         /// Whose database it is.
         service: String,

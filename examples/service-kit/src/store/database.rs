@@ -27,7 +27,9 @@ pub enum DatabaseError {
     #[error("{0:?} names no database; use sqlite:PATH, sqlite::memory: or postgres://user@host/name")]
     Unknown(String),
     /// It asks for an encrypted connection.
-    #[error("TLS to PostgreSQL is not supported: leave sslmode out or say sslmode=disable, and use a private network or a local proxy")]
+    #[error(
+        "TLS to PostgreSQL is not supported: leave sslmode out or say sslmode=disable, and use a private network or a local proxy"
+    )]
     Tls,
 }
 

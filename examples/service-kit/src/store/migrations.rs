@@ -25,11 +25,7 @@ pub(super) type Applied = (String, String, String);
 ///
 /// # Errors
 /// When the database is another service's, is newer than this program, or was made by other migrations of the same names.
-pub(super) fn pending(
-    service: &str,
-    known: &[Migration],
-    applied: &[Applied],
-) -> Result<Vec<Migration>, StoreError> {
+pub(super) fn pending(service: &str, known: &[Migration], applied: &[Applied]) -> Result<Vec<Migration>, StoreError> {
     for (owner, name, recorded) in applied {
         if owner != service {
             return Err(StoreError::Foreign { found: owner.clone(), expected: service.to_owned() });

@@ -1,0 +1,241 @@
+//! PostgreSQL: several connections write, each in transactions that jobs share.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::migrations::{self, Applied, Migration};
+use super::writer::Writer;
+use super::{Database, StoreError};
+
+/// A service's state in PostgreSQL, in a schema of the service's name, so that services may share a database.
+///
+/// Any number of processes may open the same one. Cloning gives another handle to the same connections.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    service: Arc<str>,
+    lanes: Arc<[Writer<Postgres>]>,
+    next_lane: Arc<AtomicUsize>,
+    pool: PgPool,
+    commits: watch::Receiver<u64>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl PostgresStore {
+    /// Connects, makes the service's schema if there is none, and brings it up to date.
+    ///
+    /// `connections` is the size of the pool; a quarter of them, at least one and at most four, carries out jobs.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or the data is newer than this program.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub async fn open(
+        database: &Database,
+        service: &str,
+        known: &[Migration],
+        connections: u32,
+    ) -> Result<Self, StoreError> {
+        let open_error = |reason: String| StoreError::Open { database: database.to_string(), reason };
+        let Database::Postgres(url) = database else { return Err(open_error("it is not PostgreSQL".to_owned())) };
+        let options = PgConnectOptions::from_url(url).map_err(|error| open_error(error.to_string()))?;
+        let options = options
+            .ssl_mode(PgSslMode::Disable)
+            .application_name(service)
+            .options([("search_path", service)])
+            .statement_cache_capacity(512)
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(connections.max(2))
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options)
+            .await
+            .map_err(|error| open_error(reason(&error)))?;
+        migrate(&pool, service, known).await?;
+
+        let (sender, commits) = watch::channel(0);
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let lanes = (0..(connections / 4).clamp(1, 4)).map(|_| {
+            let (writer, lane) = Writer::new(pool.clone(), "BEGIN", sender.clone(), closing.clone());
+            // A statement that fails spoils the whole transaction, and a commit then says nothing: a savepoint does.
+            tasks.spawn(lane.always_with_savepoints().work());
+            writer
+        });
+        let lanes = lanes.collect();
+        Ok(Self { service: service.into(), lanes, next_lane: Arc::default(), pool, commits, tasks, closing })
+    }
+
+    /// Carries out a job inside a transaction that it may share with others, and answers after the commit.
+    ///
+    /// Jobs that change the same rows are better handed to [`write_keyed`](Self::write_keyed): in different
+    /// transactions they wait for each other.
+    ///
+    /// # Errors
+    /// What the job returns; [`StoreError`] when the transaction cannot be committed. A job that goes on after a statement
+    /// of its own failed is not committed: it must return the error.
+    ///
+    /// # Cancel safety
+    /// A job that waits when its future is dropped is not carried out; one that has begun is.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.lane(self.next_lane.fetch_add(1, Ordering::Relaxed)).run(work).await
+    }
+
+    /// As [`write`](Self::write); of one process, jobs of the same key are carried out one after another.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    /// As [`write`](Self::write).
+    pub async fn write_keyed<T, E, F>(&self, key: &str, work: F) -> Result<T, E>
+    where
+        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.lane(usize::try_from(hasher.finish() % 1024).unwrap_or_default()).run(work).await
+    }
+
+    /// Connections for reads, and for transactions that a service wants to itself.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Changes with every commit of this process.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    /// Listens to notifications of other processes, see [`notify`](Self::notify).
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn listen(&self, channels: &[&str]) -> Result<Notifications, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        let names: Vec<String> = channels.iter().map(|channel| self.channel(channel)).collect();
+        listener.listen_all(names.iter().map(String::as_str)).await?;
+        Ok(Notifications { listener, prefix: self.channel("") })
+    }
+
+    /// Wakes those who listen, when and if the transaction of `connection` is committed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notify(&self, connection: &mut PgConnection, channel: &str, payload: &str) -> Result<(), StoreError> {
+        sqlx::query("SELECT pg_notify($1, $2)").bind(self.channel(channel)).bind(payload).execute(connection).await?;
+        Ok(())
+    }
+
+    /// A number for advisory locks: the same in all processes of this service.
+    pub fn lock_key(&self, purpose: &str) -> i64 {
+        lock_key(&self.service, purpose)
+    }
+
+    /// Finishes what was handed in and closes; whatever other handles ask for afterwards fails.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.pool.close().await;
+    }
+
+    fn lane(&self, number: usize) -> &Writer<Postgres> {
+        &self.lanes[number % self.lanes.len()]
+    }
+
+    /// Channels are the whole database's; the service's name keeps services apart.
+    fn channel(&self, name: &str) -> String {
+        format!("{}_{name}", self.service)
+    }
+}
+
+/// What other processes of a service tell.
+#[derive(Debug)]
+pub struct Notifications {
+    listener: PgListener,
+    prefix: String,
+}
+
+impl Notifications {
+    /// The next notification as (channel, payload); `None` after the connection was lost and made again, when whatever
+    /// was told in between has been missed: look now.
+    ///
+    /// # Errors
+    /// When the server stays away; calling again tries again.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped before it is ready.
+    pub async fn next(&mut self) -> Result<Option<(String, String)>, StoreError> {
+        let notification = self.listener.try_recv().await?;
+        Ok(notification.map(|notification| {
+            let channel = notification.channel();
+            let channel = channel.strip_prefix(&self.prefix).unwrap_or(channel);
+            (channel.to_owned(), notification.payload().to_owned())
+        }))
+    }
+}
+
+async fn migrate(pool: &PgPool, service: &str, known: &[Migration]) -> Result<(), StoreError> {
+    let mut transaction = pool.begin().await?;
+    // Processes that start at the same time go through here one after another.
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(lock_key(service, "migrations"))
+        .execute(&mut *transaction)
+        .await?;
+    let quoted = service.replace('"', "\"\"");
+    // The name is the program's own, not a caller's.
+    let schema = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS \"{quoted}\""));
+    sqlx::raw_sql(schema).execute(&mut *transaction).await?;
+    sqlx::query(migrations::TABLE).execute(&mut *transaction).await?;
+    let applied: Vec<Applied> = sqlx::query_as(migrations::APPLIED).fetch_all(&mut *transaction).await?;
+    for (name, sql) in migrations::pending(service, known, &applied)? {
+        sqlx::raw_sql(sql).execute(&mut *transaction).await.map_err(|source| StoreError::Migration {
+            service: service.to_owned(),
+            migration: name.to_owned(),
+            source,
+        })?;
+        sqlx::query("INSERT INTO migrations (service, name, checksum) VALUES ($1, $2, $3)")
+            .bind(service)
+            .bind(name)
+            .bind(migrations::checksum(sql))
+            .execute(&mut *transaction)
+            .await?;
+        tracing::info!(service, migration = name, "migration applied");
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn lock_key(service: &str, purpose: &str) -> i64 {
+    let digest = Sha256::digest(format!("taskcluster {service} {purpose}"));
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(bytes)
+}
+
+/// What the server says, in one line.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::Tls(_) => "the server insists on TLS, which is not supported".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::migrations::{self, Applied, Migration};
@@ -30,6 +31,7 @@ pub struct SqliteStore {
     reading: SqlitePool,
     commits: watch::Receiver<u64>,
     tasks: TaskTracker,
+    closing: CancellationToken,
 }
 
 impl SqliteStore {
@@ -41,7 +43,8 @@ impl SqliteStore {
     /// # Panics
     /// Outside of a Tokio runtime.
     pub async fn open(database: &Database, service: &str, known: &[Migration]) -> Result<Self, StoreError> {
-        let open_error = |error: &sqlx::Error| StoreError::Open { database: database.to_string(), reason: reason(error) };
+        let open_error =
+            |error: &sqlx::Error| StoreError::Open { database: database.to_string(), reason: reason(error) };
         let options = match database {
             Database::Sqlite(path) => file(path),
             Database::Memory => SqliteConnectOptions::new().in_memory(true).shared_cache(false),
@@ -61,10 +64,10 @@ impl SqliteStore {
             Database::Memory | Database::Postgres(_) => writing.clone(),
         };
         let (sender, commits) = watch::channel(0);
-        let (writer, lane) = Writer::new(writing.clone(), "BEGIN IMMEDIATE", sender);
-        let tasks = TaskTracker::new();
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let (writer, lane) = Writer::new(writing.clone(), "BEGIN IMMEDIATE", sender, closing.clone());
         tasks.spawn(lane.work());
-        Ok(Self { writer, writing, reading, commits, tasks })
+        Ok(Self { writer, writing, reading, commits, tasks, closing })
     }
 
     /// Carries out a job inside a transaction that it may share with others, and answers after the commit.
@@ -93,15 +96,13 @@ impl SqliteStore {
         self.commits.clone()
     }
 
-    /// Finishes what was handed in and closes the file. The last handle should do it; others fail from then on.
-    pub async fn close(self) {
-        let Self { writer, writing, reading, commits: _, tasks } = self;
-        drop(writer);
-        tasks.close();
-        // Handles that are still around keep the lane alive; the pools are closed all the same.
-        let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
-        reading.close().await;
-        writing.close().await;
+    /// Finishes what was handed in and closes; whatever other handles ask for afterwards fails.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.reading.close().await;
+        self.writing.close().await;
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::{Connection, Database, Pool, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
 
@@ -22,6 +23,8 @@ pub(super) trait Job<DB: Database>: Send {
     fn is_abandoned(&self) -> bool;
     /// Carries it out; `false` means that its changes are to be taken back.
     fn run<'c>(&'c mut self, connection: &'c mut DB::Connection) -> BoxFuture<'c, bool>;
+    /// Makes it a failure, whatever it returned.
+    fn fail(&mut self, error: StoreError);
     /// Answers it, once the transaction is committed or has failed.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -43,14 +46,23 @@ pub(super) struct Lane<DB: Database> {
     pool: Pool<DB>,
     jobs: mpsc::Receiver<Box<dyn Job<DB>>>,
     begin: &'static str,
+    always_savepoints: bool,
     commits: watch::Sender<u64>,
+    closing: CancellationToken,
 }
 
 impl<DB: Database> Writer<DB> {
     /// A writer and the lane that must be run for it.
-    pub(super) fn new(pool: Pool<DB>, begin: &'static str, commits: watch::Sender<u64>) -> (Self, Lane<DB>) {
+    ///
+    /// After `closing` no more jobs are taken; those that were handed in are still carried out.
+    pub(super) fn new(
+        pool: Pool<DB>,
+        begin: &'static str,
+        commits: watch::Sender<u64>,
+        closing: CancellationToken,
+    ) -> (Self, Lane<DB>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self { jobs: sender }, Lane { pool, jobs: receiver, begin, commits })
+        (Self { jobs: sender }, Lane { pool, jobs: receiver, begin, always_savepoints: false, commits, closing })
     }
 
     /// Hands in a job and waits for its transaction to be committed.
@@ -94,6 +106,10 @@ where
         })
     }
 
+    fn fail(&mut self, error: StoreError) {
+        self.result = Some(Err(error.into()));
+    }
+
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
         let result = match (committed, self.result) {
             (Ok(()), Some(result)) => result,
@@ -116,10 +132,28 @@ impl<DB: Database> Lane<DB>
 where
     for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
 {
-    /// Works until all writers are gone.
+    /// The same, with a savepoint even around a job that has a transaction to itself.
+    #[cfg(feature = "postgres")]
+    pub(super) fn always_with_savepoints(mut self) -> Self {
+        self.always_savepoints = true;
+        self
+    }
+
+    /// Works until all writers are gone or the store is closed.
     pub(super) async fn work(mut self) {
         let mut batch = Vec::new();
-        while self.jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = self.jobs.recv_many(&mut batch, MAX_BATCH) => received,
+                () = self.closing.cancelled(), if !self.jobs.is_closed() => {
+                    self.jobs.close();
+                    continue;
+                }
+            };
+            if received == 0 {
+                return;
+            }
             batch.retain(|job| !job.is_abandoned());
             if batch.is_empty() {
                 continue;
@@ -139,15 +173,25 @@ where
 
     async fn transaction(&self, batch: &mut [Box<dyn Job<DB>>]) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin_with(self.begin).await?;
-        if let [alone] = batch {
-            return if alone.run(&mut transaction).await { transaction.commit().await } else { transaction.rollback().await };
+        if let [alone] = batch
+            && !self.always_savepoints
+        {
+            return if alone.run(&mut transaction).await {
+                transaction.commit().await
+            } else {
+                transaction.rollback().await
+            };
         }
         let mut changed = false;
         for job in batch {
             let mut savepoint: Transaction<'_, DB> = (*transaction).begin().await?;
             if job.run(&mut savepoint).await {
-                savepoint.commit().await?;
-                changed = true;
+                // It fails where a statement of the job failed and the job went on regardless.
+                match savepoint.commit().await {
+                    Ok(()) => changed = true,
+                    Err(error @ sqlx::Error::Database(_)) => job.fail(error.into()),
+                    Err(error) => return Err(error),
+                }
             } else {
                 savepoint.rollback().await?;
             }

@@ -1,0 +1,180 @@
+//! Messages that belong to a change of state: written in its transaction, published afterwards.
+//!
+//! A service writes its messages as rows with the change that they tell of ([`insert_sqlite`], [`insert_postgres`]). A
+//! [`Relay`] publishes the rows in their order and deletes them. A crash between the two loses nothing; a message may be
+//! published twice.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
+use taskcluster::events::{Bus, BusError};
+use taskcluster_core::clock::SharedClock;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::StoreError;
+
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sqlite;
+
+#[cfg(feature = "postgres")]
+pub use postgres::{POSTGRES_TABLE, insert_postgres};
+pub use sqlite::{SQLITE_TABLE, insert_sqlite};
+
+/// How many rows are published in one step.
+const STEP: usize = 256;
+
+/// How many messages may be on their way to the bus at the same time.
+const CONCURRENCY: usize = 32;
+
+/// The table is looked at this often even if nothing was committed: another process may have left something.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// A message that is to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Full name of the exchange.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// Further keys.
+    pub cc: Vec<String>,
+    /// The body, JSON.
+    pub payload: String,
+}
+
+impl Message {
+    /// The form in which it is kept: the further keys as one JSON text.
+    fn cc_text(&self) -> String {
+        serde_json::to_string(&self.cc).expect("a list of texts can be written as JSON")
+    }
+
+    fn from_row((id, exchange, routing_key, cc, payload): Row) -> (i64, Self) {
+        let cc = serde_json::from_str(&cc).unwrap_or_default();
+        (id, Self { exchange, routing_key, cc, payload })
+    }
+}
+
+impl From<Message> for taskcluster::events::Message {
+    fn from(message: Message) -> Self {
+        Self::new(message.exchange, message.routing_key, message.payload).with_cc(message.cc)
+    }
+}
+
+/// id, exchange, routing key, further keys as JSON, payload.
+type Row = (i64, String, String, String, String);
+
+/// Why messages were not published.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutboxError {
+    /// The rows cannot be read or deleted.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus does not take them.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+impl From<sqlx::Error> for OutboxError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// A store with an outbox in it.
+#[async_trait]
+pub trait Outbox: Send + Sync + 'static {
+    /// Publishes up to `at_most` messages, oldest first, and deletes those that the bus has taken. Gives their number.
+    ///
+    /// # Errors
+    /// At the first message that the bus does not take; what came before it is deleted.
+    async fn publish(&self, bus: &dyn Bus, at_most: usize) -> Result<usize, OutboxError>;
+
+    /// Changes whenever there may be new rows.
+    fn commits(&self) -> watch::Receiver<u64>;
+}
+
+/// Publishes what is in an outbox.
+pub struct Relay {
+    outbox: Arc<dyn Outbox>,
+    bus: Arc<dyn Bus>,
+    clock: SharedClock,
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("bus", &self.bus).finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    /// From an outbox to a bus.
+    pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>, clock: SharedClock) -> Self {
+        Self { outbox, bus, clock }
+    }
+
+    /// Publishes one portion of what is there. Gives whether there may be more.
+    ///
+    /// # Errors
+    /// When the store or the bus fails; nothing is lost, and the next step tries again.
+    pub async fn step(&self) -> Result<bool, OutboxError> {
+        Ok(self.outbox.publish(&*self.bus, STEP).await? == STEP)
+    }
+
+    /// Publishes until `shutdown`, and then what is left.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut commits = self.outbox.commits();
+        let mut failures: u32 = 0;
+        loop {
+            commits.borrow_and_update();
+            let wait = match self.step().await {
+                Ok(true) => continue,
+                Ok(false) => {
+                    failures = 0;
+                    SWEEP
+                }
+                Err(error) => {
+                    failures += 1;
+                    // Once when it begins, then ever more seldom.
+                    if failures.is_power_of_two() {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            failures,
+                            "messages wait in the outbox"
+                        );
+                    }
+                    Duration::from_secs(1 << failures.min(5))
+                }
+            };
+            if shutdown.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.clock.sleep(wait) => {}
+                // Without the sender the store is closed; the sweep or the shutdown ends the wait.
+                Ok(()) = commits.changed(), if failures == 0 => {}
+            }
+        }
+    }
+}
+
+/// Publishes rows in their order. Gives how many the bus has taken before the first that it did not take.
+async fn publish_rows(rows: Vec<Row>, bus: &dyn Bus) -> (Vec<i64>, Result<(), BusError>) {
+    let mut published = Vec::with_capacity(rows.len());
+    let mut results = stream::iter(rows.into_iter().map(Message::from_row))
+        .map(|(id, message)| async move { (id, bus.publish(message.into()).await) })
+        .buffered(CONCURRENCY);
+    while let Some((id, result)) = results.next().await {
+        match result {
+            Ok(()) => published.push(id),
+            Err(error) => return (published, Err(error)),
+        }
+    }
+    (published, Ok(()))
+}

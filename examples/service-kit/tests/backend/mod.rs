@@ -1,0 +1,210 @@
+//! A store of numbers on each of the backends.
+
+use std::sync::Arc;
+
+use service_kit::outbox::{Message, Outbox, insert_sqlite};
+use service_kit::store::{Database, SqliteStore, StoreError};
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Sqlite(SqliteStore, Option<tempfile::TempDir>),
+    #[cfg(feature = "postgres")]
+    Postgres(service_kit::store::PostgresStore),
+}
+
+/// The test, once for each backend.
+macro_rules! each_backend {
+    ($($(#[$meta:meta])* async fn $name:ident($backend:ident) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn run($backend: Backend) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite_in_a_file() {
+                run(Backend::sqlite_file().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite_in_memory() {
+                run(Backend::sqlite_memory().await).await;
+            }
+
+            #[cfg(feature = "postgres")]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(backend) = Backend::postgres().await {
+                    run(backend).await;
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use each_backend;
+
+#[cfg(feature = "postgres")]
+const POSTGRES_NUMBERS: &str = "CREATE TABLE numbers (number BIGINT PRIMARY KEY);";
+const SQLITE_NUMBERS: &str = "CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT;";
+
+impl Backend {
+    pub(crate) async fn sqlite_file() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::Sqlite(folder.path().join("numbers.db"));
+        Self::Sqlite(Self::open_sqlite(&database).await, Some(folder))
+    }
+
+    pub(crate) async fn sqlite_memory() -> Self {
+        Self::Sqlite(Self::open_sqlite(&Database::Memory).await, None)
+    }
+
+    async fn open_sqlite(database: &Database) -> SqliteStore {
+        let known = [("0000_outbox.sql", service_kit::outbox::SQLITE_TABLE), ("0001_numbers.sql", SQLITE_NUMBERS)];
+        SqliteStore::open(database, "numbers", &known).await.unwrap()
+    }
+
+    /// A database of its own on the server that the environment names.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn postgres() -> Option<Self> {
+        use service_kit::store::PostgresStore;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Ok(server) = std::env::var("TEST_POSTGRES") else {
+            println!("skipped: TEST_POSTGRES is not set");
+            return None;
+        };
+        let name = format!("kit_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let admin = sqlx::PgPool::connect(&server).await.unwrap();
+        for statement in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&admin).await.unwrap();
+        }
+        admin.close().await;
+        let mut url: url::Url = server.parse().unwrap();
+        url.set_path(&name);
+        let known = [("0000_outbox.sql", service_kit::outbox::POSTGRES_TABLE), ("0001_numbers.sql", POSTGRES_NUMBERS)];
+        Some(Self::Postgres(PostgresStore::open(&Database::Postgres(url), "numbers", &known, 8).await.unwrap()))
+    }
+
+    /// Adds a number, and fails afterwards if asked to.
+    pub(crate) async fn insert(&self, number: i64, fail: bool) -> Result<(), StoreError> {
+        let result = if fail { Err(StoreError::NotCommitted("as asked".into())) } else { Ok(()) };
+        match self {
+            Self::Sqlite(store, _) => {
+                store
+                    .write(move |connection| {
+                        Box::pin(async move {
+                            let statement = sqlx::query("INSERT INTO numbers (number) VALUES (?)");
+                            statement.bind(number).execute(connection).await?;
+                            result
+                        })
+                    })
+                    .await
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => {
+                store
+                    .write(move |connection| {
+                        Box::pin(async move {
+                            let statement = sqlx::query("INSERT INTO numbers (number) VALUES ($1)");
+                            statement.bind(number).execute(connection).await?;
+                            result
+                        })
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Adds a number and panics.
+    pub(crate) async fn panic(&self, number: i64) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store, _) => {
+                store
+                    .write(move |connection| {
+                        Box::pin(async move {
+                            let statement = sqlx::query("INSERT INTO numbers (number) VALUES (?)");
+                            statement.bind(number).execute(connection).await?;
+                            panic!("as asked")
+                        })
+                    })
+                    .await
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => {
+                store
+                    .write_keyed("key", move |connection| {
+                        Box::pin(async move {
+                            let statement = sqlx::query("INSERT INTO numbers (number) VALUES ($1)");
+                            statement.bind(number).execute(connection).await?;
+                            panic!("as asked")
+                        })
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Leaves a message, and fails afterwards if asked to.
+    pub(crate) async fn message(&self, key: &str, fail: bool) -> Result<(), StoreError> {
+        let result = if fail { Err(StoreError::NotCommitted("as asked".into())) } else { Ok(()) };
+        let message = Message {
+            exchange: "exchange/test".into(),
+            routing_key: key.into(),
+            cc: vec!["route.x".into()],
+            payload: "{}".into(),
+        };
+        match self {
+            Self::Sqlite(store, _) => {
+                store
+                    .write(move |connection| {
+                        Box::pin(async move {
+                            insert_sqlite(connection, &[message]).await?;
+                            result
+                        })
+                    })
+                    .await
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => {
+                store
+                    .write(move |connection| {
+                        Box::pin(async move {
+                            service_kit::outbox::insert_postgres(connection, &[message]).await?;
+                            result
+                        })
+                    })
+                    .await
+            }
+        }
+    }
+
+    pub(crate) async fn numbers(&self) -> Vec<i64> {
+        const SELECT: &str = "SELECT number FROM numbers ORDER BY number";
+        match self {
+            Self::Sqlite(store, _) => sqlx::query_scalar(SELECT).fetch_all(store.readers()).await.unwrap(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => sqlx::query_scalar(SELECT).fetch_all(store.pool()).await.unwrap(),
+        }
+    }
+
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.outbox().commits()
+    }
+
+    pub(crate) fn outbox(&self) -> Arc<dyn Outbox> {
+        match self {
+            Self::Sqlite(store, _) => Arc::new(store.clone()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(store, _) => store.close().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.close().await,
+        }
+    }
+}
