@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 #[derive(Debug)]
 pub(crate) enum Backend {
-    Sqlite(SqliteStore, Option<tempfile::TempDir>),
+    /// With the folder that goes when the test ends.
+    Sqlite { store: SqliteStore, _folder: Option<tempfile::TempDir> },
     #[cfg(feature = "postgres")]
     Postgres(service_kit::store::PostgresStore),
 }
@@ -52,11 +53,11 @@ impl Backend {
     pub(crate) async fn sqlite_file() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::Sqlite(folder.path().join("numbers.db"));
-        Self::Sqlite(Self::open_sqlite(&database).await, Some(folder))
+        Self::Sqlite { store: Self::open_sqlite(&database).await, _folder: Some(folder) }
     }
 
     pub(crate) async fn sqlite_memory() -> Self {
-        Self::Sqlite(Self::open_sqlite(&Database::Memory).await, None)
+        Self::Sqlite { store: Self::open_sqlite(&Database::Memory).await, _folder: None }
     }
 
     async fn open_sqlite(database: &Database) -> SqliteStore {
@@ -90,7 +91,7 @@ impl Backend {
     pub(crate) async fn insert(&self, number: i64, fail: bool) -> Result<(), StoreError> {
         let result = if fail { Err(StoreError::NotCommitted("as asked".into())) } else { Ok(()) };
         match self {
-            Self::Sqlite(store, _) => {
+            Self::Sqlite { store, .. } => {
                 store
                     .write(move |connection| {
                         Box::pin(async move {
@@ -119,7 +120,7 @@ impl Backend {
     /// Adds a number and panics.
     pub(crate) async fn panic(&self, number: i64) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store, _) => {
+            Self::Sqlite { store, .. } => {
                 store
                     .write(move |connection| {
                         Box::pin(async move {
@@ -155,7 +156,7 @@ impl Backend {
             payload: "{}".into(),
         };
         match self {
-            Self::Sqlite(store, _) => {
+            Self::Sqlite { store, .. } => {
                 store
                     .write(move |connection| {
                         Box::pin(async move {
@@ -182,7 +183,7 @@ impl Backend {
     pub(crate) async fn numbers(&self) -> Vec<i64> {
         const SELECT: &str = "SELECT number FROM numbers ORDER BY number";
         match self {
-            Self::Sqlite(store, _) => sqlx::query_scalar(SELECT).fetch_all(store.readers()).await.unwrap(),
+            Self::Sqlite { store, .. } => sqlx::query_scalar(SELECT).fetch_all(store.readers()).await.unwrap(),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => sqlx::query_scalar(SELECT).fetch_all(store.pool()).await.unwrap(),
         }
@@ -194,7 +195,7 @@ impl Backend {
 
     pub(crate) fn outbox(&self) -> Arc<dyn Outbox> {
         match self {
-            Self::Sqlite(store, _) => Arc::new(store.clone()),
+            Self::Sqlite { store, .. } => Arc::new(store.clone()),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => Arc::new(store.clone()),
         }
@@ -202,7 +203,7 @@ impl Backend {
 
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite(store, _) => store.close().await,
+            Self::Sqlite { store, .. } => store.close().await,
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.close().await,
         }

@@ -85,7 +85,8 @@ async fn answer(
         call.authorize(Params::new()).await?;
     }
     check_arguments(&call)?;
-    call.query = QueryValues::parse(call.received.query(), operation.query).map_err(|faults| invalid_arguments(&faults))?;
+    call.query =
+        QueryValues::parse(call.received.query(), operation.query).map_err(|faults| invalid_arguments(&faults))?;
     if let (Some(mut body), Some(schema)) = (body, route.input(&served.schemas).map_err(Failure::internal)?) {
         schema.fill_defaults(&mut body);
         schema.check(&body).map_err(|violations| Failure::invalid_input(violations.to_string()))?;
