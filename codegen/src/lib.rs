@@ -1,1 +1,269 @@
-//! To come.
+//! Generates typed Rust from the references of TaskCluster services.
+//!
+//! References say which methods a service has, which scopes they ask for, what goes in and out, and which events it
+//! publishes. [`Generator`] makes of them the types, the client, the operations as data, the events, and for those who
+//! write a service the trait to implement with its routes and a mock. It is made for build scripts:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let output = taskcluster_codegen::Generator::new()
+//!     .references("api-references")
+//!     .services(["auth", "queue"])
+//!     .generate()?;
+//! output.write_to(std::env::var("OUT_DIR")?)?;
+//! output.print_cargo_lines();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Work is done in three steps that know nothing of each other: documents are *loaded*, *resolved* to a plain
+//! [`model`], and *emitted*. What a document says that the generator does not understand is an error that names the
+//! file and the place in it, never a silent guess.
+
+mod emit;
+mod error;
+mod idempotency;
+mod load;
+pub mod model;
+mod package;
+mod reference;
+mod resolve;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use error::{Error, Result};
+use load::Library;
+use model::Model;
+pub use package::Sdk;
+
+/// How code is generated.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The folder of references, or a file with all of them.
+    pub references: PathBuf,
+    /// The services; none means all.
+    pub services: Option<Vec<String>>,
+    /// Path of the crate `taskcluster_core` in generated code.
+    pub runtime_path: String,
+    /// Path of the crate `taskcluster_server` in generated code.
+    pub server_path: String,
+    /// Path to the modules of services as seen from one of them.
+    pub modules_path: String,
+    /// Whether types, client, operations and events are made.
+    pub client: bool,
+    /// Whether traits, routes and mocks are made, and the path to the modules whose types they use.
+    pub server: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            references: PathBuf::from("api-references"),
+            services: None,
+            runtime_path: "::taskcluster_core".to_owned(),
+            server_path: "::taskcluster_server".to_owned(),
+            modules_path: "super".to_owned(),
+            client: true,
+            server: None,
+        }
+    }
+}
+
+/// Makes code of references.
+#[derive(Clone, Debug, Default)]
+pub struct Generator {
+    settings: Settings,
+    /// References in memory instead of files.
+    texts: Option<Vec<(String, String)>>,
+}
+
+impl Generator {
+    /// One that makes the client side of all services in `./api-references`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One with these settings.
+    #[must_use]
+    pub fn with_settings(settings: Settings) -> Self {
+        Self { settings, texts: None }
+    }
+
+    /// Reads references from a folder, or from one file.
+    #[must_use]
+    pub fn references(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.references = path.into();
+        self
+    }
+
+    /// Takes references from memory: names of files and their texts.
+    #[must_use]
+    pub fn texts(mut self, texts: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+        self.texts = Some(texts.into_iter().map(|(file, text)| (file.into(), text.into())).collect());
+        self
+    }
+
+    /// Makes code only for these services.
+    #[must_use]
+    pub fn services(mut self, services: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.settings.services = Some(services.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Where generated code finds `taskcluster_core`.
+    #[must_use]
+    pub fn runtime_path(mut self, path: impl Into<String>) -> Self {
+        self.settings.runtime_path = path.into();
+        self
+    }
+
+    /// Where generated code finds `taskcluster_server`.
+    #[must_use]
+    pub fn server_path(mut self, path: impl Into<String>) -> Self {
+        self.settings.server_path = path.into();
+        self
+    }
+
+    /// Where the module of one service finds those of others.
+    #[must_use]
+    pub fn modules_path(mut self, path: impl Into<String>) -> Self {
+        self.settings.modules_path = path.into();
+        self
+    }
+
+    /// Whether to make types, client, operations and events. It does by itself.
+    #[must_use]
+    pub fn client(mut self, yes: bool) -> Self {
+        self.settings.client = yes;
+        self
+    }
+
+    /// Makes traits, routes and mocks too, over the types in the modules below this path, such as `::taskcluster`.
+    #[must_use]
+    pub fn server(mut self, types_path: impl Into<String>) -> Self {
+        self.settings.server = Some(types_path.into());
+        self
+    }
+
+    /// The names of all services in the references.
+    ///
+    /// # Errors
+    /// The references cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        Ok(resolve::services(&self.library()?)?.into_iter().collect())
+    }
+
+    /// The plain model, as far as all languages share it.
+    ///
+    /// # Errors
+    /// The references cannot be read, or do not make sense.
+    pub fn model(&self) -> Result<Model> {
+        resolve::resolve(&self.library()?, self.settings.services.as_deref())
+    }
+
+    /// Makes the code.
+    ///
+    /// # Errors
+    /// The references cannot be read, or do not make sense.
+    pub fn generate(&self) -> Result<Output> {
+        self.render(|_, code| Ok(code.to_string()))
+    }
+
+    /// Makes the code, and formats it for people.
+    ///
+    /// # Errors
+    /// The references cannot be read, or do not make sense.
+    pub fn generate_formatted(&self) -> Result<Output> {
+        self.render(emit::format)
+    }
+
+    fn render(&self, text: impl Fn(&str, &proc_macro2::TokenStream) -> Result<String>) -> Result<Output> {
+        let settings = &self.settings;
+        let library = self.library()?;
+        let model = resolve::resolve(&library, settings.services.as_deref())?;
+        let emitter = |modules: &str| emit::Emitter::new(&model, &settings.runtime_path, &settings.server_path, modules);
+        let mut files = Vec::new();
+        if settings.client {
+            let emitter = emitter(&settings.modules_path)?;
+            for service in &model.services {
+                let code = text(&service.name, &emitter.client(service))?;
+                files.push(File { service: service.name.clone(), name: format!("{}.rs", service.module), code });
+            }
+        }
+        if let Some(types) = &settings.server {
+            let emitter = emitter(types)?;
+            for service in model.services.iter().filter(|service| service.client.is_some()) {
+                let code = text(&service.name, &emitter.server(service))?;
+                let name = if settings.client { "_server.rs" } else { ".rs" };
+                files.push(File { service: service.name.clone(), name: format!("{}{name}", service.module), code });
+            }
+        }
+        Ok(Output { files, inputs: library.inputs, model })
+    }
+
+    fn library(&self) -> Result<Library> {
+        match &self.texts {
+            Some(texts) => Library::from_texts(texts.iter().map(|(file, text)| (file.as_str(), text.as_str()))),
+            None => Library::read(&self.settings.references),
+        }
+    }
+}
+
+/// Generated code.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Output {
+    /// A file per service and side.
+    pub files: Vec<File>,
+    /// What was read.
+    pub inputs: Vec<PathBuf>,
+    /// What was made code of.
+    pub model: Model,
+}
+
+/// The code of one side of a service: the inside of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct File {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the file: that of the module, with `_server` before the extension where both sides are made.
+    pub name: String,
+    /// The code.
+    pub code: String,
+}
+
+impl Output {
+    /// Writes the files into a folder that exists. A file that says the same already is left alone, so that
+    /// whatever was built from it stays fresh.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write_to(&self, folder: impl AsRef<Path>) -> Result<()> {
+        for file in &self.files {
+            write_if_changed(&folder.as_ref().join(&file.name), &file.code)?;
+        }
+        Ok(())
+    }
+
+    /// The lines by which a build script tells cargo when to run it again.
+    #[must_use]
+    pub fn cargo_lines(&self) -> String {
+        self.inputs.iter().map(|path| format!("cargo:rerun-if-changed={}\n", path.display())).collect()
+    }
+
+    /// Prints [`Output::cargo_lines`].
+    pub fn print_cargo_lines(&self) {
+        print!("{}", self.cargo_lines());
+    }
+}
+
+pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|known| known == text) {
+        return Ok(());
+    }
+    fs::write(path, text).map_err(|source| Error::Io { path: path.to_owned(), source })
+}

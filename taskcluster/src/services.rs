@@ -1,0 +1,22 @@
+//! The modules of the services, made of their references when this crate is built.
+
+/// Includes what the build script wrote for a service.
+macro_rules! service {
+    ($feature:literal, $name:ident, $doc:literal) => {
+        #[cfg(feature = $feature)]
+        #[doc = $doc]
+        #[allow(
+            clippy::all,
+            clippy::pedantic,
+            reason = "generated code is written for the compiler, and read by `taskcluster-codegen show`"
+        )]
+        pub mod $name {
+            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+        }
+    };
+}
+
+service!("auth", auth, "Service auth: clients, roles, scopes, credentials.");
+service!("queue", queue, "Service queue: tasks, runs, claims, artifacts.");
+service!("scheduler", scheduler, "Service scheduler: task graphs. Experimental.");
+service!("provisioner", provisioner, "Service provisioner: worker types. Experimental.");
