@@ -102,7 +102,7 @@ impl Emitter<'_> {
         );
         let streams = operation.pages.is_some().then(|| {
             let item = result(quote!(<#answer as #runtime::request::Page>::Item));
-            let stream = quote!(#runtime::__private::futures_core::Stream);
+            let stream = quote!(#runtime::__private::Stream);
             quote! {
                 #[doc = " All pages, fetched as needed."]
                 pub fn pages(self) -> impl #stream<Item = #answered> + Send { self.request.pages() }
@@ -112,7 +112,7 @@ impl Emitter<'_> {
         });
         quote! {
             #[doc = #summary]
-            #[derive(Clone, Debug)]
+            #[derive(Debug)]
             #[must_use = "a request is sent by `.await`"]
             pub struct #name { request: #inner }
             impl #name {

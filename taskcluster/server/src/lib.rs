@@ -21,6 +21,7 @@ mod call;
 mod dockerflow;
 mod failure;
 mod headers;
+pub mod mock;
 mod path;
 mod published;
 mod query;
@@ -29,6 +30,7 @@ mod reply;
 mod request;
 mod router;
 mod routes;
+mod services;
 mod validate;
 
 pub use authenticator::{AuthOutcome, AuthRequest, Authenticator};
@@ -39,6 +41,8 @@ pub use references::{ReferenceError, References};
 pub use reply::{RawReply, Reply};
 pub use router::{Parts, ServiceRouter, site};
 pub use routes::{Handler, HandlerFuture, Route, Routes};
+#[allow(unused_imports, reason = "without a feature there is no service")]
+pub use services::*;
 pub use validate::{SchemaError, Violations};
 
 pub use async_trait::async_trait;
