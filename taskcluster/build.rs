@@ -9,8 +9,10 @@ const SERVICES: &[&str] = &["auth", "queue", "scheduler", "provisioner"];
 fn main() -> Result<(), Box<dyn Error>> {
     let is_on = |service: &&str| env::var_os(format!("CARGO_FEATURE_{}", service.to_uppercase())).is_some();
     let services = SERVICES.iter().copied().filter(is_on);
-    let output =
-        taskcluster_codegen::Generator::new().references(taskcluster_api_references::DIR).services(services).generate()?;
+    let output = taskcluster_codegen::Generator::new()
+        .references(taskcluster_api_references::DIR)
+        .services(services)
+        .generate()?;
     output.write_to(env::var("OUT_DIR")?)?;
     output.print_cargo_lines();
     Ok(())

@@ -53,9 +53,7 @@ pub(crate) fn is_idempotent(service: &str, method: Method, operation: &str) -> b
     match method {
         Method::Get | Method::Head | Method::Put | Method::Delete => true,
         Method::Patch => false,
-        Method::Post => REPEATABLE
-            .iter()
-            .any(|(name, operations)| *name == service && operations.contains(&operation)),
+        Method::Post => REPEATABLE.iter().any(|(name, operations)| *name == service && operations.contains(&operation)),
     }
 }
 

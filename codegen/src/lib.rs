@@ -184,7 +184,8 @@ impl Generator {
         let settings = &self.settings;
         let library = self.library()?;
         let model = resolve::resolve(&library, settings.services.as_deref())?;
-        let emitter = |modules: &str| emit::Emitter::new(&model, &settings.runtime_path, &settings.server_path, modules);
+        let emitter =
+            |modules: &str| emit::Emitter::new(&model, &settings.runtime_path, &settings.server_path, modules);
         let mut files = Vec::new();
         if settings.client {
             let emitter = emitter(&settings.modules_path)?;

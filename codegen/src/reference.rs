@@ -68,7 +68,11 @@ impl<'a> Api<'a> {
             version,
             title: at.text("title")?.unwrap_or_default(),
             description: at.text("description")?.unwrap_or_default(),
-            entries: entries.into_iter().filter(|entry| is_kind(entry, "function")).map(Entry::parse).collect::<Result<_>>()?,
+            entries: entries
+                .into_iter()
+                .filter(|entry| is_kind(entry, "function"))
+                .map(Entry::parse)
+                .collect::<Result<_>>()?,
         })
     }
 }

@@ -12,7 +12,8 @@ impl Emitter<'_> {
     pub(super) fn client_module(&self, service: &Service) -> TokenStream {
         let Some(name) = &service.client else { return TokenStream::new() };
         let (name, runtime) = (ident(name), &self.runtime);
-        let title = if service.title.is_empty() { format!("The service {}.", service.name) } else { service.title.clone() };
+        let title =
+            if service.title.is_empty() { format!("The service {}.", service.name) } else { service.title.clone() };
         let doc = doc(&[safe(&title), safe(&service.description)]);
         let methods = service.operations.iter().map(|operation| self.method(operation));
         let builders = service.operations.iter().map(|operation| self.builder(operation));
@@ -64,7 +65,8 @@ impl Emitter<'_> {
         let with_body = operation.input.as_ref().map(|_| quote!(.with_body(payload)));
         let inner = self.request_of(operation);
         let kind = if operation.pages.is_some() { quote!(Paged) } else { quote!(Request) };
-        let request = quote!(#runtime::request::#kind::new(&self.caller, &operations::#constant, &[#(#values),*])#with_body);
+        let request =
+            quote!(#runtime::request::#kind::new(&self.caller, &operations::#constant, &[#(#values),*])#with_body);
         let (returns, request) = match &operation.builder {
             Some(builder) => {
                 let builder = ident(builder);

@@ -167,7 +167,10 @@ fn autolink(text: &str) -> Option<usize> {
 fn url(text: &str) -> Option<usize> {
     let scheme = ["https://", "http://"].into_iter().find(|scheme| text.starts_with(scheme))?;
     let end = text
-        .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'' | '`' | '(' | ')' | '[' | ']' | '{' | '}' | '\\' | '|'))
+        .find(|c: char| {
+            c.is_whitespace()
+                || matches!(c, '<' | '>' | '"' | '\'' | '`' | '(' | ')' | '[' | ']' | '{' | '}' | '\\' | '|')
+        })
         .unwrap_or(text.len());
     let length = text[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '*', '_']).len();
     (length > scheme.len()).then_some(length)

@@ -114,12 +114,16 @@ impl Emitter<'_> {
         let words = exchange.words.iter().zip(&exchange.idents).enumerate();
         let setters = words.filter(|(_, (word, _))| word.constant.is_none()).map(|(index, (word, name))| {
             let summary = safe(&word.summary);
-            let doc = doc(&[if summary.is_empty() { format!("Only messages with this `{}`.", word.name) } else { summary }]);
-            let (name, of) = (ident(name), match crate::resolve::kind_of(&word.name) {
-                ArgumentKind::TaskId => quote!(&#runtime::ids::TaskId),
-                ArgumentKind::RunId => quote!(impl Into<#runtime::ids::RunId>),
-                ArgumentKind::Text => quote!(&str),
-            });
+            let doc =
+                doc(&[if summary.is_empty() { format!("Only messages with this `{}`.", word.name) } else { summary }]);
+            let (name, of) = (
+                ident(name),
+                match crate::resolve::kind_of(&word.name) {
+                    ArgumentKind::TaskId => quote!(&#runtime::ids::TaskId),
+                    ArgumentKind::RunId => quote!(impl Into<#runtime::ids::RunId>),
+                    ArgumentKind::Text => quote!(&str),
+                },
+            );
             let value = match crate::resolve::kind_of(&word.name) {
                 ArgumentKind::RunId => quote!(Into::<#runtime::ids::RunId>::into(value)),
                 _ => quote!(value),
@@ -155,5 +159,5 @@ impl Emitter<'_> {
 
 /// Whether a publisher has something to say about a word.
 fn is_given(word: &Word) -> bool {
-    word.constant.is_none() && !(word.name == "reserved" && !word.required)
+    word.constant.is_none() && (word.required || word.name != "reserved")
 }

@@ -238,7 +238,7 @@ impl Emitter<'_> {
             let refuse_unknown = matches!(shape, Some(Shape::Union(_))).then(|| {
                 let of = self.of(unboxed(&variant.of));
                 let inner = if matches!(variant.of, TypeRef::Boxed(_)) { quote!(*inner) } else { quote!(inner) };
-                quote!(&& !matches!(#inner, #of::Unknown(_)))
+                quote!(&&!matches!(#inner, #of::Unknown(_)))
             });
             quote! {
                 if #condition let Ok(inner) = ::serde::Deserialize::deserialize(&value) #refuse_unknown {
@@ -279,12 +279,10 @@ impl Emitter<'_> {
         let runtime = &self.runtime;
         let (name, item) = (ident(name), self.of(item));
         let (items_ident, token_ident) = (ident(&items.ident), ident(&token.ident));
-        let token = if token.required {
-            quote!(Some(&self.#token_ident))
-        } else {
-            quote!(self.#token_ident.as_deref())
-        };
-        let items = if items.required { quote!(self.#items_ident) } else { quote!(self.#items_ident.unwrap_or_default()) };
+        let token =
+            if token.required { quote!(Some(&self.#token_ident)) } else { quote!(self.#token_ident.as_deref()) };
+        let items =
+            if items.required { quote!(self.#items_ident) } else { quote!(self.#items_ident.unwrap_or_default()) };
         quote! {
             impl #runtime::request::Page for #name {
                 type Item = #item;

@@ -54,9 +54,27 @@ pub(crate) enum Additional<'a> {
 
 /// Keywords that change nothing in a type.
 const WITHOUT_EFFECT: &[&str] = &[
-    "$schema", "$comment", "examples", "example", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems",
-    "minProperties", "maxProperties", "multipleOf", "readOnly", "writeOnly", "contentEncoding", "contentMediaType",
-    "deprecated", "definitions", "$defs", "exclusiveMinimum", "exclusiveMaximum",
+    "$schema",
+    "$comment",
+    "examples",
+    "example",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "multipleOf",
+    "readOnly",
+    "writeOnly",
+    "contentEncoding",
+    "contentMediaType",
+    "deprecated",
+    "definitions",
+    "$defs",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
 ];
 
 impl<'a> Schema<'a> {
@@ -107,7 +125,8 @@ impl<'a> Schema<'a> {
             "$ref" => self.reference = Some(at.string()?),
             "type" => self.kinds = kinds(at)?,
             "properties" => {
-                self.properties = at.object()?.iter().map(|(name, value)| (name.as_str(), at.child(name, value))).collect();
+                self.properties =
+                    at.object()?.iter().map(|(name, value)| (name.as_str(), at.child(name, value))).collect();
             }
             "required" => self.required = at.strings()?,
             "additionalProperties" => {

@@ -30,11 +30,17 @@ impl Finished {
 }
 
 /// Names all types that the roots lead to. A root comes with the module that it stands in.
-pub(super) fn finish(types: Types<'_>, roots: &[(String, TypeRef)], reserved: &BTreeMap<String, Names>) -> Result<Finished> {
+pub(super) fn finish(
+    types: Types<'_>,
+    roots: &[(String, TypeRef)],
+    reserved: &BTreeMap<String, Names>,
+) -> Result<Finished> {
     let Types { mut drafts, aliases, .. } = types;
     let aliases = settle_aliases(&drafts, &aliases)?;
     for draft in &mut drafts {
-        each_ref(&mut draft.shape, &mut |of| *of = map(of, &mut |number| aliases.get(&number).cloned().unwrap_or(TypeRef::Numbered(number))));
+        each_ref(&mut draft.shape, &mut |of| {
+            *of = map(of, &mut |number| aliases.get(&number).cloned().unwrap_or(TypeRef::Numbered(number)))
+        });
         if let (Shape::Struct(structure), Some((property, value))) = (&mut draft.shape, &draft.tag) {
             structure.fields.retain(|field| field.name != *property);
             structure.tag = Some((property.clone(), value.clone()));
@@ -44,7 +50,9 @@ pub(super) fn finish(types: Types<'_>, roots: &[(String, TypeRef)], reserved: &B
     box_recursion(&mut drafts);
     let roots: Vec<(String, TypeRef)> = roots
         .iter()
-        .map(|(module, of)| (module.clone(), map(of, &mut |number| aliases.get(&number).cloned().unwrap_or(TypeRef::Numbered(number)))))
+        .map(|(module, of)| {
+            (module.clone(), map(of, &mut |number| aliases.get(&number).cloned().unwrap_or(TypeRef::Numbered(number))))
+        })
         .collect();
     let order = order(&drafts, &roots);
     let same = unite(&mut drafts, &order);
@@ -261,7 +269,8 @@ fn give_names(
 
 /// What a schema could be called: by its title, or else by where it stands.
 fn candidates(at: &At<'_>) -> Vec<String> {
-    let title = at.value.get("title").and_then(Value::as_str).filter(|title| title.chars().any(|c| c.is_ascii_alphanumeric()));
+    let title =
+        at.value.get("title").and_then(Value::as_str).filter(|title| title.chars().any(|c| c.is_ascii_alphanumeric()));
     let by_title = title.map(pascal);
     let by_place = if at.pointer.is_empty() { pascal(stem(&at.document.id)) } else { name_of_place(at) };
     by_title.into_iter().chain([by_place]).collect()
@@ -278,7 +287,8 @@ fn name_of_place(at: &At<'_>) -> String {
     let root = &at.document.value;
     let title = |value: &Value| value.get("title").and_then(Value::as_str).map(pascal);
     let mut name = title(root).unwrap_or_else(|| pascal(stem(&at.document.id)));
-    let steps: Vec<String> = at.pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
+    let steps: Vec<String> =
+        at.pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
     let mut value = root;
     let mut index = 0;
     while index < steps.len() {

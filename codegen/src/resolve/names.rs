@@ -15,10 +15,47 @@ const UNUSABLE: &[&str] = &["self", "super", "crate", "Self", "_"];
 
 /// Names that everybody's code has in scope: a `use taskcluster::queue::*` must not hide them.
 pub(crate) const PRELUDE: &[&str] = &[
-    "AsMut", "AsRef", "Box", "Clone", "Copy", "Debug", "Default", "Drop", "DoubleEndedIterator", "Eq", "Err",
-    "ExactSizeIterator", "Extend", "Fn", "FnMut", "FnOnce", "From", "FromIterator", "Future", "Into", "IntoFuture",
-    "IntoIterator", "Iterator", "None", "Ok", "Option", "Ord", "PartialEq", "PartialOrd", "Result", "Self", "Send",
-    "Some", "String", "Sync", "ToOwned", "ToString", "TryFrom", "TryInto", "Unpin", "Vec",
+    "AsMut",
+    "AsRef",
+    "Box",
+    "Clone",
+    "Copy",
+    "Debug",
+    "Default",
+    "Drop",
+    "DoubleEndedIterator",
+    "Eq",
+    "Err",
+    "ExactSizeIterator",
+    "Extend",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Future",
+    "Into",
+    "IntoFuture",
+    "IntoIterator",
+    "Iterator",
+    "None",
+    "Ok",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Result",
+    "Self",
+    "Send",
+    "Some",
+    "String",
+    "Sync",
+    "ToOwned",
+    "ToString",
+    "TryFrom",
+    "TryInto",
+    "Unpin",
+    "Vec",
 ];
 
 /// `taskId` → `["task", "Id"]`, `list-roles2` → `["list", "roles2"]`, `SASUrl` → `["SAS", "Url"]`.
@@ -34,7 +71,8 @@ fn words(name: &str) -> Vec<String> {
         let after = chars.get(index + 1);
         let starts = c.is_ascii_uppercase()
             && (before.is_some_and(|before| before.is_ascii_lowercase() || before.is_ascii_digit())
-                || (before.is_some_and(|before| before.is_ascii_uppercase()) && after.is_some_and(char::is_ascii_lowercase)));
+                || (before.is_some_and(|before| before.is_ascii_uppercase())
+                    && after.is_some_and(char::is_ascii_lowercase)));
         if starts {
             words.push(String::new());
         }

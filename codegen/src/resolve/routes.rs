@@ -13,8 +13,22 @@ const OF_CLIENTS: &[&str] = &["caller", "clone", "default", "new"];
 
 /// Names that a request's builder has already, besides what is found on everything.
 const OF_BUILDERS: &[&str] = &[
-    "borrow", "clone", "from", "into", "into_future", "limit", "continuation_token", "new", "pages", "query", "raw",
-    "send", "signed_for", "stream", "try_into", "url",
+    "borrow",
+    "clone",
+    "from",
+    "into",
+    "into_future",
+    "limit",
+    "continuation_token",
+    "new",
+    "pages",
+    "query",
+    "raw",
+    "send",
+    "signed_for",
+    "stream",
+    "try_into",
+    "url",
 ];
 
 /// The arguments of a method in the order of its route.
@@ -91,7 +105,10 @@ pub(super) fn function(entry: &Entry<'_>, names: &mut Names) -> Result<String> {
     if names.insert(&function) {
         Ok(function)
     } else {
-        Err(entry.at.required("name")?.error(format!("{:?} and another method would both be named {function}", entry.name)))
+        Err(entry
+            .at
+            .required("name")?
+            .error(format!("{:?} and another method would both be named {function}", entry.name)))
     }
 }
 

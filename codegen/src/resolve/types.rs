@@ -158,7 +158,7 @@ impl<'a> Types<'a> {
                 schema.kinds.retain(|kind| *kind != Kind::Null);
                 return Ok(nullable(self.of_schema(schema, property)?));
             }
-            return unions::of_kinds(self, schema, property);
+            return unions::of_kinds(self, &schema, property);
         }
         let kind = schema.kinds.first().copied().or_else(|| guess(&schema));
         Ok(match kind {
@@ -169,24 +169,25 @@ impl<'a> Types<'a> {
             Some(Kind::Integer) => integer(schema.minimum, schema.maximum),
             Some(Kind::String) => string(&schema, property),
             Some(Kind::Array) => self.container(&schema, |types| {
-                let items = schema.items.as_ref().map_or(Ok(TypeRef::Json), |items| types.of(items, singular(property)))?;
+                let items =
+                    schema.items.as_ref().map_or(Ok(TypeRef::Json), |items| types.of(items, singular(property)))?;
                 Ok(TypeRef::List(Box::new(items)))
             })?,
-            Some(Kind::Object) => self.object(schema)?,
+            Some(Kind::Object) => self.object(&schema)?,
         })
     }
 
-    fn object(&mut self, schema: Schema<'a>) -> Result<TypeRef> {
+    fn object(&mut self, schema: &Schema<'a>) -> Result<TypeRef> {
         if schema.properties.is_empty() {
             match &schema.additional {
                 Additional::Schema(values) => {
-                    return self.container(&schema, |types| Ok(TypeRef::Map(Box::new(types.of(values, None)?))));
+                    return self.container(schema, |types| Ok(TypeRef::Map(Box::new(types.of(values, None)?))));
                 }
                 Additional::Unsaid | Additional::Allowed => return Ok(TypeRef::Object),
                 Additional::Forbidden => {}
             }
         }
-        self.named(&schema.clone(), |types| types.structure(&schema))
+        self.named(schema, |types| types.structure(schema))
     }
 
     fn structure(&mut self, schema: &Schema<'a>) -> Result<Shape> {
@@ -244,7 +245,11 @@ impl<'a> Types<'a> {
     }
 
     /// Gives a number to what has a name.
-    pub(super) fn named(&mut self, schema: &Schema<'a>, build: impl FnOnce(&mut Self) -> Result<Shape>) -> Result<TypeRef> {
+    pub(super) fn named(
+        &mut self,
+        schema: &Schema<'a>,
+        build: impl FnOnce(&mut Self) -> Result<Shape>,
+    ) -> Result<TypeRef> {
         let number = match self.number(schema) {
             Ok(number) => number,
             Err(known) => return Ok(TypeRef::Numbered(known)),
@@ -387,7 +392,8 @@ pub(super) fn merge<'a>(schema: &mut Schema<'a>, other: Schema<'a>) -> Result<()
     if schema.kinds.is_empty() {
         schema.kinds = other.kinds;
     } else if !other.kinds.is_empty() {
-        let fits = |kind: &Kind| other.kinds.contains(kind) || (*kind == Kind::Integer && other.kinds.contains(&Kind::Number));
+        let fits =
+            |kind: &Kind| other.kinds.contains(kind) || (*kind == Kind::Integer && other.kinds.contains(&Kind::Number));
         let narrowed: Vec<Kind> = schema.kinds.iter().copied().filter(fits).collect();
         schema.kinds = match (narrowed.is_empty(), schema.kinds.contains(&Kind::Number)) {
             (false, _) => narrowed,
@@ -440,6 +446,7 @@ pub(super) fn module_of(id: &str) -> String {
 
 /// The module of a service; the first version of an API is not named.
 pub(super) fn module_name(service: &str, version: &str) -> String {
-    let is_version = version.len() > 1 && version.starts_with('v') && version[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let is_version =
+        version.len() > 1 && version.starts_with('v') && version[1..].bytes().all(|byte| byte.is_ascii_digit());
     if is_version && version != "v1" { snake(&format!("{service}-{version}")) } else { snake(service) }
 }

@@ -30,13 +30,14 @@ pub(super) fn resolve<'a>(types: &mut Types<'a>, mut schema: Schema<'a>, propert
 }
 
 /// The type of a schema whose `type` is a list.
-pub(super) fn of_kinds<'a>(types: &mut Types<'a>, schema: Schema<'a>, property: Option<&str>) -> Result<TypeRef> {
+pub(super) fn of_kinds<'a>(types: &mut Types<'a>, schema: &Schema<'a>, property: Option<&str>) -> Result<TypeRef> {
     if schema.describes_object() {
         return Err(schema.at.error("properties of something that need not be an object are not known"));
     }
-    let branch = |kind: &Kind| Schema { kinds: vec![*kind], title: None, additional: Additional::Unsaid, ..schema.clone() };
+    let branch =
+        |kind: &Kind| Schema { kinds: vec![*kind], title: None, additional: Additional::Unsaid, ..schema.clone() };
     let branches = schema.kinds.iter().map(branch).collect();
-    of_branches(types, &schema, branches, property)
+    of_branches(types, schema, branches, property)
 }
 
 /// Adds to each branch what stands beside the union.

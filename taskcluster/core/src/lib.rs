@@ -27,7 +27,7 @@ pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use credentials::{Certificate, Credentials, CredentialsProvider, SharedCredentials};
 pub use error::{ApiError, Error, ErrorCode};
 pub use ids::{Priority, RunId, TaskId, TaskQueueId};
-pub use operation::{Exchange, KeyField, Method, Operation, Stability};
+pub use operation::{Event, Exchange, KeyField, Method, Operation, Stability};
 pub use request::{Page, Paged, Request};
 pub use root_url::RootUrl;
 pub use scopes::{Params, ScopeExpression, ScopeSet, ScopeTemplate};
@@ -39,6 +39,8 @@ pub use transport::{Body, Transport, TransportError};
 #[doc(hidden)]
 pub mod __private {
     pub use bytes;
+    pub use futures_util::Stream;
     pub use serde;
     pub use serde_json;
+    pub use url;
 }

@@ -130,6 +130,15 @@ pub struct Exchange {
     pub routing_key: &'static [KeyField],
 }
 
+/// A kind of event: which exchange it is published on, and what its messages say. Generated code implements it.
+pub trait Event {
+    /// The messages.
+    type Message: serde::Serialize + serde::de::DeserializeOwned;
+
+    /// The exchange.
+    const EXCHANGE: Exchange;
+}
+
 /// One place of a routing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyField {

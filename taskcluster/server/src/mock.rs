@@ -27,8 +27,7 @@ pub struct Log(Mutex<Vec<MockCall>>);
 impl Log {
     /// Takes note of a call.
     pub fn add(&self, call: &Call) {
-        let call =
-            MockCall { operation: call.operation, arguments: call.arguments.clone(), body: call.body().clone() };
+        let call = MockCall { operation: call.operation, arguments: call.arguments.clone(), body: call.body().clone() };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 

@@ -54,6 +54,12 @@ impl<P> Paged<P> {
         self
     }
 
+    /// With this body, as JSON.
+    pub fn with_body(mut self, body: &(impl serde::Serialize + ?Sized)) -> Self {
+        self.request = self.request.with_body(body);
+        self
+    }
+
     /// With another query parameter.
     pub fn query(mut self, name: &str, value: impl Display) -> Self {
         self.request = self.request.query(name, value);
