@@ -6,6 +6,8 @@ mod temporary;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::environment;
 use crate::error::Error;
 use crate::secret::Secret;
@@ -15,21 +17,26 @@ pub use provider::{CredentialsProvider, SharedCredentials};
 
 /// A client id with its access token; a certificate as well if the credentials are temporary.
 ///
+/// Serde has the form in which the queue gives them with a claim: `clientId`, `accessToken`, `certificate`.
+///
 /// ```
 /// use taskcluster_core::Credentials;
 /// let credentials = Credentials::new("project/me", "hunter2");
 /// assert!(!format!("{credentials:?}").contains("hunter2"));
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Credentials {
     /// The client's id.
     pub client_id: String,
     /// The token that signs requests.
     pub access_token: Secret,
-    /// What makes temporary credentials valid.
+    /// What makes temporary credentials valid. On the wire it is a string that holds JSON; an object is read as well.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "certificate::text")]
     pub certificate: Option<Certificate>,
     /// If given, requests have these scopes instead of all that the credentials have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorized_scopes: Option<Vec<String>>,
 }
 
@@ -78,5 +85,29 @@ impl fmt::Debug for Credentials {
             .field("certificate", &self.certificate)
             .field("authorized_scopes", &self.authorized_scopes)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_of_a_claim_are_read_and_written() {
+        let certificate = r#"{"version":1,"scopes":["a"],"start":1,"expiry":2,"seed":"s","signature":"x"}"#;
+        let claim = serde_json::json!({ "clientId": "task/0", "accessToken": "t", "certificate": certificate });
+        let credentials: Credentials = serde_json::from_value(claim.clone()).unwrap();
+        assert_eq!(credentials.certificate, Some(Certificate::from_json(certificate).unwrap()));
+        assert_eq!(serde_json::to_value(&credentials).unwrap(), claim);
+
+        let object: serde_json::Value = serde_json::from_str(certificate).unwrap();
+        let other = serde_json::json!({ "clientId": "task/0", "accessToken": "t", "certificate": object });
+        assert_eq!(serde_json::from_value::<Credentials>(other).unwrap(), credentials);
+
+        let plain: Credentials = serde_json::from_str(r#"{"clientId":"me","accessToken":"t"}"#).unwrap();
+        assert_eq!(plain, Credentials::new("me", "t"));
+        let empty: Credentials =
+            serde_json::from_str(r#"{"clientId":"me","accessToken":"t","certificate":""}"#).unwrap();
+        assert_eq!(empty, plain);
     }
 }

@@ -3,11 +3,14 @@
 mod api;
 mod code;
 
+use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::operation::Operation;
+use crate::scopes::ScopeExpression;
 use crate::transport::{BoxError, TransportError};
 
 pub use api::ApiError;
@@ -48,10 +51,8 @@ pub enum Error {
     Body {
         /// `service.method`.
         operation: String,
-        /// How often it was tried.
-        attempts: u32,
-        /// What was read of it.
-        body: Bytes,
+        /// What was read of it. `Debug` shows only its length: it may hold a token.
+        body: RawBody,
         /// What is wrong with it.
         #[source]
         source: BoxError,
@@ -100,8 +101,8 @@ impl Error {
         Self::Config { message: message.into(), source: Some(source.into()) }
     }
 
-    pub(crate) fn body(operation: &Operation, attempts: u32, body: Bytes, source: impl Into<BoxError>) -> Self {
-        Self::Body { operation: operation.to_string(), attempts, body, source: source.into() }
+    pub(crate) fn body(operation: &Operation, body: Bytes, source: impl Into<BoxError>) -> Self {
+        Self::Body { operation: operation.to_string(), body: RawBody(body), source: source.into() }
     }
 
     /// What the service said, if it did.
@@ -124,6 +125,11 @@ impl Error {
     /// The code of the service's refusal.
     pub fn code(&self) -> Option<&ErrorCode> {
         self.api().map(|error| &error.code)
+    }
+
+    /// What the service found missing, if it refused for want of scopes.
+    pub fn missing_scopes(&self) -> Option<&ScopeExpression> {
+        self.api()?.missing_scopes.as_ref()
     }
 
     /// Whether the thing that was asked for does not exist (404).
@@ -154,6 +160,24 @@ impl Error {
             Self::Deadline { .. } => true,
             Self::Config { .. } | Self::DuplicateToken { .. } => false,
         }
+    }
+}
+
+/// A body as it came; `Debug` shows only its length, since it may hold a token.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RawBody(pub Bytes);
+
+impl fmt::Debug for RawBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawBody({} bytes)", self.0.len())
+    }
+}
+
+impl Deref for RawBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -189,6 +213,15 @@ mod tests {
         let error = Error::Transport { operation: "queue.ping".into(), attempts: 6, source };
         assert_eq!(error.to_string(), "queue.ping: cannot connect: refused (tried 6 times)");
         assert!(error.is_retryable() && error.status().is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let operation = &crate::error::api::tests::STATUS;
+        let body = Bytes::from_static(br#"{"accessToken":"hunter2","requestInfo":{"payload":{"secret":"hunter2"}}}"#);
+        let refusal = Error::from(ApiError::parse(operation, http::StatusCode::BAD_REQUEST, 1, body.clone()));
+        let odd = Error::body(operation, body, "odd");
+        assert!(!format!("{refusal:?} {odd:?}").contains("hunter2"), "{refusal:?} {odd:?}");
     }
 
     #[test]

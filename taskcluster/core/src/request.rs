@@ -148,7 +148,7 @@ impl<O> fmt::Debug for Request<O> {
 fn decode<O: DeserializeOwned>(operation: &Operation, body: Bytes) -> Result<O, Error> {
     // What a method without an output answers does not matter; `()` reads `null`.
     let json: &[u8] = if operation.output.is_some() { &body } else { b"null" };
-    serde_json::from_slice(json).map_err(|error| Error::body(operation, 1, body, error))
+    serde_json::from_slice(json).map_err(|error| Error::body(operation, body, error))
 }
 
 /// Adds a parameter to a query.

@@ -1,7 +1,7 @@
 //! The one seam between a call and the world: an HTTP request goes in, an answer comes out, and both bodies may be
 //! streams.
 //!
-//! A [`Transport`] is any `tower::Service` over [`http::Request<Body>`] in a box: HTTP
+//! A [`Transport`] is any `tower::Service` over [`http::Request<Body>`](::http::Request) in a box: HTTP
 //! ([`HttpTransport`](http::HttpTransport)), a router in the same process ([`in_process`]), a script for tests
 //! (`testing`), or a stack of your own layers over one of them.
 

@@ -365,6 +365,22 @@ async fn a_signed_url_opens_without_credentials() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_length_is_known_is_not_sent_in_chunks() {
+    let server = Server::start(vec![ok()]).await;
+    let transport = HttpTransport::new().unwrap().into_transport();
+    let pieces = || futures_util::stream::iter(["abc", "def"].map(|piece| Ok::<_, std::io::Error>(piece.into())));
+    let url = format!("http://127.0.0.1:{}/upload", server.port);
+    let request = http::Request::put(&url).header("content-length", 6).body(Body::from_stream(pieces())).unwrap();
+    assert_eq!(transport.send(request).await.unwrap().status(), 200);
+    let request = http::Request::put(&url).body(Body::sized(pieces(), 6)).unwrap();
+    assert_eq!(transport.send(request).await.unwrap().status(), 200);
+    for request in server.received() {
+        assert_eq!((request.header("content-length"), &request.body[..]), (Some("6"), &b"abcdef"[..]));
+        assert_eq!(request.header("transfer-encoding"), None);
+    }
+}
+
+#[tokio::test]
 async fn both_bodies_are_streams() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/upload", listener.local_addr().unwrap());

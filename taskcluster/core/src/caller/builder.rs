@@ -221,3 +221,51 @@ impl fmt::Debug for CallerBuilder {
         f.debug_struct("CallerBuilder").field("root", &self.root).field("proxy", &self.proxy).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::env::VarError;
+
+    fn from(variables: &[(&str, &str)]) -> Result<Caller, Error> {
+        let builder = CallerBuilder::from_lookup(&|name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
+        })?;
+        let transport = crate::transport::in_process(tower::service_fn(async |_| {
+            Ok::<_, std::convert::Infallible>(http::Response::new(crate::transport::Body::empty()))
+        }));
+        builder.transport(transport).build()
+    }
+
+    const CREDENTIALS: [(&str, &str); 2] = [("TASKCLUSTER_CLIENT_ID", "me"), ("TASKCLUSTER_ACCESS_TOKEN", "t")];
+
+    #[test]
+    fn the_usual_variables_make_a_caller() {
+        let [id, token] = CREDENTIALS;
+        let caller = from(&[("TASKCLUSTER_ROOT_URL", "https://tc.example.com/"), id, token]).unwrap();
+        assert_eq!(caller.root_url().as_str(), "https://tc.example.com");
+        assert_eq!(caller.credentials().unwrap().client_id, "me");
+        assert!(from(&[("TASKCLUSTER_ROOT_URL", "https://tc.example.com")]).unwrap().credentials().is_none());
+    }
+
+    #[test]
+    fn with_a_proxy_the_credentials_are_left_to_it() {
+        let [id, token] = CREDENTIALS;
+        let caller = from(&[("TASKCLUSTER_PROXY_URL", "http://taskcluster"), id, token]).unwrap();
+        assert_eq!((caller.root_url().as_str(), caller.credentials()), ("http://taskcluster", None));
+    }
+
+    #[test]
+    fn the_missing_variable_is_named() {
+        let [id, token] = CREDENTIALS;
+        for (variables, message) in [
+            (&[id, token][..], "TASKCLUSTER_ROOT_URL is not set"),
+            (&[("TASKCLUSTER_ROOT_URL", "x"), id, token], "TASKCLUSTER_ROOT_URL: 'x' is not a root URL"),
+            (&[("TASKCLUSTER_PROXY_URL", "x")], "TASKCLUSTER_PROXY_URL: 'x' is not a root URL"),
+        ] {
+            let error = from(variables).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ use http::uri::Uri;
 use http::{Request, StatusCode};
 use ring::digest::Digest;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 use super::Caller;
 use super::answer::{Answer, date};
@@ -66,7 +67,8 @@ impl Caller {
         let uri = self.uri(operation, &path, &query)?;
         drop((path, query));
         let hash = body.as_ref().map(|body| digest_payload(JSON, body));
-        Call { caller: self, operation, uri, body, hash, attempts: 0, last: None }.run().await
+        let span = tracing::debug_span!("call", %operation);
+        Call { caller: self, operation, uri, body, hash, attempts: 0, last: None }.run().instrument(span).await
     }
 }
 
@@ -90,7 +92,7 @@ impl Call<'_> {
                     let corrected = offset.abs_diff(self.caller.0.skew.offset()) > 0;
                     if answer.status == StatusCode::UNAUTHORIZED && corrected && !clock_corrected {
                         clock_corrected = true;
-                        tracing::debug!(operation = %self.operation, "corrected the clock by the server's");
+                        tracing::debug!("corrected the clock by the server's");
                         continue;
                     }
                     let error = answer.into_error(self.operation, self.attempts, self.caller.0.clock.now());
@@ -105,7 +107,7 @@ impl Call<'_> {
                 }
                 Ok(Err(Failure::Body(source))) => {
                     let repeatable = self.operation.idempotent && !source.is::<BodyTooLarge>();
-                    (Error::body(self.operation, self.attempts, Bytes::new(), source), repeatable, None)
+                    (Error::body(self.operation, Bytes::new(), source), repeatable, None)
                 }
                 Err(_) if left <= policy.attempt_timeout => {
                     let (operation, attempts) = (self.operation.to_string(), self.attempts);
@@ -121,12 +123,12 @@ impl Call<'_> {
             let delay = policy.delay(repetitions, chance()).max(wait.unwrap_or(Duration::ZERO));
             let left = policy.deadline.saturating_sub(started.elapsed());
             if !repeatable || repetitions >= policy.retries || delay >= left {
-                tracing::debug!(operation = %self.operation, attempts = self.attempts, %error, "call failed");
+                tracing::debug!(attempts = self.attempts, %error, "call failed");
                 return Err(error);
             }
             repetitions += 1;
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(operation = %self.operation, attempts = self.attempts, delay_ms, %error, "trying again");
+            tracing::debug!(attempts = self.attempts, delay_ms, %error, "trying the call again");
             self.last = Some(Box::new(error));
             sleep(delay).await;
         }
@@ -141,7 +143,7 @@ impl Call<'_> {
             self.caller.0.skew.learn(date, self.caller.0.clock.now());
         }
         let body = body.collect(LONGEST_ANSWER).await.map_err(Failure::Body)?;
-        tracing::trace!(operation = %self.operation, status = parts.status.as_u16(), bytes = body.len(), "answer");
+        tracing::trace!(status = parts.status.as_u16(), bytes = body.len(), "answer");
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 

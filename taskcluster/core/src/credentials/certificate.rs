@@ -81,3 +81,33 @@ impl fmt::Debug for Certificate {
             .finish_non_exhaustive()
     }
 }
+
+/// The certificate as a string that holds JSON.
+pub(super) mod text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    use super::Certificate;
+
+    pub(crate) fn serialize<S: Serializer>(
+        certificate: &Option<Certificate>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        certificate.as_ref().map(Certificate::to_json).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Certificate>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a certificate, or a string that holds one")]
+        enum Wire {
+            Text(String),
+            Object(Certificate),
+        }
+
+        match Option::<Wire>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(Wire::Object(certificate)) => Ok(Some(certificate)),
+            Some(Wire::Text(text)) if text.is_empty() => Ok(None),
+            Some(Wire::Text(text)) => Certificate::from_json(&text).map(Some).map_err(D::Error::custom),
+        }
+    }
+}

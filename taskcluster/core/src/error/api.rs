@@ -10,7 +10,7 @@ use crate::operation::Operation;
 use crate::scopes::ScopeExpression;
 
 /// What a service answered instead of a result.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ApiError {
     /// The HTTP status.
@@ -19,7 +19,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// The message, whole. `Display` leaves out its footer, which repeats code and status.
     pub message: String,
-    /// What the service understood of the request: method, params, payload, time. It may hold what you sent.
+    /// What the service understood of the request: method, params, payload, time. It may hold what you sent,
+    /// and is left out by `Debug`.
     pub request_info: Option<serde_json::Map<String, serde_json::Value>>,
     /// For a 403, the scopes that the service found missing; all that are needed, if it was called without credentials.
     pub missing_scopes: Option<ScopeExpression>,
@@ -71,12 +72,15 @@ impl ApiError {
             request_info: Option<serde_json::Map<String, serde_json::Value>>,
         }
 
-        let wire: Wire = serde_json::from_slice(&body).unwrap_or_default();
+        let json: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+        // JSON without a message says nothing that is fit to be shown.
+        let excerpt = if json.is_some() { String::new() } else { excerpt(&body) };
+        let wire: Wire = json.and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default();
         let message = wire.message.or(match wire.error {
             Some(serde_json::Value::String(error)) => Some(error),
             _ => None,
         });
-        let message = message.or(wire.reason).unwrap_or_else(|| excerpt(&body));
+        let message = message.or(wire.reason).unwrap_or(excerpt);
         Self {
             code: wire.code.map_or_else(|| ErrorCode::of_status(status), |code| code.as_str().into()),
             missing_scopes: missing_scopes(status, &message),
@@ -117,6 +121,22 @@ impl fmt::Display for ApiError {
     }
 }
 
+/// Without the request's payload and the body, which may hold what you sent.
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("operation", &self.operation.map(ToString::to_string))
+            .field("status", &self.status.as_u16())
+            .field("code", &self.code)
+            .field("message", &self.message)
+            .field("missing_scopes", &self.missing_scopes)
+            .field("attempts", &self.attempts)
+            .field("retry_after", &self.retry_after)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The first characters of a body that is not JSON, for a message.
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(400)]);
@@ -140,12 +160,12 @@ fn missing_scopes(status: StatusCode, message: &str) -> Option<ScopeExpression> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::operation::{Method, Stability};
     use serde_json::json;
 
-    static STATUS: Operation = Operation {
+    pub(crate) static STATUS: Operation = Operation {
         service: "queue",
         version: "v1",
         name: "status",

@@ -56,6 +56,15 @@ impl Body {
         Self::new(http_body_util::StreamBody::new(stream.map(|piece| piece.map(Frame::data))))
     }
 
+    /// The pieces of a stream that are `length` bytes together. It is the stream's duty that they are.
+    pub fn sized<S, E>(stream: S, length: u64) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self::new(Sized { stream: Self::from_stream(stream), left: length })
+    }
+
     /// The bytes, if they are all here already; otherwise the body itself, untouched.
     ///
     /// # Errors
@@ -136,6 +145,30 @@ impl http_body::Body for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(stream) => stream.size_hint(),
         }
+    }
+}
+
+/// A stream that knows how much of it is left.
+struct Sized {
+    stream: Body,
+    left: u64,
+}
+
+impl http_body::Body for Sized {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = Pin::new(&mut self.stream).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            let length = frame.data_ref().map_or(0, |piece| piece.len() as u64);
+            self.left = self.left.saturating_sub(length);
+        }
+        frame
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 

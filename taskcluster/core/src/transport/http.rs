@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use tower::Service;
 
@@ -76,6 +77,10 @@ impl HttpTransport {
         let url = reqwest::Url::parse(&parts.uri.to_string()).map_err(|error| refuse(error.into()))?;
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
+        if let Some(length) = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0) {
+            // A stream whose length is known need not be sent in chunks, which the stores of artifacts do not take.
+            request.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+        }
         *request.body_mut() = match body.into_bytes() {
             Ok(bytes) if bytes.is_empty() => None,
             Ok(bytes) => Some(bytes.into()),
@@ -139,4 +144,24 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_certificates_https_says_so() {
+        let client = HttpTransport::new().unwrap().client;
+        let transport = HttpTransport { client, no_tls: Some("no certificates here") }.into_transport();
+        let request = Request::get("https://127.0.0.1:1/").body(Body::empty()).unwrap();
+        let error = transport.send(request).await.unwrap_err();
+        assert_eq!(error.to_string(), "the request cannot be sent: no certificates here");
+        // Bound but not listening: a port that refuses.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let plain = format!("http://{}/", socket.local_addr().unwrap());
+        let request = Request::get(plain).body(Body::empty()).unwrap();
+        assert_eq!(transport.send(request).await.unwrap_err().kind(), TransportErrorKind::Connect);
+    }
 }
