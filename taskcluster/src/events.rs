@@ -8,6 +8,9 @@
 //! Delivery is **at least once, in no global order**. A message may come twice, and one may come after the state that it
 //! tells of has changed again. So take it as a hint to look, and let what you do with it be idempotent.
 //!
+//! [`listen`] reads the messages of a generated event, such as `queue::events::TaskCompleted`, as their Rust type. Below it
+//! messages are just bytes:
+//!
 //! ```
 //! use taskcluster::events::{Binding, Bus, MemoryBus, Message};
 //!
@@ -33,10 +36,14 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
+use taskcluster_core::routing::Pattern;
 
+mod listen;
 mod memory;
 
+pub use listen::{Listener, Received, listen};
 pub use memory::MemoryBus;
+pub use taskcluster_core::operation::Event;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -91,7 +98,7 @@ impl Message {
 
     /// Whether one of the message's keys, in its exchange, fits the binding.
     pub fn fits(&self, binding: &Binding) -> bool {
-        self.exchange == binding.exchange && self.keys().any(|key| pattern_fits(&binding.pattern, key))
+        self.exchange == binding.exchange && self.keys().any(|key| binding.pattern.matches(key))
     }
 }
 
@@ -102,18 +109,18 @@ pub struct Binding {
     /// Full name of the exchange.
     pub exchange: String,
     /// Pattern of routing keys: words joined by dots, where `*` is any one word and `#` any number of words.
-    pub pattern: String,
+    pub pattern: Pattern,
 }
 
 impl Binding {
     /// The messages of `exchange` whose key fits `pattern`.
-    pub fn new(exchange: impl Into<String>, pattern: impl Into<String>) -> Self {
+    pub fn new(exchange: impl Into<String>, pattern: impl Into<Pattern>) -> Self {
         Self { exchange: exchange.into(), pattern: pattern.into() }
     }
 
     /// All messages of `exchange`.
     pub fn everything(exchange: impl Into<String>) -> Self {
-        Self::new(exchange, "#")
+        Self::new(exchange, Pattern::all())
     }
 }
 
@@ -200,20 +207,15 @@ pub enum BusError {
     /// The bus was closed.
     #[error("the bus is closed")]
     Closed,
-}
-
-/// Matches a routing key against a binding's pattern, word by word.
-fn pattern_fits(pattern: &str, key: &str) -> bool {
-    fn fits(pattern: &[&str], words: &[&str]) -> bool {
-        match (pattern, words) {
-            ([], []) => true,
-            (["#", rest @ ..], _) => (0..=words.len()).any(|skipped| fits(rest, &words[skipped..])),
-            (["*", rest @ ..], [_, words @ ..]) => fits(rest, words),
-            ([literal, rest @ ..], [word, words @ ..]) => literal == word && fits(rest, words),
-            (_, _) => false,
-        }
-    }
-    let pattern: Vec<&str> = pattern.split('.').collect();
-    let words: Vec<&str> = key.split('.').collect();
-    fits(&pattern, &words)
+    /// A message's body is not what its exchange promises. The subscription goes on.
+    #[error("a message of {exchange} with key {routing_key} cannot be read: {source}")]
+    Malformed {
+        /// The exchange that it came from.
+        exchange: String,
+        /// Its routing key.
+        routing_key: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
 }

@@ -1,9 +1,91 @@
-//! To come.
+//! TaskCluster in Rust: typed clients for every service, generated from the API references.
+//!
+//! ```
+//! use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};
+//! use taskcluster::time::minutes;
+//! use taskcluster::{TaskId, Taskcluster, Timestamp, object};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), taskcluster::Error> {
+//! # /*
+//!     let tc = Taskcluster::from_env()?; // root URL, credentials, proxy: the usual variables
+//! # */
+//! #   let tc = scripted();
+//!     let now = Timestamp::now();
+//!     let metadata = TaskMetadata::new("Hello", "Greets.", "you@example.com", "https://example.com/hello");
+//!     let task = TaskDefinitionRequest::new(now, now + minutes(30), object! { "command": ["echo", "hello"] }, metadata);
+//!
+//!     let task_id = TaskId::new();
+//!     let status = tc.queue().create_task(&task_id, &task).await?.status;
+//!     println!("{task_id} is {}", status.state);
+//!
+//!     match tc.queue().status(&"fN1SbArXTPSVFNUvaOlinQ".parse().expect("a slugid")).await {
+//!         Ok(answer) => println!("its group is {}", answer.status.task_group_id),
+//!         Err(error) if error.is_not_found() => println!("there is no such task"),
+//!         Err(error) => return Err(error),
+//!     }
+//!     Ok(())
+//! }
+//! # fn scripted() -> Taskcluster {
+//! #     use taskcluster_core::transport::testing::{Answer, ScriptedTransport};
+//! #     let time = "2030-01-01T00:00:00.000Z";
+//! #     let status = serde_json::json!({
+//! #         "taskId": "VoFBy5stTPi-8BSwHHXsqg", "provisionerId": "a", "workerType": "b", "taskQueueId": "a/b", "schedulerId": "-",
+//! #         "projectId": "none", "taskGroupId": "VoFBy5stTPi-8BSwHHXsqg", "deadline": time, "expires": time, "retriesLeft": 5,
+//! #         "priority": "lowest", "state": "pending", "runs": []
+//! #     });
+//! #     let script = ScriptedTransport::new()
+//! #         .on("queue.createTask", serde_json::json!({ "status": status }))
+//! #         .on("queue.status", Answer::error(404, "ResourceNotFound", "no such task"));
+//! #     Taskcluster::builder("https://tc.example.com").transport(script.transport()).build().unwrap()
+//! # }
+//! ```
+//!
+//! - [`Taskcluster`] is the handle: one deployment, one set of credentials, a method per service.
+//!   Each service is a module with its client, its types, its [operations](Operation) as data and its events.
+//! - A call is a [`Request`]: `.await` sends it, and before that it takes optional parameters, gives its URL, or a
+//!   [signed one](Request::signed_for). A list is a [`Paged`] request, whose `stream()` fetches pages as they are needed.
+//! - [`Error`] says what went wrong and answers `is_not_found()`, `code()`, `is_retryable()`. Calls are repeated where that is
+//!   safe; [`RetryPolicy`] says how often.
+//! - [`TaskId`], [`RunId`], [`Timestamp`], [`Priority`] and their like are types of their own, checked when they are made.
+//! - [`Credentials`] come from the environment, a [provider](CredentialsProvider), or are [temporary](Credentials::temporary) ones
+//!   made offline; [`scopes`] are checked offline too.
+//! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks.
+//! - [`transport`] is the seam to the network, for layers of your own and for tests without any.
+//!
+//! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
+//! [`Request::raw`] gives the whole body to whoever wants to edit and send it back.
+#![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "events"), doc = "", doc = "[`events`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
 
-#[cfg(feature = "events")]
-pub mod events;
-
+mod handle;
 mod services;
 
-#[allow(unused_imports, reason = "without a feature there is no service")]
+#[cfg(feature = "artifacts")]
+pub mod artifacts;
+#[cfg(feature = "events")]
+pub mod events;
+#[cfg(feature = "graph")]
+pub mod graph;
+
+pub use handle::{Taskcluster, TaskclusterBuilder};
+#[allow(unused_imports, unreachable_pub, reason = "without a feature there is no service")]
 pub use services::*;
+
+pub use taskcluster_core::{
+    ApiError, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error, ErrorCode,
+    Exchange, ManualClock, Operation, Page, Paged, Params, Priority, Request, RetryPolicy, RootUrl, RunId,
+    ScopeExpression, ScopeSet, ScopeTemplate, Secret, SharedClock, SharedCredentials, Stability, SystemClock, TaskId,
+    TaskQueueId, Timestamp, Transport, TransportError, object,
+};
+pub use taskcluster_core::{clock, credentials, hawk, ids, operation, request, routing, scopes, time, transport};
+
+/// Transports for tests: one that answers by script and keeps a log of calls, one that records what passes.
+#[cfg(feature = "testing")]
+pub use taskcluster_core::transport::testing;
+
+/// The README's program is compiled with the tests.
+#[cfg(all(doctest, feature = "queue"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

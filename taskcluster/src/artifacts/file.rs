@@ -1,0 +1,67 @@
+//! A file that appears under its name only when it is complete.
+
+use std::ffi::OsString;
+use std::io::{self, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use taskcluster_core::TaskId;
+use tokio::fs::{self, File, OpenOptions};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use super::sink::Sink;
+
+/// Written beside its destination under another name, which is removed unless the file is [kept](Self::keep).
+#[derive(Debug)]
+pub(super) struct PartialFile {
+    file: File,
+    temporary: PathBuf,
+    destination: PathBuf,
+    kept: bool,
+}
+
+impl PartialFile {
+    pub(super) async fn create(destination: &Path) -> io::Result<Self> {
+        let name = destination
+            .file_name()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"))?;
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.part", TaskId::new()));
+        let temporary = destination.with_file_name(hidden);
+        let file = OpenOptions::new().write(true).create_new(true).open(&temporary).await?;
+        Ok(Self { file, temporary, destination: destination.to_owned(), kept: false })
+    }
+
+    /// Gives the complete file its name, in one step and in place of what may be there.
+    pub(super) async fn keep(mut self) -> io::Result<()> {
+        self.file.flush().await?;
+        self.file.sync_all().await?;
+        fs::rename(&self.temporary, &self.destination).await?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Sink for PartialFile {
+    const RESTARTS: bool = true;
+
+    async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.file.write_all(chunk).await
+    }
+
+    async fn restart(&mut self) -> io::Result<()> {
+        self.file.flush().await?;
+        self.file.set_len(0).await?;
+        self.file.seek(SeekFrom::Start(0)).await?;
+        Ok(())
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Nothing better can be done with a failure here; the name says what the file is.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}

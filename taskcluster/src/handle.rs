@@ -1,0 +1,166 @@
+//! One handle for all services.
+
+use taskcluster_core::root_url::InvalidRootUrl;
+use taskcluster_core::transport::Transport;
+use taskcluster_core::{
+    Caller, CallerBuilder, Credentials, CredentialsProvider, Error, RetryPolicy, RootUrl, SharedClock,
+};
+
+/// A deployment and who we are there: the way to the clients of all its services.
+///
+/// Cloning is cheap, and so is asking for a client: they all share one connection pool and one set of credentials.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), taskcluster::Error> {
+/// use taskcluster::{Credentials, Taskcluster};
+///
+/// let tc = Taskcluster::builder("https://tc.example.com")
+///     .credentials(Credentials::new("project/me", "access token"))
+///     .build()?;
+/// println!("{:?}", tc.auth().current_scopes().await?.scopes);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Taskcluster {
+    caller: Caller,
+}
+
+impl Taskcluster {
+    /// The deployment of the usual variables.
+    ///
+    /// `TASKCLUSTER_ROOT_URL` says where it is. With `TASKCLUSTER_PROXY_URL`, which a task with the proxy feature has, calls go
+    /// through that proxy, which signs them. Otherwise `TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and, for temporary
+    /// credentials, `TASKCLUSTER_CERTIFICATE` say who we are; without them calls are anonymous. An empty variable counts as
+    /// not set.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming the variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, Error> {
+        TaskclusterBuilder::from_env()?.build()
+    }
+
+    /// Begins to build a handle for the deployment at this root URL. A bad URL is an error of [`TaskclusterBuilder::build`].
+    pub fn builder<U>(root_url: U) -> TaskclusterBuilder
+    where
+        U: TryInto<RootUrl>,
+        U::Error: Into<InvalidRootUrl>,
+    {
+        TaskclusterBuilder { caller: Caller::builder(root_url) }
+    }
+
+    /// What all the clients have in common: the deployment, credentials, the transport.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// A client of the service auth: clients, roles, scopes, credentials.
+    #[cfg(feature = "auth")]
+    pub fn auth(&self) -> crate::auth::Auth {
+        crate::auth::Auth::new(self.caller.clone())
+    }
+
+    /// A client of the service queue: tasks, runs, claims, artifacts.
+    #[cfg(feature = "queue")]
+    pub fn queue(&self) -> crate::queue::Queue {
+        crate::queue::Queue::new(self.caller.clone())
+    }
+
+    /// A client of the service scheduler: task graphs.
+    #[cfg(feature = "scheduler")]
+    pub fn scheduler(&self) -> crate::scheduler::Scheduler {
+        crate::scheduler::Scheduler::new(self.caller.clone())
+    }
+
+    /// A client of the service provisioner: worker types.
+    #[cfg(feature = "provisioner")]
+    pub fn provisioner(&self) -> crate::provisioner::Provisioner {
+        crate::provisioner::Provisioner::new(self.caller.clone())
+    }
+
+    /// Upload and download of artifacts.
+    #[cfg(feature = "artifacts")]
+    pub fn artifacts(&self) -> crate::artifacts::Artifacts {
+        crate::artifacts::Artifacts::new(&self.caller)
+    }
+}
+
+impl From<Caller> for Taskcluster {
+    fn from(caller: Caller) -> Self {
+        Self { caller }
+    }
+}
+
+/// Builds a [`Taskcluster`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing before `build`"]
+pub struct TaskclusterBuilder {
+    caller: CallerBuilder,
+}
+
+impl TaskclusterBuilder {
+    /// Starts from the usual variables, as [`Taskcluster::from_env`] reads them.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming the variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, Error> {
+        Ok(Self { caller: CallerBuilder::from_env()? })
+    }
+
+    /// Signs with these credentials; with `None`, calls anonymously.
+    pub fn credentials(self, credentials: impl Into<Option<Credentials>>) -> Self {
+        Self { caller: self.caller.credentials(credentials) }
+    }
+
+    /// Signs with the credentials that the provider has at the moment of each attempt.
+    pub fn provider(self, provider: impl CredentialsProvider + 'static) -> Self {
+        Self { caller: self.caller.provider(provider) }
+    }
+
+    /// Sends calls, unsigned, through a proxy that signs them.
+    pub fn proxy<U>(self, proxy: U) -> Self
+    where
+        U: TryInto<RootUrl>,
+        U::Error: Into<InvalidRootUrl>,
+    {
+        Self { caller: self.caller.proxy(proxy) }
+    }
+
+    /// Calls with no more than these scopes, whatever the credentials have.
+    pub fn authorized_scopes<S: Into<String>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self { caller: self.caller.authorized_scopes(scopes) }
+    }
+
+    /// Sends over this transport instead of plain HTTP.
+    pub fn transport(self, transport: impl Into<Transport>) -> Self {
+        Self { caller: self.caller.transport(transport) }
+    }
+
+    /// Repeats failed calls as this policy says.
+    pub fn retry(self, retry: RetryPolicy) -> Self {
+        Self { caller: self.caller.retry(retry) }
+    }
+
+    /// Dates signatures by this clock instead of the system's.
+    pub fn clock(self, clock: SharedClock) -> Self {
+        Self { caller: self.caller.clock(clock) }
+    }
+
+    /// Introduces itself with this `user-agent`.
+    pub fn user_agent(self, user_agent: impl Into<String>) -> Self {
+        Self { caller: self.caller.user_agent(user_agent) }
+    }
+
+    /// Sends this `x-taskcluster-trace-id` with every call, under which services log what belongs together.
+    pub fn trace_id(self, trace_id: impl Into<String>) -> Self {
+        Self { caller: self.caller.trace_id(trace_id) }
+    }
+
+    /// The handle.
+    ///
+    /// # Errors
+    /// [`Error::Config`], saying which of the settings cannot be used.
+    pub fn build(self) -> Result<Taskcluster, Error> {
+        Ok(self.caller.build()?.into())
+    }
+}

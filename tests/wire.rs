@@ -1,0 +1,5 @@
+//! What is on the wire, independent of any service's behaviour.
+
+mod forward_compatibility;
+mod instances;
+mod published;
