@@ -264,8 +264,7 @@ impl CheckedGraph {
     /// # Cancel safety
     /// If the future is dropped, some tasks exist and others do not; submit again.
     pub async fn submit(&self, queue: &Queue) -> Result<Vec<TaskStatus>, SubmitError> {
-        let place: BTreeMap<&str, usize> =
-            self.tasks.iter().enumerate().map(|(at, task)| (task.label.as_str(), at)).collect();
+        let place: BTreeMap<&str, usize> = self.tasks.iter().enumerate().map(|(at, task)| (task.label.as_str(), at)).collect();
         let mut missing: Vec<BTreeSet<usize>> =
             self.tasks.iter().map(|task| task.needs.iter().map(|label| place[label.as_str()]).collect()).collect();
         let mut dependents = vec![Vec::new(); self.tasks.len()];

@@ -39,6 +39,11 @@ impl Timestamp {
     /// 1970-01-01T00:00:00.000Z.
     pub const UNIX_EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
 
+    /// The time that the system's clock says, to the millisecond. Code whose tests move the time asks a [`Clock`](crate::Clock) instead.
+    pub fn now() -> Self {
+        jiff::Timestamp::now().into()
+    }
+
     /// The time `millis` milliseconds after 1970-01-01T00:00:00Z (before, if negative); the last time that can be said,
     /// where it is beyond the year 9999.
     pub fn from_millis(millis: i64) -> Self {
