@@ -203,7 +203,8 @@ mod tests {
         let client = Fixture::new();
         served(&fixture, move |url| {
             client.commit("other", &[("a", "2")]);
-            let output = repository::command(client.path()).args(["push", url, "HEAD:refs/heads/other"]).output().unwrap();
+            let output =
+                repository::command(client.path()).args(["push", url, "HEAD:refs/heads/other"]).output().unwrap();
             assert!(!output.status.success());
         });
         assert_eq!(fixture.git(&["for-each-ref", "--format=%(objectname)"]), head);

@@ -198,9 +198,12 @@ mod tests {
 
     #[test]
     fn several_tasks_share_a_group_that_none_of_them_heads() {
-        let tasks = tasks_in(&format!("{{version: 1, tasks: [{{}}, {{taskId: {ID}}}, {{schedulerId: mine}}]}}")).unwrap();
+        let tasks =
+            tasks_in(&format!("{{version: 1, tasks: [{{}}, {{taskId: {ID}}}, {{schedulerId: mine}}]}}")).unwrap();
         assert_eq!(tasks.len(), 3);
-        assert!(tasks.iter().all(|task| task.task_group_id == tasks[0].task_group_id && task.task_id != task.task_group_id));
+        assert!(
+            tasks.iter().all(|task| task.task_group_id == tasks[0].task_group_id && task.task_id != task.task_group_id)
+        );
         assert_eq!(tasks[1].task_id.to_string(), ID);
         assert_eq!(tasks[2].definition["schedulerId"], "mine");
     }
@@ -232,7 +235,9 @@ tasks:
   - {taskId: {$eval: as_slugid("c")}, metadata: {name: c}}
   - {taskId: {$eval: as_slugid("a")}, metadata: {name: a}}
 "#;
-        let names = |tasks: &[FirstTask]| tasks.iter().map(|t| t.definition["metadata"]["name"].as_str().unwrap().to_owned()).collect::<String>();
+        let names = |tasks: &[FirstTask]| {
+            tasks.iter().map(|t| t.definition["metadata"]["name"].as_str().unwrap().to_owned()).collect::<String>()
+        };
         assert_eq!(names(&tasks_in(text).unwrap()), "cab");
         let circle = text.replace("name: a}", "name: a}, dependencies: [\"${as_slugid('b')}\"]");
         assert!(complaint(&circle).contains("circle"), "{}", complaint(&circle));
@@ -266,7 +271,10 @@ tasks:
         assert_eq!(complaint("tasks: []"), ".taskcluster.yml: `version: 1` is missing");
         assert_eq!(complaint("version: 0"), ".taskcluster.yml: version is 0, only version 1 is known");
         assert!(complaint("{version: 1, task: []}").starts_with(".taskcluster.yml: unknown key `task`"));
-        assert_eq!(complaint("{version: 1, tasks: [3]}"), ".taskcluster.yml: tasks[0]: must be a task definition, is 3");
+        assert_eq!(
+            complaint("{version: 1, tasks: [3]}"),
+            ".taskcluster.yml: tasks[0]: must be a task definition, is 3"
+        );
         assert!(complaint("{version: 1, tasks: [{taskId: x}]}").contains("tasks[0]: taskId must be a slugid"));
     }
 

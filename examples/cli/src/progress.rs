@@ -76,7 +76,8 @@ impl Progress {
 
     /// Takes a newer list of the group's tasks and gives the ids of those whose standing is another one.
     pub(crate) fn update(&mut self, listed: Vec<Member>) -> Vec<TaskId> {
-        let order: HashMap<TaskId, usize> = self.members.iter().enumerate().map(|(at, (member, _))| (member.id, at)).collect();
+        let order: HashMap<TaskId, usize> =
+            self.members.iter().enumerate().map(|(at, (member, _))| (member.id, at)).collect();
         let before: HashMap<TaskId, (Standing, Option<u32>)> =
             self.members.iter().map(|(member, standing)| (member.id, (standing.clone(), member.run))).collect();
         let mut listed = listed;

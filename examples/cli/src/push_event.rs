@@ -59,7 +59,10 @@ impl Push {
         let full_name = format!("{owner}/{name}");
         let html_url = format!("https://{host}/{full_name}");
         let head = self.commits.last();
-        let pusher = head.map_or_else(|| json!({}), |commit| json!({"name": commit.committer.name, "email": commit.committer.email}));
+        let pusher = head.map_or_else(
+            || json!({}),
+            |commit| json!({"name": commit.committer.name, "email": commit.committer.email}),
+        );
         let login = head.map_or("", |commit| commit.committer.name.as_str());
         let before = self.before.as_deref().unwrap_or(NO_COMMIT);
         json!({

@@ -80,12 +80,18 @@ impl Repository {
             // `--end-of-options` is echoed by some versions of git.
             return Ok(hash.lines().last().unwrap_or_default().to_owned());
         }
-        if revision == "HEAD" { bail!("the repository has no commit yet") } else { bail!("there is no commit `{revision}`") }
+        if revision == "HEAD" {
+            bail!("the repository has no commit yet")
+        } else {
+            bail!("there is no commit `{revision}`")
+        }
     }
 
     /// The first parent, where the commit has one that is present (a shallow clone may lack it).
     pub(crate) fn first_parent(&self, hash: &str) -> Result<Option<String>> {
-        Ok(self.try_git(["rev-parse", "--verify", "--quiet", &format!("{hash}^1^{{commit}}")])?.map(|out| out.trim().to_owned()))
+        Ok(self
+            .try_git(["rev-parse", "--verify", "--quiet", &format!("{hash}^1^{{commit}}")])?
+            .map(|out| out.trim().to_owned()))
     }
 
     /// The full name of the branch or tag that `revision` names, or else of a branch that has the commit.
@@ -177,7 +183,11 @@ impl Repository {
     /// As `git`, where "no" is an answer.
     fn try_git<const N: usize>(&self, args: [&str; N]) -> Result<Option<String>> {
         let output = self.output(&args)?;
-        Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()).filter(|out| !out.is_empty()))
+        Ok(output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+            .filter(|out| !out.is_empty()))
     }
 
     fn output(&self, args: &[&str]) -> Result<std::process::Output> {
@@ -252,7 +262,9 @@ impl Home {
 pub(crate) fn command(root: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(root);
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"] {
+    for name in
+        ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"]
+    {
         command.env_remove(name);
     }
     command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0");
@@ -267,7 +279,11 @@ mod tests {
     #[test]
     fn a_remote_tells_host_owner_and_name() {
         let home = |url| Home::of_remote(url).map(|home| format!("{}/{}/{}", home.host, home.owner, home.name));
-        for url in ["https://example.com/team/thing.git", "git@example.com:team/thing.git", "ssh://git@example.com:22/team/thing/"] {
+        for url in [
+            "https://example.com/team/thing.git",
+            "git@example.com:team/thing.git",
+            "ssh://git@example.com:22/team/thing/",
+        ] {
             assert_eq!(home(url).as_deref(), Some("example.com/team/thing"), "{url}");
         }
         for url in ["/srv/git/thing.git", "file:///srv/git/thing.git", "../thing", "https://example.com/"] {
@@ -291,7 +307,10 @@ mod tests {
         let commit = &commits[0];
         assert_eq!(commit.message, "second\n\nwith a body");
         assert_eq!(commit.author, Person { name: "Ada".into(), email: "ada@example.com".into() });
-        assert_eq!((&commit.added, &commit.modified, &commit.removed), (&vec!["new".into()], &vec!["keep".into()], &vec!["gone".into()]));
+        assert_eq!(
+            (&commit.added, &commit.modified, &commit.removed),
+            (&vec!["new".into()], &vec!["keep".into()], &vec!["gone".into()])
+        );
 
         assert_eq!(repository.first_parent(&base).unwrap(), None);
         let root = repository.commits(None, &base).unwrap();

@@ -23,9 +23,13 @@ use parameters::Parameters;
 
 /// Creates the tasks that check a commit of this repository.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "\
+#[command(
+    version,
+    about,
+    after_help = "\
 Example: what would be checked if the last three commits were pushed
-  decision-task --show --base HEAD~3")]
+  decision-task --show --base HEAD~3"
+)]
 struct Args {
     /// Print the graph and create nothing.
     #[arg(long)]
@@ -77,7 +81,8 @@ async fn decide(args: &Args) -> Result<()> {
 /// The proxy signs every request; nothing here knows a secret.
 fn caller() -> Result<Caller> {
     let root_url = variable("TASKCLUSTER_ROOT_URL")?;
-    let proxy = variable("TASKCLUSTER_PROXY_URL").context("this must run in a task with the feature taskclusterProxy, or with --show")?;
+    let proxy = variable("TASKCLUSTER_PROXY_URL")
+        .context("this must run in a task with the feature taskclusterProxy, or with --show")?;
     let proxy = proxy.parse().context("TASKCLUSTER_PROXY_URL is no URL")?;
     Ok(Caller::builder(&root_url).proxy(proxy).build()?)
 }

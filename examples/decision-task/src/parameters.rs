@@ -51,7 +51,9 @@ impl Parameters {
     pub(crate) fn of_checkout(checkout: &Path, base: Option<&str>) -> Result<Self> {
         let head_revision = git(checkout, &["rev-parse", "HEAD"])?.trim().to_owned();
         let base_revision = match base {
-            Some(base) => Some(git(checkout, &["rev-parse", "--verify", &format!("{base}^{{commit}}")])?.trim().to_owned()),
+            Some(base) => {
+                Some(git(checkout, &["rev-parse", "--verify", &format!("{base}^{{commit}}")])?.trim().to_owned())
+            }
             None => git(checkout, &["rev-parse", "--verify", "HEAD^1"]).ok().map(|hash| hash.trim().to_owned()),
         };
         Ok(Self {

@@ -138,11 +138,16 @@ pub(crate) fn graph(parameters: &Parameters, changes: &Changes) -> Result<Checke
 fn definition(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> TaskDefinitionRequest {
     let metadata =
         TaskMetadata::new(check.description, check.label, parameters.owner.as_str(), parameters.source.as_str());
-    TaskDefinitionRequest::new(parameters.created, parameters.created + hours(2), metadata, payload(check, graph, parameters))
-        .with_task_queue_id(parameters.task_queue_id.clone())
-        .with_scheduler_id(parameters.scheduler_id.as_str())
-        .with_expires(parameters.created + hours(7 * 24))
-        .with_scopes(vec![cache_scope(check)])
+    TaskDefinitionRequest::new(
+        parameters.created,
+        parameters.created + hours(2),
+        metadata,
+        payload(check, graph, parameters),
+    )
+    .with_task_queue_id(parameters.task_queue_id.clone())
+    .with_scheduler_id(parameters.scheduler_id.as_str())
+    .with_expires(parameters.created + hours(7 * 24))
+    .with_scopes(vec![cache_scope(check)])
 }
 
 fn payload(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> Value {
@@ -224,7 +229,11 @@ mod tests {
         for check in CHECKS {
             for taken in check.takes {
                 let maker = CHECKS.iter().find(|check| check.label == taken.of);
-                assert!(maker.is_some_and(|maker| maker.leaves.iter().any(|left| left.name == taken.name)), "{}", taken.name);
+                assert!(
+                    maker.is_some_and(|maker| maker.leaves.iter().any(|left| left.name == taken.name)),
+                    "{}",
+                    taken.name
+                );
             }
         }
     }

@@ -31,7 +31,9 @@ pub(super) fn hide(template: &Value) -> Value {
 
 fn hide_field(key: &str, value: &Value) -> (String, Value) {
     let hidden = match value {
-        Value::String(text) if EXPRESSIONS.contains(&key) || key.starts_with("by(") => Value::String(in_expression(text)),
+        Value::String(text) if EXPRESSIONS.contains(&key) || key.starts_with("by(") => {
+            Value::String(in_expression(text))
+        }
         Value::Object(cases) if KEYED.contains(&key) => {
             Value::Object(cases.iter().map(|(case, value)| (in_expression(case), hide(value))).collect())
         }
@@ -167,7 +169,14 @@ mod tests {
     fn only_calls_inside_of_expressions_are_rewritten() {
         assert_eq!(shown("x ${as_slugid('a')} y"), r#"x ${("<" + ('a') + ">")} y"#);
         assert_eq!(shown("${ as_slugid ('a)' + b(c)) + 1}"), r#"${ ("<" + ('a)' + b(c)) + ">") + 1}"#);
-        for untouched in ["as_slugid('a')", "$${as_slugid('a')}", "${has_slugid('a')}", "${'as_slugid(1)'}", "$5 ${x.as_slugid(1)}", "${as_slugid('a'"] {
+        for untouched in [
+            "as_slugid('a')",
+            "$${as_slugid('a')}",
+            "${has_slugid('a')}",
+            "${'as_slugid(1)'}",
+            "$5 ${x.as_slugid(1)}",
+            "${as_slugid('a'",
+        ] {
             assert_eq!(shown(untouched), untouched);
         }
         assert_eq!(shown("${as_slugid(as_slugid('a'))}"), r#"${("<" + (("<" + ('a') + ">")) + ">")}"#);

@@ -41,7 +41,8 @@ impl<W: Write> View for Lines<W> {
                 continue;
             }
             let again = member.run.filter(|run| *run > 0).map(|run| format!(", run {run}")).unwrap_or_default();
-            let time = seconds(member).filter(|_| standing.is_over()).map(|s| format!(" in {s:.1} s")).unwrap_or_default();
+            let time =
+                seconds(member).filter(|_| standing.is_over()).map(|s| format!(" in {s:.1} s")).unwrap_or_default();
             self.line(&format!("{}: {}{again}{time}", member.name, words(standing)));
         }
     }

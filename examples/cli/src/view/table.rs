@@ -46,7 +46,13 @@ impl Table {
         }
         if standing.is_over() {
             let time = seconds(member).map(|seconds| format!("{seconds:.1} s")).unwrap_or_default();
-            self.line(format!("  {} {} {} {}", mark(standing), member.name, style(words(standing)).dim(), style(time).dim()));
+            self.line(format!(
+                "  {} {} {} {}",
+                mark(standing),
+                member.name,
+                style(words(standing)).dim(),
+                style(time).dim()
+            ));
         }
     }
 }

@@ -34,7 +34,12 @@ const HERE: &str = "local/native";
 #[test]
 fn green_tasks_end_with_0_and_leave_their_logs() {
     let fixture = Fixture::with(&yml(&[
-        ("clone", "", HERE, "git clone -q $URL copy && git -C copy checkout -q $REVISION && grep -c version copy/.taskcluster.yml"),
+        (
+            "clone",
+            "",
+            HERE,
+            "git clone -q $URL copy && git -C copy checkout -q $REVISION && grep -c version copy/.taskcluster.yml",
+        ),
         ("after", "clone", HERE, "echo it came after"),
     ]));
     let output = fixture.run(&[]);
@@ -99,7 +104,8 @@ fn an_interrupt_cancels_the_group_and_a_second_run_is_refused_meanwhile() {
     let args = ["run", "repository", "--json", "--data", data.to_str().unwrap()];
     let mut child = fixture.command(&args).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let running = lines.by_ref().map_while(Result::ok).any(|line| line.contains("\"long\"") && line.contains("\"running\""));
+    let running =
+        lines.by_ref().map_while(Result::ok).any(|line| line.contains("\"long\"") && line.contains("\"running\""));
     assert!(running, "it began");
 
     let second = finish(fixture.command(&args).spawn().unwrap());

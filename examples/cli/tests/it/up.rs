@@ -42,14 +42,17 @@ fn credentials_are_made_once_and_a_second_one_names_the_first() {
     let token = value(&exports, "TASKCLUSTER_ACCESS_TOKEN");
 
     let data = fixture.data();
-    let second = finish(fixture.command(&["up", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]).spawn().unwrap());
+    let second =
+        finish(fixture.command(&["up", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]).spawn().unwrap());
     assert_eq!(second.status.code(), Some(2));
     assert!(text(&second.stderr).contains(&first.id().to_string()), "{}", text(&second.stderr));
     down(first);
 
     for secret in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()) {
         let secret_name = secret.file_name().unwrap().to_string_lossy().into_owned();
-        if secret.is_file() && std::fs::read_to_string(&secret).is_ok_and(|text| text.contains(token.trim_matches('\''))) {
+        if secret.is_file()
+            && std::fs::read_to_string(&secret).is_ok_and(|text| text.contains(token.trim_matches('\'')))
+        {
             assert_eq!(secret.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{secret_name}");
         }
     }
