@@ -301,3 +301,144 @@ impl CheckedGraph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use taskcluster_core::caller::Caller;
+    use taskcluster_core::transport::testing::{Answer, ScriptedTransport};
+
+    use super::*;
+
+    fn decision_task() -> TaskId {
+        "fN1SbArXTPSVFNUvaOlinQ".parse().unwrap()
+    }
+
+    fn definition() -> TaskDefinitionRequest {
+        let definition = json!({
+            "taskQueueId": "local/native",
+            "created": "2026-01-01T00:00:00.000Z",
+            "deadline": "2026-01-01T01:00:00.000Z",
+            "metadata": {"name": "x", "description": "x", "owner": "me@example.com", "source": "https://example.com"},
+            "payload": {},
+        });
+        serde_json::from_value(definition).unwrap()
+    }
+
+    fn graph(edges: &[(&str, &[&str])]) -> TaskGraph {
+        let mut graph = TaskGraph::new(decision_task());
+        for (label, needs) in edges {
+            graph.add(*label, needs.iter().copied(), definition()).unwrap();
+        }
+        graph
+    }
+
+    fn order(graph: &CheckedGraph) -> Vec<&str> {
+        graph.tasks().map(|task| task.label.as_str()).collect()
+    }
+
+    #[test]
+    fn tasks_come_after_what_they_need_and_by_label_otherwise() {
+        let checked = graph(&[("a", &["z"]), ("b", &[]), ("z", &["b"]), ("c", &["b", "b"])]).check().unwrap();
+        assert_eq!(order(&checked), ["b", "c", "z", "a"]);
+        assert!(graph(&[]).check().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_edge_to_nowhere_is_named_by_both_labels() {
+        let error = graph(&[("test", &["biuld"]), ("build", &[])]).check().unwrap_err();
+        assert_eq!(error, GraphError::Dangling { label: "test".into(), needs: "biuld".into() });
+        assert_eq!(error.to_string(), "task `test` needs `biuld`, which does not exist");
+    }
+
+    #[test]
+    fn a_circle_is_told_without_what_only_leads_to_it() {
+        let error = graph(&[("0-before", &["a"]), ("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &[])]).check().unwrap_err();
+        assert_eq!(error.to_string(), "tasks need each other in a circle: a -> b -> c -> a");
+        assert_eq!(graph(&[("self", &["self"])]).check().unwrap_err(), GraphError::Cycle(vec!["self".into(), "self".into()]));
+    }
+
+    #[test]
+    fn a_label_is_taken_once() {
+        let mut graph = graph(&[("build", &[])]);
+        assert_eq!(graph.add("build", [], definition()), Err(GraphError::Duplicate("build".into())));
+    }
+
+    #[test]
+    fn a_task_depends_on_the_decision_task_on_what_it_needs_and_on_what_it_said() {
+        let elsewhere: TaskId = "bdpB1YKSQXqNoRtY3oqCrg".parse().unwrap();
+        let mut graph = graph(&[("build", &[])]);
+        let mut with_own = definition();
+        with_own.dependencies = Some(vec![elsewhere]);
+        graph.add("test", ["build"], with_own).unwrap();
+        let build = graph.task_id("build");
+        let checked = graph.check().unwrap();
+        let test = checked.tasks().nth(1).unwrap();
+        assert_eq!(test.definition.dependencies.as_deref(), Some(&[decision_task(), build, elsewhere][..]));
+        assert_eq!(test.definition.task_group_id, Some(decision_task()));
+        let json = checked.to_json();
+        let entry = &json[test.task_id.to_string()];
+        assert_eq!(entry["dependencies"], json!({"build": build}));
+        assert_eq!(entry["task"]["dependencies"], json!([decision_task(), build, elsewhere]));
+    }
+
+    /// A queue that remembers what it was given, in order, and refuses what it does not know the dependencies of.
+    fn strict_queue(graph: &CheckedGraph) -> (Queue, Arc<Mutex<Vec<String>>>) {
+        let labels: BTreeMap<String, String> =
+            graph.tasks().map(|task| (task.task_id.to_string(), task.label.clone())).collect();
+        let created = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&created);
+        let script = ScriptedTransport::new().on(
+            "queue.createTask",
+            Answer::from_call(move |call| {
+                let id = call.path.rsplit('/').next().unwrap();
+                let mut created = log.lock().unwrap();
+                let given = call.json()["dependencies"].clone();
+                for dependency in given.as_array().unwrap().iter().skip(1) {
+                    if !created.contains(&labels[dependency.as_str().unwrap()]) {
+                        return Answer::error(400, "InputError", "a dependency is missing");
+                    }
+                }
+                created.push(labels[id].clone());
+                json!({"status": {
+                    "taskId": id, "provisionerId": "local", "workerType": "native", "taskQueueId": "local/native",
+                    "schedulerId": "local", "projectId": "none", "taskGroupId": decision_task(), "priority": "lowest",
+                    "deadline": "2026-01-01T01:00:00.000Z", "expires": "2027-01-01T01:00:00.000Z",
+                    "retriesLeft": 5, "state": "unscheduled", "runs": [],
+                }})
+                .into()
+            }),
+        );
+        let caller = Caller::builder("https://tc.example.com").transport(script.transport()).build().unwrap();
+        (Queue::new(caller), created)
+    }
+
+    #[tokio::test]
+    async fn submission_creates_each_task_after_those_it_needs() {
+        let mut edges: Vec<(String, Vec<String>)> = Vec::new();
+        for n in 0..100 {
+            edges.push((format!("task-{n:03}"), (0..n).filter(|m| n % (m + 2) == 0).map(|m| format!("task-{m:03}")).collect()));
+        }
+        let mut graph = TaskGraph::new(decision_task());
+        for (label, needs) in &edges {
+            graph.add(label, needs.iter().map(String::as_str), definition()).unwrap();
+        }
+        let graph = graph.check().unwrap();
+        let (queue, created) = strict_queue(&graph);
+        let statuses = graph.submit(&queue).await.unwrap();
+        assert_eq!(statuses.len(), 100);
+        assert_eq!(statuses.iter().map(|status| status.task_id).collect::<Vec<_>>(), graph.tasks().map(|task| task.task_id).collect::<Vec<_>>());
+        assert_eq!(created.lock().unwrap().len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_the_label() {
+        let graph = graph(&[("build", &[]), ("test", &["build"])]).check().unwrap();
+        let script = ScriptedTransport::new().on("queue.createTask", Answer::error(403, "InsufficientScopes", "no"));
+        let caller = Caller::builder("https://tc.example.com").transport(script.transport()).build().unwrap();
+        let error = graph.submit(&Queue::new(caller)).await.unwrap_err();
+        assert_eq!(error.label, "build");
+        assert!(error.source.is_forbidden());
+    }
+}
