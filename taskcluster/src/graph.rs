@@ -264,7 +264,8 @@ impl CheckedGraph {
     /// # Cancel safety
     /// If the future is dropped, some tasks exist and others do not; submit again.
     pub async fn submit(&self, queue: &Queue) -> Result<Vec<TaskStatus>, SubmitError> {
-        let place: BTreeMap<&str, usize> = self.tasks.iter().enumerate().map(|(at, task)| (task.label.as_str(), at)).collect();
+        let place: BTreeMap<&str, usize> =
+            self.tasks.iter().enumerate().map(|(at, task)| (task.label.as_str(), at)).collect();
         let mut missing: Vec<BTreeSet<usize>> =
             self.tasks.iter().map(|task| task.needs.iter().map(|label| place[label.as_str()]).collect()).collect();
         let mut dependents = vec![Vec::new(); self.tasks.len()];
@@ -354,9 +355,14 @@ mod tests {
 
     #[test]
     fn a_circle_is_told_without_what_only_leads_to_it() {
-        let error = graph(&[("0-before", &["a"]), ("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &[])]).check().unwrap_err();
+        let error = graph(&[("0-before", &["a"]), ("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &[])])
+            .check()
+            .unwrap_err();
         assert_eq!(error.to_string(), "tasks need each other in a circle: a -> b -> c -> a");
-        assert_eq!(graph(&[("self", &["self"])]).check().unwrap_err(), GraphError::Cycle(vec!["self".into(), "self".into()]));
+        assert_eq!(
+            graph(&[("self", &["self"])]).check().unwrap_err(),
+            GraphError::Cycle(vec!["self".into(), "self".into()])
+        );
     }
 
     #[test]
@@ -418,7 +424,10 @@ mod tests {
     async fn submission_creates_each_task_after_those_it_needs() {
         let mut edges: Vec<(String, Vec<String>)> = Vec::new();
         for n in 0..100 {
-            edges.push((format!("task-{n:03}"), (0..n).filter(|m| n % (m + 2) == 0).map(|m| format!("task-{m:03}")).collect()));
+            edges.push((
+                format!("task-{n:03}"),
+                (0..n).filter(|m| n % (m + 2) == 0).map(|m| format!("task-{m:03}")).collect(),
+            ));
         }
         let mut graph = TaskGraph::new(decision_task());
         for (label, needs) in &edges {
@@ -428,7 +437,10 @@ mod tests {
         let (queue, created) = strict_queue(&graph);
         let statuses = graph.submit(&queue).await.unwrap();
         assert_eq!(statuses.len(), 100);
-        assert_eq!(statuses.iter().map(|status| status.task_id).collect::<Vec<_>>(), graph.tasks().map(|task| task.task_id).collect::<Vec<_>>());
+        assert_eq!(
+            statuses.iter().map(|status| status.task_id).collect::<Vec<_>>(),
+            graph.tasks().map(|task| task.task_id).collect::<Vec<_>>()
+        );
         assert_eq!(created.lock().unwrap().len(), 100);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
 use taskcluster::events::{Binding, Bus, Subscription};
-use taskcluster::queue::{self, Queue};
+use taskcluster::queue::{self, Queue, Requires, TaskDefinition, TaskState, TaskStatus};
 use taskcluster_core::ids::TaskId;
 
 use crate::progress::{Member, State};
@@ -81,4 +81,31 @@ pub(crate) async fn cancel(queue: &Queue, id: &TaskId) -> Result<()> {
     }
     queue.cancel_task_group(id).await.context("cannot cancel the task group")?;
     Ok(())
+}
+
+fn member_of(status: &TaskStatus, task: &TaskDefinition) -> Member {
+    let last = status.runs.last();
+    let state = match &status.state {
+        TaskState::Unscheduled => State::Unscheduled,
+        TaskState::Pending => State::Pending,
+        TaskState::Running => State::Running,
+        TaskState::Completed => State::Completed,
+        TaskState::Failed => State::Failed,
+        TaskState::Exception => {
+            let reason = last.and_then(|run| run.reason_resolved.as_ref());
+            State::Exception(reason.map_or_else(|| "exception".to_owned(), ToString::to_string))
+        }
+        unknown => State::Exception(unknown.to_string()),
+    };
+    Member {
+        id: status.task_id,
+        name: task.metadata.name.clone(),
+        queue: status.task_queue_id.clone(),
+        state,
+        dependencies: task.dependencies.clone(),
+        takes_failures: task.requires == Requires::AllResolved,
+        run: last.map(|run| run.run_id.get()),
+        started: last.and_then(|run| run.started),
+        resolved: last.and_then(|run| run.resolved),
+    }
 }

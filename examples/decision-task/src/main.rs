@@ -12,7 +12,9 @@ use clap::Parser;
 use taskcluster::graph::CheckedGraph;
 use taskcluster::queue::Queue;
 use taskcluster_core::caller::Caller;
+use taskcluster_core::clock::{Clock as _, SystemClock};
 use taskcluster_core::ids::TaskId;
+use taskcluster_core::time::Timestamp;
 
 mod changes;
 mod parameters;
@@ -67,7 +69,8 @@ async fn decide(args: &Args) -> Result<()> {
     let queue = Queue::new(caller()?);
     let task_id: TaskId = variable("TASK_ID")?.parse().context("TASK_ID is no task id")?;
     let own = queue.task(&task_id).await.context("cannot read the decision task's own definition")?;
-    let parameters = Parameters::of_task(task_id, &own, args.base.as_deref())?;
+    let created = first_decision(&queue, &task_id).await?.unwrap_or_else(|| SystemClock.now());
+    let parameters = Parameters::of_task(task_id, &own, created, args.base.as_deref())?;
     let changes = Changes::between(&args.checkout, parameters.base_revision.as_deref(), &parameters.head_revision)?;
     let graph = tasks::graph(&parameters, &changes)?;
     show(&graph);
@@ -78,13 +81,24 @@ async fn decide(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// When this decision was made first, if it was made before: its tasks say so.
+async fn first_decision(queue: &Queue, decision_task: &TaskId) -> Result<Option<Timestamp>> {
+    for label in tasks::ROOTS {
+        match queue.task(&TaskId::derive(decision_task, label)).await {
+            Ok(task) => return Ok(Some(task.created)),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error).context("cannot ask whether this decision was made before"),
+        }
+    }
+    Ok(None)
+}
+
 /// The proxy signs every request; nothing here knows a secret.
 fn caller() -> Result<Caller> {
     let root_url = variable("TASKCLUSTER_ROOT_URL")?;
     let proxy = variable("TASKCLUSTER_PROXY_URL")
         .context("this must run in a task with the feature taskclusterProxy, or with --show")?;
-    let proxy = proxy.parse().context("TASKCLUSTER_PROXY_URL is no URL")?;
-    Ok(Caller::builder(&root_url).proxy(proxy).build()?)
+    Ok(Caller::builder(&root_url).proxy(&proxy).build()?)
 }
 
 fn show(graph: &CheckedGraph) {

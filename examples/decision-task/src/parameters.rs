@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::Value;
-use taskcluster::queue::TaskDefinitionResponse;
+use taskcluster::queue::TaskDefinition;
 use taskcluster_core::ids::{TaskId, TaskQueueId};
 use taskcluster_core::time::Timestamp;
 
@@ -16,8 +16,7 @@ use crate::variable;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Parameters {
     pub(crate) decision_task: TaskId,
-    /// Where the tasks run, whose they are and since when: all from the decision task's own definition, so that the
-    /// decision task gives the same tasks when it is tried again.
+    /// Where the tasks run and whose they are: from the decision task's own definition.
     pub(crate) task_queue_id: TaskQueueId,
     pub(crate) scheduler_id: String,
     pub(crate) created: Timestamp,
@@ -32,13 +31,21 @@ pub(crate) struct Parameters {
 
 impl Parameters {
     /// Within a task: from its definition and the environment that `.taskcluster.yml` gives it.
-    pub(crate) fn of_task(decision_task: TaskId, own: &TaskDefinitionResponse, base: Option<&str>) -> Result<Self> {
+    ///
+    /// The queue wants `created` to be near the present, and a decision task that is tried again wants what it said
+    /// before. So it is the time of the first try, which `created` of a task from that try tells.
+    pub(crate) fn of_task(
+        decision_task: TaskId,
+        own: &TaskDefinition,
+        created: Timestamp,
+        base: Option<&str>,
+    ) -> Result<Self> {
         let base = base.map(str::to_owned).or_else(|| variable("BASE_REVISION").ok());
         Ok(Self {
             decision_task,
             task_queue_id: own.task_queue_id.clone(),
             scheduler_id: own.scheduler_id.clone(),
-            created: own.created,
+            created,
             owner: own.metadata.owner.clone(),
             source: own.metadata.source.clone(),
             repository: variable("HEAD_REPOSITORY")?,

@@ -4,10 +4,11 @@
 //! script, the files it is handed from other tasks, and the files it leaves.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use taskcluster::graph::{CheckedGraph, TaskGraph};
 use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};
-use taskcluster_core::time::hours;
+use taskcluster_core::object;
+use taskcluster_core::time::{days, hours};
 
 use crate::changes::Changes;
 use crate::parameters::Parameters;
@@ -36,6 +37,9 @@ struct File {
 const GENERATOR: File = File { of: "generator", name: "taskcluster-codegen" };
 const GENERATED: File = File { of: "generate", name: "generated.tar" };
 const GENERATED_AGAIN: File = File { of: "generate-again", name: "generated-again.tar" };
+
+/// The labels of tasks that need no other: if any task was ever created, one of these was.
+pub(crate) const ROOTS: [&str; 2] = ["generator", "links"];
 
 const CHECKS: &[Check] = &[
     Check {
@@ -136,21 +140,16 @@ pub(crate) fn graph(parameters: &Parameters, changes: &Changes) -> Result<Checke
 }
 
 fn definition(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> TaskDefinitionRequest {
-    let metadata =
-        TaskMetadata::new(check.description, check.label, parameters.owner.as_str(), parameters.source.as_str());
-    TaskDefinitionRequest::new(
-        parameters.created,
-        parameters.created + hours(2),
-        metadata,
-        payload(check, graph, parameters),
-    )
-    .with_task_queue_id(parameters.task_queue_id.clone())
-    .with_scheduler_id(parameters.scheduler_id.as_str())
-    .with_expires(parameters.created + hours(7 * 24))
-    .with_scopes(vec![cache_scope(check)])
+    let Parameters { created, owner, source, .. } = parameters;
+    let metadata = TaskMetadata::new(check.label, check.description, owner.as_str(), source.as_str());
+    TaskDefinitionRequest::new(*created, *created + hours(2), payload(check, graph, parameters), metadata)
+        .with_task_queue_id(parameters.task_queue_id.clone())
+        .with_scheduler_id(parameters.scheduler_id.as_str())
+        .with_expires(*created + days(7))
+        .with_scopes([cache_scope(check)])
 }
 
-fn payload(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> Value {
+fn payload(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> Map<String, Value> {
     let mut mounts = vec![json!({"directory": "cache", "cacheName": cache_name(check)})];
     for file in check.takes {
         let content = json!({"taskId": graph.task_id(file.of), "artifact": artifact(file)});
@@ -160,18 +159,18 @@ fn payload(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> Value {
     let artifacts: Vec<Value> = leaves
         .map(|file| json!({"type": "file", "path": format!("out/{}", file.name), "name": artifact(file)}))
         .collect();
-    json!({
+    object! {
         "command": [["sh", "-euc", format!("{CHECKOUT}\n{}", check.script)]],
         "env": {
             "HEAD_REPOSITORY": parameters.repository,
             "HEAD_REVISION": parameters.head_revision,
-            // What a script leaves depends on nothing but this.
+            // One script may serve several checks that leave their file under different names.
             "LEAVES": check.leaves.first().map_or("", |file| file.name),
         },
         "maxRunTime": 1800,
         "mounts": mounts,
         "artifacts": artifacts,
-    })
+    }
 }
 
 fn artifact(file: &File) -> String {
@@ -222,6 +221,14 @@ mod tests {
     fn a_second_decision_gives_equal_definitions() {
         let first = graph(&parameters(), &Changes::Everything).unwrap().to_json();
         assert_eq!(graph(&parameters(), &Changes::Everything).unwrap().to_json(), first);
+    }
+
+    #[test]
+    fn the_roots_are_the_tasks_that_need_no_other() {
+        let graph = graph(&parameters(), &Changes::Everything).unwrap();
+        let roots: Vec<&str> =
+            graph.tasks().filter(|task| task.needs.is_empty()).map(|task| task.label.as_str()).collect();
+        assert_eq!(roots, ROOTS);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use taskcluster::queue::{self, CreateTaskResponse, Queue};
+use taskcluster::queue::{self, TaskStatusResponse, Queue};
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::{Clock as _, SystemClock};
 use taskcluster_core::ids::{TaskId, TaskQueueId};
@@ -169,7 +169,7 @@ async fn cancel_former(queue: &Queue, open: &Path) -> Result<()> {
 async fn create(pusher: &Caller, tasks: &[FirstTask]) -> Result<()> {
     for (index, task) in tasks.iter().enumerate() {
         let definition = Value::Object(task.definition.clone());
-        let request: Request<CreateTaskResponse> =
+        let request: Request<TaskStatusResponse> =
             Request::new(pusher, &queue::operations::CREATE_TASK, &[&task.task_id]).with_body(&definition);
         request.await.map_err(|error| match error.api() {
             Some(refusal) => anyhow::anyhow!("{}: tasks[{index}]: {}", in_tree::FILE, refusal.summary()),
