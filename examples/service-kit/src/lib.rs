@@ -1,4 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod blobs;
+pub mod config;
+pub mod data_dir;
 pub mod outbox;
+pub mod service;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;
