@@ -118,7 +118,11 @@ impl Service<Request<Body>> for HttpTransport {
 
 /// Sorts reqwest's errors by what they mean for a repetition.
 fn failure(error: reqwest::Error) -> TransportError {
-    let kind = if error.is_builder() {
+    #[cfg(feature = "rustls")]
+    let refused = tls::refused(&error);
+    #[cfg(not(feature = "rustls"))]
+    let refused = false;
+    let kind = if error.is_builder() || refused {
         TransportErrorKind::Request
     } else if error.is_connect() {
         TransportErrorKind::Connect

@@ -1,5 +1,7 @@
 //! TLS by rustls without a process-wide default.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -7,6 +9,20 @@ use rustls::crypto::CryptoProvider;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::super::{TransportError, TransportErrorKind};
+
+/// Whether the server's certificate is not to be trusted, which another attempt does not change.
+pub(super) fn refused(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        // An I/O error names the source of the error inside of it as its own, and so hides that error itself.
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = inside.map(|inside| inside as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    false
+}
 
 /// The configuration, and why `https` cannot work with it, if it cannot.
 pub(super) fn config() -> Result<(ClientConfig, Option<&'static str>), TransportError> {
@@ -23,4 +39,21 @@ pub(super) fn config() -> Result<(ClientConfig, Option<&'static str>), Transport
         empty.with_no_client_auth(),
         Some("this machine has no root certificates; install ca-certificates or set SSL_CERT_FILE"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_certificate_is_found_behind_the_errors_around_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] io::Error);
+
+        let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(refused(&Outer(io::Error::other(io::Error::other(bad)))));
+        assert!(!refused(&Outer(io::Error::other(rustls::Error::HandshakeNotComplete))));
+        assert!(!refused(&Outer(io::ErrorKind::ConnectionReset.into())));
+    }
 }
