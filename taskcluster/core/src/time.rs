@@ -39,7 +39,8 @@ impl Timestamp {
     /// 1970-01-01T00:00:00.000Z.
     pub const UNIX_EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
 
-    /// The time that the system's clock says, to the millisecond. Code whose tests move the time asks a [`Clock`](crate::Clock) instead.
+    /// The time that the system's clock says, to the millisecond. Code whose tests move the time asks a
+    /// [`Clock`](crate::Clock) instead.
     pub fn now() -> Self {
         jiff::Timestamp::now().into()
     }

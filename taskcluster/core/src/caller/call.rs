@@ -36,6 +36,22 @@ struct Call<'a> {
     last: Option<Box<Error>>,
 }
 
+/// What an attempt came to.
+enum Verdict {
+    Result(Bytes),
+    /// Refused, and the answer says that our clock is wrong.
+    ClockWasWrong(Failed),
+    Failed(Failed),
+}
+
+struct Failed {
+    error: Error,
+    /// Whether the call may be repeated.
+    repeatable: bool,
+    /// How long the service asked to wait.
+    wait: Duration,
+}
+
 /// Why an attempt brought no answer.
 enum Failure {
     /// Nothing that could be repeated.
@@ -82,45 +98,23 @@ impl Call<'_> {
             self.attempts += 1;
             let left = policy.deadline.saturating_sub(started.elapsed());
             let offset = self.caller.0.skew.offset();
-            let outcome = timeout(policy.attempt_timeout.min(left), self.attempt()).await;
-
-            let (error, repeatable, wait) = match outcome {
-                Ok(Ok(answer)) if answer.is_result() => return Ok(answer.body),
-                Ok(Ok(answer)) => {
-                    // A refusal may have been for our clock: what the answer taught is worth one more attempt, even of
-                    // a call that is not idempotent, since it was refused.
-                    let corrected = offset.abs_diff(self.caller.0.skew.offset()) > 0;
-                    if answer.status == StatusCode::UNAUTHORIZED && corrected && !clock_corrected {
-                        clock_corrected = true;
-                        tracing::debug!("corrected the clock by the server's");
-                        continue;
-                    }
-                    let error = answer.into_error(self.operation, self.attempts, self.caller.0.clock.now());
-                    let (repeatable, wait) = (error.is_retryable() && self.operation.idempotent, error.retry_after);
-                    (Error::from(error), repeatable, wait)
+            let verdict = match timeout(policy.attempt_timeout.min(left), self.attempt()).await {
+                Ok(outcome) => self.judge(outcome, offset),
+                Err(_) if left <= policy.attempt_timeout => return Err(self.out_of_time()),
+                Err(_) => Verdict::Failed(self.silence()),
+            };
+            let failed = match verdict {
+                Verdict::Result(body) => return Ok(body),
+                Verdict::ClockWasWrong(_) if !clock_corrected => {
+                    clock_corrected = true;
+                    tracing::debug!("corrected the clock by the server's");
+                    continue;
                 }
-                Ok(Err(Failure::Final(error))) => return Err(error),
-                Ok(Err(Failure::Transport(source))) => {
-                    let unseen = source.is_connect();
-                    let repeatable = source.is_retryable() && (unseen || self.operation.idempotent);
-                    (self.transport_error(source), repeatable, None)
-                }
-                Ok(Err(Failure::Body(source))) => {
-                    let repeatable = self.operation.idempotent && !source.is::<BodyTooLarge>();
-                    (Error::body(self.operation, Bytes::new(), source), repeatable, None)
-                }
-                Err(_) if left <= policy.attempt_timeout => {
-                    let (operation, attempts) = (self.operation.to_string(), self.attempts);
-                    return Err(Error::Deadline { operation, attempts, after: policy.deadline, last: self.last });
-                }
-                Err(_) => {
-                    let text = format!("nothing within {} s", policy.attempt_timeout.as_secs_f64());
-                    let source = TransportError::new(TransportErrorKind::Timeout, text);
-                    (self.transport_error(source), self.operation.idempotent, None)
-                }
+                Verdict::ClockWasWrong(failed) | Verdict::Failed(failed) => failed,
             };
 
-            let delay = policy.delay(repetitions, chance()).max(wait.unwrap_or(Duration::ZERO));
+            let Failed { error, repeatable, wait } = failed;
+            let delay = policy.delay(repetitions, chance()).max(wait);
             let left = policy.deadline.saturating_sub(started.elapsed());
             if !repeatable || repetitions >= policy.retries || delay >= left {
                 tracing::debug!(attempts = self.attempts, %error, "call failed");
@@ -132,6 +126,47 @@ impl Call<'_> {
             self.last = Some(Box::new(error));
             sleep(delay).await;
         }
+    }
+
+    /// What an attempt came to. `offset` is the clock's correction with which it was signed.
+    fn judge(&self, outcome: Result<Answer, Failure>, offset: i64) -> Verdict {
+        let idempotent = self.operation.idempotent;
+        match outcome {
+            Ok(answer) if answer.is_result() => Verdict::Result(answer.body),
+            Ok(answer) => {
+                // The refusal of a signature may have been for our clock: if this answer taught us better, it is worth
+                // one more attempt, even of a call that is not idempotent, since it was refused.
+                let corrected = offset != self.caller.0.skew.offset();
+                let clock_was_wrong = answer.status == StatusCode::UNAUTHORIZED && corrected;
+                let error = answer.into_error(self.operation, self.attempts, self.caller.0.clock.now());
+                let (repeatable, wait) = (error.is_retryable() && idempotent, error.retry_after.unwrap_or_default());
+                let failed = Failed { error: error.into(), repeatable, wait };
+                if clock_was_wrong { Verdict::ClockWasWrong(failed) } else { Verdict::Failed(failed) }
+            }
+            Err(Failure::Final(error)) => Verdict::Failed(Failed { error, repeatable: false, wait: Duration::ZERO }),
+            Err(Failure::Transport(source)) => {
+                let repeatable = source.is_retryable() && (idempotent || source.is_connect());
+                Verdict::Failed(Failed { error: self.transport_error(source), repeatable, wait: Duration::ZERO })
+            }
+            Err(Failure::Body(source)) => {
+                let repeatable = idempotent && !source.is::<BodyTooLarge>();
+                let error = Error::body(self.operation, Bytes::new(), source);
+                Verdict::Failed(Failed { error, repeatable, wait: Duration::ZERO })
+            }
+        }
+    }
+
+    /// An attempt without an answer in its time.
+    fn silence(&self) -> Failed {
+        let text = format!("nothing within {} s", self.caller.0.retry.attempt_timeout.as_secs_f64());
+        let error = self.transport_error(TransportError::new(TransportErrorKind::Timeout, text));
+        Failed { error, repeatable: self.operation.idempotent, wait: Duration::ZERO }
+    }
+
+    /// No time is left for the call.
+    fn out_of_time(self) -> Error {
+        let (operation, after) = (self.operation.to_string(), self.caller.0.retry.deadline);
+        Error::Deadline { operation, attempts: self.attempts, after, last: self.last }
     }
 
     /// Sends the request once, signed afresh, and reads the answer.

@@ -51,6 +51,24 @@ impl ScopeExpression {
         }
     }
 
+    /// As few scopes as possible that satisfy this, to issue credentials for just one purpose: of alternatives the one
+    /// with the fewest scopes, of equal ones the first. `None` if nothing can satisfy it.
+    ///
+    /// ```
+    /// use taskcluster_core::{ScopeSet, scopes::{Params, ScopeTemplate}};
+    /// let template = ScopeTemplate::AnyOf(&[ScopeTemplate::Scope("queue:<x>"), ScopeTemplate::Scope("queue:*")]);
+    /// let needed = template.render(&Params::new().text("x", "a"))?.unwrap();
+    /// assert_eq!(needed.least(), Some(ScopeSet::from_iter(["queue:a"])));
+    /// # Ok::<(), taskcluster_core::scopes::RenderError>(())
+    /// ```
+    pub fn least(&self) -> Option<ScopeSet> {
+        match self {
+            Self::Scope(scope) => Some(ScopeSet::from_iter([scope.as_str()])),
+            Self::AllOf(parts) => parts.iter().try_fold(ScopeSet::new(), |all, part| Some(all.merge(&part.least()?))),
+            Self::AnyOf(parts) => parts.iter().filter_map(Self::least).min_by_key(ScopeSet::len),
+        }
+    }
+
     /// Every scope that is named, in order, whichever way they are combined.
     pub fn scopes(&self) -> Vec<&str> {
         match self {
@@ -133,6 +151,18 @@ mod tests {
         assert_eq!(remainder(json!({"AnyOf": [{"AnyOf": []}]}), &["a"]), Some(json!({"AnyOf": []})));
         assert_eq!(remainder(json!({"AllOf": []}), &[]), None);
         assert_eq!(remainder(json!({"AnyOf": []}), &["*"]), Some(json!({"AnyOf": []})));
+    }
+
+    #[test]
+    fn the_least_choice_satisfies() {
+        let expression: ScopeExpression =
+            from_value(json!({"AllOf": ["a", {"AnyOf": [{"AllOf": ["b", "c"]}, "d", "e", {"AnyOf": []}]}, "a*"]}))
+                .unwrap();
+        let least = expression.least().unwrap();
+        assert_eq!(least, ScopeSet::from_iter(["a*", "d"]));
+        assert!(expression.satisfied_by(&least));
+        assert_eq!(ScopeExpression::AnyOf(Vec::new()).least(), None);
+        assert_eq!(ScopeExpression::AllOf(Vec::new()).least(), Some(ScopeSet::new()));
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub enum TransportErrorKind {
     Timeout,
     /// The connection broke: the server may have seen the request.
     Interrupted,
-    /// The request cannot be sent at all, now or later.
+    /// The request cannot be sent at all, now or later: a bad URL, no TLS here, a certificate that is not to be
+    /// trusted.
     Request,
 }
 
