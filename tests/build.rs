@@ -1,5 +1,6 @@
 //! Writes the table of all bodies that services send: each answer and each message with its schema and its Rust type.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
@@ -9,7 +10,7 @@ use taskcluster_codegen::model::{Body, Model, TypeRef};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={}", taskcluster_api_references::DIR);
-    let model = Generator::new(taskcluster_api_references::DIR).model()?;
+    let model = Generator::new().references(taskcluster_api_references::DIR).model()?;
     let table = table(&model);
     fs::write(Path::new(&env::var("OUT_DIR")?).join("bodies.rs"), table)?;
     Ok(())
@@ -17,24 +18,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn table(model: &Model) -> String {
     let mut rows = String::from("&[\n");
+    let mut known = BTreeSet::new();
+    let mut row = |name: &str, body: &Body| {
+        let (schema, rust) = (&body.schema, rust(&body.of));
+        // Many methods answer with the same.
+        if known.insert((schema.clone(), rust.clone())) {
+            writeln!(rows, "    Body {{ name: {name:?}, schema: {schema:?}, read: read::<{rust}> }},")
+                .expect("a string grows");
+        }
+    };
     for service in &model.services {
         for operation in &service.operations {
             if let Some(output) = &operation.output {
-                row(&mut rows, &format!("{}.{}", service.name, operation.name), output);
+                row(&format!("{}.{}", service.name, operation.name), output);
             }
         }
         for exchange in &service.exchanges {
-            row(&mut rows, &format!("{} event {}", service.name, exchange.name), &exchange.message);
+            row(&format!("{} event {}", service.name, exchange.name), &exchange.message);
         }
     }
     rows.push_str("]\n");
     rows
-}
-
-fn row(rows: &mut String, name: &str, body: &Body) {
-    let rust = rust(&body.of);
-    let schema = &body.schema;
-    writeln!(rows, "    Body {{ name: {name:?}, schema: {schema:?}, read: read::<{rust}> }},").expect("a string grows");
 }
 
 fn rust(of: &TypeRef) -> String {

@@ -2,4 +2,3 @@
 
 mod forward_compatibility;
 mod instances;
-mod published;

@@ -110,7 +110,9 @@ impl Walk<'_> {
             return self.reference(reference, base);
         }
         if let Some(constant) = schema.get("const") {
-            return vec![constant.clone()];
+            // Another constant is what marks a variant that is new.
+            let is_open = constant.is_string() && self.here(Novelty::EnumValue);
+            return vec![if is_open { json!(NEW_VALUE) } else { constant.clone() }];
         }
         if let Some(values) = schema["enum"].as_array() {
             let is_open = values.iter().all(Value::is_string) && self.here(Novelty::EnumValue);
@@ -137,6 +139,13 @@ impl Walk<'_> {
         }
     }
 
+    fn property(&mut self, name: &str, schema: &Value, base: &str) -> Vec<Value> {
+        match self.values(schema, base) {
+            values if TASK_IDS.contains(&name) && values.iter().all(Value::is_string) => vec![json!(TASK_ID)],
+            values => values,
+        }
+    }
+
     /// One object with all properties, and one more for each further alternative of a property.
     fn objects(&mut self, schema: &Value, base: &str) -> Vec<Value> {
         let Some(properties) = schema["properties"].as_object() else {
@@ -149,7 +158,7 @@ impl Walk<'_> {
             };
         };
         let alternatives: Vec<(&String, Vec<Value>)> =
-            properties.iter().map(|(name, property)| (name, self.values(property, base))).collect();
+            properties.iter().map(|(name, property)| (name, self.property(name, property, base))).collect();
         let mut first: Map<String, Value> =
             alternatives.iter().map(|(name, values)| ((*name).clone(), values[0].clone())).collect();
         if self.here(Novelty::Property) {
@@ -174,6 +183,10 @@ impl Walk<'_> {
     }
 }
 
+/// What clients take for a task's id by its name alone, whether or not the schema has a pattern for it.
+const TASK_IDS: [&str; 2] = ["taskId", "taskGroupId"];
+const TASK_ID: &str = "fN1SbArXTPSVFNUvaOlinQ";
+
 /// `{"required": […]}` and the like: says which of the properties beside it go together.
 fn is_mere_condition(branch: &Value) -> bool {
     ["$ref", "type", "properties", "enum", "const"].iter().all(|keyword| branch.get(keyword).is_none())
@@ -188,7 +201,7 @@ fn text(schema: &Value) -> &str {
     }
     // What a slugid looks like is the one pattern that a client relies on.
     match schema["pattern"].as_str() {
-        Some(pattern) if pattern.contains("[AQgw]") => "fN1SbArXTPSVFNUvaOlinQ",
+        Some(pattern) if pattern.contains("[AQgw]") => TASK_ID,
         Some(pattern) if pattern.contains("/") => "provisioner/worker-type",
         _ => "text",
     }

@@ -1,0 +1,3 @@
+//! End to end, over real HTTP.
+
+mod wire;
