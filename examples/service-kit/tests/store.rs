@@ -163,3 +163,79 @@ async fn jobs_that_wait_share_a_transaction() {
     assert_eq!(backend.numbers().await.len(), 500);
     assert!(commits <= 500 / 2, "{commits} commits for 500 jobs that were handed in at once");
 }
+
+/// What only PostgreSQL can do.
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn others_are_told_after_the_commit() {
+        let Some(Backend::Postgres(store)) = Backend::postgres().await else { return };
+        let mut told = store.listen(&["claims"]).await.unwrap();
+        let told_by = |text: &'static str, fail: bool| {
+            let inner = store.clone();
+            store.write(move |connection| {
+                Box::pin(async move {
+                    inner.notify(connection, "claims", text).await?;
+                    if fail { Err(StoreError::NotCommitted("as asked".into())) } else { Ok(()) }
+                })
+            })
+        };
+        told_by("lost", true).await.unwrap_err();
+        told_by("told", false).await.unwrap();
+        let notification = tokio::time::timeout(LONG, told.next()).await.unwrap().unwrap();
+        assert_eq!(notification, Some(("claims".to_owned(), "told".to_owned())));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_lost_connection_is_made_again() {
+        let Some(backend) = Backend::postgres().await else { return };
+        let Backend::Postgres(store) = &backend else { return };
+        backend.insert(1, false).await.unwrap();
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            .execute(store.pool())
+            .await
+            .unwrap();
+        // Each lane may notice it once.
+        let mut number = 2;
+        while backend.insert(number, false).await.is_err() {
+            number += 1;
+            assert!(number < 50, "the connections do not come back");
+        }
+        assert_eq!(backend.numbers().await, [1, number]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_job_that_goes_on_after_a_failed_statement_is_not_committed() {
+        let Some(backend) = Backend::postgres().await else { return };
+        let Backend::Postgres(store) = &backend else { return };
+        backend.insert(1, false).await.unwrap();
+        let careless = store.write(|connection| {
+            Box::pin(async move {
+                let twice = sqlx::query("INSERT INTO numbers (number) VALUES (1)").execute(connection).await;
+                assert!(twice.is_err());
+                Ok::<_, StoreError>(())
+            })
+        });
+        assert!(careless.await.is_err());
+        backend.insert(2, false).await.unwrap();
+        assert_eq!(backend.numbers().await, [1, 2]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn services_share_a_database_and_newer_data_is_refused() {
+        use service_kit::store::PostgresStore;
+        let Some(Backend::Postgres(store)) = Backend::postgres().await else { return };
+        let database = Backend::database_of(&store).await;
+        let known = [("0001_a.sql", "CREATE TABLE numbers (other TEXT)")];
+        let (one, two) = tokio::join!(
+            PostgresStore::open(&database, "other", &known, 2),
+            PostgresStore::open(&database, "other", &known, 2),
+        );
+        one.unwrap();
+        two.unwrap();
+        let error = PostgresStore::open(&database, "other", &[], 2).await.unwrap_err().to_string();
+        assert!(error.contains("newer version"), "{error}");
+    }
+}

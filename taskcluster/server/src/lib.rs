@@ -41,7 +41,7 @@ pub use references::{ReferenceError, References};
 pub use reply::{RawReply, Reply};
 pub use router::{Parts, ServiceRouter, site};
 pub use routes::{Handler, HandlerFuture, Route, Routes};
-#[allow(unused_imports, reason = "without a feature there is no service")]
+#[allow(unused_imports, unreachable_pub, reason = "without a feature there is no service")]
 pub use services::*;
 pub use validate::{SchemaError, Violations};
 

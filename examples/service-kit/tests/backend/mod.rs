@@ -87,6 +87,15 @@ impl Backend {
         Some(Self::Postgres(PostgresStore::open(&Database::Postgres(url), "numbers", &known, 8).await.unwrap()))
     }
 
+    /// Where a store is.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn database_of(store: &service_kit::store::PostgresStore) -> Database {
+        let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(store.pool()).await.unwrap();
+        let mut url: url::Url = std::env::var("TEST_POSTGRES").unwrap().parse().unwrap();
+        url.set_path(&name);
+        Database::Postgres(url)
+    }
+
     /// Adds a number, and fails afterwards if asked to.
     pub(crate) async fn insert(&self, number: i64, fail: bool) -> Result<(), StoreError> {
         let result = if fail { Err(StoreError::NotCommitted("as asked".into())) } else { Ok(()) };
