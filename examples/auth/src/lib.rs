@@ -1,1 +1,35 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod backend;
+pub mod certificates;
+mod client;
+pub mod config;
+pub mod cycles;
+mod error;
+pub mod expand;
+pub mod history;
+mod local;
+pub mod loops;
+mod pages;
+mod role;
+pub mod seal;
+mod service;
+mod snapshot;
+pub mod static_clients;
+pub mod store;
+pub mod verifier;
+mod websocktunnel;
+
+pub use api::{Api, Settings};
+pub use backend::{Backend, Switch, Wanted};
+pub use client::{Client, Unusable};
+pub use error::AuthError;
+pub use role::{Role, Roles, ScopeError};
+pub use seal::Sealer;
+pub use service::{AuthService, OpenError, Options, migrate, sealer_for};
+pub use snapshot::Snapshot;
+pub use static_clients::StaticClient;
+#[cfg(feature = "postgres")]
+pub use store::Postgres;
+pub use store::{Sqlite, Store};

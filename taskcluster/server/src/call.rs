@@ -160,6 +160,23 @@ impl Call {
         self.clock.now()
     }
 
+    /// The same request, judged by somebody else: for methods that try out a signature which the deployment does not know.
+    #[must_use]
+    pub fn judged_by(&self, authenticator: Arc<dyn Authenticator>) -> Self {
+        Self {
+            operation: self.operation,
+            received: self.received.clone(),
+            arguments: self.arguments.clone(),
+            query: self.query.clone(),
+            body: self.body.clone(),
+            body_text: OnceLock::new(),
+            authenticator,
+            clock: Arc::clone(&self.clock),
+            identity: OnceCell::new(),
+            authorized: Arc::clone(&self.authorized),
+        }
+    }
+
     async fn identity(&self) -> Result<&Identity, Failure> {
         self.identity.get_or_try_init(|| self.authenticate()).await
     }

@@ -23,7 +23,7 @@ pub(crate) struct Ids {
 }
 
 /// A request without what its route makes of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) method: Method,
     /// Path and query, exactly as they were signed.

@@ -1,0 +1,65 @@
+//! What can go wrong, in words that know no HTTP, and the one place that turns it into an answer.
+
+use taskcluster_server::Failure;
+
+use crate::client::STATIC;
+use crate::cycles::Cycle;
+use crate::role::ScopeError;
+use crate::seal::SealError;
+use crate::store::StoreError;
+
+/// Why the service did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The client comes from the configuration.
+    #[error(
+        "Client '{0}' starts with '{STATIC}': such clients are defined by the configuration of the deployment and cannot be changed here"
+    )]
+    Static(String),
+    /// A scope that may not be given to anybody.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// Roles that lead back to themselves.
+    #[error(transparent)]
+    Cycle(#[from] Cycle),
+    /// There is such a client, and it is another one.
+    #[error("Client '{0}' exists already, with other properties or since more than 15 minutes")]
+    ClientExists(String),
+    /// There is such a role, and it is another one.
+    #[error("Role '{0}' exists already, with another description or other scopes")]
+    RoleExists(String),
+    /// There is no such client.
+    #[error("Client '{0}' was not found")]
+    NoSuchClient(String),
+    /// There is no such role.
+    #[error("Role '{0}' was not found")]
+    NoSuchRole(String),
+    /// Others changed the same thing again and again.
+    #[error("Others are changing the same thing at the moment; try again")]
+    Contention,
+    /// A continuation token that this service did not give out.
+    #[error("The continuation token is not one that this method gave out")]
+    ContinuationToken,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An access token could not be made or sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        let message = error.to_string();
+        match error {
+            AuthError::Static(_) | AuthError::Scope(_) | AuthError::Cycle(_) | AuthError::ContinuationToken => {
+                Self::input_error(message)
+            }
+            AuthError::ClientExists(_) | AuthError::RoleExists(_) | AuthError::Contention => Self::conflict(message),
+            AuthError::NoSuchClient(_) | AuthError::NoSuchRole(_) => Self::not_found(message),
+            AuthError::Store(error) => Self::internal(error),
+            AuthError::Seal(error) => Self::internal(error),
+        }
+    }
+}

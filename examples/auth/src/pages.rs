@@ -1,0 +1,59 @@
+//! Continuation tokens: where the next page starts, as text that means nothing to its reader.
+//!
+//! A token holds the last key of the page before, not how many rows came before it. So rows that come or go between two pages
+//! neither repeat nor hide others.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::AuthError;
+
+/// Rows of one page, and how to get the next.
+#[derive(Debug)]
+pub(crate) struct Cut<T> {
+    pub(crate) rows: Vec<T>,
+    pub(crate) continuation_token: Option<String>,
+}
+
+/// Reads the key that a token holds.
+pub(crate) fn after<K: DeserializeOwned>(token: Option<&str>) -> Result<Option<K>, AuthError> {
+    let Some(token) = token else { return Ok(None) };
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| AuthError::ContinuationToken)?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|_| AuthError::ContinuationToken)
+}
+
+/// Cuts one page out of rows of which one more was fetched than it holds.
+pub(crate) fn cut<T, K: Serialize>(mut rows: Vec<T>, limit: usize, key: impl FnOnce(&T) -> K) -> Cut<T> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let last = rows.last().filter(|_| more).map(|row| serde_json::json!(key(row)).to_string());
+    Cut { rows, continuation_token: last.map(|last| URL_SAFE_NO_PAD.encode(last)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_to_the_row_after_the_page() {
+        let page = cut(vec!["a", "b", "c"], 2, |row| (*row).to_owned());
+        assert_eq!(page.rows, ["a", "b"]);
+        let key: Option<String> = after(page.continuation_token.as_deref()).unwrap();
+        assert_eq!(key.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn the_last_page_has_no_token() {
+        assert_eq!(cut(vec![1, 2], 2, |row| *row).continuation_token, None);
+        assert_eq!(cut(Vec::<i64>::new(), 2, |row| *row).continuation_token, None);
+    }
+
+    #[test]
+    fn a_made_up_token_is_refused() {
+        assert!(after::<i64>(Some("no token")).is_err());
+        assert!(after::<i64>(Some(&URL_SAFE_NO_PAD.encode("\"text\""))).is_err());
+        assert_eq!(after::<i64>(None).unwrap(), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! The service as a part of a deployment: what a binary puts together and runs.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use service_kit::outbox::{Outbox, Relay};
+use service_kit::service::{Background, Service};
+use service_kit::store::Database;
+use taskcluster::events::Bus;
+use taskcluster_core::clock::{SharedClock, SystemClock};
+use taskcluster_server::{Authenticator, Parts, References, SchemaError, ServiceRouter};
+
+use crate::api::{Api, Settings};
+use crate::backend::Backend;
+use crate::loops;
+use crate::seal::{SealError, Sealer};
+use crate::static_clients::{self, StaticClient, SyncError};
+#[cfg(feature = "postgres")]
+use crate::store::Postgres;
+use crate::store::{Sqlite, Store, StoreError};
+
+/// What a service is made of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The root URL of the deployment.
+    pub root_url: String,
+    /// Where clients and roles are kept.
+    pub database: Database,
+    /// What access tokens are sealed with.
+    pub sealer: Sealer,
+    /// Where events go.
+    pub bus: Arc<dyn Bus>,
+    /// Clients that the configuration defines.
+    pub static_clients: Vec<StaticClient>,
+    /// What the API needs besides.
+    pub settings: Settings,
+    /// Where the time comes from.
+    pub clock: SharedClock,
+}
+
+impl Options {
+    /// A service without static clients, on the system's clock.
+    pub fn new(root_url: impl Into<String>, database: Database, sealer: Sealer, bus: Arc<dyn Bus>) -> Self {
+        Self {
+            root_url: root_url.into(),
+            database,
+            sealer,
+            bus,
+            static_clients: Vec::new(),
+            settings: Settings::default(),
+            clock: SystemClock::shared(),
+        }
+    }
+
+    /// With these clients of the configuration; all others under `static/` are removed.
+    #[must_use]
+    pub fn with_static_clients(mut self, clients: impl IntoIterator<Item = StaticClient>) -> Self {
+        self.static_clients.extend(clients);
+        self
+    }
+
+    /// With these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// On another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+/// Why a service cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The static clients.
+    #[error(transparent)]
+    StaticClients(#[from] SyncError),
+    /// The key for access tokens.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The schemas of the references.
+    #[error("the schemas of the API")]
+    Schemas(#[from] SchemaError),
+    /// This program was built without it.
+    #[error("{0}: this program was built without the feature `postgres`")]
+    NoPostgres(Database),
+}
+
+/// A store, seen from both sides that use it.
+struct Opened {
+    store: Arc<dyn Store>,
+    outbox: Arc<dyn Outbox>,
+    /// Whether other processes may use it at the same time.
+    shared: bool,
+}
+
+async fn open_store(database: &Database, sealer: Sealer) -> Result<Opened, OpenError> {
+    match database {
+        Database::Sqlite(_) | Database::Memory => {
+            let store = Sqlite::open(database, sealer).await?;
+            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store), shared: false })
+        }
+        #[cfg(feature = "postgres")]
+        Database::Postgres(_) => {
+            let store = Postgres::open(database, sealer).await?;
+            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store), shared: true })
+        }
+        #[cfg(not(feature = "postgres"))]
+        Database::Postgres(_) => Err(OpenError::NoPostgres(database.clone())),
+    }
+}
+
+/// Brings a database up to date and does nothing else.
+///
+/// # Errors
+/// When it cannot be opened, or a newer version of this service wrote it.
+pub async fn migrate(database: &Database, sealer: Sealer) -> Result<(), OpenError> {
+    open_store(database, sealer).await.map(|_| ())
+}
+
+/// The sealer of a database: with the key in this file, or for SQLite in the file beside the database. In memory a key for now will do.
+///
+/// # Errors
+/// When the file cannot be read or made, or when there is no place for it.
+pub fn sealer_for(database: &Database, key_file: Option<&Path>) -> Result<Sealer, SealError> {
+    match (key_file, database) {
+        (Some(path), _) => Sealer::from_file(path),
+        (None, Database::Sqlite(path)) => Sealer::from_file(&path.with_extension("key")),
+        (None, Database::Memory) => Sealer::ephemeral(),
+        (None, Database::Postgres(_)) => Err(SealError::Missing),
+    }
+}
+
+/// An auth service, ready to run.
+pub struct AuthService {
+    backend: Backend,
+    root_url: String,
+    settings: Settings,
+    outbox: Arc<dyn Outbox>,
+    bus: Arc<dyn Bus>,
+    shared: bool,
+}
+
+impl fmt::Debug for AuthService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthService").field("backend", &self.backend).finish_non_exhaustive()
+    }
+}
+
+impl AuthService {
+    /// Opens the store and brings the static clients into it.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or the static clients are not right.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        static_clients::check(&options.static_clients).map_err(SyncError::from)?;
+        let opened = open_store(&options.database, options.sealer).await?;
+        let backend = Backend::open(opened.store, options.clock).await?;
+        static_clients::sync(&backend, &options.static_clients).await?;
+        Ok(Self {
+            backend,
+            root_url: options.root_url,
+            settings: options.settings,
+            outbox: opened.outbox,
+            bus: options.bus,
+            shared: opened.shared,
+        })
+    }
+
+    /// Clients and roles.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Judges requests for services of this process, without asking anybody.
+    pub fn local(&self) -> Arc<dyn Authenticator> {
+        self.backend.local()
+    }
+
+    /// The routes of the API, to be served alone or beside those of other services.
+    ///
+    /// # Errors
+    /// When the references that are built in do not hold together.
+    pub fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
+        let api = Arc::new(Api::new(self.backend.clone(), self.settings.clone()));
+        let parts = Parts {
+            root_url: self.root_url.clone(),
+            authenticator: self.local(),
+            clock: Arc::clone(self.backend.clock()),
+            references: References::embedded(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        ServiceRouter::new(taskcluster_server::auth::router(api), parts)
+    }
+}
+
+impl Service for AuthService {
+    fn name(&self) -> &'static str {
+        "auth"
+    }
+
+    fn router(&self) -> Router {
+        let router = self.service_router().expect("the schemas that are built in are tested to hold together");
+        taskcluster_server::site([router])
+    }
+
+    fn background(&self) -> Vec<Background> {
+        let relay = Relay::new(Arc::clone(&self.outbox), Arc::clone(&self.bus), Arc::clone(self.backend.clock()));
+        let (backend, shared) = (self.backend.clone(), self.shared);
+        vec![
+            Background::new("auth: outbox", move |stop| relay.run(stop)),
+            Background::new("auth: loops", move |stop| loops::run(backend, stop, shared)),
+        ]
+    }
+}

@@ -1,0 +1,109 @@
+//! Clients and roles in PostgreSQL, for several processes at once.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use service_kit::outbox;
+use service_kit::store::{Database, Migration, PostgresStore};
+use sqlx::PgConnection;
+use taskcluster_core::time::Timestamp;
+
+use super::implementation::implement_store;
+use super::{Created, Everything, Store, StoreError, message, rows};
+use crate::client::Client;
+use crate::history::{Action, Entity, Entry, Of, Record};
+use crate::role::{Role, Roles};
+use crate::seal::Sealer;
+
+/// In the order in which they are applied; never edited after a release.
+const MIGRATIONS: &[Migration] = &[
+    ("0001_auth.sql", include_str!("../../migrations/postgres/0001_auth.sql")),
+    ("0002_outbox.sql", outbox::POSTGRES_TABLE),
+];
+
+/// Names the lock that changes take; any number that nobody else uses in this database.
+const CHANGING: i64 = 0x6175_7468;
+
+/// So few that one of them writes: changes take turns anyway, and those that wait share a transaction.
+const CONNECTIONS: u32 = 7;
+
+/// A store in PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    kit: PostgresStore,
+    sealer: Arc<Sealer>,
+}
+
+impl Postgres {
+    /// Connects to the database, and brings it up to date.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or a newer version of this service wrote it.
+    pub async fn open(database: &Database, sealer: Sealer) -> Result<Self, StoreError> {
+        let kit = PostgresStore::open(database, super::SERVICE, MIGRATIONS, CONNECTIONS).await?;
+        Ok(Self { kit, sealer: Arc::new(sealer) })
+    }
+
+    /// The handle underneath, for the relay that publishes the outbox.
+    pub fn kit(&self) -> &PostgresStore {
+        &self.kit
+    }
+}
+
+/// One change at a time: so positions become visible in their order, and no two changes wait for each other's rows. Changes are rare here.
+async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CHANGING).execute(connection).await?;
+    Ok(())
+}
+
+implement_store!(Postgres, PgConnection, pool, begin, outbox::insert_postgres);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::store::contract;
+
+    /// A store in a database of its own, on the server that the environment names.
+    async fn open() -> Option<(Postgres, Database)> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Ok(server) = std::env::var("TEST_POSTGRES") else {
+            println!("skipped: TEST_POSTGRES is not set");
+            return None;
+        };
+        let name = format!("auth_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let admin = sqlx::PgPool::connect(&server).await.unwrap();
+        for statement in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&admin).await.unwrap();
+        }
+        admin.close().await;
+        let mut url: url::Url = server.parse().unwrap();
+        url.set_path(&name);
+        let database = Database::Postgres(url);
+        let store = Postgres::open(&database, Sealer::ephemeral().unwrap()).await.unwrap();
+        Some((store, database))
+    }
+    contract::suite!(open);
+
+    #[tokio::test]
+    async fn two_processes_follow_each_other() {
+        use crate::backend::Backend;
+        use taskcluster_core::clock::SystemClock;
+        let Some((first, database)) = open().await else { return };
+        let key = crate::seal::tests::KEY;
+        drop(first);
+        let process = async || {
+            let store = Postgres::open(&database, Sealer::new(&key).unwrap()).await.unwrap();
+            Backend::open(Arc::new(store), SystemClock::shared()).await.unwrap()
+        };
+        let (one, two) = (process().await, process().await);
+        one.create_role("r", "a role", &["x".to_owned()], "somebody").await.unwrap();
+        let given = ["assume:r".to_owned()];
+        assert_eq!(one.expand(&given).len(), 2);
+        assert_eq!(two.expand(&given).len(), 1, "not yet seen");
+        two.refresh().await.unwrap();
+        assert_eq!(two.expand(&given).len(), 2);
+    }
+}

@@ -1,0 +1,79 @@
+//! Clients and roles in one SQLite file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use service_kit::outbox;
+use service_kit::store::{Database, Migration, SqliteStore};
+use sqlx::SqliteConnection;
+use taskcluster_core::time::Timestamp;
+
+use super::implementation::implement_store;
+use super::{Created, Everything, Store, StoreError, message, rows};
+use crate::client::Client;
+use crate::history::{Action, Entity, Entry, Of, Record};
+use crate::role::{Role, Roles};
+use crate::seal::Sealer;
+
+/// In the order in which they are applied; never edited after a release.
+const MIGRATIONS: &[Migration] = &[
+    ("0001_auth.sql", include_str!("../../migrations/sqlite/0001_auth.sql")),
+    ("0002_outbox.sql", outbox::SQLITE_TABLE),
+];
+
+/// A store in SQLite.
+#[derive(Clone, Debug)]
+pub struct Sqlite {
+    kit: SqliteStore,
+    sealer: Arc<Sealer>,
+}
+
+impl Sqlite {
+    /// Opens the database, and brings it up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or a newer version of this service wrote it.
+    pub async fn open(database: &Database, sealer: Sealer) -> Result<Self, StoreError> {
+        let kit = SqliteStore::open(database, super::SERVICE, MIGRATIONS).await?;
+        Ok(Self { kit, sealer: Arc::new(sealer) })
+    }
+
+    /// The handle underneath, for the relay that publishes the outbox.
+    pub fn kit(&self) -> &SqliteStore {
+        &self.kit
+    }
+}
+
+/// There is one writer, so positions become visible in their order by themselves.
+async fn begin(_: &mut SqliteConnection) -> Result<(), StoreError> {
+    Ok(())
+}
+
+implement_store!(Sqlite, SqliteConnection, readers, begin, outbox::insert_sqlite);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract;
+
+    mod memory {
+        use super::*;
+
+        async fn open() -> Option<(Sqlite, ())> {
+            Some((Sqlite::open(&Database::Memory, Sealer::ephemeral().unwrap()).await.unwrap(), ()))
+        }
+        contract::suite!(open);
+    }
+
+    mod file {
+        use super::*;
+
+        async fn open() -> Option<(Sqlite, tempfile::TempDir)> {
+            let dir = tempfile::tempdir().unwrap();
+            let database = Database::Sqlite(dir.path().join("auth.db"));
+            Some((Sqlite::open(&database, Sealer::ephemeral().unwrap()).await.unwrap(), dir))
+        }
+        contract::suite!(open);
+    }
+}
