@@ -5,6 +5,57 @@
 //! validation against the schemas of the reference, authentication, scopes, error bodies, CORS, tracing ids, and the
 //! documents that describe the service.
 //!
+//! The same without a reference, written by hand as the generator would write it:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use taskcluster_core::clock::SystemClock;
+//! use taskcluster_core::operation::{Method, Operation, Stability};
+//! use taskcluster_core::scopes::ScopeTemplate;
+//! use taskcluster_server::authenticator::Fixed;
+//! use taskcluster_server::{Failure, Parts, References, Reply, Route, Routes, ServiceRouter, site};
+//!
+//! static GREET: Operation = Operation {
+//!     service: "greeter",
+//!     version: "v1",
+//!     name: "greet",
+//!     method: Method::Get,
+//!     route: "/greet/<name>",
+//!     args: &["name"],
+//!     query: &[],
+//!     input: None,
+//!     output: None,
+//!     scopes: Some(&ScopeTemplate::Scope("greeter:greet:<name>")),
+//!     idempotent: true,
+//!     stability: Stability::Stable,
+//! };
+//!
+//! let route = Route::new(&GREET, |call| {
+//!     Box::pin(async move {
+//!         let name: String = call.argument(0)?;
+//!         if name == "nobody" {
+//!             return Err(Failure::not_found("There is nobody to greet."));
+//!         }
+//!         Reply::new(format!("Hello, {name}!")).into_raw()
+//!     })
+//! });
+//! let parts = Parts {
+//!     root_url: "https://tc.example.com".into(),
+//!     authenticator: Arc::new(Fixed::new("me", ["greeter:*"])),
+//!     clock: SystemClock::shared(),
+//!     references: References::default(),
+//!     version: env!("CARGO_PKG_VERSION").into(),
+//! };
+//! let service = ServiceRouter::new(Routes::new("greeter", "v1").with(route), parts)?;
+//! let router: axum::Router = site([service]);
+//! # let _ = router;
+//! # Ok::<(), taskcluster_server::SchemaError>(())
+//! ```
+//!
+//! `axum::serve(listener, router)` then answers `GET /api/greeter/v1/greet/you`, to callers with the scope
+//! `greeter:greet:you`.
+//!
 //! What happens to a request, in this order (the order decides which of two errors the caller sees):
 //!
 //! 1. the body is read and parsed;

@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::StatusCode;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use taskcluster_core::scopes::Params;
 use tracing::Instrument as _;
@@ -23,6 +23,9 @@ use crate::{Call, Failure, QueryValues, RawReply, arguments, headers, path};
 /// The largest body that is read.
 const MAX_BODY: usize = 10 * 1024 * 1024;
 
+/// A larger one is read this far and thrown away: callers that are still sending do not see the answer.
+const MAX_DRAINED: usize = 4 * MAX_BODY;
+
 pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut received = Received::new(&parts);
@@ -33,7 +36,7 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
         headers::add(response.headers_mut(), &received.ids);
         return response;
     };
-    let ids = received.ids.clone();
+    let (ids, began) = (received.ids.clone(), served.clock.now());
     let span = tracing::info_span!(
         "request",
         service = served.service,
@@ -55,7 +58,8 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
             Ok(reply) => success(reply),
             Err(failure) => failed::response(&context, &failure, served.clock.now()),
         };
-        tracing::debug!(status = response.status().as_u16(), "answered");
+        let duration_ms = u64::try_from(served.clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(status = response.status().as_u16(), duration_ms, "answered");
         headers::add(response.headers_mut(), &ids);
         response
     }
@@ -103,13 +107,23 @@ async fn answer(
     Ok(reply)
 }
 
-async fn read(body: Body) -> Result<Bytes, Failure> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Failure::input_too_large("The body of a request may hold at most 10 MB."))
+async fn read(mut body: Body) -> Result<Bytes, Failure> {
+    let mut chunks: Vec<Bytes> = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::malformed_payload(format!("The body did not arrive: {error}")))?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        length += chunk.len();
+        if length <= MAX_BODY {
+            chunks.push(chunk);
+        } else if length > MAX_DRAINED {
+            break;
         }
-        Err(error) => Err(Failure::malformed_payload(format!("The body did not arrive: {error}"))),
+    }
+    match chunks.as_slice() {
+        _ if length > MAX_BODY => Err(Failure::input_too_large("The body of a request may hold at most 10 MB.")),
+        [whole] => Ok(whole.clone()),
+        chunks => Ok(chunks.concat().into()),
     }
 }
 
