@@ -134,10 +134,8 @@ impl Library {
                 });
             }
             self.by_path.entry(path_of(&id).to_owned()).or_insert(number);
-        } else if looks_like_schema(object) {
-            return Err(Error::Invalid { file, pointer: String::new(), message: "a schema needs an $id".to_owned() });
         } else {
-            return Ok(()); // a manifest, a package file
+            return Ok(()); // a manifest, a schema that nothing can refer to
         }
         self.documents.push(Document { file, id, value });
         Ok(())
@@ -239,11 +237,6 @@ fn io(path: &Path, source: std::io::Error) -> Error {
 fn is_reference(object: &Map<String, Value>) -> bool {
     let named = ["serviceName", "baseUrl", "exchangePrefix"].iter().any(|key| object.contains_key(*key));
     named && object.contains_key("entries")
-}
-
-fn looks_like_schema(object: &Map<String, Value>) -> bool {
-    object.get("$schema").and_then(Value::as_str).is_some_and(|schema| schema.contains("schema"))
-        && ["type", "properties", "oneOf", "anyOf", "allOf", "$ref", "enum"].iter().any(|key| object.contains_key(*key))
 }
 
 /// The path of an id that may begin with scheme and host.

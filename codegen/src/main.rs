@@ -1,29 +1,93 @@
 //! The generator as a program.
 
+mod arguments;
+
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use taskcluster_codegen::Generator;
+use arguments::{Arguments, Command, HELP};
+use taskcluster_codegen::{Generator, Result};
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let folder = args.get(1).cloned().unwrap_or_else(|| "api-references".to_owned());
-    let mut generator = Generator::new().references(folder);
-    if let Some(service) = args.get(2) {
-        generator = generator.services([service.clone()]);
-    }
-    if args.first().is_some_and(|a| a == "server") {
-        generator = generator.client(false).server("::taskcluster");
-    }
-    match generator.generate_formatted() {
-        Ok(output) => {
-            for file in output.files {
-                println!("{}", file.code);
-            }
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            eprintln!("taskcluster-codegen: {message}\nSee taskcluster-codegen --help");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&arguments) {
+        // Whoever reads may have heard enough.
+        Ok(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the program prints.
+fn run(arguments: &Arguments) -> Result<String> {
+    let mut generator = Generator::new().references(&arguments.references);
+    if let Some(services) = &arguments.services {
+        generator = generator.services(services.iter().cloned());
+    }
+    match &arguments.command {
+        Command::Help => Ok(HELP.to_owned()),
+        Command::Version => Ok(format!("taskcluster-codegen {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::List => list(&generator),
+        Command::Show => {
+            if arguments.server {
+                generator = generator.client(false).server("::taskcluster");
+            }
+            let output = generator.generate_formatted()?;
+            let wanted = arguments.services.iter().flatten();
+            let files = wanted.flat_map(|service| output.files.iter().filter(move |file| file.service == *service));
+            Ok(files.map(|file| file.code.as_str()).collect())
+        }
+        Command::Check => {
+            let output = generator.server("crate").generate_formatted()?;
+            let count = |of: fn(&taskcluster_codegen::model::Service) -> usize| -> usize {
+                output.model.services.iter().map(of).sum()
+            };
+            Ok(format!(
+                "{} services, {} methods, {} exchanges, {} types: no fault found\n",
+                count(|service| usize::from(service.client.is_some())),
+                count(|service| service.operations.len()),
+                count(|service| service.exchanges.len()),
+                count(|service| service.types.len()),
+            ))
+        }
+        Command::Emit { out, sdk } => {
+            if arguments.server {
+                generator = generator.server("crate");
+            }
+            generator.write_crate(out, sdk)?;
+            Ok(format!("wrote {}\n", out.display()))
+        }
+        Command::Model => {
+            let model = generator.model()?;
+            Ok(format!("{:#}\n", serde_json::to_value(&model).unwrap_or_default()))
+        }
+    }
+}
+
+fn list(generator: &Generator) -> Result<String> {
+    let model = generator.model()?;
+    let services = model.services.iter().filter(|service| service.client.is_some());
+    Ok(services
+        .map(|service| {
+            format!(
+                "{} {}: {} methods, {} exchanges, {} types\n",
+                service.name,
+                service.version,
+                service.operations.len(),
+                service.exchanges.len(),
+                service.types.len()
+            )
+        })
+        .collect())
 }

@@ -216,6 +216,8 @@ pub struct Exchange {
     pub name: String,
     /// Name in Rust, such as `TaskDefined`.
     pub ident: String,
+    /// Name in Rust of the builder of its patterns, such as `TaskDefinedKey`.
+    pub key: String,
     /// Title of the reference.
     pub title: String,
     /// When it happens, in Markdown.

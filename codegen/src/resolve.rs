@@ -198,6 +198,9 @@ fn service(
     for found in found.exchanges {
         exchanges.extend(exchange(source, &found, finished, &mut idents)?);
     }
+    for exchange in &mut exchanges {
+        exchange.key = idents.take(&[format!("{}Key", exchange.ident), format!("{}Binding", exchange.ident)]);
+    }
     let api = source.api.as_ref();
     Ok(Service {
         name: source.name.clone(),
@@ -272,6 +275,7 @@ fn exchange(
     Ok(Some(Exchange {
         name: entry.name.to_owned(),
         ident,
+        key: String::new(),
         title: entry.title.to_owned(),
         description: entry.description.to_owned(),
         exchange: format!("{prefix}{}", entry.exchange),

@@ -104,7 +104,7 @@ impl Emitter<'_> {
     /// The builder of patterns.
     fn binding(&self, exchange: &Exchange) -> (TokenStream, TokenStream) {
         let runtime = &self.runtime;
-        let name = ident(&format!("{}Key", exchange.ident));
+        let name = ident(&exchange.key);
         let initial = exchange.words.iter().map(|word| match &word.constant {
             Some(constant) => constant.as_str(),
             None if word.multiple_words => "#",

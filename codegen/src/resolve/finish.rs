@@ -41,7 +41,10 @@ pub(super) fn finish(
         each_ref(&mut draft.shape, &mut |of| {
             *of = map(of, &mut |number| aliases.get(&number).cloned().unwrap_or(TypeRef::Numbered(number)))
         });
-        if let (Shape::Struct(structure), Some((property, value))) = (&mut draft.shape, &draft.tag) {
+        // Beside a field for all other properties the mark stays a field, lest it be read into that one.
+        if let (Shape::Struct(structure), Some((property, value))) = (&mut draft.shape, &draft.tag)
+            && structure.additional.is_none()
+        {
             structure.fields.retain(|field| field.name != *property);
             structure.tag = Some((property.clone(), value.clone()));
         }
@@ -65,6 +68,15 @@ pub(super) fn finish(
         let draft = &drafts[number];
         let mut shape = draft.shape.clone();
         each_ref(&mut shape, &mut |of| *of = finished.named(of));
+        if let Shape::Union(union) = &mut shape {
+            let mut seen = Vec::new();
+            union.variants.retain(|variant| {
+                !seen.contains(&variant.of) && {
+                    seen.push(variant.of.clone());
+                    true
+                }
+            });
+        }
         let Some(TypeRef::Named { module, name }) = finished.names.get(&number).cloned() else { continue };
         finished.types.entry(module).or_default().push(Type {
             name,
