@@ -49,6 +49,7 @@ impl<'m> Emitter<'m> {
         let client = emitter.client_module(service);
         let types = emitter.types(service);
         let (operations, events) = match service.client {
+            Some(_) if service.exchanges.is_empty() => (emitter.operations(service), TokenStream::new()),
             Some(_) => (emitter.operations(service), emitter.below().events(service)),
             None => (TokenStream::new(), TokenStream::new()),
         };

@@ -199,7 +199,8 @@ fn service(
         exchanges.extend(exchange(source, &found, finished, &mut idents)?);
     }
     for exchange in &mut exchanges {
-        exchange.key = idents.take(&[format!("{}Key", exchange.ident), format!("{}Binding", exchange.ident)]);
+        let stem = exchange.ident.trim_end_matches('_');
+        exchange.key = idents.take(&[format!("{stem}Key"), format!("{stem}Binding")]);
     }
     let api = source.api.as_ref();
     Ok(Service {

@@ -228,7 +228,7 @@ fn unite(drafts: &mut [Draft<'_>], order: &[usize]) -> Vec<usize> {
             let mut shape = draft.shape.clone();
             forget_prose(&mut shape);
             each_ref(&mut shape, &mut |of| *of = map(of, &mut |number| TypeRef::Numbered(same[number])));
-            let name = candidates(&draft.at).into_iter().next().unwrap_or_default();
+            let name = candidates(draft).into_iter().next().unwrap_or_default();
             let print = format!("{} {name} {shape:?}", draft.module);
             match known.get(&print) {
                 Some(first) => {
@@ -268,7 +268,7 @@ fn give_names(
     for &number in order.iter().filter(|number| same[**number] == **number) {
         let draft = &drafts[number];
         let scope = taken.entry(draft.module.clone()).or_insert_with(|| Names::reserving(PRELUDE));
-        let name = scope.take(&candidates(&draft.at));
+        let name = scope.take(&candidates(draft));
         names.insert(number, TypeRef::Named { module: draft.module.clone(), name });
     }
     for &number in order {
@@ -280,11 +280,19 @@ fn give_names(
 }
 
 /// What a schema could be called: by its title, or else by where it stands.
-fn candidates(at: &At<'_>) -> Vec<String> {
+fn candidates(draft: &Draft<'_>) -> Vec<String> {
+    let at = &draft.at;
     let title =
         at.value.get("title").and_then(Value::as_str).filter(|title| title.chars().any(|c| c.is_ascii_alphanumeric()));
     let by_title = title.map(pascal);
-    let by_place = if at.pointer.is_empty() { pascal(stem(&at.document.id)) } else { name_of_place(at) };
+    let by_place = match (at.pointer.rsplitn(3, '/').collect::<Vec<_>>().as_slice(), &draft.variant) {
+        ([_, "oneOf" | "anyOf", union], Some(variant)) => {
+            let union = At { pointer: (*union).to_owned(), ..at.clone() };
+            format!("{}{variant}", name_of_union(&union))
+        }
+        _ if at.pointer.is_empty() => pascal(stem(&at.document.id)),
+        _ => name_of_place(at),
+    };
     by_title.into_iter().chain([by_place]).collect()
 }
 
@@ -292,6 +300,12 @@ fn candidates(at: &At<'_>) -> Vec<String> {
 fn stem(id: &str) -> &str {
     let last = id.rsplit('/').next().unwrap_or_default();
     last.strip_suffix(".json").unwrap_or(last)
+}
+
+/// The title of a union, or where it stands.
+fn name_of_union(at: &At<'_>) -> String {
+    let title = at.document.value.pointer(&at.pointer).and_then(|value| value.get("title")).and_then(Value::as_str);
+    title.map_or_else(|| name_of_place(at), pascal)
 }
 
 /// The nearest title above, and the steps from there.

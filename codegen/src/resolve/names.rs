@@ -133,7 +133,7 @@ impl Names {
                 return candidate.as_ref().to_owned();
             }
         }
-        let last = candidates.last().map_or("empty", AsRef::as_ref);
+        let last = candidates.last().map_or("empty", |last| last.as_ref().trim_end_matches('_'));
         let joint = if last.contains('_') || last.chars().all(|c| !c.is_ascii_uppercase()) { "_" } else { "" };
         let mut number = 2_usize;
         loop {

@@ -34,6 +34,8 @@ pub(super) struct Draft<'a> {
     pub(super) shape: Shape,
     /// What marks a struct as a branch of a union.
     pub(super) tag: Option<(String, String)>,
+    /// What it is called as a branch of the union that it stands in.
+    pub(super) variant: Option<String>,
 }
 
 /// Finds types.
@@ -273,6 +275,7 @@ impl<'a> Types<'a> {
             has_rules: schema.has_rules,
             shape: Shape::Newtype(TypeRef::Json),
             tag: None,
+            variant: None,
         });
         Ok(number)
     }

@@ -122,11 +122,16 @@ fn union<'a>(types: &mut Types<'a>, branches: Vec<Schema<'a>>, property: Option<
             Some(value) => pascal(value),
             None => variant_name(branch, of, &variants, index),
         };
-        if let (Some((property, _)), Some(value), TypeRef::Numbered(branch)) = (&tag, &value, of) {
-            types.drafts[*branch].tag = Some((property.clone(), value.clone()));
+        let ident = idents.take(&[name.clone(), format!("{name}Value")]);
+        if let TypeRef::Numbered(branch) = of {
+            let draft = &mut types.drafts[*branch];
+            draft.variant.get_or_insert_with(|| ident.clone());
+            if let (Some((property, _)), Some(value)) = (&tag, &value) {
+                draft.tag = Some((property.clone(), value.clone()));
+            }
         }
         found.push(UnionVariant {
-            ident: idents.take(&[name.clone(), format!("{name}Value")]),
+            ident,
             description: branch.description.or(branch.title).unwrap_or_default().to_owned(),
             tag: value,
             of: of.clone(),

@@ -1,0 +1,85 @@
+//! The program.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign");
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_taskcluster-codegen")).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn lists_services() {
+    let text = stdout(&run(&["list", "--references", FOREIGN]));
+    assert_eq!(text.lines().count(), 8);
+    assert!(text.contains("worker-manager v1: 27 methods, 10 exchanges, "), "{text}");
+}
+
+#[test]
+fn shows_either_side_of_a_service() {
+    let client = stdout(&run(&["show", "hooks", "--references", FOREIGN]));
+    assert!(client.contains("pub struct Hooks {") && !client.contains("HooksApi"));
+    let server = stdout(&run(&["show", "hooks", "--server", "--references", FOREIGN]));
+    assert!(server.contains("pub trait HooksApi") && !server.contains("pub struct Hooks {"));
+}
+
+#[test]
+fn checks_a_folder() {
+    assert!(stdout(&run(&["check", FOREIGN])).ends_with("no fault found\n"));
+}
+
+#[test]
+fn prints_the_model_as_json() {
+    let model: serde_json::Value = serde_json::from_str(&stdout(&run(&["model", "--json", FOREIGN]))).unwrap();
+    assert_eq!(model["services"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn writes_a_crate() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("My Clients");
+    let (out, sdk) = (out.to_str().unwrap(), concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    stdout(&run(&["emit", FOREIGN, "--out", out, "--sdk", sdk, "--server"]));
+    let manifest = fs::read_to_string(Path::new(out).join("Cargo.toml")).unwrap();
+    assert!(
+        manifest.contains("name = \"my-clients\"") && manifest.contains("taskcluster-core = { path = "),
+        "{manifest}"
+    );
+    for file in ["src/lib.rs", "src/hooks.rs", "src/server.rs", "src/server/worker_manager.rs"] {
+        syn::parse_file(&fs::read_to_string(Path::new(out).join(file)).unwrap()).unwrap();
+    }
+    stdout(&run(&["emit", FOREIGN, "--out", out, "--sdk", "1.2"]));
+    let manifest = fs::read_to_string(Path::new(out).join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("taskcluster-core = \"1.2\"") && !manifest.contains("async-trait"), "{manifest}");
+}
+
+#[test]
+fn what_is_wrong_is_said_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let references = folder.path().join("references");
+    fs::create_dir(&references).unwrap();
+    let api = r#"{"serviceName": "x", "entries": [{"name": "a", "method": "get", "route": "/<id>", "args": []}]}"#;
+    fs::write(references.join("api.json"), api).unwrap();
+    let out = folder.path().join("out");
+    let emit = run(&["emit", references.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert_eq!(emit.status.code(), Some(1));
+    let message = String::from_utf8(emit.stderr).unwrap();
+    assert!(message.starts_with("error: api.json#/entries/0/route: "), "{message}");
+    assert!(!out.exists());
+    assert_eq!(run(&["check", "/nowhere/at/all"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_wrong_command_line_is_explained() {
+    let output = run(&["shw"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("\"shw\""));
+    assert!(stdout(&run(&["--help"])).contains("Example:"));
+}
