@@ -61,6 +61,8 @@
 
 mod handle;
 mod services;
+#[cfg(feature = "queue")]
+mod task_credentials;
 
 #[cfg(feature = "artifacts")]
 pub mod artifacts;
