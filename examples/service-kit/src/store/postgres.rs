@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Postgres};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +16,9 @@ use tokio_util::task::TaskTracker;
 use super::migrations::{self, Applied, Migration};
 use super::writer::Writer;
 use super::{Database, StoreError};
+
+/// A connection that was not used for this long is tried before it is used.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// A service's state in PostgreSQL, in a schema of the service's name, so that services may share a database.
 ///
@@ -59,6 +62,16 @@ impl PostgresStore {
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(Duration::from_secs(30))
+            // Asking the server before every use would cost a round trip each time.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for >= IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await
             .map_err(|error| open_error(reason(&error)))?;

@@ -155,21 +155,22 @@ impl Backend {
         }
     }
 
-    /// Leaves a message, and fails afterwards if asked to.
-    pub(crate) async fn message(&self, key: &str, fail: bool) -> Result<(), StoreError> {
+    /// Leaves messages, and fails afterwards if asked to.
+    pub(crate) async fn messages(&self, keys: &[&str], fail: bool) -> Result<(), StoreError> {
         let result = if fail { Err(StoreError::NotCommitted("as asked".into())) } else { Ok(()) };
-        let message = Message {
+        let message = |key: &&str| Message {
             exchange: "exchange/test".into(),
-            routing_key: key.into(),
+            routing_key: (*key).into(),
             cc: vec!["route.x".into()],
             payload: "{}".into(),
         };
+        let messages: Vec<Message> = keys.iter().map(message).collect();
         match self {
             Self::Sqlite { store, .. } => {
                 store
                     .write(move |connection| {
                         Box::pin(async move {
-                            insert_sqlite(connection, &[message]).await?;
+                            insert_sqlite(connection, &messages).await?;
                             result
                         })
                     })
@@ -180,7 +181,7 @@ impl Backend {
                 store
                     .write(move |connection| {
                         Box::pin(async move {
-                            service_kit::outbox::insert_postgres(connection, &[message]).await?;
+                            service_kit::outbox::insert_postgres(connection, &messages).await?;
                             result
                         })
                     })
