@@ -88,7 +88,8 @@ fn accept(
     now: Timestamp,
 ) -> Result<(Arc<ScopeSet>, Timestamp), Refusal> {
     let ext = ext(presented)?;
-    let certificate = ext.get("certificate").map(Certificate::read).transpose()?;
+    let certificate = ext.get("certificate").filter(|certificate| !certificate.is_null());
+    let certificate = certificate.map(Certificate::read).transpose()?;
     let issuer_id = certificate.as_ref().map_or(presented.id.as_str(), |certificate| certificate.issuer(&presented.id));
     let client = usable(directory, issuer_id, now)?;
     let held = match &certificate {

@@ -145,7 +145,7 @@ async fn an_ext_that_is_none() {
 async fn what_is_not_known_in_an_ext_does_not_matter() {
     let auth = Deployment::start().await;
     let client = auth.client("c", &["x"]).await;
-    let ext = encoded(&json!({ "somethingElse": 1 }));
+    let ext = encoded(&json!({ "somethingElse": 1, "certificate": null }));
     let signer = Signer::with_ext(&client.client_id, client.access_token.expose(), Some(ext)).unwrap();
     let header = signer.header(FACTS, None, auth.now()).unwrap();
     let outcome = auth.judge(&with_header(header.to_str().unwrap())).await;
