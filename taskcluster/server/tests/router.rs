@@ -342,3 +342,30 @@ async fn a_service_publishes_what_describes_it() {
     assert_eq!(schema.json()["$id"], "https://tc.example/schemas/tiny/v1/thing.json#");
     assert_eq!(tiny.send(get("/schemas/common/metaschema.json")).await.status, StatusCode::OK);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_over_a_socket() {
+    use taskcluster_core::transport::http::HttpTransport;
+    use taskcluster_core::transport::{Body, Transport};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let root = format!("http://{}/api/tiny/v1", listener.local_addr().unwrap());
+    let server = tokio::spawn(axum::serve(listener, Tiny::new().router()).into_future());
+    let transport = Transport::new(HttpTransport::new().unwrap());
+    let send = async |request: http::request::Builder, body: Body| {
+        let answer = transport.send(request.body(body).unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.into_body().collect(1024 * 1024).await.unwrap())
+    };
+
+    let (status, body) = send(Request::get(format!("{root}/file/a%2Fb")), Body::empty()).await;
+    assert_eq!((status, &body[..]), (200, &br#"{"name":"a/b"}"#[..]));
+    let (status, body) = send(Request::head(format!("{root}/things")), Body::empty()).await;
+    assert_eq!((status, body.len()), (200, 0));
+
+    // The caller is told, although it is still sending.
+    let large = Request::put(format!("{root}/thing/{ID}")).header("content-type", "application/json");
+    let (status, body) = send(large, Body::from(vec![b' '; 20 * 1024 * 1024])).await;
+    assert_eq!(status, 413, "{}", String::from_utf8_lossy(&body));
+    server.abort();
+}

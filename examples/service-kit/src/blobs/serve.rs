@@ -195,6 +195,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_full_disk_is_told_as_such() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(failed(full.into()).0, StatusCode::INSUFFICIENT_STORAGE);
+        let broken = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        assert_eq!(failed(broken.into()).0, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
     fn ranges() {
         let part = |start, end| Wanted::Part { start, end };
         for (text, wanted) in [

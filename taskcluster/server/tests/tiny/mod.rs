@@ -250,6 +250,11 @@ impl Tiny {
         Self { router: site([service]), authenticator }
     }
 
+    /// For whoever serves it.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// How often the authenticator was asked.
     pub(crate) fn asked(&self) -> usize {
         self.authenticator.asked.load(Ordering::Relaxed)
