@@ -79,11 +79,7 @@ impl Planner<'_> {
         } else {
             url::Url::parse(base).and_then(|url| url.join(target))
         };
-        let mut url = url.ok()?;
-        let pointer =
-            percent_encoding::percent_decode_str(url.fragment().unwrap_or_default()).decode_utf8_lossy().into_owned();
-        url.set_fragment(None);
-        let base = String::from(url);
+        let (base, pointer) = place(url.ok()?);
         let name = format!("{base}#{pointer}");
         if self.open.contains(&name) {
             return None;
@@ -103,7 +99,7 @@ impl Planner<'_> {
         let mut plan = Defaults::default();
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
-            if let Some(default) = property.get("default") {
+            if let Some(default) = self.default_of(base, property) {
                 plan.missing.push((name.clone(), default.clone()));
             }
             if let Some(inner) = self.plan(base, property) {
@@ -118,5 +114,48 @@ impl Planner<'_> {
             plan.also.extend(self.plan(base, schema));
         }
         (!plan.is_empty()).then(|| Arc::new(plan))
+    }
+
+    /// The default of a property, which may stand where its `$ref` leads.
+    fn default_of<'a>(&'a self, base: &str, property: &'a Value) -> Option<&'a Value> {
+        let mut base = base.to_owned();
+        let mut schema = property;
+        // Ends also where references go round in a circle.
+        for _ in 0..32 {
+            let Some(target) = schema.get("$ref").and_then(Value::as_str) else { break };
+            let pointer;
+            (base, pointer) = place(url::Url::parse(&base).and_then(|url| url.join(target)).ok()?);
+            schema = self.documents.get(&base)?.pointer(&pointer)?;
+        }
+        schema.get("default")
+    }
+}
+
+/// A reference in two parts: the document, and the pointer into it.
+fn place(mut url: url::Url) -> (String, String) {
+    let pointer =
+        percent_encoding::percent_decode_str(url.fragment().unwrap_or_default()).decode_utf8_lossy().into_owned();
+    url.set_fragment(None);
+    (url.into(), pointer)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_default_may_stand_where_a_reference_leads() {
+        let documents = BTreeMap::from([
+            (
+                "https://tc/a.json".to_owned(),
+                json!({"properties": {"one": {"$ref": "b.json#/properties/x"}, "two": {"$ref": "#/properties/two"}}}),
+            ),
+            ("https://tc/b.json".to_owned(), json!({"properties": {"x": {"type": "string", "default": "none"}}})),
+        ]);
+        let mut value = json!({});
+        Defaults::of(&documents, "https://tc/a.json").unwrap().fill(&mut value);
+        assert_eq!(value, json!({"one": "none"}));
     }
 }
