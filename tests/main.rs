@@ -1,3 +1,4 @@
 //! End to end, over real HTTP.
 
+mod codegen;
 mod wire;

@@ -39,7 +39,8 @@ impl Emitter<'_> {
         let runtime = &self.runtime;
         let (name, constant) = (ident(&operation.function), ident(&constant(operation)));
         let doc = method_doc(operation);
-        let deprecated = (operation.stability == Stability::Deprecated).then(|| quote!(#[deprecated]));
+        let deprecated =
+            (operation.stability == Stability::Deprecated).then(|| quote!(#[deprecated = "the service gives it up"]));
         let params = operation.args.iter().map(|argument| {
             let name = ident(&argument.ident);
             match argument.kind {

@@ -56,6 +56,9 @@ pub(crate) const PRELUDE: &[&str] = &[
     "TryInto",
     "Unpin",
     "Vec",
+    // Parameters of generated functions.
+    "D",
+    "S",
 ];
 
 /// `taskId` → `["task", "Id"]`, `list-roles2` → `["list", "roles2"]`, `SASUrl` → `["SAS", "Url"]`.
