@@ -7,6 +7,7 @@ use taskcluster_core::scopes::ScopeSet;
 use taskcluster_core::secret::Secret;
 use taskcluster_core::time::Timestamp;
 use taskcluster_server::Authenticator;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::client::{Client, new_access_token};
 use crate::cycles;
@@ -26,6 +27,8 @@ pub struct Backend {
     store: Arc<dyn Store>,
     snapshot: Arc<Snapshot>,
     clock: SharedClock,
+    /// Those of this process who change roles take turns; otherwise many at once would mostly lose races to each other.
+    changing_roles: Arc<Mutex<()>>,
 }
 
 /// What a client shall be.
@@ -59,7 +62,7 @@ impl Backend {
     /// When the store fails.
     pub async fn open(store: Arc<dyn Store>, clock: SharedClock) -> Result<Self, StoreError> {
         let snapshot = Arc::new(Snapshot::load(&*store).await?);
-        Ok(Self { store, snapshot, clock })
+        Ok(Self { store, snapshot, clock, changing_roles: Arc::default() })
     }
 
     /// Judges requests by this service's own knowledge, for services of the same process.
@@ -208,6 +211,11 @@ impl Backend {
         Ok(())
     }
 
+    /// Waits for one's turn to change roles. Whoever has it still competes with other processes.
+    pub async fn turn_to_change_roles(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.changing_roles).lock_owned().await
+    }
+
     /// All roles.
     ///
     /// # Errors
@@ -228,6 +236,7 @@ impl Backend {
         by: &str,
     ) -> Result<Role, AuthError> {
         let scopes = role_scopes(scopes)?;
+        let _turn = self.turn_to_change_roles().await;
         for _ in 0..ATTEMPTS {
             let roles = self.roles().await?;
             if let Some(existing) = roles.get(role_id) {
@@ -252,7 +261,7 @@ impl Backend {
         Err(AuthError::Contention)
     }
 
-    /// Changes a role from what it is in `roles`. Answers nothing if any role has changed meanwhile: look again, and decide again.
+    /// Changes a role from what it is in `roles`; best in one's [turn](Self::turn_to_change_roles). Answers nothing if any role has changed meanwhile: look again, and decide again.
     ///
     /// # Errors
     /// When there is no such role, its scopes may not be, or it would close a cycle.
@@ -289,6 +298,7 @@ impl Backend {
     /// # Errors
     /// When the store fails.
     pub async fn delete_role(&self, role_id: &str, by: &str) -> Result<(), AuthError> {
+        let _turn = self.turn_to_change_roles().await;
         let record = self.record(Entity::Role, role_id, Action::Deleted, by);
         if self.store.delete_role(role_id, record).await? {
             self.refresh().await?;

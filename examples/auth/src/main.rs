@@ -102,6 +102,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let auth = AuthService::open(options).await?;
     let listener = service::listen(&config.listen).await?;
     tracing::info!(listen = %listener.local_addr()?, root_url = config.root_url, "auth answers");
-    service::run(listener, auth.router(), auth.background(), shutdown::on_signal()?).await?;
-    Ok(())
+    let ended = service::run(listener, auth.router(), auth.background(), shutdown::on_signal()?).await;
+    auth.close().await;
+    Ok(ended?)
 }

@@ -127,7 +127,8 @@ async fn open_store(database: &Database, sealer: Sealer) -> Result<Opened, OpenE
 /// # Errors
 /// When it cannot be opened, or a newer version of this service wrote it.
 pub async fn migrate(database: &Database, sealer: Sealer) -> Result<(), OpenError> {
-    open_store(database, sealer).await.map(|_| ())
+    open_store(database, sealer).await?.store.close().await;
+    Ok(())
 }
 
 /// The sealer of a database: with the key in this file, or for SQLite in the file beside the database. In memory a key for now will do.
@@ -187,6 +188,11 @@ impl AuthService {
     /// Judges requests for services of this process, without asking anybody.
     pub fn local(&self) -> Arc<dyn Authenticator> {
         self.backend.local()
+    }
+
+    /// Closes the store, once nothing is served any more.
+    pub async fn close(self) {
+        self.backend.store().close().await;
     }
 
     /// The routes of the API, to be served alone or beside those of other services.

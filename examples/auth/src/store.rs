@@ -117,4 +117,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes entries of the trail from before a time. Answers how many. The newest entry always stays, so that positions never start over.
     async fn purge_history(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Finishes what was begun and closes the database. Nothing works afterwards.
+    async fn close(&self);
 }

@@ -13,6 +13,7 @@ use taskcluster_auth::{AuthService, Options, Sealer, StaticClient, sealer_for};
 use taskcluster_core::time::{Timestamp, hours};
 use taskcluster_core::{Caller, Credentials};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 const ROOT_TOKEN: &str = "root-token-of-the-tests-0123456789";
 
@@ -37,7 +38,8 @@ fn file(dir: &Path) -> Database {
 async fn serve(auth: &AuthService, stop: &CancellationToken) -> (Auth, tokio::task::JoinHandle<std::io::Result<()>>) {
     let listener = service::listen("127.0.0.1:0").await.unwrap();
     let root_url = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(service::run(listener, auth.router(), auth.background(), stop.clone()));
+    let serving = service::run(listener, auth.router(), auth.background(), stop.clone());
+    let serving = TaskTracker::new().spawn(serving);
     let root = Credentials::new("static/taskcluster/root", ROOT_TOKEN);
     (Auth::new(Caller::builder(&root_url).credentials(root).build().unwrap()), serving)
 }
@@ -96,7 +98,7 @@ async fn what_was_answered_is_there_after_a_restart() {
     let database = file(dir.path());
     let before = open(&database).await;
     before.backend().create_role("r", "a role", &["x".to_owned()], "somebody").await.unwrap();
-    drop(before);
+    before.close().await;
     let after = open(&database).await;
     assert_eq!(after.backend().expand(&["assume:r".to_owned()]).len(), 2);
 }
@@ -105,7 +107,7 @@ async fn what_was_answered_is_there_after_a_restart() {
 async fn tokens_that_were_sealed_with_another_key_are_not_accepted_silently() {
     let dir = tempfile::tempdir().unwrap();
     let database = file(dir.path());
-    drop(open(&database).await);
+    open(&database).await.close().await;
     let mut options = options(&database, &MemoryBus::new());
     options.sealer = Sealer::ephemeral().unwrap();
     let error = AuthService::open(options).await.unwrap_err();
@@ -115,7 +117,7 @@ async fn tokens_that_were_sealed_with_another_key_are_not_accepted_silently() {
 #[tokio::test]
 async fn no_token_stands_in_the_database() {
     let dir = tempfile::tempdir().unwrap();
-    drop(open(&file(dir.path())).await);
+    open(&file(dir.path())).await.close().await;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         let token = ROOT_TOKEN.as_bytes();

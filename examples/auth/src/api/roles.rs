@@ -66,6 +66,7 @@ pub(super) async fn update(
     role_id: &str,
     payload: wire::CreateRoleRequest,
 ) -> Answer<wire::Role> {
+    let _turn = backend.turn_to_change_roles().await;
     for _ in 0..ATTEMPTS {
         let roles = backend.roles().await?;
         let before = roles.get(role_id).ok_or_else(|| AuthError::NoSuchRole(role_id.to_owned()))?;

@@ -48,7 +48,9 @@ pub async fn step(backend: &Backend) -> Result<Purged, StoreError> {
 
 pub(super) async fn run(backend: &Backend, stop: &CancellationToken) {
     loop {
-        if let Some(Purged { clients, entries }) = super::report("purge", step(backend).await) {
+        let purged = super::report("purge", step(backend).await).unwrap_or_default();
+        if purged != Purged::default() {
+            let Purged { clients, entries } = purged;
             tracing::info!(clients, entries, "removed expired clients and old audit entries");
         }
         if !super::pause(backend, stop, EVERY).await {

@@ -259,6 +259,10 @@ macro_rules! implement_store {
                 })
                 .await
             }
+
+            async fn close(&self) {
+                self.kit.clone().close().await;
+            }
         }
     };
 }

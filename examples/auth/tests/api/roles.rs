@@ -154,3 +154,18 @@ async fn of_two_roles_that_would_close_a_cycle_together_one_is_refused() {
     let (a, b) = tokio::join!(root.create_role("a", &for_a), root.create_role("b", &for_b));
     assert_eq!([a.is_ok(), b.is_ok()].iter().filter(|ok| **ok).count(), 1);
 }
+
+#[tokio::test]
+async fn many_who_change_different_roles_do_not_disturb_each_other() {
+    let auth = Deployment::start().await;
+    let root = auth.by_root();
+    let all = (0..32).map(async |number| {
+        let id = format!("r{number}");
+        root.create_role(&id, &role(&["x"])).await.unwrap();
+        root.update_role(&id, &role(&["y"])).await.unwrap();
+    });
+    futures_util::future::join_all(all).await;
+    let roles = root.list_roles().await.unwrap();
+    assert_eq!(roles.len(), 32);
+    assert!(roles.iter().all(|role| role.scopes == ["y"]));
+}
