@@ -14,6 +14,12 @@ mod defaults;
 
 use defaults::Defaults;
 
+/// Nobody reads more violations than this, and a body can be made to have millions.
+const MAX_FAULTS: usize = 100;
+
+/// The length of one of them, in characters.
+const MAX_FAULT: usize = 1000;
+
 /// A schema that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -136,13 +142,25 @@ impl Schema {
         if self.validator.is_valid(value) {
             return Ok(());
         }
-        let faults = self.validator.iter_errors(value).map(|error| {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() { "the top level" } else { &place };
-            format!("{place}: {}", error.masked())
-        });
-        Err(Violations { schema: self.id.clone(), faults: faults.collect() })
+        let mut errors = self.validator.iter_errors(value);
+        let mut faults: Vec<String> = errors.by_ref().take(MAX_FAULTS).map(|error| fault(&error)).collect();
+        if errors.next().is_some() {
+            faults.push("and more".to_owned());
+        }
+        Err(Violations { schema: self.id.clone(), faults })
     }
+}
+
+/// Where a value is wrong, and how.
+fn fault(error: &jsonschema::ValidationError<'_>) -> String {
+    let place = error.instance_path().to_string();
+    let place = if place.is_empty() { "the top level" } else { &place };
+    let mut text = format!("{place}: {}", error.masked());
+    if let Some((end, _)) = text.char_indices().nth(MAX_FAULT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Loads a document and, step by step, everything that it refers to.
@@ -230,6 +248,18 @@ mod tests {
         assert!(found.iter().any(|fault| fault.starts_with("/name: ")), "{found:?}");
         assert!(!found.iter().any(|fault| fault.contains("secret")), "{found:?}");
         assert!(faults(&schema, &json!([]))[0].starts_with("the top level: "));
+    }
+
+    #[test]
+    fn an_answer_is_not_larger_than_its_question() {
+        let schema = schema(
+            r##"{"$id": "/schemas/tiny/v1/main.json#", "type": "array", "items": {"type": "object", "maxProperties": 1,
+                "additionalProperties": false}}"##,
+        );
+        let found = faults(&schema, &Value::Array(vec![json!(1); 10_000]));
+        assert_eq!((found.len(), found[MAX_FAULTS].as_str()), (MAX_FAULTS + 1, "and more"));
+        let found = faults(&schema, &json!([{ ("x".repeat(100_000)): 1 }]));
+        assert!(found[0].len() < 2_000, "{}", found[0].len());
     }
 
     #[test]

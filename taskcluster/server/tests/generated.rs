@@ -43,7 +43,7 @@ fn status(task_id: TaskId) -> Value {
 fn definition() -> TaskDefinitionRequest {
     serde_json::from_value(json!({
         "taskQueueId": "p/w", "created": "2026-01-01T00:00:00.000Z", "deadline": "2026-01-02T00:00:00.000Z",
-        "payload": { "b": 1, "a": [1.5, null, "\u{0}"] },
+        "payload": { "b": 1, "a": [0.30000000000000004, 8.7e-7, null, "\u{0}"] },
         "metadata": { "name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com" },
     }))
     .unwrap()
@@ -70,7 +70,7 @@ async fn a_client_and_a_mock_understand_each_other() {
 
     let calls = mock.calls();
     assert_eq!(calls[0].arguments, [task_id.to_string()]);
-    assert_eq!(calls[1].body["payload"], json!({ "b": 1, "a": [1.5, null, "\u{0}"] }));
+    assert_eq!(calls[1].body["payload"], json!({ "b": 1, "a": [0.30000000000000004, 8.7e-7, null, "\u{0}"] }));
 }
 
 #[tokio::test]
