@@ -1,0 +1,184 @@
+//! The methods of the queue: a request in, the domain asked, an answer out. One file for each group of methods.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use service_kit::blobs::Blobs;
+use taskcluster::queue as wire;
+use taskcluster_core::clock::SharedClock;
+use taskcluster_core::credentials::Credentials;
+use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_core::time::{Timestamp, minutes};
+use taskcluster_server::queue::*;
+use taskcluster_server::{Call, Failure, Reply};
+
+use crate::definition::Limits;
+use crate::store::{ApplyRefusal, Store};
+use crate::task::{Event, Task};
+
+mod artifacts;
+mod claims;
+mod groups;
+mod pages;
+mod queues;
+mod resolutions;
+mod tasks;
+mod workers;
+
+/// How the queue behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long a claim lasts unless it is renewed.
+    pub claim_timeout: Duration,
+    /// How long `claimWork` waits for work.
+    pub claim_wait: Duration,
+    /// How long after its deadline a task is resolved.
+    pub deadline_delay: Duration,
+    /// How often it is written down that a worker was seen.
+    pub worker_update: Duration,
+    /// What a task may ask for.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            claim_timeout: minutes(20),
+            claim_wait: Duration::from_secs(20),
+            deadline_delay: minutes(1),
+            worker_update: minutes(30),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What the methods work with.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The state.
+    pub store: Store,
+    /// Where the bytes of artifacts are.
+    pub blobs: Arc<dyn Blobs>,
+    /// Where the time comes from.
+    pub clock: SharedClock,
+    /// The queue's own credentials: those of tasks are made from them.
+    pub credentials: Credentials,
+    /// How the queue behaves.
+    pub settings: Settings,
+}
+
+/// The queue as an implementation of its reference.
+pub struct Api {
+    store: Store,
+    blobs: Arc<dyn Blobs>,
+    clock: SharedClock,
+    credentials: Credentials,
+    settings: Settings,
+    /// When each worker was last written down by this process.
+    seen: Mutex<HashMap<(String, crate::task::Worker), Timestamp>>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// The methods over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, blobs, clock, credentials, settings } = parts;
+        Self { store, blobs, clock, credentials, settings, seen: Mutex::default() }
+    }
+
+    async fn find(&self, task_id: TaskId) -> Result<Task, Failure> {
+        Ok(self.store.status(task_id).await?.ok_or(ApplyRefusal::NoSuchTask(task_id))?)
+    }
+
+    async fn apply(&self, task_id: TaskId, event: Event) -> Result<Task, Failure> {
+        Ok(self.store.apply(task_id, event, self.clock.now()).await??)
+    }
+
+    /// Remembers that a worker asked for work, now and then.
+    async fn see(&self, task_queue_id: &str, worker: &crate::task::Worker) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let key = (task_queue_id.to_owned(), worker.clone());
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.get(&key).is_some_and(|last| now < *last + self.settings.worker_update) {
+                return Ok(());
+            }
+            // Those who have not come for a while need no place here.
+            seen.retain(|_, last| now < *last + self.settings.worker_update);
+            seen.insert(key, now);
+        }
+        Ok(self.store.saw_worker(task_queue_id, worker, now).await?)
+    }
+}
+
+/// The trait wants its methods in one place; each is one of [`Api`]'s own, in the file of its group.
+macro_rules! methods {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $output:ty;)*) => {
+        #[taskcluster_server::async_trait]
+        impl QueueApi for Api {
+            $(async fn $name(&self, call: &Call, $($arg: $type),*) -> Result<Reply<$output>, Failure> {
+                Self::$name(self, call, $($arg),*).await.map(Into::into)
+            })*
+        }
+    };
+}
+
+methods! {
+    task(task_id: TaskId) -> wire::TaskDefinition;
+    tasks(query: TasksQuery, payload: wire::TaskIdsRequest) -> wire::TasksResponse;
+    status(task_id: TaskId) -> wire::TaskStatusResponse;
+    statuses(query: StatusesQuery, payload: wire::TaskIdsRequest) -> wire::StatusesResponse;
+    list_dependent_tasks(task_id: TaskId, query: ListDependentTasksQuery) -> wire::ListDependentTasksResponse;
+    create_task(task_id: TaskId, payload: wire::TaskDefinitionRequest) -> wire::TaskStatusResponse;
+    schedule_task(task_id: TaskId) -> wire::TaskStatusResponse;
+    rerun_task(task_id: TaskId) -> wire::TaskStatusResponse;
+    cancel_task(task_id: TaskId) -> wire::TaskStatusResponse;
+    change_task_priority(task_id: TaskId, payload: wire::TaskPriorityRequest) -> wire::TaskStatusResponse;
+    get_task_group(group: TaskId) -> wire::TaskGroup;
+    list_task_group(group: TaskId, query: ListTaskGroupQuery) -> wire::ListTaskGroupResponse;
+    seal_task_group(group: TaskId) -> wire::TaskGroup;
+    cancel_task_group(group: TaskId) -> wire::CancelTaskGroupResponse;
+    change_task_group_priority(group: TaskId, payload: wire::TaskPriorityRequest) -> wire::TaskGroupPriorityResponse;
+    claim_work(task_queue_id: String, payload: wire::ClaimWorkRequest) -> wire::ClaimWorkResponse;
+    claim_task(task_id: TaskId, run_id: RunId, payload: wire::TaskClaimRequest) -> wire::TaskClaim;
+    reclaim_task(task_id: TaskId, run_id: RunId) -> wire::TaskReclaimResponse;
+    report_completed(task_id: TaskId, run_id: RunId) -> wire::TaskStatusResponse;
+    report_failed(task_id: TaskId, run_id: RunId) -> wire::TaskStatusResponse;
+    report_exception(task_id: TaskId, run_id: RunId, payload: wire::TaskExceptionRequest) -> wire::TaskStatusResponse;
+    create_artifact(task_id: TaskId, run_id: RunId, name: String, payload: wire::PostArtifactRequest) -> wire::PostArtifactResponse;
+    finish_artifact(task_id: TaskId, run_id: RunId, name: String, payload: wire::FinishArtifactRequest) -> ();
+    get_artifact(task_id: TaskId, run_id: RunId, name: String) -> wire::GetArtifactResponse;
+    get_latest_artifact(task_id: TaskId, name: String) -> wire::GetArtifactResponse;
+    list_artifacts(task_id: TaskId, run_id: RunId, query: ListArtifactsQuery) -> wire::ListArtifactsResponse;
+    list_latest_artifacts(task_id: TaskId, query: ListLatestArtifactsQuery) -> wire::ListArtifactsResponse;
+    artifact_info(task_id: TaskId, run_id: RunId, name: String) -> wire::Artifact;
+    latest_artifact_info(task_id: TaskId, name: String) -> wire::Artifact;
+    artifact(task_id: TaskId, run_id: RunId, name: String) -> wire::ArtifactContentResponse;
+    latest_artifact(task_id: TaskId, name: String) -> wire::ArtifactContentResponse;
+    list_task_queues(query: ListTaskQueuesQuery) -> wire::ListTaskQueuesResponse;
+    get_task_queue(task_queue_id: String) -> wire::TaskQueue;
+    pending_tasks(task_queue_id: String) -> wire::PendingTasksResponse;
+    task_queue_counts(task_queue_id: String) -> wire::TaskQueueCountsResponse;
+    list_pending_tasks(task_queue_id: String, query: ListPendingTasksQuery) -> wire::ListPendingTasksResponse;
+    list_claimed_tasks(task_queue_id: String, query: ListClaimedTasksQuery) -> wire::ListClaimedTasksResponse;
+    list_provisioners(query: ListProvisionersQuery) -> wire::ListProvisionersResponse;
+    get_provisioner(provisioner_id: String) -> wire::Provisioner;
+    list_worker_types(provisioner_id: String, query: ListWorkerTypesQuery) -> wire::ListWorkerTypesResponse;
+    get_worker_type(provisioner_id: String, worker_type: String) -> wire::WorkerType;
+    list_workers(provisioner_id: String, worker_type: String, query: ListWorkersQuery) -> wire::ListWorkersResponse;
+    get_worker(provisioner_id: String, worker_type: String, worker_group: String, worker_id: String) -> wire::Worker;
+    quarantine_worker(
+        provisioner_id: String, worker_type: String, worker_group: String, worker_id: String, payload: wire::QuarantineWorkerRequest
+    ) -> wire::Worker;
+    declare_worker(
+        provisioner_id: String, worker_type: String, worker_group: String, worker_id: String, payload: wire::DeclareWorkerRequest
+    ) -> wire::Worker;
+}

@@ -1,0 +1,160 @@
+//! What an operator can set, in a file, in the environment (`TC_QUEUE_…`) or by flags; the later wins.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use service_kit::store::Database;
+use service_kit::telemetry::LogFormat;
+use taskcluster_core::credentials::Credentials;
+use taskcluster_core::secret::Secret;
+use url::Url;
+
+use crate::api::Settings;
+use crate::definition::Limits;
+
+/// The prefix of variables in the environment.
+pub const VARIABLES: &str = "TC_QUEUE";
+
+/// The settings of a process that is nothing but a queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The root URL of the deployment, as callers know it. Its auth service judges the requests.
+    pub root_url: String,
+    /// The address to listen at.
+    pub listen: String,
+    /// Where tasks are kept: `sqlite:PATH`, `sqlite::memory:` or `postgres://…`.
+    pub database: Database,
+    /// The name of the queue's own client.
+    pub client_id: String,
+    /// The access token of the queue's own client. The credentials of tasks are made from it.
+    pub access_token: Secret,
+    /// The folder for the bytes of artifacts.
+    pub blobs: PathBuf,
+    /// Where callers reach those bytes; `/blobs` of the root URL if nothing is said.
+    pub blobs_url: Option<String>,
+    /// Signs the URLs of those bytes. Without it the URLs end with the process.
+    pub blobs_secret: Option<Secret>,
+    /// How long a claim lasts unless it is renewed.
+    pub claim_timeout_seconds: u64,
+    /// How long after its deadline a task is given up.
+    pub deadline_delay_seconds: u64,
+    /// How many dependencies a task may have.
+    pub max_dependencies: usize,
+    /// How many days ahead a deadline may be.
+    pub max_deadline_days: u64,
+    /// How log lines look: `text` or `json`.
+    pub log_format: LogFormat,
+    /// What is logged, such as `info` or `info,taskcluster_queue=debug`.
+    pub log: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            root_url: "http://127.0.0.1:8080".to_owned(),
+            listen: "127.0.0.1:8081".to_owned(),
+            database: Database::Sqlite("queue.db".into()),
+            client_id: String::new(),
+            access_token: Secret::from(""),
+            blobs: "queue-blobs".into(),
+            blobs_url: None,
+            blobs_secret: None,
+            claim_timeout_seconds: settings.claim_timeout.as_secs(),
+            deadline_delay_seconds: settings.deadline_delay.as_secs(),
+            max_dependencies: settings.limits.max_dependencies,
+            max_deadline_days: settings.limits.max_deadline_days,
+            log_format: LogFormat::default(),
+            log: "info".to_owned(),
+        }
+    }
+}
+
+/// What is wrong with a configuration whose every value is fine by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigFault {
+    /// Nobody to make the tasks' credentials.
+    #[error("client_id and access_token are needed: the credentials of tasks are made from them")]
+    NoCredentials,
+    /// A URL is none.
+    #[error("{0:?} is not a URL such as https://tc.example")]
+    Url(String),
+    /// Claims that end at once.
+    #[error("claim_timeout_seconds must be at least 1")]
+    ClaimTimeout,
+}
+
+impl Config {
+    /// Could a service start with it, as far as that can be told without starting one?
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn check(&self) -> Result<(), ConfigFault> {
+        if self.client_id.is_empty() || self.access_token.expose().is_empty() {
+            return Err(ConfigFault::NoCredentials);
+        }
+        if self.claim_timeout_seconds == 0 {
+            return Err(ConfigFault::ClaimTimeout);
+        }
+        self.blobs_base().map(|_| ())
+    }
+
+    /// The queue's own credentials.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials::new(self.client_id.as_str(), self.access_token.clone())
+    }
+
+    /// Where the bytes of artifacts are reached.
+    ///
+    /// # Errors
+    /// A URL is none.
+    pub fn blobs_base(&self) -> Result<Url, ConfigFault> {
+        let parse = |text: &str| Url::parse(text).map_err(|_| ConfigFault::Url(text.to_owned()));
+        let root = parse(&self.root_url)?;
+        match &self.blobs_url {
+            Some(url) => parse(url),
+            None => root.join("/blobs").map_err(|_| ConfigFault::Url(self.root_url.clone())),
+        }
+    }
+
+    /// How the queue shall behave.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            claim_timeout: Duration::from_secs(self.claim_timeout_seconds),
+            deadline_delay: Duration::from_secs(self.deadline_delay_seconds),
+            limits: Limits { max_dependencies: self.max_dependencies, max_deadline_days: self.max_deadline_days },
+            ..Settings::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use service_kit::config::Layers;
+
+    #[test]
+    fn flags_and_variables_reach_the_settings() {
+        let layers = Layers::new()
+            .text("client_id = 'static/queue'\naccess_token = 'secret'")
+            .variables(VARIABLES, [("TC_QUEUE_CLAIM_TIMEOUT_SECONDS", "60")])
+            .flag("database", "sqlite::memory:");
+        let config: Config = layers.load().unwrap();
+        config.check().unwrap();
+        assert_eq!(config.settings().claim_timeout, Duration::from_secs(60));
+        assert_eq!(config.database, Database::Memory);
+        assert_eq!(config.blobs_base().unwrap().as_str(), "http://127.0.0.1:8080/blobs");
+        assert!(!format!("{config:?}").contains("secret\""), "the token is shown");
+    }
+
+    #[test]
+    fn credentials_are_needed() {
+        assert!(matches!(Config::default().check(), Err(ConfigFault::NoCredentials)));
+    }
+}

@@ -1,0 +1,185 @@
+//! The queue as a part of a deployment: what a binary puts together and runs.
+
+use std::sync::Arc;
+
+use axum::Router;
+use service_kit::blobs::Blobs;
+use service_kit::outbox::Relay;
+use service_kit::service::{Background, Service};
+use service_kit::store::Database;
+use taskcluster::events::Bus;
+use taskcluster_core::clock::{SharedClock, SystemClock};
+use taskcluster_core::credentials::Credentials;
+use taskcluster_server::{Authenticator, Parts, References, SchemaError, ServiceRouter};
+
+use crate::api::{self, Api, Settings};
+use crate::loops::{self, ClaimResolver, DeadlineResolver, Expiry, Listener, Sweep, Waker};
+use crate::store::{Store, StoreError};
+
+/// What a service is made of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The root URL of the deployment.
+    pub root_url: String,
+    /// Where tasks are kept.
+    pub database: Database,
+    /// Where the bytes of artifacts are kept. Its URLs have to be served by somebody.
+    pub blobs: Arc<dyn Blobs>,
+    /// Where events go.
+    pub bus: Arc<dyn Bus>,
+    /// Who finds out who is calling.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The queue's own credentials, which must be permanent ones and hold every scope that tasks may have.
+    pub credentials: Credentials,
+    /// How it behaves.
+    pub settings: Settings,
+    /// Where the time comes from.
+    pub clock: SharedClock,
+}
+
+impl Options {
+    /// A service with the usual settings, on the system's clock.
+    pub fn new(
+        root_url: impl Into<String>,
+        database: Database,
+        blobs: Arc<dyn Blobs>,
+        bus: Arc<dyn Bus>,
+        authenticator: Arc<dyn Authenticator>,
+        credentials: Credentials,
+    ) -> Self {
+        Self {
+            root_url: root_url.into(),
+            database,
+            blobs,
+            bus,
+            authenticator,
+            credentials,
+            settings: Settings::default(),
+            clock: SystemClock::shared(),
+        }
+    }
+
+    /// With these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// On another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+/// Why a service cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Temporary credentials cannot issue others.
+    #[error(
+        "the queue needs permanent credentials: those given have a certificate, so that tasks could get none from them"
+    )]
+    TemporaryCredentials,
+}
+
+/// Brings a database up to date and does nothing else.
+///
+/// # Errors
+/// When it cannot be opened, or a newer version of this service wrote it.
+pub async fn migrate(database: &Database) -> Result<(), OpenError> {
+    Store::open(database).await?.close().await;
+    Ok(())
+}
+
+/// A queue, ready to run.
+#[derive(Debug)]
+pub struct QueueService {
+    options: Options,
+    store: Store,
+    api: Arc<Api>,
+}
+
+impl QueueService {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or the credentials will not do.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        if options.credentials.certificate.is_some() {
+            return Err(OpenError::TemporaryCredentials);
+        }
+        let store = Store::open(&options.database).await?;
+        let api = Arc::new(Api::new(api::Parts {
+            store: store.clone(),
+            blobs: Arc::clone(&options.blobs),
+            clock: Arc::clone(&options.clock),
+            credentials: options.credentials.clone(),
+            settings: options.settings,
+        }));
+        Ok(Self { options, store, api })
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The routes of the API, to be served alone or beside those of other services.
+    ///
+    /// # Errors
+    /// When the references that are built in do not hold together.
+    pub fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
+        let parts = Parts {
+            root_url: self.options.root_url.clone(),
+            authenticator: Arc::clone(&self.options.authenticator),
+            clock: Arc::clone(&self.options.clock),
+            references: References::embedded(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let api: Arc<dyn taskcluster_server::queue::QueueApi> = Arc::clone(&self.api) as _;
+        ServiceRouter::new(taskcluster_server::queue::router(api), parts)
+    }
+
+    fn background_of<S: Sweep + 'static>(&self, sweep: S) -> Background {
+        let clock = Arc::clone(&self.options.clock);
+        Background::new(format!("queue: {}", S::NAME), move |stop| loops::run(sweep, clock, stop))
+    }
+}
+
+impl Service for QueueService {
+    fn name(&self) -> &'static str {
+        "queue"
+    }
+
+    fn router(&self) -> Router {
+        let router = self.service_router().expect("the schemas that are built in are tested to hold together");
+        taskcluster_server::site([router])
+    }
+
+    fn background(&self) -> Vec<Background> {
+        let (store, clock) = (&self.store, &self.options.clock);
+        let relay = Relay::new(Arc::new(store.clone()), Arc::clone(&self.options.bus), Arc::clone(clock));
+        let listener = Listener { store: store.clone() };
+        let delay = self.options.settings.deadline_delay;
+        vec![
+            self.background_of(ClaimResolver { store: store.clone(), clock: Arc::clone(clock) }),
+            self.background_of(DeadlineResolver { store: store.clone(), clock: Arc::clone(clock), delay }),
+            self.background_of(Expiry {
+                store: store.clone(),
+                blobs: Arc::clone(&self.options.blobs),
+                clock: Arc::clone(clock),
+            }),
+            self.background_of(Waker { store: store.clone(), clock: Arc::clone(clock) }),
+            Background::new("queue: listener", move |stop| listener.run(stop)),
+            Background::new("queue: outbox", move |stop| relay.run(stop)),
+        ]
+    }
+}

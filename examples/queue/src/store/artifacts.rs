@@ -1,0 +1,98 @@
+//! Artifacts.
+
+use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_core::time::Timestamp;
+
+use super::sql::Arg;
+use super::work::Unit;
+use super::{Store, StoreError, rows};
+use crate::artifact::{Artifact, ArtifactRefusal, Kind};
+use crate::messages;
+
+const FIND: &str =
+    "SELECT task_id, run_id, name, content_type, content_length, expires, present, storage FROM artifacts
+    WHERE task_id = $1 AND run_id = $2 AND name = $3";
+
+const LIST: &str =
+    "SELECT task_id, run_id, name, content_type, content_length, expires, present, storage FROM artifacts
+    WHERE task_id = $1 AND run_id = $2 AND name > $3 ORDER BY name LIMIT $4";
+
+const PUT: &str = "INSERT INTO artifacts (task_id, run_id, name, content_type, content_length, expires, present, storage)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (task_id, run_id, name) DO UPDATE SET content_type = excluded.content_type, content_length = excluded.content_length,
+        expires = excluded.expires, present = excluded.present, storage = excluded.storage";
+
+impl Unit<'_> {
+    /// See [`Store::put_artifact`].
+    pub(super) async fn put_artifact(
+        &mut self,
+        new: &Artifact,
+        now: Timestamp,
+    ) -> Result<Result<Artifact, ArtifactRefusal>, StoreError> {
+        let id = new.task_id.to_string();
+        let run = Arg::Int(i64::from(new.run_id.get()));
+        self.load([new.task_id]).await?;
+        let Some(task) = self.task(new.task_id) else { return Ok(Err(ArtifactRefusal::NoSuchTask(new.task_id))) };
+        let task = task.clone();
+        if let Err(refusal) = new.check(&task, now) {
+            return Ok(Err(refusal));
+        }
+        let before = self.sql().rows(FIND, &[Arg::Text(&id), run, Arg::Text(&new.name)]).await?;
+        let kept = match before.first() {
+            None => new.clone(),
+            Some(row) => match new.clone().replacing(&rows::artifact(row)?) {
+                Ok(kept) => kept,
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+        };
+        let storage = serde_json::to_string(&kept.storage).expect("storage is plain data");
+        let args = [
+            Arg::Text(&id),
+            run,
+            Arg::Text(&kept.name),
+            Arg::Text(&kept.content_type),
+            kept.content_length.map_or(Arg::Null, Arg::Int),
+            kept.expires.into(),
+            Arg::Int(i64::from(kept.present)),
+            Arg::Text(&storage),
+        ];
+        self.sql().run(PUT, &args).await?;
+        match kept.storage.kind() {
+            // Bytes that are still to be uploaded are not told of.
+            Kind::Blob | Kind::Object => {}
+            Kind::Reference | Kind::Link | Kind::Error => self.publish(messages::artifact_created(&task, &kept)),
+        }
+        Ok(Ok(kept))
+    }
+}
+
+impl Store {
+    /// An artifact by its name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn artifact(&self, task_id: TaskId, run: RunId, name: &str) -> Result<Option<Artifact>, StoreError> {
+        let args = [Arg::Text(&task_id.to_string()), Arg::Int(i64::from(run.get())), Arg::Text(name)];
+        self.reader().await?.rows(FIND, &args).await?.first().map(rows::artifact).transpose()
+    }
+
+    /// Artifacts of a run by name, those after the given name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn artifacts(
+        &self,
+        task_id: TaskId,
+        run: RunId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, StoreError> {
+        let args = [
+            Arg::Text(&task_id.to_string()),
+            Arg::Int(i64::from(run.get())),
+            Arg::Text(after),
+            Arg::Int(i64::from(limit)),
+        ];
+        self.reader().await?.rows(LIST, &args).await?.iter().map(rows::artifact).collect()
+    }
+}

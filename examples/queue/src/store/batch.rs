@@ -1,0 +1,275 @@
+//! Requests that arrive while a transaction is under way share the next one.
+//!
+//! SQLite has one lane: it has one writer anyway. On PostgreSQL each kind of request has a lane of its own, so that the order in which locks are taken
+//! is the same everywhere and commits can overlap.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use taskcluster_core::ids::TaskId;
+use taskcluster_core::time::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use super::sql::{Backend, Dialect, Sql};
+use super::work::{Told, Unit, Wanted};
+use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
+use crate::artifact::{Artifact, ArtifactRefusal};
+use crate::definition::NewTask;
+use crate::task::{Event, Task};
+use crate::waiters::Waiters;
+
+/// How many requests may share a transaction. More would make the first of them wait too long.
+const MAX_BATCH: usize = 128;
+/// How many requests may wait before those who bring more have to.
+const QUEUE: usize = 1024;
+/// How often a batch is tried again after a deadlock with another process.
+const ATTEMPTS: usize = 5;
+
+#[derive(Debug)]
+pub(super) enum Op {
+    Create(Box<NewTask>, Timestamp),
+    Apply(TaskId, Event, Timestamp),
+    Claim(Wanted),
+    Artifact(Box<Artifact>, Timestamp),
+}
+
+impl Op {
+    fn lane(&self) -> usize {
+        match self {
+            Self::Create(..) => 0,
+            Self::Apply(..) => 1,
+            Self::Claim(..) => 2,
+            Self::Artifact(..) => 3,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Answer {
+    Created(Result<Task, CreateRefusal>),
+    Applied(Result<Task, ApplyRefusal>),
+    Claimed(Vec<Claimed>),
+    Artifact(Result<Artifact, ArtifactRefusal>),
+}
+
+/// The answers to a batch, and what is to be told.
+type Outcome = (Vec<Answer>, Told);
+
+type Reply = oneshot::Sender<Result<Answer, StoreError>>;
+
+#[derive(Debug)]
+struct Request {
+    op: Op,
+    reply: Reply,
+}
+
+/// The ways into the store.
+#[derive(Clone, Debug)]
+pub(super) struct Lanes(Arc<Mutex<Vec<mpsc::Sender<Request>>>>);
+
+impl Lanes {
+    pub(super) fn start(
+        backend: &Arc<dyn Backend>,
+        waiters: &Arc<Waiters>,
+        new_events: &watch::Sender<u64>,
+        instance: &Arc<str>,
+        tracker: &TaskTracker,
+    ) -> Self {
+        let senders = (0..backend.lanes()).map(|_| {
+            let (sender, requests) = mpsc::channel(QUEUE);
+            let lane = Lane {
+                backend: Arc::clone(backend),
+                waiters: Arc::clone(waiters),
+                new_events: new_events.clone(),
+                instance: Arc::clone(instance),
+                requests,
+            };
+            tracker.spawn(lane.work());
+            sender
+        });
+        Self(Arc::new(Mutex::new(senders.collect())))
+    }
+
+    /// Hands a request in and waits until it has been carried out and committed.
+    ///
+    /// # Cancel safety
+    /// A request that is still waiting when this future is dropped is not carried out; one that has begun is.
+    pub(super) async fn send(&self, op: Op) -> Result<Answer, StoreError> {
+        let sender = {
+            let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = senders.len();
+            if count == 0 {
+                return Err(StoreError::Closed);
+            }
+            senders[op.lane() % count].clone()
+        };
+        let (reply, answer) = oneshot::channel();
+        sender.send(Request { op, reply }).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Takes no more requests.
+    pub(super) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+struct Lane {
+    backend: Arc<dyn Backend>,
+    waiters: Arc<Waiters>,
+    new_events: watch::Sender<u64>,
+    instance: Arc<str>,
+    requests: mpsc::Receiver<Request>,
+}
+
+impl Lane {
+    async fn work(mut self) {
+        let mut requests = Vec::new();
+        while self.requests.recv_many(&mut requests, MAX_BATCH).await > 0 {
+            let mut ops = Vec::with_capacity(requests.len());
+            let mut replies = Vec::with_capacity(requests.len());
+            for request in requests.drain(..) {
+                if request.reply.is_closed() {
+                    self.pass_on(&request.op);
+                } else {
+                    ops.push(request.op);
+                    replies.push(request.reply);
+                }
+            }
+            if !ops.is_empty() {
+                self.carry_out(ops, replies).await;
+            }
+        }
+    }
+
+    /// A claimer that went away may have been woken for a run that now waits for the next one.
+    fn pass_on(&self, op: &Op) {
+        if let Op::Claim(wanted) = op {
+            self.waiters.wake(&wanted.task_queue_id, 1);
+        }
+    }
+
+    async fn carry_out(&self, ops: Vec<Op>, replies: Vec<Reply>) {
+        let ops = Arc::new(ops);
+        match self.transaction(&ops).await {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    // Whoever has gone away does not need the answer.
+                    let _ = reply.send(Ok(answer));
+                }
+            }
+            Err(error) if replies.len() == 1 => {
+                for reply in replies {
+                    let _ = reply.send(Err(StoreError::Batch(error.to_string())));
+                }
+            }
+            Err(error) => {
+                // One of them may have spoilt it for all: each gets a transaction of its own.
+                tracing::warn!(error = %error, requests = replies.len(), "a batch failed; its requests are carried out one by one");
+                let ops = Arc::try_unwrap(ops).unwrap_or_default();
+                for (op, reply) in ops.into_iter().zip(replies) {
+                    let answer = self.transaction(&Arc::new(vec![op])).await;
+                    let answer = answer.and_then(|mut answers| answers.pop().ok_or(StoreError::Lost("the answer")));
+                    let _ = reply.send(answer);
+                }
+            }
+        }
+    }
+
+    async fn transaction(&self, ops: &Arc<Vec<Op>>) -> Result<Vec<Answer>, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.try_transaction(ops).await {
+                Err(StoreError::Database(error)) if attempt < ATTEMPTS && is_deadlock(&error) => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_transaction(&self, ops: &Arc<Vec<Op>>) -> Result<Vec<Answer>, StoreError> {
+        let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
+        let (inside, work) = (Arc::clone(&outcome), Arc::clone(ops));
+        let (dialect, instance) = (self.backend.dialect(), Arc::clone(&self.instance));
+        self.backend
+            .write(Box::new(move |sql| {
+                Box::pin(async move {
+                    let result = process(sql, dialect, &work, &instance).await?;
+                    *inside.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                    Ok(())
+                })
+            }))
+            .await?;
+        let (answers, told) =
+            outcome.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(StoreError::Lost("the answers"))?;
+        for (queue, count) in &told.pending {
+            self.waiters.wake(queue, *count);
+        }
+        if told.events {
+            self.new_events.send_modify(|count| *count += 1);
+        }
+        Ok(answers)
+    }
+}
+
+/// Deadlock detected, or could not serialize: the whole transaction may be done again.
+fn is_deadlock(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "40P01" || code == "40001")
+}
+
+/// Carries a batch out: new tasks first, then what happens to tasks, then artifacts, then claims.
+async fn process(
+    sql: &mut dyn Sql,
+    dialect: &'static Dialect,
+    ops: &[Op],
+    instance: &str,
+) -> Result<Outcome, StoreError> {
+    let mut unit = Unit::new(sql, dialect);
+    let mut answers: Vec<Option<Answer>> = ops.iter().map(|_| None).collect();
+
+    let (places, new): (Vec<usize>, Vec<_>) =
+        pick(ops, |op| if let Op::Create(new, now) = op { Some((&**new, *now)) } else { None }).unzip();
+    if !new.is_empty() {
+        for (place, answer) in places.into_iter().zip(unit.create(&new).await?) {
+            answers[place] = Some(Answer::Created(answer));
+        }
+    }
+
+    let (places, events): (Vec<usize>, Vec<_>) =
+        pick(ops, |op| if let Op::Apply(id, event, now) = op { Some((*id, event, *now)) } else { None }).unzip();
+    if !events.is_empty() {
+        for (place, answer) in places.into_iter().zip(unit.apply(&events).await?) {
+            answers[place] = Some(Answer::Applied(answer));
+        }
+    }
+
+    for (place, (artifact, now)) in
+        pick(ops, |op| if let Op::Artifact(artifact, now) = op { Some((artifact, *now)) } else { None })
+    {
+        answers[place] = Some(Answer::Artifact(unit.put_artifact(artifact, now).await?));
+    }
+
+    let mut by_queue: Vec<(Vec<usize>, Vec<&Wanted>)> = Vec::new();
+    for (place, wanted) in pick(ops, |op| if let Op::Claim(wanted) = op { Some(wanted) } else { None }) {
+        match by_queue.iter_mut().find(|(_, all)| all[0].task_queue_id == wanted.task_queue_id) {
+            Some((places, all)) => {
+                places.push(place);
+                all.push(wanted);
+            }
+            None => by_queue.push((vec![place], vec![wanted])),
+        }
+    }
+    for (places, wanted) in by_queue {
+        for (place, claimed) in places.into_iter().zip(unit.claim(&wanted).await?) {
+            answers[place] = Some(Answer::Claimed(claimed));
+        }
+    }
+
+    let told = unit.finish(instance).await?;
+    let answers = answers.into_iter().collect::<Option<Vec<_>>>().ok_or(StoreError::Lost("an answer"))?;
+    Ok((answers, told))
+}
+
+fn pick<'o, T: 'o>(ops: &'o [Op], choose: impl Fn(&'o Op) -> Option<T> + 'o) -> impl Iterator<Item = (usize, T)> + 'o {
+    ops.iter().enumerate().filter_map(move |(place, op)| choose(op).map(|chosen| (place, chosen)))
+}

@@ -1,0 +1,202 @@
+//! PostgreSQL: any number of queue processes on one database.
+//!
+//! Locks are taken in one order, tasks by id before groups, so that transactions of different processes wait for one another instead of running into
+//! a deadlock; should one arise all the same, the batch is done again. A claimer skips what others have locked. Whoever held the row of a pending task
+//! therefore wakes its queue after the commit, by `NOTIFY` also in other processes.
+
+use async_trait::async_trait;
+use service_kit::outbox::{self, Outbox};
+use service_kit::store::{Database, Migration, Notifications, PostgresStore};
+use sqlx::{PgConnection, Postgres as Pg};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::StoreError;
+use super::sql::{Arg, Backend, Dialect, Row, Sql, Work};
+use super::sqlite::bound;
+
+const MIGRATIONS: &[Migration] = &[
+    ("0001_tasks.sql", include_str!("../../migrations/postgres/0001_tasks.sql")),
+    ("0002_outbox.sql", outbox::POSTGRES_TABLE),
+];
+
+/// Four lanes, the readers, the relay and the sweeps.
+const CONNECTIONS: u32 = 16;
+
+#[derive(Debug)]
+pub(super) struct Postgres {
+    store: PostgresStore,
+    /// Holds a connection, so it must go before the pool is closed.
+    notifications: Mutex<Option<Notifications>>,
+    closing: CancellationToken,
+    instance: String,
+}
+
+impl Postgres {
+    /// Connects and brings the tables up to date.
+    pub(super) async fn open(database: &Database, instance: &str) -> Result<Self, StoreError> {
+        let store = PostgresStore::open(database, "queue", MIGRATIONS, CONNECTIONS).await?;
+        let notifications = Mutex::new(Some(store.listen(&["pending"]).await?));
+        Ok(Self { store, notifications, closing: CancellationToken::new(), instance: instance.to_owned() })
+    }
+
+    async fn listen(&self) -> Option<String> {
+        let mut notifications = self.notifications.lock().await;
+        let Some(notifications) = notifications.as_mut() else { return std::future::pending().await };
+        loop {
+            match notifications.next().await {
+                Ok(Some((_, payload))) => match payload.split_once(' ') {
+                    // Our own have been woken already.
+                    Some((from, _)) if from == self.instance => {}
+                    Some((_, queue)) => return Some(queue.to_owned()),
+                    None => return None,
+                },
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot listen to other processes; the sweep finds what they enqueue");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+struct Reading(sqlx::pool::PoolConnection<Pg>);
+
+#[async_trait]
+impl Sql for Reading {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        Writing(&mut self.0).rows(statement, args).await
+    }
+
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        Writing(&mut self.0).run(statement, args).await
+    }
+}
+
+struct Writing<'c>(&'c mut PgConnection);
+
+#[async_trait]
+impl Sql for Writing<'_> {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        let rows = bound!(statement, args).fetch_all(&mut *self.0).await?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        Ok(bound!(statement, args).execute(&mut *self.0).await?.rows_affected())
+    }
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+
+    fn lanes(&self) -> usize {
+        4
+    }
+
+    async fn reader(&self) -> Result<Box<dyn Sql>, StoreError> {
+        Ok(Box::new(Reading(self.store.pool().acquire().await?)))
+    }
+
+    async fn write(&self, work: Work) -> Result<(), StoreError> {
+        let mut transaction = self.store.pool().begin().await?;
+        // An error drops the transaction, which takes it back.
+        work(&mut Writing(&mut transaction)).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn next_wake(&self) -> Option<String> {
+        match self.closing.run_until_cancelled(self.listen()).await {
+            Some(wake) => wake,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        &self.store
+    }
+
+    async fn close(&self) {
+        self.closing.cancel();
+        drop(self.notifications.lock().await.take());
+        self.store.close().await;
+    }
+}
+
+static DIALECT: Dialect = Dialect {
+    lock_tasks: "SELECT * FROM tasks WHERE task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY task_id FOR NO KEY UPDATE",
+    definitions: "SELECT task_id, definition FROM definitions WHERE task_id IN (SELECT json_array_elements_text($1::json))",
+    join_groups: "INSERT INTO task_groups (task_group_id, scheduler_id, expires, sealed, unresolved)
+        SELECT id, scheduler, expires, NULL, added FROM json_to_recordset($1::json) AS r(id TEXT, scheduler TEXT, expires BIGINT, added BIGINT)
+        ORDER BY id
+        ON CONFLICT (task_group_id) DO UPDATE SET
+            unresolved = task_groups.unresolved + excluded.unresolved,
+            expires = CASE
+                WHEN task_groups.scheduler_id = excluded.scheduler_id AND task_groups.sealed IS NULL AND excluded.expires > task_groups.expires
+                THEN excluded.expires ELSE task_groups.expires END
+        RETURNING task_group_id, scheduler_id, expires, sealed, unresolved",
+    settle_groups: "WITH r AS (
+            SELECT g.task_group_id, n FROM task_groups g
+            JOIN json_to_recordset($1::json) AS r(id TEXT, n BIGINT) ON g.task_group_id = r.id
+            ORDER BY g.task_group_id FOR NO KEY UPDATE OF g)
+        UPDATE task_groups g SET unresolved = unresolved - r.n FROM r WHERE g.task_group_id = r.task_group_id
+        RETURNING g.task_group_id, g.scheduler_id, g.expires, g.sealed, g.unresolved",
+    insert_tasks: "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, task_group_id, priority, deadline, expires, retries,
+            retries_left, requires, unsatisfied, state, is_open, ever_resolved, runs, routes, tags)
+        SELECT id, queue, scheduler, project, \"group\", priority, deadline, expires, retries, \"left\", requires, unsatisfied, state, open, ever, runs,
+            routes, tags
+        FROM json_to_recordset($1::json) AS r(id TEXT, queue TEXT, scheduler TEXT, project TEXT, \"group\" TEXT, priority BIGINT, deadline BIGINT,
+            expires BIGINT, retries BIGINT, \"left\" BIGINT, requires TEXT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT, runs TEXT,
+            routes TEXT, tags TEXT)",
+    insert_definitions: "INSERT INTO definitions (task_id, definition)
+        SELECT id, definition FROM json_to_recordset($1::json) AS r(id TEXT, definition TEXT)",
+    insert_dependencies: "INSERT INTO dependencies (required_id, dependent_id, requires, satisfied)
+        SELECT required, dependent, requires, satisfied
+        FROM json_to_recordset($1::json) AS r(required TEXT, dependent TEXT, requires TEXT, satisfied BIGINT)",
+    satisfy: "UPDATE dependencies d SET satisfied = 1 FROM json_to_recordset($1::json) AS r(id TEXT, completed BIGINT)
+        WHERE d.required_id = r.id AND d.satisfied = 0 AND (r.completed = 1 OR d.requires = 'all-resolved')
+        RETURNING d.dependent_id",
+    update_tasks: "UPDATE tasks t SET priority = r.priority, retries_left = r.\"left\", unsatisfied = r.unsatisfied, state = r.state,
+            is_open = r.open, ever_resolved = r.ever, runs = r.runs
+        FROM json_to_recordset($1::json) AS r(id TEXT, priority BIGINT, \"left\" BIGINT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT,
+            runs TEXT)
+        WHERE t.task_id = r.id",
+    insert_pending: "INSERT INTO pending (task_id, run_id, task_queue_id, priority, deadline, inserted)
+        SELECT value->>'id', (value->>'run')::BIGINT, value->>'queue', (value->>'priority')::BIGINT, (value->>'deadline')::BIGINT,
+            (value->>'inserted')::BIGINT
+        FROM json_array_elements($1::json) WITH ORDINALITY AS r(value, key) ORDER BY key",
+    delete_pending: "DELETE FROM pending WHERE task_id IN (SELECT json_array_elements_text($1::json))",
+    reorder_pending: "UPDATE pending p SET priority = r.priority FROM json_to_recordset($1::json) AS r(id TEXT, priority BIGINT)
+        WHERE p.task_id = r.id",
+    pick: "WITH picked AS MATERIALIZED (
+            SELECT p.position, p.priority AS place, t.* FROM pending p JOIN tasks t ON t.task_id = p.task_id
+            WHERE p.task_queue_id = $1 AND p.deadline > $2 ORDER BY p.priority DESC, p.position LIMIT $3
+            FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT k.*, d.definition FROM picked k JOIN definitions d ON d.task_id = k.task_id ORDER BY k.place DESC, k.position",
+    put_leases: "INSERT INTO leases (task_id, run_id, task_queue_id, worker_group, worker_id, claimed, taken_until)
+        SELECT id, run, queue, \"group\", worker, claimed, until
+        FROM json_to_recordset($1::json) AS r(id TEXT, run BIGINT, queue TEXT, \"group\" TEXT, worker TEXT, claimed BIGINT, until BIGINT)
+        ON CONFLICT (task_id) DO UPDATE SET run_id = excluded.run_id, worker_group = excluded.worker_group, worker_id = excluded.worker_id,
+            claimed = excluded.claimed, taken_until = excluded.taken_until",
+    delete_leases: "DELETE FROM leases WHERE task_id IN (SELECT json_array_elements_text($1::json))",
+    insert_recent: "INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
+        SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', (value->>'run')::BIGINT
+        FROM json_array_elements($1::json) WITH ORDINALITY AS r(value, key) ORDER BY key",
+    insert_outbox: "INSERT INTO outbox (exchange, routing_key, cc, payload)
+        SELECT value->>'exchange', value->>'routing_key', value->>'cc', value->>'payload'
+        FROM json_array_elements($1::json) WITH ORDINALITY AS r(value, key) ORDER BY key",
+    tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
+        WHERE t.task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY t.task_id",
+    wake: Some("SELECT pg_notify('queue_pending', $2 || ' ' || value) FROM json_array_elements_text($1::json) AS r(value)"),
+    delete_tasks: &[
+        "DELETE FROM definitions WHERE task_id IN (SELECT json_array_elements_text($1::json))",
+        "DELETE FROM dependencies WHERE required_id IN (SELECT json_array_elements_text($1::json))",
+        "DELETE FROM dependencies WHERE dependent_id IN (SELECT json_array_elements_text($1::json))",
+        "DELETE FROM tasks WHERE task_id IN (SELECT json_array_elements_text($1::json))",
+    ],
+};

@@ -1,0 +1,196 @@
+//! The narrow waist between the verbs of the store and the two databases: a statement, its arguments, its rows.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use service_kit::outbox::Outbox;
+use sqlx::Row as _;
+use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_core::time::Timestamp;
+
+use super::StoreError;
+
+/// An argument of a statement.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arg<'a> {
+    Text(&'a str),
+    Int(i64),
+    Null,
+}
+
+impl<'a> From<&'a str> for Arg<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for Arg<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Arg<'_> {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<Timestamp> for Arg<'_> {
+    fn from(time: Timestamp) -> Self {
+        Self::Int(time.as_millis())
+    }
+}
+
+impl From<Option<Timestamp>> for Arg<'_> {
+    fn from(time: Option<Timestamp>) -> Self {
+        time.map_or(Self::Null, Self::from)
+    }
+}
+
+/// A row of an answer. Both databases hold nothing but text and whole numbers.
+pub(super) enum Row {
+    Sqlite(sqlx::sqlite::SqliteRow),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::postgres::PgRow),
+}
+
+macro_rules! get {
+    ($row:expr, $column:expr) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get($column),
+            #[cfg(feature = "postgres")]
+            Row::Postgres(row) => row.try_get($column),
+        }
+        .map_err(StoreError::from)
+    };
+}
+
+impl Row {
+    pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        get!(self, column)
+    }
+
+    pub(super) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
+        get!(self, column)
+    }
+
+    pub(super) fn int_or_null(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        get!(self, column)
+    }
+
+    pub(super) fn flag(&self, column: &'static str) -> Result<bool, StoreError> {
+        Ok(self.int(column)? != 0)
+    }
+
+    pub(super) fn number(&self, column: &'static str) -> Result<u32, StoreError> {
+        let number = self.int(column)?;
+        u32::try_from(number).map_err(|_| StoreError::corrupt(column, &number))
+    }
+
+    pub(super) fn run_id(&self, column: &'static str) -> Result<RunId, StoreError> {
+        Ok(RunId::from(self.number(column)?))
+    }
+
+    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp::from_millis(self.int(column)?))
+    }
+
+    pub(super) fn time_or_null(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.int_or_null(column)?.map(Timestamp::from_millis))
+    }
+
+    pub(super) fn task_id(&self, column: &'static str) -> Result<TaskId, StoreError> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| StoreError::corrupt(column, &text))
+    }
+
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+        serde_json::from_str(&self.text(column)?).map_err(|error| StoreError::corrupt(column, &error))
+    }
+}
+
+/// Something that statements can be sent to: a reader, or a transaction that writes.
+#[async_trait]
+pub(super) trait Sql: Send {
+    /// Runs the statement and gives its rows.
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError>;
+
+    /// Runs the statement and counts the rows that it touched.
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError>;
+}
+
+/// Work inside a transaction: it is committed when the work succeeds, and has not happened otherwise.
+pub(super) type Work = Box<dyn for<'c> FnOnce(&'c mut dyn Sql) -> BoxFuture<'c, Result<(), StoreError>> + Send>;
+
+/// One of the databases.
+#[async_trait]
+pub(super) trait Backend: fmt::Debug + Send + Sync {
+    /// The statements that differ between the databases.
+    fn dialect(&self) -> &'static Dialect;
+
+    /// How many batches may be written at the same time.
+    fn lanes(&self) -> usize;
+
+    /// Something to read from: sees what has been committed.
+    async fn reader(&self) -> Result<Box<dyn Sql>, StoreError>;
+
+    /// Runs the work in a transaction that writes, and returns when it is durable.
+    async fn write(&self, work: Work) -> Result<(), StoreError>;
+
+    /// Waits until another process says that runs wait in a task queue; `None` where it may have been missed which. Never ends where there are no
+    /// other processes.
+    async fn next_wake(&self) -> Option<String>;
+
+    /// Where the events wait to be published.
+    fn outbox(&self) -> &dyn Outbox;
+
+    /// Gives everything back.
+    async fn close(&self);
+}
+
+/// The statements that differ between the databases. Lists arrive as one JSON argument, so that a statement serves any number of rows.
+#[derive(Debug)]
+pub(super) struct Dialect {
+    /// $1 ids → the tasks, locked in the order of their ids.
+    pub(super) lock_tasks: &'static str,
+    /// $1 ids → task_id, definition.
+    pub(super) definitions: &'static str,
+    /// $1 [{id, scheduler, expires, added}] → the groups, made where missing, with `added` more unresolved tasks; locked.
+    pub(super) join_groups: &'static str,
+    /// $1 [{id, n}] → the groups with n fewer unresolved tasks.
+    pub(super) settle_groups: &'static str,
+    /// $1 tasks.
+    pub(super) insert_tasks: &'static str,
+    /// $1 [{id, definition}].
+    pub(super) insert_definitions: &'static str,
+    /// $1 [{required, dependent, requires, satisfied}].
+    pub(super) insert_dependencies: &'static str,
+    /// $1 [{id, completed}] → dependent_id of each edge that is satisfied now and was not before.
+    pub(super) satisfy: &'static str,
+    /// $1 tasks, of which the changeable columns count.
+    pub(super) update_tasks: &'static str,
+    /// $1 [{id, run, queue, priority, deadline, inserted}], in order.
+    pub(super) insert_pending: &'static str,
+    /// $1 ids.
+    pub(super) delete_pending: &'static str,
+    /// $1 [{id, priority}].
+    pub(super) reorder_pending: &'static str,
+    /// $1 queue, $2 now, $3 count → tasks with definition, of runs that wait, in order.
+    pub(super) pick: &'static str,
+    /// $1 [{id, run, queue, group, worker, claimed, until}].
+    pub(super) put_leases: &'static str,
+    /// $1 ids.
+    pub(super) delete_leases: &'static str,
+    /// $1 [{queue, group, worker, id, run}], in order.
+    pub(super) insert_recent: &'static str,
+    /// $1 messages, in order.
+    pub(super) insert_outbox: &'static str,
+    /// $1 ids → tasks with definition, by id.
+    pub(super) tasks_by_id: &'static str,
+    /// $1 queue names: tell other processes that runs wait there; empty where there are none. $2 who tells.
+    pub(super) wake: Option<&'static str>,
+    /// $1 ids: all that is kept of these tasks; several statements.
+    pub(super) delete_tasks: &'static [&'static str],
+}

@@ -1,0 +1,156 @@
+//! SQLite: nothing to install, one process. One connection writes, several read; a commit is on disk when it returns.
+
+use async_trait::async_trait;
+use service_kit::outbox::{self, Outbox};
+use service_kit::store::{Database, Migration, SqliteStore};
+use sqlx::SqliteConnection;
+
+use super::StoreError;
+use super::sql::{Arg, Backend, Dialect, Row, Sql, Work};
+
+const MIGRATIONS: &[Migration] = &[
+    ("0001_tasks.sql", include_str!("../../migrations/sqlite/0001_tasks.sql")),
+    ("0002_outbox.sql", outbox::SQLITE_TABLE),
+];
+
+#[derive(Debug)]
+pub(super) struct Sqlite(SqliteStore);
+
+impl Sqlite {
+    /// Opens the database and brings it up to date.
+    pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self(SqliteStore::open(database, "queue", MIGRATIONS).await?))
+    }
+}
+
+macro_rules! bound {
+    ($statement:expr, $args:expr) => {{
+        let mut query = sqlx::query($statement);
+        for arg in $args {
+            query = match *arg {
+                Arg::Text(text) => query.bind(text.to_owned()),
+                Arg::Int(number) => query.bind(number),
+                Arg::Null => query.bind(None::<i64>),
+            };
+        }
+        query
+    }};
+}
+#[cfg(feature = "postgres")]
+pub(super) use bound;
+
+struct Reading(sqlx::pool::PoolConnection<sqlx::Sqlite>);
+
+#[async_trait]
+impl Sql for Reading {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        Writing(&mut self.0).rows(statement, args).await
+    }
+
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        Writing(&mut self.0).run(statement, args).await
+    }
+}
+
+struct Writing<'c>(&'c mut SqliteConnection);
+
+#[async_trait]
+impl Sql for Writing<'_> {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        let rows = bound!(statement, args).fetch_all(&mut *self.0).await?;
+        Ok(rows.into_iter().map(Row::Sqlite).collect())
+    }
+
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        Ok(bound!(statement, args).execute(&mut *self.0).await?.rows_affected())
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    async fn reader(&self) -> Result<Box<dyn Sql>, StoreError> {
+        Ok(Box::new(Reading(self.0.readers().acquire().await?)))
+    }
+
+    async fn write(&self, work: Work) -> Result<(), StoreError> {
+        self.0.write(move |connection| Box::pin(async move { work(&mut Writing(connection)).await })).await
+    }
+
+    async fn next_wake(&self) -> Option<String> {
+        std::future::pending().await
+    }
+
+    fn outbox(&self) -> &dyn Outbox {
+        &self.0
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+static DIALECT: Dialect = Dialect {
+    lock_tasks: "SELECT * FROM tasks WHERE task_id IN (SELECT value FROM json_each($1))",
+    definitions: "SELECT task_id, definition FROM definitions WHERE task_id IN (SELECT value FROM json_each($1))",
+    join_groups: "INSERT INTO task_groups (task_group_id, scheduler_id, expires, sealed, unresolved)
+        SELECT value->>'id', value->>'scheduler', value->>'expires', NULL, value->>'added' FROM json_each($1) WHERE TRUE
+        ON CONFLICT (task_group_id) DO UPDATE SET
+            unresolved = task_groups.unresolved + excluded.unresolved,
+            expires = CASE
+                WHEN task_groups.scheduler_id = excluded.scheduler_id AND task_groups.sealed IS NULL AND excluded.expires > task_groups.expires
+                THEN excluded.expires ELSE task_groups.expires END
+        RETURNING task_group_id, scheduler_id, expires, sealed, unresolved",
+    settle_groups: "UPDATE task_groups SET unresolved = unresolved - (r.value->>'n')
+        FROM json_each($1) AS r WHERE task_group_id = r.value->>'id'
+        RETURNING task_group_id, scheduler_id, expires, sealed, unresolved",
+    insert_tasks: "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, task_group_id, priority, deadline, expires, retries,
+            retries_left, requires, unsatisfied, state, is_open, ever_resolved, runs, routes, tags)
+        SELECT value->>'id', value->>'queue', value->>'scheduler', value->>'project', value->>'group', value->>'priority', value->>'deadline',
+            value->>'expires', value->>'retries', value->>'left', value->>'requires', value->>'unsatisfied', value->>'state', value->>'open',
+            value->>'ever', value->>'runs', value->>'routes', value->>'tags'
+        FROM json_each($1)",
+    insert_definitions: "INSERT INTO definitions (task_id, definition) SELECT value->>'id', value->>'definition' FROM json_each($1)",
+    insert_dependencies: "INSERT INTO dependencies (required_id, dependent_id, requires, satisfied)
+        SELECT value->>'required', value->>'dependent', value->>'requires', value->>'satisfied' FROM json_each($1)",
+    satisfy: "UPDATE dependencies SET satisfied = 1 FROM json_each($1) AS r
+        WHERE required_id = r.value->>'id' AND satisfied = 0 AND (r.value->>'completed' = 1 OR requires = 'all-resolved')
+        RETURNING dependent_id",
+    update_tasks: "UPDATE tasks SET priority = r.value->>'priority', retries_left = r.value->>'left', unsatisfied = r.value->>'unsatisfied',
+            state = r.value->>'state', is_open = r.value->>'open', ever_resolved = r.value->>'ever', runs = r.value->>'runs'
+        FROM json_each($1) AS r WHERE task_id = r.value->>'id'",
+    insert_pending: "INSERT INTO pending (task_id, run_id, task_queue_id, priority, deadline, inserted)
+        SELECT value->>'id', value->>'run', value->>'queue', value->>'priority', value->>'deadline', value->>'inserted'
+        FROM json_each($1) ORDER BY key",
+    delete_pending: "DELETE FROM pending WHERE task_id IN (SELECT value FROM json_each($1))",
+    reorder_pending: "UPDATE pending SET priority = r.value->>'priority' FROM json_each($1) AS r WHERE task_id = r.value->>'id'",
+    pick: "SELECT t.*, d.definition FROM pending p
+        JOIN tasks t ON t.task_id = p.task_id JOIN definitions d ON d.task_id = p.task_id
+        WHERE p.task_queue_id = $1 AND p.deadline > $2 ORDER BY p.priority DESC, p.position LIMIT $3",
+    put_leases: "INSERT INTO leases (task_id, run_id, task_queue_id, worker_group, worker_id, claimed, taken_until)
+        SELECT value->>'id', value->>'run', value->>'queue', value->>'group', value->>'worker', value->>'claimed', value->>'until'
+        FROM json_each($1) WHERE TRUE
+        ON CONFLICT (task_id) DO UPDATE SET run_id = excluded.run_id, worker_group = excluded.worker_group, worker_id = excluded.worker_id,
+            claimed = excluded.claimed, taken_until = excluded.taken_until",
+    delete_leases: "DELETE FROM leases WHERE task_id IN (SELECT value FROM json_each($1))",
+    insert_recent: "INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
+        SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', value->>'run' FROM json_each($1) ORDER BY key",
+    insert_outbox: "INSERT INTO outbox (exchange, routing_key, cc, payload)
+        SELECT value->>'exchange', value->>'routing_key', value->>'cc', value->>'payload' FROM json_each($1) ORDER BY key",
+    tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
+        WHERE t.task_id IN (SELECT value FROM json_each($1)) ORDER BY t.task_id",
+    wake: None,
+    delete_tasks: &[
+        "DELETE FROM definitions WHERE task_id IN (SELECT value FROM json_each($1))",
+        "DELETE FROM dependencies WHERE required_id IN (SELECT value FROM json_each($1))",
+        "DELETE FROM dependencies WHERE dependent_id IN (SELECT value FROM json_each($1))",
+        "DELETE FROM tasks WHERE task_id IN (SELECT value FROM json_each($1))",
+    ],
+};

@@ -1,0 +1,540 @@
+//! One transaction over many requests: load what they touch, let the life cycle decide, write what came of it.
+//!
+//! All requests of a batch share each statement, so that their number, not that of the requests, is what a commit costs. Tasks are locked when they
+//! are loaded and kept here until they are written; requests for the same task see one another's changes, in order.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde::Serialize;
+use serde_json::json;
+use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_core::time::{Timestamp, hours};
+
+use super::rows::{self, TaskRow};
+use super::sql::{Arg, Dialect, Sql};
+use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
+use crate::definition::{self, NewTask};
+use crate::group::Group;
+use crate::messages::{self, Message};
+use crate::task::{Announcement, Effect, Event, Outcome, Requires, Resolution, Task, Worker, rank};
+
+/// How much longer than its tasks a group is kept.
+const GROUP_OUTLIVES: std::time::Duration = hours(1);
+
+/// A request for runs of a task queue.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) task_queue_id: String,
+    pub(super) worker: Worker,
+    pub(super) count: u32,
+    pub(super) now: Timestamp,
+    pub(super) taken_until: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Pending {
+    id: TaskId,
+    run: RunId,
+    queue: String,
+    priority: i64,
+    deadline: i64,
+    inserted: i64,
+}
+
+#[derive(Serialize)]
+struct Lease {
+    id: TaskId,
+    run: RunId,
+    queue: String,
+    group: String,
+    worker: String,
+    claimed: i64,
+    until: i64,
+}
+
+#[derive(Serialize)]
+struct Recent<'a> {
+    queue: &'a str,
+    group: &'a str,
+    worker: &'a str,
+    id: TaskId,
+    run: RunId,
+}
+
+#[derive(Serialize)]
+struct Edge {
+    required: TaskId,
+    dependent: TaskId,
+    requires: &'static str,
+    satisfied: i64,
+}
+
+struct Ended {
+    task_id: TaskId,
+    group: TaskId,
+    resolution: Resolution,
+    /// Never resolved before: it counts for its group.
+    first: bool,
+    now: Timestamp,
+}
+
+/// What a batch has loaded and is about to write.
+pub(super) struct Unit<'c> {
+    sql: &'c mut dyn Sql,
+    dialect: &'static Dialect,
+    tasks: HashMap<TaskId, Task>,
+    inserted: Vec<(TaskId, String)>,
+    dirty: BTreeSet<TaskId>,
+    enqueued: Vec<Pending>,
+    dequeued: BTreeSet<TaskId>,
+    reordered: BTreeMap<TaskId, i64>,
+    leases: BTreeMap<TaskId, Lease>,
+    released: BTreeSet<TaskId>,
+    edges: Vec<Edge>,
+    ended: Vec<Ended>,
+    messages: Vec<Message>,
+}
+
+/// What has to be told once the transaction is committed.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Runs that wait, by task queue.
+    pub(super) pending: BTreeMap<String, usize>,
+    /// Are there new events to publish?
+    pub(super) events: bool,
+}
+
+fn json_list<T: Serialize>(list: &T) -> String {
+    serde_json::to_string(list).expect("rows are plain data")
+}
+
+impl<'c> Unit<'c> {
+    pub(super) fn new(sql: &'c mut dyn Sql, dialect: &'static Dialect) -> Self {
+        Self {
+            sql,
+            dialect,
+            tasks: HashMap::new(),
+            inserted: Vec::new(),
+            dirty: BTreeSet::new(),
+            enqueued: Vec::new(),
+            dequeued: BTreeSet::new(),
+            reordered: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            released: BTreeSet::new(),
+            edges: Vec::new(),
+            ended: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    /// Locks and loads the tasks that are not here yet.
+    pub(super) async fn load(&mut self, ids: impl IntoIterator<Item = TaskId>) -> Result<(), StoreError> {
+        let missing: BTreeSet<TaskId> = ids.into_iter().filter(|id| !self.tasks.contains_key(id)).collect();
+        if !missing.is_empty() {
+            for row in self.sql.rows(self.dialect.lock_tasks, &[Arg::Text(&json_list(&missing))]).await? {
+                let task = rows::task(&row)?;
+                self.tasks.insert(task.task_id, task);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.get(&id)
+    }
+
+    pub(super) fn sql(&mut self) -> &mut dyn Sql {
+        self.sql
+    }
+
+    pub(super) fn publish(&mut self, message: Message) {
+        self.messages.push(message);
+    }
+
+    /// Creates tasks; see [`Store::create`](super::Store::create).
+    pub(super) async fn create(
+        &mut self,
+        new: &[(&NewTask, Timestamp)],
+    ) -> Result<Vec<Result<Task, CreateRefusal>>, StoreError> {
+        // Required tasks are locked with the new ones: whoever resolves one meanwhile waits, and then sees the edge.
+        self.load(new.iter().flat_map(|(new, _)| new.dependencies.iter().copied().chain([new.task.task_id]))).await?;
+        let known: BTreeSet<TaskId> =
+            new.iter().map(|(new, _)| new.task.task_id).filter(|id| self.tasks.contains_key(id)).collect();
+        let mut definitions = self.definitions(&known).await?;
+        let mut groups = self.join_groups(new.iter().map(|(new, _)| *new), &known).await?;
+        let mut left_out: BTreeMap<TaskId, i64> = BTreeMap::new();
+        let mut answers = Vec::with_capacity(new.len());
+        for (new, now) in new {
+            let id = new.task.task_id;
+            if let Some(text) = definitions.get(&id) {
+                // Created before. The same once more is a success, also in a group that has been sealed since.
+                if !known.contains(&id) {
+                    *left_out.entry(new.task.task_group_id).or_default() += 1;
+                }
+                answers.push(if definition::same(text, &new.definition) {
+                    Ok(self.repeat(id))
+                } else {
+                    Err(CreateRefusal::Exists(id))
+                });
+                continue;
+            }
+            let group = groups.get_mut(&new.task.task_group_id).ok_or(StoreError::Lost("a task group"))?;
+            match self.check(new, group) {
+                Ok(satisfied) => {
+                    definitions.insert(id, new.definition.clone());
+                    answers.push(Ok(self.insert(new, &satisfied, *now)?));
+                }
+                Err(refusal) => {
+                    *left_out.entry(new.task.task_group_id).or_default() += 1;
+                    answers.push(Err(refusal));
+                }
+            }
+        }
+        if !left_out.is_empty() {
+            self.settle_groups(&left_out).await?;
+        }
+        self.flush().await?;
+        Ok(answers)
+    }
+
+    async fn definitions(&mut self, ids: &BTreeSet<TaskId>) -> Result<HashMap<TaskId, String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.sql.rows(self.dialect.definitions, &[Arg::Text(&json_list(ids))]).await?;
+        rows.iter().map(|row| Ok((row.task_id("task_id")?, row.text("definition")?))).collect()
+    }
+
+    /// Makes or finds the groups of new tasks, counting those tasks in; a task that is refused is taken out again.
+    async fn join_groups(
+        &mut self,
+        new: impl Iterator<Item = &NewTask>,
+        known: &BTreeSet<TaskId>,
+    ) -> Result<HashMap<TaskId, Group>, StoreError> {
+        #[derive(Serialize)]
+        struct Joining<'a> {
+            id: TaskId,
+            scheduler: &'a str,
+            expires: i64,
+            added: i64,
+        }
+        let mut joining: BTreeMap<TaskId, Joining<'_>> = BTreeMap::new();
+        for new in new.filter(|new| !known.contains(&new.task.task_id)) {
+            let expires = (new.task.expires + GROUP_OUTLIVES).as_millis();
+            let id = new.task.task_group_id;
+            let group =
+                joining.entry(id).or_insert(Joining { id, scheduler: &new.task.scheduler_id, expires, added: 0 });
+            group.added += 1;
+            if group.scheduler == new.task.scheduler_id {
+                group.expires = group.expires.max(expires);
+            }
+        }
+        if joining.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let list = json_list(&joining.values().collect::<Vec<_>>());
+        let rows = self.sql.rows(self.dialect.join_groups, &[Arg::Text(&list)]).await?;
+        rows.iter().map(|row| rows::group(row).map(|group| (group.task_group_id, group))).collect()
+    }
+
+    /// May the task be created in the group? Gives which of its dependencies are done.
+    fn check(&self, new: &NewTask, group: &Group) -> Result<Vec<bool>, CreateRefusal> {
+        if group.scheduler_id != new.task.scheduler_id {
+            return Err(CreateRefusal::OtherScheduler {
+                group: group.task_group_id,
+                scheduler_id: group.scheduler_id.clone(),
+            });
+        }
+        if group.sealed.is_some() {
+            return Err(CreateRefusal::Sealed(group.task_group_id));
+        }
+        let mut missing = Vec::new();
+        let mut expiring = Vec::new();
+        let mut satisfied = Vec::with_capacity(new.dependencies.len());
+        for id in &new.dependencies {
+            match self.tasks.get(id) {
+                // A task may wait for itself, until somebody schedules it.
+                _ if *id == new.task.task_id => satisfied.push(false),
+                None => missing.push(*id),
+                Some(required) if required.expires < new.task.deadline => expiring.push(*id),
+                Some(required) => {
+                    satisfied.push(required.resolution().is_some_and(|how| new.task.requires.satisfied_by(how)))
+                }
+            }
+        }
+        if missing.is_empty() && expiring.is_empty() {
+            Ok(satisfied)
+        } else {
+            Err(CreateRefusal::Dependencies { missing, expiring })
+        }
+    }
+
+    fn insert(&mut self, new: &NewTask, satisfied: &[bool], now: Timestamp) -> Result<Task, StoreError> {
+        let id = new.task.task_id;
+        let unsatisfied = satisfied.iter().filter(|done| !**done).count();
+        let task = Task { unsatisfied: u32::try_from(unsatisfied).unwrap_or(u32::MAX), ..new.task.clone() };
+        self.messages.push(messages::announce(&task, &Announcement::Defined));
+        self.inserted.push((id, new.definition.clone()));
+        for (required, done) in new.dependencies.iter().zip(satisfied) {
+            let requires = rows::requires_to_text(task.requires);
+            self.edges.push(Edge { required: *required, dependent: id, requires, satisfied: i64::from(*done) });
+        }
+        self.tasks.insert(id, task.clone());
+        if unsatisfied > 0 {
+            return Ok(task);
+        }
+        // A deadline that has passed since the check is none of the creator's business any more.
+        match self.apply_one(id, Event::Schedule, now) {
+            Ok(task) => Ok(task),
+            Err(_) => Ok(task),
+        }
+    }
+
+    /// Tells once more what creating the task told, for those who have missed it.
+    fn repeat(&mut self, id: TaskId) -> Task {
+        let task = self.tasks[&id].clone();
+        let before = Task { runs: Vec::new(), ..task.clone() };
+        self.messages.push(messages::announce(&before, &Announcement::Defined));
+        if task.runs.len() == 1 && task.state() == crate::task::State::Pending {
+            self.messages.push(messages::announce(&task, &Announcement::Pending(0.into())));
+        }
+        task
+    }
+
+    /// Lets events happen to tasks, with all that follows; see [`Store::apply`](super::Store::apply).
+    pub(super) async fn apply(
+        &mut self,
+        events: &[(TaskId, &Event, Timestamp)],
+    ) -> Result<Vec<Result<Task, ApplyRefusal>>, StoreError> {
+        self.load(events.iter().map(|(id, ..)| *id)).await?;
+        let answers = events.iter().map(|(id, event, now)| self.apply_one(*id, (*event).clone(), *now)).collect();
+        self.release_dependents().await?;
+        self.resolve_groups().await?;
+        self.flush().await?;
+        Ok(answers)
+    }
+
+    fn apply_one(&mut self, id: TaskId, event: Event, now: Timestamp) -> Result<Task, ApplyRefusal> {
+        let before = self.tasks.get(&id).ok_or(ApplyRefusal::NoSuchTask(id))?;
+        let Outcome { task, effects } = before.apply(event, now)?;
+        let first = !before.ever_resolved;
+        if task != *before {
+            self.dirty.insert(id);
+        }
+        for effect in effects {
+            self.follow(&task, effect, first, now);
+        }
+        self.tasks.insert(id, task.clone());
+        Ok(task)
+    }
+
+    fn follow(&mut self, task: &Task, effect: Effect, first: bool, now: Timestamp) {
+        let id = task.task_id;
+        match effect {
+            Effect::Publish(what) => self.messages.push(messages::announce(task, &what)),
+            Effect::Enqueue(run) => self.enqueued.push(Pending {
+                id,
+                run,
+                queue: task.task_queue_id.clone(),
+                priority: rank(&task.priority),
+                deadline: task.deadline.as_millis(),
+                inserted: now.as_millis(),
+            }),
+            Effect::Dequeue => {
+                let before = self.enqueued.len();
+                self.enqueued.retain(|pending| pending.id != id);
+                if self.enqueued.len() == before {
+                    self.dequeued.insert(id);
+                }
+            }
+            Effect::Reorder(priority) => {
+                self.reordered.insert(id, rank(&priority));
+                for pending in self.enqueued.iter_mut().filter(|pending| pending.id == id) {
+                    pending.priority = rank(&priority);
+                }
+            }
+            Effect::Lease { run, worker, started, taken_until } => {
+                self.released.remove(&id);
+                let queue = task.task_queue_id.clone();
+                let (claimed, until) = (started.as_millis(), taken_until.as_millis());
+                self.leases
+                    .insert(id, Lease { id, run, queue, group: worker.group, worker: worker.id, claimed, until });
+            }
+            Effect::Release => {
+                self.leases.remove(&id);
+                self.released.insert(id);
+            }
+            Effect::Resolved(resolution) => {
+                self.ended.push(Ended { task_id: id, group: task.task_group_id, resolution, first, now })
+            }
+        }
+    }
+
+    /// Dependents of what has ended: an edge is satisfied once, and the last one schedules the dependent.
+    async fn release_dependents(&mut self) -> Result<(), StoreError> {
+        if self.ended.is_empty() {
+            return Ok(());
+        }
+        let now = self.ended.iter().map(|ended| ended.now).max().ok_or(StoreError::Lost("the time"))?;
+        // A task that failed and then completed counts as completed: the edges are sticky.
+        let mut outcomes: BTreeMap<TaskId, bool> = BTreeMap::new();
+        for ended in &self.ended {
+            *outcomes.entry(ended.task_id).or_default() |= Requires::AllCompleted.satisfied_by(ended.resolution);
+        }
+        let list: Vec<_> =
+            outcomes.iter().map(|(id, completed)| json!({"id": id, "completed": i64::from(*completed)})).collect();
+        let rows = self.sql.rows(self.dialect.satisfy, &[Arg::Text(&json_list(&list))]).await?;
+        let dependents = rows.iter().map(|row| row.task_id("dependent_id")).collect::<Result<Vec<_>, _>>()?;
+        self.load(dependents.iter().copied()).await?;
+        for id in dependents {
+            // The task itself may have expired before its edges are deleted.
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            task.unsatisfied = task.unsatisfied.saturating_sub(1);
+            self.dirty.insert(id);
+            if task.unsatisfied == 0 && task.runs.is_empty() {
+                // Past its deadline a task is not scheduled any more.
+                let _ = self.apply_one(id, Event::Schedule, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Groups of what has ended: whoever ends the last unresolved task says that the group is resolved.
+    async fn resolve_groups(&mut self) -> Result<(), StoreError> {
+        let mut counts: BTreeMap<TaskId, i64> = BTreeMap::new();
+        for ended in std::mem::take(&mut self.ended) {
+            *counts.entry(ended.group).or_default() += i64::from(ended.first);
+        }
+        if counts.is_empty() {
+            return Ok(());
+        }
+        for group in self.settle_groups(&counts).await? {
+            if group.unresolved <= 0 {
+                self.messages.push(messages::group_resolved(&group));
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_groups(&mut self, counts: &BTreeMap<TaskId, i64>) -> Result<Vec<Group>, StoreError> {
+        let list: Vec<_> = counts.iter().map(|(id, n)| json!({"id": id, "n": n})).collect();
+        let rows = self.sql.rows(self.dialect.settle_groups, &[Arg::Text(&json_list(&list))]).await?;
+        rows.iter().map(rows::group).collect()
+    }
+
+    /// Takes waiting runs of one task queue and deals them to those who want some, first come, first served.
+    pub(super) async fn claim(&mut self, wanted: &[&Wanted]) -> Result<Vec<Vec<Claimed>>, StoreError> {
+        let Some(first) = wanted.first() else { return Ok(Vec::new()) };
+        let total: i64 = wanted.iter().map(|wanted| i64::from(wanted.count)).sum();
+        let args = [Arg::Text(&first.task_queue_id), first.now.into(), total.into()];
+        let mut picked = Vec::new();
+        for row in self.sql.rows(self.dialect.pick, &args).await? {
+            let task = rows::task(&row)?;
+            picked.push((task.task_id, row.text("definition")?));
+            self.tasks.insert(task.task_id, task);
+        }
+        let mut picked = picked.into_iter();
+        let mut answers = Vec::with_capacity(wanted.len());
+        let mut recent = Vec::new();
+        for wanted in wanted {
+            let mut claimed = Vec::new();
+            while claimed.len() < wanted.count as usize {
+                let Some((id, definition)) = picked.next() else { break };
+                let run = self.tasks[&id].last_run().unwrap_or_default();
+                let claim = Event::Claim { run, worker: wanted.worker.clone(), taken_until: wanted.taken_until };
+                match self.apply_one(id, claim, wanted.now) {
+                    Ok(task) => {
+                        recent.push(Recent {
+                            queue: &wanted.task_queue_id,
+                            group: &wanted.worker.group,
+                            worker: &wanted.worker.id,
+                            id,
+                            run,
+                        });
+                        claimed.push(Claimed { task, run, definition });
+                    }
+                    // An entry that contradicts its task is dropped: the task is the truth.
+                    Err(_) => {
+                        self.dequeued.insert(id);
+                    }
+                }
+            }
+            answers.push(claimed);
+        }
+        if !recent.is_empty() {
+            let list = json_list(&recent);
+            self.sql.run(self.dialect.insert_recent, &[Arg::Text(&list)]).await?;
+        }
+        self.flush().await?;
+        Ok(answers)
+    }
+
+    /// Writes what has changed so far, except the events: these go last.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let d = self.dialect;
+        let inserted = std::mem::take(&mut self.inserted);
+        if !inserted.is_empty() {
+            let rows: Vec<TaskRow<'_>> = inserted.iter().map(|(id, _)| TaskRow::of(&self.tasks[id])).collect();
+            let list = json_list(&rows);
+            self.sql.run(d.insert_tasks, &[Arg::Text(&list)]).await?;
+            let texts: Vec<_> =
+                inserted.iter().map(|(id, definition)| json!({"id": id, "definition": definition})).collect();
+            self.sql.run(d.insert_definitions, &[Arg::Text(&json_list(&texts))]).await?;
+        }
+        let edges = std::mem::take(&mut self.edges);
+        if !edges.is_empty() {
+            self.sql.run(d.insert_dependencies, &[Arg::Text(&json_list(&edges))]).await?;
+        }
+        let new: HashSet<TaskId> = inserted.iter().map(|(id, _)| *id).collect();
+        let dirty = std::mem::take(&mut self.dirty);
+        let changed: Vec<TaskRow<'_>> =
+            dirty.iter().filter(|id| !new.contains(id)).map(|id| TaskRow::of(&self.tasks[id])).collect();
+        if !changed.is_empty() {
+            let list = json_list(&changed);
+            self.sql.run(d.update_tasks, &[Arg::Text(&list)]).await?;
+        }
+        let dequeued = std::mem::take(&mut self.dequeued);
+        if !dequeued.is_empty() {
+            self.sql.run(d.delete_pending, &[Arg::Text(&json_list(&dequeued))]).await?;
+        }
+        let enqueued = std::mem::take(&mut self.enqueued);
+        if !enqueued.is_empty() {
+            self.sql.run(d.insert_pending, &[Arg::Text(&json_list(&enqueued))]).await?;
+        }
+        let reordered = std::mem::take(&mut self.reordered);
+        if !reordered.is_empty() {
+            let list: Vec<_> = reordered.iter().map(|(id, priority)| json!({"id": id, "priority": priority})).collect();
+            self.sql.run(d.reorder_pending, &[Arg::Text(&json_list(&list))]).await?;
+        }
+        let released = std::mem::take(&mut self.released);
+        if !released.is_empty() {
+            self.sql.run(d.delete_leases, &[Arg::Text(&json_list(&released))]).await?;
+        }
+        let leases = std::mem::take(&mut self.leases);
+        if !leases.is_empty() {
+            let list = json_list(&leases.values().collect::<Vec<_>>());
+            self.sql.run(d.put_leases, &[Arg::Text(&list)]).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the events and says what is to be told after the commit.
+    pub(super) async fn finish(mut self, instance: &str) -> Result<Told, StoreError> {
+        self.flush().await?;
+        let events = !self.messages.is_empty();
+        if events {
+            let rows: Vec<rows::MessageRow<'_>> = self.messages.iter().map(rows::MessageRow::of).collect();
+            self.sql.run(self.dialect.insert_outbox, &[Arg::Text(&json_list(&rows))]).await?;
+        }
+        // Also tasks that waited before: a claimer may have skipped them while we held them.
+        let mut pending: BTreeMap<String, usize> = BTreeMap::new();
+        for task in self.tasks.values().filter(|task| task.state() == crate::task::State::Pending) {
+            *pending.entry(task.task_queue_id.clone()).or_default() += 1;
+        }
+        if let Some(wake) = self.dialect.wake.filter(|_| !pending.is_empty()) {
+            let queues = json_list(&pending.keys().collect::<Vec<_>>());
+            self.sql.rows(wake, &[Arg::Text(&queues), Arg::Text(instance)]).await?;
+        }
+        Ok(Told { pending, events })
+    }
+}

@@ -1,0 +1,241 @@
+//! A queue for one test, and verbs for what tests do with it.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use service_kit::blobs::LocalBlobs;
+use service_kit::service::Service as _;
+use service_kit::store::Database;
+use taskcluster::events::{Binding, Bus as _, MemoryBus};
+use taskcluster::queue::{
+    ClaimWorkRequest, Queue, TaskClaim, TaskDefinitionRequest, TaskMetadata, TaskStatus, TaskStatusResponse,
+};
+use taskcluster_core::caller::Caller;
+use taskcluster_core::clock::{Clock as _, ManualClock};
+use taskcluster_core::credentials::{Certificate, Credentials};
+use taskcluster_core::hawk::Presented;
+use taskcluster_core::ids::{TaskId, TaskQueueId};
+use taskcluster_core::time::{Timestamp, hours};
+use taskcluster_core::{Error, RetryPolicy, transport};
+use taskcluster_queue::loops::{ClaimResolver, DeadlineResolver, Expiry, Sweep as _};
+use taskcluster_queue::{Options, QueueService};
+use taskcluster_server::{AuthOutcome, AuthRequest, Authenticator};
+use url::Url;
+
+pub(crate) const ROOT: &str = "http://tc.example";
+
+/// Nothing in these tests takes this long, however busy the machine is.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Believes every name, and gives it the scopes that the request itself is restricted to, or all.
+#[derive(Debug)]
+struct Believer;
+
+#[async_trait]
+impl Authenticator for Believer {
+    async fn authenticate(&self, request: &AuthRequest) -> AuthOutcome {
+        let expires = Timestamp::from_millis(4_000_000_000_000);
+        match Presented::find(request.authorization.as_deref(), &request.resource) {
+            Ok(Some(presented)) => {
+                let of_certificate = presented.certificate.map(|certificate| certificate.scopes);
+                let scopes = presented.authorized_scopes.or(of_certificate).unwrap_or_else(|| vec!["*".to_owned()]);
+                AuthOutcome::Success { client_id: presented.id, scopes, expires, hash: presented.hash }
+            }
+            Ok(None) => AuthOutcome::None { scopes: vec!["queue:get-artifact:public/*".to_owned()], expires },
+            Err(error) => AuthOutcome::Failed { message: error.to_string() },
+        }
+    }
+}
+
+pub(crate) struct Tester {
+    pub(crate) clock: ManualClock,
+    pub(crate) bus: Arc<MemoryBus>,
+    /// A client that may do everything.
+    pub(crate) queue: Queue,
+    pub(crate) blobs: LocalBlobs,
+    service: QueueService,
+    caller: Caller,
+    _folder: tempfile::TempDir,
+}
+
+/// An await that must not take for ever.
+pub(crate) async fn soon<F: IntoFuture>(future: F) -> F::Output {
+    tokio::time::timeout(LONG, future.into_future()).await.expect("it takes too long")
+}
+
+impl Tester {
+    pub(crate) async fn new() -> Self {
+        let clock = ManualClock::at("2026-03-04T05:06:07.000Z".parse().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let base = Url::parse("http://tc.example/blobs").unwrap();
+        let blobs = LocalBlobs::open(folder.path(), base, b"secret", clock.shared()).unwrap();
+        let bus = Arc::new(MemoryBus::new());
+        let credentials = Credentials::new("static/queue", "token");
+        let options = Options::new(
+            ROOT,
+            Database::Memory,
+            Arc::new(blobs.clone()),
+            Arc::clone(&bus) as _,
+            Arc::new(Believer),
+            credentials.clone(),
+        );
+        let service = QueueService::open(options.with_clock(clock.shared())).await.unwrap();
+        let router = service.router().merge(blobs.router());
+        let caller = Caller::builder(ROOT)
+            .credentials(Credentials::new("tester", "token"))
+            .clock(clock.shared())
+            .retry(RetryPolicy::never())
+            .transport(transport::in_process(router))
+            .build()
+            .unwrap();
+        Self { clock, bus, queue: Queue::new(caller.clone()), blobs, service, caller, _folder: folder }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn service(&self) -> &QueueService {
+        &self.service
+    }
+
+    /// A client that may do no more than this.
+    pub(crate) fn with_scopes<S: Into<String>>(&self, scopes: impl IntoIterator<Item = S>) -> Queue {
+        Queue::new(self.caller.to_builder().authorized_scopes(scopes).build().unwrap())
+    }
+
+    /// A client without credentials.
+    pub(crate) fn anonymous(&self) -> Queue {
+        Queue::new(self.caller.to_builder().credentials(None).build().unwrap())
+    }
+
+    /// A client with the credentials of a claim.
+    pub(crate) fn as_task(&self, claim: &TaskClaim) -> Queue {
+        let issued = &claim.credentials;
+        let certificate = Certificate::from_json(issued.certificate.expose()).unwrap();
+        let credentials =
+            Credentials::new(issued.client_id.as_str(), issued.access_token.clone()).with_certificate(certificate);
+        Queue::new(self.caller.to_builder().credentials(credentials).build().unwrap())
+    }
+
+    pub(crate) fn define(&self) -> TaskDefinitionRequest {
+        let payload = object(&json!({"command": ["true"]}));
+        let metadata = TaskMetadata::new("name", "description", "owner@example.com", "https://example.com/source");
+        let mut task = TaskDefinitionRequest::new(self.now(), self.now() + hours(3), payload, metadata);
+        task.task_queue_id = Some("proj/ci".parse::<TaskQueueId>().unwrap());
+        task
+    }
+
+    pub(crate) async fn create(&self) -> TaskId {
+        self.create_with(|_| {}).await
+    }
+
+    pub(crate) async fn create_with(&self, change: impl FnOnce(&mut TaskDefinitionRequest)) -> TaskId {
+        let id = TaskId::new();
+        self.try_create(&id, change).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn try_create(
+        &self,
+        id: &TaskId,
+        change: impl FnOnce(&mut TaskDefinitionRequest),
+    ) -> Result<TaskStatusResponse, Error> {
+        let mut task = self.define();
+        change(&mut task);
+        soon(self.queue.create_task(id, &task)).await
+    }
+
+    pub(crate) async fn claim(&self) -> TaskClaim {
+        let mut tasks = self.claim_many(1).await;
+        assert_eq!(tasks.len(), 1);
+        tasks.remove(0)
+    }
+
+    pub(crate) async fn claim_many(&self, count: u32) -> Vec<TaskClaim> {
+        soon(self.queue.claim_work("proj/ci", &ClaimWorkRequest::new("group", "one", count))).await.unwrap().tasks
+    }
+
+    /// Creates and claims.
+    pub(crate) async fn running(&self) -> TaskId {
+        let id = self.create().await;
+        assert_eq!(self.claim().await.status.task_id, id);
+        id
+    }
+
+    pub(crate) async fn status(&self, id: &TaskId) -> TaskStatus {
+        soon(self.queue.status(id)).await.unwrap().status
+    }
+
+    pub(crate) async fn state(&self, id: &TaskId) -> String {
+        self.status(id).await.state.to_string()
+    }
+
+    pub(crate) async fn expire_claims(&self) {
+        ClaimResolver { store: self.service.store().clone(), clock: self.clock.shared() }.step().await.unwrap();
+    }
+
+    pub(crate) async fn resolve_deadlines(&self) {
+        let delay = Duration::from_secs(60);
+        DeadlineResolver { store: self.service.store().clone(), clock: self.clock.shared(), delay }
+            .step()
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn expire(&self) {
+        let blobs = Arc::new(self.blobs.clone());
+        Expiry { store: self.service.store().clone(), blobs, clock: self.clock.shared() }.step().await.unwrap();
+    }
+
+    /// Publishes what is in the outbox and gives the names of the exchanges and the bodies.
+    pub(crate) async fn events(&self) -> Vec<(String, Value)> {
+        const NAMES: [&str; 11] = [
+            "task-defined",
+            "task-pending",
+            "task-running",
+            "artifact-created",
+            "task-completed",
+            "task-failed",
+            "task-exception",
+            "task-group-resolved",
+            "task-group-sealed",
+            "task-priority-changed",
+            "task-group-priority-changed",
+        ];
+        use service_kit::outbox::Outbox as _;
+        let exchange = |name: &str| format!("exchange/taskcluster-queue/v1/{name}");
+        let bindings = NAMES.iter().map(|name| Binding::everything(exchange(name))).collect();
+        let mut subscription = self.bus.subscribe(bindings).await.unwrap();
+        let count = self.service.store().publish(&*self.bus, 1000).await.unwrap();
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let message = soon(subscription.next()).await.unwrap().unwrap();
+            let name = message.exchange.rsplit('/').next().unwrap().to_owned();
+            events.push((name, serde_json::from_slice(&message.payload).unwrap()));
+        }
+        events
+    }
+
+    pub(crate) async fn event_names(&self) -> Vec<String> {
+        self.events().await.into_iter().map(|(name, _)| name).collect()
+    }
+}
+
+pub(crate) fn object(value: &Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+/// Status and code of a refusal.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> (u16, String) {
+    let error = result.expect_err("it is refused");
+    let code = error.code().map(|code| code.as_str().to_owned()).unwrap_or_default();
+    (error.status().map_or(0, |status| status.as_u16()), code)
+}
+
+pub(crate) fn refused(status: u16, code: &str) -> (u16, String) {
+    (status, code.to_owned())
+}
