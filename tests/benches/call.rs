@@ -1,0 +1,54 @@
+//! `cargo bench --bench call`: what a signed call costs above bare reqwest, ours beside the published crate's.
+//!
+//! Both clients are packages of their own with lock files of their own, so that neither's features leak into the
+//! other. Allocations are counted by an allocator, instructions by valgrind (left out where there is none): each
+//! the difference of a long and a short run, divided by the calls between them.
+
+mod program;
+
+use program::{Program, loopback_server};
+
+const SHORT: u64 = 50;
+const LONG: u64 = 350;
+
+fn main() {
+    let root_url = loopback_server();
+    let ours = Program::built("client-ours");
+    let official = Program::built("client-official");
+    let measure = |program: &Program, mode| Cost::of(program, mode, &root_url);
+    let (our_bare, our_call) = (measure(&ours, "bare"), measure(&ours, "signed"));
+    let (their_bare, their_call) = (measure(&official, "bare"), measure(&official, "signed"));
+
+    println!(
+        "per call                 ours: bare   signed    official: bare   signed    ratio above bare (goal <= 0.5)"
+    );
+    let row = |name: &str, pick: &dyn Fn(&Cost) -> Option<f64>| match [&our_bare, &our_call, &their_bare, &their_call]
+        .map(pick)
+    {
+        [Some(a), Some(b), Some(c), Some(d)] => {
+            println!("{name:<22}{a:>13.1}{b:>9.1}{c:>18.1}{d:>9.1}{:>10.2}", (b - a) / (d - c));
+        }
+        _ => println!("{name:<22} not measured: no valgrind"),
+    };
+    row("allocations", &|cost| Some(cost.allocations));
+    row("instructions (1,000)", &|cost| cost.instructions.map(|n| n / 1000.0));
+}
+
+/// What one call costs on average.
+struct Cost {
+    allocations: f64,
+    instructions: Option<f64>,
+}
+
+impl Cost {
+    fn of(program: &Program, mode: &str, root_url: &str) -> Self {
+        let per_call = |short: u64, long: u64| (long as f64 - short as f64) / (LONG - SHORT) as f64;
+        let allocations =
+            |calls| program.run(&[mode, root_url, &calls.to_string()]).trim().parse::<u64>().expect("a count");
+        let instructions = |calls: u64| program.instructions(&[mode, root_url, &calls.to_string()]);
+        Self {
+            allocations: per_call(allocations(SHORT), allocations(LONG)),
+            instructions: instructions(SHORT).zip(instructions(LONG)).map(|(short, long)| per_call(short, long)),
+        }
+    }
+}
