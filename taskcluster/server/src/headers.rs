@@ -2,9 +2,10 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, DATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use taskcluster_core::time::Timestamp;
 
 use crate::request::Ids;
 
@@ -26,10 +27,16 @@ const EVERYWHERE: [(HeaderName, HeaderValue); 8] = [
 ];
 
 /// Adds them where the handler did not set its own.
-pub(crate) fn add(headers: &mut HeaderMap, ids: &Ids) {
-    headers.reserve(EVERYWHERE.len() + 3);
+///
+/// The date is the service's own: callers whose clock is wrong sign by it.
+pub(crate) fn add(headers: &mut HeaderMap, ids: &Ids, now: Timestamp) {
+    headers.reserve(EVERYWHERE.len() + 4);
     for (name, value) in EVERYWHERE {
         headers.entry(name).or_insert(value);
+    }
+    let date = jiff::Timestamp::from(now).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::try_from(date) {
+        headers.insert(DATE, date);
     }
     for (name, id) in [(FOR_TRACE_ID, &ids.trace), (FOR_REQUEST_ID, &ids.request)] {
         if let Ok(value) = HeaderValue::from_str(id) {

@@ -104,3 +104,92 @@ fn drop_last(arguments: &mut Vec<&str>) -> bool {
     arguments.pop();
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use taskcluster_core::operation::{Method, Stability};
+
+    use super::*;
+
+    /// What a router of these routes makes of a path: the operation and its decoded arguments.
+    fn route(path: &str) -> Option<(&'static str, Vec<String>)> {
+        const ROUTES: [(&str, &str); 9] = [
+            ("listTaskQueues", "/task-queues"),
+            ("getTaskQueue", "/task-queues/<taskQueueId>"),
+            ("listPendingTasks", "/task-queues/<taskQueueId>/pending"),
+            ("taskQueueCounts", "/task-queues/<taskQueueId>/counts"),
+            ("claimWork", "/claim-work/<taskQueueId>"),
+            ("listLatestArtifacts", "/task/<taskId>/artifacts"),
+            ("getLatestArtifact", "/task/<taskId>/artifacts/<name>"),
+            ("listClients", "/clients/"),
+            ("client", "/clients/<clientId>"),
+        ];
+        let mut templates: Vec<_> =
+            ROUTES.iter().map(|(name, route)| (*name, PathTemplate::of(&operation(name, route)))).collect();
+        templates.sort_by_key(|(_, template)| template.rank());
+        templates.iter().find_map(|(name, template)| {
+            let arguments = template.matches(path)?;
+            Some((*name, arguments.into_iter().map(|argument| decode(argument).unwrap()).collect()))
+        })
+    }
+
+    fn operation(name: &'static str, route: &'static str) -> Operation {
+        Operation {
+            service: "test",
+            version: "v1",
+            name,
+            method: Method::Get,
+            route,
+            args: &[],
+            query: &[],
+            input: None,
+            output: None,
+            scopes: None,
+            idempotent: true,
+            stability: Stability::Stable,
+        }
+    }
+
+    #[test]
+    fn slashes_come_raw_or_encoded() {
+        for (path, name, argument) in [
+            ("/claim-work/p/w", "claimWork", "p/w"),
+            ("/claim-work/p%2Fw", "claimWork", "p/w"),
+            ("/claim-work/", "claimWork", ""),
+            ("/claim-work", "claimWork", ""),
+            ("/task-queues/p%2Fw", "getTaskQueue", "p/w"),
+            ("/task-queues/p%2Fw/", "getTaskQueue", "p/w"),
+            ("/task-queues/p%2Fw/pending", "listPendingTasks", "p/w"),
+            ("/task-queues/p/w/pending", "listPendingTasks", "p/w"),
+            ("/task-queues/p/pending/counts", "taskQueueCounts", "p/pending"),
+            ("/clients/a%2Fb%7Cc", "client", "a/b|c"),
+        ] {
+            assert_eq!(route(path), Some((name, vec![argument.to_owned()])), "{path}");
+        }
+        let artifact = Some(("getLatestArtifact", vec!["x".to_owned(), "public/a b//c".to_owned()]));
+        assert_eq!(route("/task/x/artifacts/public%2Fa%20b/%2Fc"), artifact);
+        assert_eq!(route("/task/x/artifacts/public/a%20b//c"), artifact);
+    }
+
+    #[test]
+    fn a_slash_at_the_end_means_nothing() {
+        for path in ["/task-queues", "/task-queues/"] {
+            assert_eq!(route(path), Some(("listTaskQueues", Vec::new())), "{path}");
+        }
+        for path in ["/clients", "/clients/"] {
+            assert_eq!(route(path), Some(("listClients", Vec::new())), "{path}");
+        }
+        for path in ["/task/x/artifacts", "/task/x/artifacts/"] {
+            assert_eq!(route(path), Some(("listLatestArtifacts", vec!["x".to_owned()])), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_nobodys() {
+        for path in
+            ["", "/", "/Clients", "/clients/a/b", "//clients", "/task//artifacts", "/task-queues/p/w", "/nothing"]
+        {
+            assert_eq!(route(path), None, "{path}");
+        }
+    }
+}

@@ -55,7 +55,18 @@ async fn every_answer_has_the_headers_of_the_platform() {
         assert_eq!(answer.headers["x-content-type-options"], "nosniff");
         assert!(!answer.headers["x-for-request-id"].is_empty());
         assert!(!answer.headers["x-for-trace-id"].is_empty());
+        assert!(answer.headers["date"].to_str().unwrap().ends_with(" GMT"));
     }
+}
+
+#[tokio::test]
+async fn the_date_is_the_services_own() {
+    use taskcluster_core::clock::ManualClock;
+    let clock = ManualClock::at("2031-02-03T04:05:06.789Z".parse().unwrap());
+    let tiny = Tiny::with_clock(clock.shared());
+    assert_eq!(tiny.send(get("/api/tiny/v1/things")).await.headers["date"], "Mon, 03 Feb 2031 04:05:06 GMT");
+    clock.advance(std::time::Duration::from_secs(60));
+    assert_eq!(tiny.send(get("/api/tiny/v1/nothing")).await.headers["date"], "Mon, 03 Feb 2031 04:06:06 GMT");
 }
 
 #[tokio::test]

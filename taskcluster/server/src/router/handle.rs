@@ -33,7 +33,7 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
 
     let Some((route, raw_arguments)) = served.find(&received.method, path) else {
         let mut response = served.answer_other(&received, path);
-        headers::add(response.headers_mut(), &received.ids);
+        headers::add(response.headers_mut(), &received.ids, served.clock.now());
         return response;
     };
     let (ids, began) = (received.ids.clone(), served.clock.now());
@@ -54,13 +54,14 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
             (Ok(_), None) => Err(Failure::invalid_arguments("A path argument is not UTF-8.")),
             (Err(failure), _) => Err(failure),
         };
+        let now = served.clock.now();
         let mut response = match answered {
             Ok(reply) => success(reply),
-            Err(failure) => failed::response(&context, &failure, served.clock.now()),
+            Err(failure) => failed::response(&context, &failure, now),
         };
-        let duration_ms = u64::try_from(served.clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), duration_ms, "answered");
-        headers::add(response.headers_mut(), &ids);
+        headers::add(response.headers_mut(), &ids, now);
         response
     }
     .instrument(span)

@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use taskcluster_core::clock::SystemClock;
+use taskcluster_core::clock::{SharedClock, SystemClock};
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::operation::{Method, Operation, Stability};
 use taskcluster_core::scopes::{Params, ScopeTemplate};
@@ -236,13 +236,23 @@ impl Tiny {
     }
 
     pub(crate) fn with_scopes<const N: usize>(scopes: [&str; N]) -> Self {
-        let authenticator =
-            Arc::new(Gullible { scopes: scopes.map(str::to_owned).to_vec(), asked: AtomicUsize::new(0) });
+        Self::with(&scopes, SystemClock::shared())
+    }
+
+    pub(crate) fn with_clock(clock: SharedClock) -> Self {
+        Self::with(&["tiny:*"], clock)
+    }
+
+    fn with(scopes: &[&str], clock: SharedClock) -> Self {
+        let authenticator = Arc::new(Gullible {
+            scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+            asked: AtomicUsize::new(0),
+        });
         let api: Arc<dyn TinyApi> = Arc::new(Things);
         let parts = Parts {
             root_url: "https://tc.example".into(),
             authenticator: authenticator.clone(),
-            clock: SystemClock::shared(),
+            clock,
             references: references(),
             version: "1.2.3".into(),
         };
