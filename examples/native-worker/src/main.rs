@@ -1,3 +1,92 @@
-//! To come.
+//! The stand-alone native worker.
 
-fn main() {}
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use taskcluster_native_worker::config::Config;
+use taskcluster_native_worker::{NativeWorker, Shutdown};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Takes tasks from a TaskCluster deployment and runs their commands on this machine.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Example:\n  native-worker run --config /etc/native-worker.toml")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Claim and run tasks. SIGTERM gives running tasks back to the queue; SIGINT lets them end first, once more gives them back.
+    Run(ConfigOptions),
+    /// Say whether the configuration makes a worker.
+    Check(ConfigOptions),
+    /// Print the JSON schema of the payloads that it takes.
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigOptions {
+    /// A TOML file with the options below as keys, such as `task_queue_id`.
+    #[arg(long, env = "NATIVE_WORKER_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Config,
+}
+
+impl ConfigOptions {
+    fn load(self) -> Result<Config> {
+        match self.config {
+            Some(path) => Ok(self.options.over(Config::read(&path)?)),
+            None => Ok(self.options),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match Options::parse().command {
+        Command::Run(options) => run(options.load()?).await,
+        Command::Check(options) => {
+            options.load()?.into_builder()?;
+            println!("the configuration is good");
+            Ok(())
+        }
+        Command::Schema => {
+            println!("{}", serde_json::to_string_pretty(&NativeWorker::payload_schema())?);
+            Ok(())
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<()> {
+    let worker = config.into_builder()?.build().await?;
+    let shutdown = Shutdown::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let signals = async {
+        let mut interrupted = false;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => shutdown.now(),
+                _ = interrupt.recv() => {
+                    if interrupted { shutdown.now() } else { shutdown.drain() }
+                    interrupted = true;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        done = worker.run(shutdown.clone()) => {
+            let done = done?;
+            tracing::info!(runs = done.runs, why = ?done.why, "done");
+            Ok(())
+        }
+        () = signals => Ok(()),
+    }
+}

@@ -1,1 +1,39 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+pub mod artifacts;
+pub mod caches;
+#[cfg(feature = "testing")]
+pub mod conformance;
+pub mod context;
+pub mod engine;
+pub mod error;
+pub mod events;
+pub mod identity;
+mod lifecycle;
+pub mod log;
+pub mod outcome;
+pub mod payload;
+pub mod plugin;
+pub mod plugins;
+mod run;
+pub mod shutdown;
+pub mod stop;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod worker;
+
+pub use context::TaskContext;
+pub use engine::{Engine, Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Volume};
+pub use error::{Error, Result};
+pub use events::Event;
+pub use identity::Identity;
+pub use outcome::{Outcome, Reason};
+pub use payload::{Payload, PayloadPart, PayloadSchema};
+pub use plugin::{Plugin, TaskPlugin, Verdict};
+pub use shutdown::Shutdown;
+pub use worker::{Done, Settings, WhyDone, Worker, WorkerBuilder, WorkerError};
+
+/// A path segment that nobody guesses: 244 random bits.
+fn secret_segment() -> String {
+    format!("{}{}", taskcluster_core::TaskId::new(), taskcluster_core::TaskId::new())
+}

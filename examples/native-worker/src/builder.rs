@@ -1,0 +1,315 @@
+//! A native worker put together, for programs that embed one and for this crate's own.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use taskcluster_core::clock::SharedClock;
+use taskcluster_core::credentials::Credentials;
+use taskcluster_core::ids::TaskQueueId;
+use taskcluster_core::transport::Transport;
+use taskcluster_worker::caches::CacheStore;
+use taskcluster_worker::events::EventSink;
+use taskcluster_worker::plugins::{Artifacts, BackingLog, Env, ExitStatus, LiveLog, MaxRunTime, Mounts, Proxy};
+use taskcluster_worker::{Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerError};
+use url::Url;
+
+use crate::engine::NativeEngine;
+use crate::isolation::Isolation;
+
+/// A worker that runs commands on this machine.
+///
+/// ```no_run
+/// use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
+///
+/// # async fn example(credentials: taskcluster_core::Credentials) -> Result<(), Box<dyn std::error::Error>> {
+/// let shutdown = Shutdown::new();
+/// let worker = NativeWorker::builder("https://tc.example.com", "local/machine".parse()?)
+///     .credentials(credentials)
+///     .work_dir("/var/lib/native-worker")
+///     .isolation(Isolation::None)
+///     .capacity(4)
+///     .build()
+///     .await?;
+/// worker.run(shutdown.clone()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct NativeWorker {
+    worker: Worker,
+}
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NativeWorkerError {
+    /// Its parts do not fit together.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// Caches cannot be kept where they should be.
+    #[error("cannot keep caches in {}", .path.display())]
+    Caches {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Live logs cannot be served where they should be.
+    #[error("cannot serve live logs at {address}")]
+    LiveLog {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl NativeWorker {
+    /// Begin with a deployment and the task queue to take tasks from.
+    pub fn builder(root_url: impl Into<String>, task_queue_id: TaskQueueId) -> NativeWorkerBuilder {
+        NativeWorkerBuilder {
+            root_url: root_url.into(),
+            task_queue_id,
+            worker_group: "native".to_owned(),
+            worker_id: format!("worker-{}", std::process::id()),
+            credentials: None,
+            transport: None,
+            clock: None,
+            events: None,
+            isolation: Isolation::default_for_caller(),
+            settings: Settings::new(std::env::temp_dir().join(format!("native-worker-{}", std::process::id()))),
+            cache_dir: None,
+            cache_scope: "generic-worker:cache:".to_owned(),
+            max_run_time: Duration::from_secs(24 * 60 * 60),
+            live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            live_log_url: None,
+        }
+    }
+
+    /// Claim and run tasks until `shutdown`, or until the settings say that it is enough.
+    ///
+    /// # Errors
+    /// Nothing can be run at all.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills what runs and reports nothing: use `shutdown`.
+    pub async fn run(&self, shutdown: impl Into<Shutdown>) -> Result<Done, WorkerError> {
+        self.worker.run(shutdown).await
+    }
+
+    /// The schema of the payloads that native workers take.
+    ///
+    /// # Panics
+    /// Never: the parts are known to fit together.
+    #[must_use]
+    pub fn payload_schema() -> Value {
+        use taskcluster_worker::{Engine, Plugin};
+        let engine = NativeEngine::new("/", Isolation::None);
+        let parts: [(&str, PayloadPart); 7] = [
+            (engine.name(), engine.payload()),
+            (Env::default().name(), Env::default().payload()),
+            (MaxRunTime::default().name(), MaxRunTime::default().payload()),
+            (ExitStatus::default().name(), ExitStatus::default().payload()),
+            ("mounts", Mounts::payload_part()),
+            (Artifacts::default().name(), Artifacts::default().payload()),
+            (Proxy::default().name(), Proxy::default().payload()),
+        ];
+        let parts = parts.into_iter().chain([("live-log", LiveLog::payload_part())]);
+        PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
+    }
+}
+
+/// Puts a native worker together.
+#[derive(Clone)]
+pub struct NativeWorkerBuilder {
+    root_url: String,
+    task_queue_id: TaskQueueId,
+    worker_group: String,
+    worker_id: String,
+    credentials: Option<Credentials>,
+    transport: Option<Transport>,
+    clock: Option<SharedClock>,
+    events: Option<EventSink>,
+    isolation: Isolation,
+    settings: Settings,
+    cache_dir: Option<PathBuf>,
+    cache_scope: String,
+    max_run_time: Duration,
+    live_log_address: SocketAddr,
+    live_log_url: Option<Url>,
+}
+
+impl NativeWorkerBuilder {
+    /// The worker's own credentials. They need `queue:claim-work:<task queue>` and `queue:worker-id:<group>/<id>`.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// The group of workers that it belongs to. Default `native`.
+    #[must_use]
+    pub fn worker_group(mut self, worker_group: impl Into<String>) -> Self {
+        self.worker_group = worker_group.into();
+        self
+    }
+
+    /// Its name, unique in the group. Default: made of the process id.
+    #[must_use]
+    pub fn worker_id(mut self, worker_id: impl Into<String>) -> Self {
+        self.worker_id = worker_id.into();
+        self
+    }
+
+    /// As whom tasks run. Default: a user per task if the caller is root, else the caller.
+    #[must_use]
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Tasks at once. Default 1.
+    #[must_use]
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.settings.capacity = capacity;
+        self
+    }
+
+    /// Where tasks get their directories, and the worker keeps its own files. Used by one worker at a time.
+    /// Default: a directory of the process below the system's temporary one.
+    #[must_use]
+    pub fn work_dir(mut self, work_dir: impl Into<PathBuf>) -> Self {
+        self.settings.work_dir = work_dir.into();
+        self
+    }
+
+    /// Where caches are kept; several workers may share it. Default: in the work directory.
+    #[must_use]
+    pub fn cache_dir(mut self, cache_dir: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(cache_dir.into());
+        self
+    }
+
+    /// What a cache's name is appended to for the scope that using it takes. Default `generic-worker:cache:`.
+    #[must_use]
+    pub fn cache_scope(mut self, cache_scope: impl Into<String>) -> Self {
+        self.cache_scope = cache_scope.into();
+        self
+    }
+
+    /// The longest that tasks may ask to run. Default: a day.
+    #[must_use]
+    pub fn max_run_time(mut self, max_run_time: Duration) -> Self {
+        self.max_run_time = max_run_time;
+        self
+    }
+
+    /// Where live logs are served. Default: any port of the loopback interface.
+    #[must_use]
+    pub fn live_log_address(mut self, address: SocketAddr) -> Self {
+        self.live_log_address = address;
+        self
+    }
+
+    /// Where viewers find the live logs, if not at that address.
+    #[must_use]
+    pub fn live_log_url(mut self, url: Url) -> Self {
+        self.live_log_url = Some(url);
+        self
+    }
+
+    /// Go when this many tasks have been run.
+    #[must_use]
+    pub fn task_limit(mut self, tasks: u64) -> Self {
+        self.settings.task_limit = Some(tasks);
+        self
+    }
+
+    /// Go when there was nothing to do for so long.
+    #[must_use]
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.settings.idle_timeout = Some(time);
+        self
+    }
+
+    /// Change any other setting.
+    #[must_use]
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Who is told what happens: claimed, started, log, resolved.
+    #[must_use]
+    pub fn events(mut self, events: EventSink) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// How requests travel. Default: HTTP.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The clock. Default: that of the system.
+    #[must_use]
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Build the worker, and listen for viewers of live logs.
+    ///
+    /// # Errors
+    /// Caches or live logs cannot be had, or the root URL is none.
+    pub async fn build(self) -> Result<NativeWorker, NativeWorkerError> {
+        let cache_dir = self.cache_dir.unwrap_or_else(|| self.settings.work_dir.join("caches"));
+        let caches = CacheStore::open(&cache_dir)
+            .map_err(|source| NativeWorkerError::Caches { path: cache_dir.clone(), source })?;
+        let address = self.live_log_address;
+        let live_log = LiveLog::bind(address, self.live_log_url)
+            .await
+            .map_err(|source| NativeWorkerError::LiveLog { address, source })?;
+        let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
+        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation);
+        let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
+            .plugin(Env::default())
+            .plugin(MaxRunTime::new(self.max_run_time))
+            .plugin(ExitStatus::default())
+            .plugin(Mounts::new(caches, self.cache_scope))
+            .plugin(Proxy::default())
+            .plugin(Artifacts::default())
+            .plugin(BackingLog::default())
+            .plugin(live_log);
+        if let Some(credentials) = self.credentials {
+            builder = builder.credentials(credentials);
+        }
+        if let Some(transport) = self.transport {
+            builder = builder.transport(transport);
+        }
+        if let Some(clock) = self.clock {
+            builder = builder.clock(clock);
+        }
+        if let Some(events) = self.events {
+            builder = builder.events(events);
+        }
+        Ok(NativeWorker { worker: builder.build()? })
+    }
+}
+
+impl std::fmt::Debug for NativeWorkerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NativeWorkerBuilder")
+            .field("root_url", &self.root_url)
+            .field("task_queue_id", &self.task_queue_id)
+            .field("isolation", &self.isolation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! How a run's artifacts get to the queue and out of it.
+
+use std::path::{Path, PathBuf};
+
+use taskcluster::artifacts::{ArtifactError, Artifacts};
+use taskcluster::queue::{ErrorArtifactRequest, LinkArtifactRequest, PostArtifactRequest, ReferenceArtifactRequest};
+use taskcluster_core::ids::TaskId;
+use taskcluster_core::time::Timestamp;
+use url::Url;
+
+use crate::context::TaskContext;
+use crate::engine::Missing;
+use crate::error::{Error, Result, chain};
+
+/// A file that is to become an artifact.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    path: PathBuf,
+    content_type: Option<String>,
+    expires: Option<Timestamp>,
+}
+
+impl Upload {
+    /// The file at `path`; its content type is guessed from the artifact's name, it expires with the task.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), content_type: None, expires: None }
+    }
+
+    /// Say what the file is.
+    #[must_use]
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Let it expire before the task does.
+    #[must_use]
+    pub fn expires(mut self, expires: Timestamp) -> Self {
+        self.expires = Some(expires);
+        self
+    }
+}
+
+pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> Result<()> {
+    let expires = upload.expires.unwrap_or(task.expires());
+    let mut request = Artifacts::new(&task.parts.caller).upload(&task.task_id(), task.run_id(), name, expires);
+    if let Some(content_type) = &upload.content_type {
+        request = request.content_type(content_type);
+    }
+    match request.file(&upload.path).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::worker_caused(format!("cannot upload the artifact {name:?}"), error)),
+    }
+}
+
+pub(crate) async fn reference(task: &TaskContext, name: &str, url: &Url, content_type: &str) -> Result<()> {
+    let request = ReferenceArtifactRequest::new(task.expires(), url.as_str(), content_type);
+    create(task, name, PostArtifactRequest::Reference(request)).await
+}
+
+pub(crate) async fn link(task: &TaskContext, name: &str, target: &str, content_type: &str) -> Result<()> {
+    let request = LinkArtifactRequest::new(task.expires(), target).with_content_type(content_type);
+    create(task, name, PostArtifactRequest::Link(request)).await
+}
+
+pub(crate) async fn error(task: &TaskContext, name: &str, missing: &Missing, expires: Option<Timestamp>) -> Result<()> {
+    let expires = expires.unwrap_or(task.expires());
+    let request = ErrorArtifactRequest::new(expires, missing.reason(), missing.to_string());
+    create(task, name, PostArtifactRequest::Error(request)).await
+}
+
+async fn create(task: &TaskContext, name: &str, request: PostArtifactRequest) -> Result<()> {
+    let call = task.queue().create_artifact(&task.task_id(), task.run_id(), name, &request);
+    match call.await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::worker_caused(format!("cannot create the artifact {name:?}"), error)),
+    }
+}
+
+pub(crate) async fn download(task: &TaskContext, task_id: &TaskId, name: &str, to: &Path) -> Result<()> {
+    match Artifacts::new(&task.parts.caller).download_latest(task_id, name).to_file(to).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_final(&error) => {
+            Err(Error::payload(format!("cannot mount the artifact {name:?} of task {task_id}: {}", chain(&error))))
+        }
+        Err(error) => Err(Error::worker_caused(format!("cannot fetch the artifact {name:?} of task {task_id}"), error)),
+    }
+}
+
+/// Whether the artifact would be missing another time as well.
+fn is_final(error: &ArtifactError) -> bool {
+    match error {
+        ArtifactError::Queue { source, .. } => {
+            let never_made = source.status() == Some(http::StatusCode::FAILED_DEPENDENCY);
+            never_made || error.is_not_found() || source.is_forbidden()
+        }
+        ArtifactError::NeverCreated { .. } => true,
+        _ => error.is_not_found(),
+    }
+}

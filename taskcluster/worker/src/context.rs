@@ -1,0 +1,226 @@
+//! What engines and plugins know of a run and can do for it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use taskcluster::queue::{Queue, TaskDefinition};
+use taskcluster_core::Caller;
+use taskcluster_core::clock::SharedClock;
+use taskcluster_core::credentials::SharedCredentials;
+use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_core::scopes::satisfies;
+use taskcluster_core::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::artifacts::{self, Upload};
+use crate::engine::Missing;
+use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::log::TaskLog;
+use crate::stop::{Stop, StopSwitch};
+
+/// One run of a task, as engines and plugins see it.
+#[derive(Debug)]
+pub struct TaskContext {
+    pub(crate) parts: Parts,
+    pub(crate) switch: StopSwitch,
+    names: Mutex<BTreeSet<String>>,
+    tracker: TaskTracker,
+    over: CancellationToken,
+}
+
+/// What a run is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) task_id: TaskId,
+    pub(crate) run_id: RunId,
+    pub(crate) definition: TaskDefinition,
+    pub(crate) identity: Arc<Identity>,
+    /// Both act with the task's credentials.
+    pub(crate) caller: Caller,
+    pub(crate) queue: Queue,
+    pub(crate) credentials: SharedCredentials,
+    pub(crate) log: TaskLog,
+    pub(crate) clock: SharedClock,
+    pub(crate) scratch: PathBuf,
+}
+
+impl TaskContext {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            switch: StopSwitch::new(),
+            names: Mutex::default(),
+            tracker: TaskTracker::new(),
+            over: CancellationToken::new(),
+        })
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn task_id(&self) -> TaskId {
+        self.parts.task_id
+    }
+
+    /// The run of it.
+    #[must_use]
+    pub fn run_id(&self) -> RunId {
+        self.parts.run_id
+    }
+
+    /// The group that the task belongs to.
+    #[must_use]
+    pub fn task_group_id(&self) -> TaskId {
+        self.parts.definition.task_group_id
+    }
+
+    /// The task as it was created.
+    #[must_use]
+    pub fn definition(&self) -> &TaskDefinition {
+        &self.parts.definition
+    }
+
+    /// Tasks that this one waited for.
+    #[must_use]
+    pub fn dependencies(&self) -> &[TaskId] {
+        &self.parts.definition.dependencies
+    }
+
+    /// The task's scopes.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.parts.definition.scopes
+    }
+
+    /// Whether the task's own scopes satisfy `scope`.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        satisfies(self.scopes(), scope)
+    }
+
+    /// When the task and everything it made expire.
+    #[must_use]
+    pub fn expires(&self) -> Timestamp {
+        self.parts.definition.expires.unwrap_or(self.parts.definition.deadline)
+    }
+
+    /// Who runs it.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.parts.identity
+    }
+
+    /// Root URL of the deployment.
+    #[must_use]
+    pub fn root_url(&self) -> &str {
+        self.parts.caller.root_url().as_str()
+    }
+
+    /// The run's log.
+    #[must_use]
+    pub fn log(&self) -> &TaskLog {
+        &self.parts.log
+    }
+
+    /// The worker's clock.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.parts.clock
+    }
+
+    /// A folder for the worker's own files about this run, removed with it. Not for the task's eyes.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        &self.parts.scratch
+    }
+
+    /// The queue, called with the task's credentials, which are renewed as the claim is.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.parts.queue
+    }
+
+    /// The task's credentials. They can resolve the run: the task itself must not see them.
+    #[must_use]
+    pub fn credentials(&self) -> &SharedCredentials {
+        &self.parts.credentials
+    }
+
+    /// Order the run to end.
+    pub fn stop(&self, stop: Stop) {
+        if let Stop::Fail(reason) = &stop {
+            self.log().error(reason);
+        }
+        self.switch.order(stop);
+    }
+
+    /// Do something beside the run. It is dropped once the run's log is closed.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let over = self.over.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// Drop what was spawned and wait until it is gone.
+    pub(crate) async fn end_spawned(&self) {
+        self.over.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Say that this run makes an artifact of that name.
+    ///
+    /// # Errors
+    /// [`Error::Payload`]: it makes another one of the same name.
+    pub fn reserve_artifact(&self, name: &str) -> Result<()> {
+        let fresh = self.names.lock().expect("nothing panics holding it").insert(name.to_owned());
+        if fresh { Ok(()) } else { Err(Error::payload(format!("two artifacts have the name {name:?}"))) }
+    }
+
+    /// Make an artifact out of a file.
+    ///
+    /// # Errors
+    /// [`Error::Worker`] after retries.
+    pub async fn upload(&self, name: &str, upload: &Upload) -> Result<()> {
+        artifacts::upload(self, name, upload).await
+    }
+
+    /// Make an artifact that refers to a URL.
+    ///
+    /// # Errors
+    /// [`Error::Worker`] after retries.
+    pub async fn create_reference_artifact(&self, name: &str, url: &Url, content_type: &str) -> Result<()> {
+        artifacts::reference(self, name, url, content_type).await
+    }
+
+    /// Make an artifact that stands for another one of this run.
+    ///
+    /// # Errors
+    /// [`Error::Worker`] after retries.
+    pub async fn create_link_artifact(&self, name: &str, target: &str, content_type: &str) -> Result<()> {
+        artifacts::link(self, name, target, content_type).await
+    }
+
+    /// Make an artifact that says why there is none.
+    ///
+    /// # Errors
+    /// [`Error::Worker`] after retries.
+    pub async fn create_error_artifact(&self, name: &str, missing: &Missing, expires: Option<Timestamp>) -> Result<()> {
+        artifacts::error(self, name, missing, expires).await
+    }
+
+    /// Fetch an artifact of a task's latest run into the file `to`.
+    ///
+    /// # Errors
+    /// [`Error::Payload`]: there is no such artifact, or the task's scopes do not allow it. [`Error::Worker`] after retries.
+    pub async fn download(&self, task_id: &TaskId, name: &str, to: &Path) -> Result<()> {
+        artifacts::download(self, task_id, name, to).await
+    }
+}

@@ -1,0 +1,212 @@
+//! Engines: what runs a task. An engine knows no plugin.
+//!
+//! Ownership carries the life of a run: [`Engine::prepare`] gives a [`SandboxBuilder`], which plugins furnish;
+//! [`SandboxBuilder::start`] consumes it and gives a [`Sandbox`]; [`Sandbox::wait`] consumes that and gives a [`ResultSet`].
+//! What may arrive while somebody waits (a kill) goes through the sandbox's cloneable [`SandboxHandle`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::context::TaskContext;
+use crate::error::{Error, Result};
+use crate::payload::{Payload, PayloadPart};
+
+/// Something that can run tasks: native processes, containers, another system's builds.
+#[async_trait]
+pub trait Engine: Send + Sync + fmt::Debug + 'static {
+    /// A short name for logs and errors.
+    fn name(&self) -> &'static str;
+
+    /// What this engine reads of the payload.
+    fn payload(&self) -> PayloadPart;
+
+    /// Called once before the worker claims anything: find out whether tasks can run here, remove what a former worker left.
+    async fn set_up(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Check the payload and begin what is slow (fetching an image, making a user). Runs beside the plugins' preparation.
+    async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>>;
+}
+
+/// A sandbox that is being furnished. Dropping it must release whatever it holds; [`SandboxBuilder::discard`] does so in order.
+#[async_trait]
+pub trait SandboxBuilder: Send + fmt::Debug {
+    /// Set an environment variable; a later call for the same name wins. Defaults of the engine yield to both.
+    fn set_env(&mut self, name: &str, value: &str) -> Result<()>;
+
+    /// Make a directory of the host visible at `path`, a path as the payload writes it.
+    async fn mount_directory(&mut self, _path: &str, _volume: Volume) -> Result<()> {
+        Err(Error::Unsupported("mounted directories"))
+    }
+
+    /// Put a copy of the file `source` at `path`, readable by the task.
+    async fn add_file(&mut self, _path: &str, _source: &Path) -> Result<()> {
+        Err(Error::Unsupported("mounted files"))
+    }
+
+    /// Start what the task asks for. Standard output and error go to the task's log.
+    ///
+    /// # Errors
+    /// [`Error::Task`] where the command itself cannot be started.
+    async fn start(self: Box<Self>) -> Result<Box<dyn Sandbox>>;
+
+    /// Release everything without having started.
+    async fn discard(self: Box<Self>);
+}
+
+/// A directory of the host that a sandbox uses.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Volume {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// Whether the task may only read it.
+    pub read_only: bool,
+}
+
+impl Volume {
+    /// A directory that the task may write to.
+    pub fn writable(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), read_only: false }
+    }
+
+    /// A directory that the task may only read.
+    pub fn read_only(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), read_only: true }
+    }
+}
+
+/// A sandbox in which the user's code runs.
+#[async_trait]
+pub trait Sandbox: Send + fmt::Debug {
+    /// What can be done from elsewhere while somebody waits.
+    fn handle(&self) -> Arc<dyn SandboxHandle>;
+
+    /// Wait until the user's code has ended, by itself or killed. No process of the task is left when this returns.
+    async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>>;
+}
+
+/// Reaches a running sandbox.
+#[async_trait]
+pub trait SandboxHandle: Send + Sync + fmt::Debug {
+    /// End the user's code, politely for at most a second and then by force. Returns when the order is given;
+    /// [`Sandbox::wait`] returns when it is carried out. Killing what has ended does nothing.
+    async fn kill(&self);
+}
+
+/// How the user's code ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// It ended by itself with this code.
+    Code(i32),
+    /// A signal that the worker did not send ended it.
+    Signal(i32),
+    /// It could not be started, with the reason.
+    NotStarted(String),
+    /// The worker killed it.
+    Killed,
+}
+
+impl Exit {
+    /// Whether it succeeded.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        *self == Self::Code(0)
+    }
+
+    /// The exit code as a shell would tell it (128 + signal).
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(*code),
+            Self::Signal(signal) => Some(128 + signal),
+            Self::NotStarted(_) | Self::Killed => None,
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(9) => f.write_str("killed by signal 9, as the system does when memory runs out"),
+            Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Self::NotStarted(why) => write!(f, "could not be started: {why}"),
+            Self::Killed => f.write_str("killed by the worker"),
+        }
+    }
+}
+
+/// What a sandbox leaves behind once its code has ended.
+#[async_trait]
+pub trait ResultSet: Send + Sync + fmt::Debug {
+    /// How the user's code ended.
+    fn exit(&self) -> &Exit;
+
+    /// A file that the task made, at a path as the payload writes it.
+    async fn file(&self, path: &str) -> Result<Extracted, Missing>;
+
+    /// The regular files below a directory that the task made, with paths relative to it, sorted.
+    async fn directory(&self, path: &str) -> Result<Vec<String>, Missing>;
+
+    /// Remove everything that is left of the task, apart from mounted directories.
+    async fn dispose(self: Box<Self>);
+}
+
+/// A file that left its sandbox.
+#[derive(Debug)]
+pub struct Extracted {
+    path: PathBuf,
+    _copy: Option<tempfile::TempPath>,
+}
+
+impl Extracted {
+    /// The file itself, which nothing changes any more.
+    pub fn in_place(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), _copy: None }
+    }
+
+    /// A copy that is removed once it is no longer needed.
+    #[must_use]
+    pub fn copy(path: tempfile::TempPath) -> Self {
+        Self { path: path.to_path_buf(), _copy: Some(path) }
+    }
+
+    /// Where it can be read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Why there is no such file or directory. Becomes an `error` artifact.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Missing {
+    /// Nothing is there.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// Something else is there.
+    #[error("{0}")]
+    WrongType(String),
+    /// It may not be read by the task.
+    #[error("{0}")]
+    NotReadable(String),
+}
+
+impl Missing {
+    /// The word that the queue has for it.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "file-missing-on-worker",
+            Self::WrongType(_) => "invalid-resource-on-worker",
+            Self::NotReadable(_) => "file-not-readable-on-worker",
+        }
+    }
+}

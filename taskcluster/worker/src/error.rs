@@ -1,0 +1,119 @@
+//! Whose fault it is.
+
+/// An error of an engine or a plugin. Its variant says whose fault it is, and so how the run ends.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The task asks for something impossible and would again: the run is resolved `malformed-payload`.
+    /// Each string is one reason, all of them stand in the task's log.
+    #[error("{}", .0.join("; "))]
+    Payload(Vec<String>),
+    /// What the task runs went wrong: the run is resolved `failed`.
+    #[error("{0}")]
+    Task(String),
+    /// The worker, or a service it needs, is at fault: `worker-shutdown` before the user's code ran (the queue retries),
+    /// `internal-error` after.
+    #[error("{message}")]
+    Worker {
+        /// What could not be done.
+        message: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// This engine has no such ability. A task that needs it has a malformed payload.
+    #[error("the engine of this worker does not support {0}")]
+    Unsupported(&'static str),
+}
+
+/// Result of an engine or a plugin.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// One reason why the payload cannot be run.
+    pub fn payload(reason: impl Into<String>) -> Self {
+        Self::Payload(vec![reason.into()])
+    }
+
+    /// What the task runs went wrong.
+    pub fn task(reason: impl Into<String>) -> Self {
+        Self::Task(reason.into())
+    }
+
+    /// The worker's own fault, without a cause.
+    pub fn worker(message: impl Into<String>) -> Self {
+        Self::Worker { message: message.into(), source: None }
+    }
+
+    /// The worker's own fault, with its cause.
+    pub fn worker_caused(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Worker { message: message.into(), source: Some(source.into()) }
+    }
+
+    /// The lines that explain this error to the author of the task, causes included.
+    pub fn reasons(&self) -> Vec<String> {
+        match self {
+            Self::Payload(reasons) => reasons.clone(),
+            Self::Task(_) | Self::Unsupported(_) => vec![self.to_string()],
+            Self::Worker { message, source } => {
+                vec![match source {
+                    None => message.clone(),
+                    Some(source) => format!("{message}: {}", chain(&**source)),
+                }]
+            }
+        }
+    }
+
+    /// One error out of several: reasons of the payload are gathered and win, otherwise the first stands.
+    pub(crate) fn combine(errors: Vec<Self>) -> Option<Self> {
+        let mut reasons = Vec::new();
+        let mut first = None;
+        for error in errors {
+            match error {
+                Self::Payload(more) => reasons.extend(more),
+                Self::Unsupported(_) => reasons.extend(error.reasons()),
+                Self::Task(_) | Self::Worker { .. } => {
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        if reasons.is_empty() { first } else { Some(Self::Payload(reasons)) }
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors repeat their cause in their own text.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_of_the_payload_win_and_are_gathered() {
+        let combined =
+            Error::combine(vec![Error::worker("disk is full"), Error::payload("first"), Error::Unsupported("devices")]);
+        let Some(Error::Payload(reasons)) = combined else { panic!("{combined:?}") };
+        assert_eq!(reasons, ["first", "the engine of this worker does not support devices"]);
+    }
+
+    #[test]
+    fn causes_are_part_of_the_reason() {
+        let error = Error::worker_caused("cannot upload", std::io::Error::other("connection reset"));
+        assert_eq!(error.reasons(), ["cannot upload: connection reset"]);
+    }
+}

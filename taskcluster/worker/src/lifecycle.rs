@@ -1,0 +1,225 @@
+//! A worker against the queue: claim, attend to what was claimed, notice cancellations, go away.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use taskcluster::queue::{ClaimWorkRequest, TaskClaim};
+use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_core::time::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::context::TaskContext;
+use crate::events::Event;
+use crate::shutdown::Shutdown;
+use crate::stop::Stop;
+use crate::worker::{Done, Inner, WhyDone, Worker, WorkerError};
+
+mod attend;
+mod cancellations;
+mod leftovers;
+
+use attend::{Attended, attend};
+
+/// The runs under way, for those who must reach all of them.
+type Running = Arc<Mutex<BTreeMap<(TaskId, RunId), Arc<TaskContext>>>>;
+
+/// An answer without tasks that comes faster than this is not a long poll: wait for the rest of it.
+const EMPTY_ANSWER: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(worker: &Worker, shutdown: &Shutdown) -> Result<Done, WorkerError> {
+    let inner = &worker.inner;
+    let runs_dir = inner.settings.work_dir.join("runs");
+    private_dir(&runs_dir).map_err(|source| WorkerError::WorkDir { path: runs_dir, source })?;
+    inner.engine.set_up().await.map_err(WorkerError::Engine)?;
+    if inner.settings.recover_claims {
+        leftovers::give_back(inner).await;
+    }
+    let running = Running::default();
+    let watch = cancellations::watch(inner, &running);
+    let claim = ClaimLoop::new(inner.clone(), running.clone());
+    tokio::select! {
+        done = claim.run(shutdown) => Ok(done),
+        never = watch => match never {},
+    }
+}
+
+/// A fresh directory that only this user may look into.
+fn private_dir(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::create_dir_all(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+struct ClaimLoop {
+    inner: Arc<Inner>,
+    running: Running,
+    runs: JoinSet<Attended>,
+    claiming: Option<BoxFuture<'static, Claimed>>,
+    claimed: u64,
+    ended: u64,
+    faults: u32,
+    idle_since: Timestamp,
+    /// Set when nothing more is to be claimed.
+    why: Option<WhyDone>,
+}
+
+enum Claimed {
+    Tasks(Vec<TaskClaim>),
+    Trouble(String),
+}
+
+impl ClaimLoop {
+    fn new(inner: Arc<Inner>, running: Running) -> Self {
+        let idle_since = inner.clock.now();
+        Self {
+            inner,
+            running,
+            runs: JoinSet::new(),
+            claiming: None,
+            claimed: 0,
+            ended: 0,
+            faults: 0,
+            idle_since,
+            why: None,
+        }
+    }
+
+    async fn run(mut self, shutdown: &Shutdown) -> Done {
+        let mut told_to_go = false;
+        loop {
+            self.begin_claim();
+            if self.runs.is_empty()
+                && let Some(why) = self.why
+            {
+                return Done { runs: self.ended, why };
+            }
+            let idle = self.idle_end();
+            let claiming = self.claiming.as_mut();
+            tokio::select! {
+                biased;
+                () = shutdown.is_now().cancelled(), if !told_to_go => {
+                    told_to_go = true;
+                    self.claim_no_more(WhyDone::Shutdown);
+                    let running: Vec<_> = self.running.lock().expect("nothing panics holding it").values().cloned().collect();
+                    running.iter().for_each(|task| task.stop(Stop::WorkerShutdown));
+                }
+                () = shutdown.drains().cancelled(), if self.why.is_none() => self.claim_no_more(WhyDone::Shutdown),
+                Some(attended) = self.runs.join_next() => self.ended(attended),
+                claimed = async { claiming.expect("the branch is off otherwise").await }, if claiming.is_some() => {
+                    self.claiming = None;
+                    self.claimed(claimed);
+                }
+                () = async { idle.expect("the branch is off otherwise").await }, if idle.is_some() => {
+                    self.claim_no_more(WhyDone::Idle);
+                }
+            }
+        }
+    }
+
+    /// Have a claim under way if there is room for a task.
+    fn begin_claim(&mut self) {
+        let settings = &self.inner.settings;
+        let left = settings.task_limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.claimed));
+        if left == 0 && self.why.is_none() {
+            self.why = Some(WhyDone::TaskLimit);
+        }
+        let free = settings.capacity.saturating_sub(self.runs.len()) as u64;
+        // The queue gives at most 32 tasks at once.
+        let wanted = free.min(left).min(32);
+        if self.why.is_none() && self.claiming.is_none() && wanted > 0 {
+            let wait = backoff(settings.backoff, settings.backoff_limit, self.faults);
+            self.claiming = Some(claim(self.inner.clone(), wanted, wait).boxed());
+        }
+    }
+
+    fn claim_no_more(&mut self, why: WhyDone) {
+        self.why = Some(why);
+        // The queue notices that nobody waits any more.
+        self.claiming = None;
+    }
+
+    fn claimed(&mut self, claimed: Claimed) {
+        match claimed {
+            Claimed::Tasks(tasks) => {
+                for claim in tasks {
+                    self.claimed += 1;
+                    self.faults = 0;
+                    self.runs.spawn(attend(self.inner.clone(), self.running.clone(), claim));
+                }
+            }
+            Claimed::Trouble(message) => {
+                tracing::warn!(message, "cannot claim tasks");
+                self.faults += 1;
+                self.inner.emit(Event::Trouble { message });
+            }
+        }
+    }
+
+    fn ended(&mut self, attended: Result<Attended, tokio::task::JoinError>) {
+        self.ended += 1;
+        self.idle_since = self.inner.clock.now();
+        match attended {
+            Ok(Attended { own_fault: false }) => self.faults = 0,
+            Ok(Attended { own_fault: true }) => self.faults += 1,
+            Err(error) => {
+                tracing::error!(%error, "a run came to an end that was not foreseen");
+                self.faults += 1;
+            }
+        }
+    }
+
+    fn idle_end(&self) -> Option<BoxFuture<'static, ()>> {
+        let timeout = self.inner.settings.idle_timeout?;
+        let idle = self.runs.is_empty() && self.why.is_none();
+        idle.then(|| self.inner.clock.sleep_until(self.idle_since + timeout))
+    }
+}
+
+/// Wait out the backoff, then ask the queue for tasks. Dropping it leaves the claim to the queue.
+async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration) -> Claimed {
+    if !wait.is_zero() {
+        inner.clock.sleep(wait).await;
+    }
+    let began = inner.clock.now();
+    let identity = &inner.identity;
+    let tasks = u32::try_from(tasks).expect("at most 32");
+    let request = ClaimWorkRequest::new(&identity.worker_group, &identity.worker_id, tasks);
+    match inner.queue.claim_work(identity.task_queue_id.as_ref(), &request).await {
+        Ok(response) => {
+            if response.tasks.is_empty() {
+                inner.clock.sleep_until(began + EMPTY_ANSWER).await;
+            }
+            Claimed::Tasks(response.tasks)
+        }
+        Err(error) => Claimed::Trouble(crate::error::chain(&error)),
+    }
+}
+
+/// No wait without a fault; then `first`, doubled with each further fault in a row.
+fn backoff(first: Duration, limit: Duration, faults: u32) -> Duration {
+    match faults {
+        0 => Duration::ZERO,
+        _ => first.saturating_mul(2u32.saturating_pow(faults - 1)).min(limit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_its_limit() {
+        let waits: Vec<u64> =
+            (0..6).map(|faults| backoff(Duration::from_secs(5), Duration::from_secs(60), faults).as_secs()).collect();
+        assert_eq!(waits, [0, 5, 10, 20, 40, 60]);
+        assert_eq!(backoff(Duration::from_secs(5), Duration::from_secs(60), u32::MAX).as_secs(), 60);
+    }
+}

@@ -1,0 +1,228 @@
+//! The log of one run: a file that is appended to, with any number of followers.
+//!
+//! Writers never wait for readers: a follower reads the file at its own pace and learns from a watch channel that there is
+//! more. So a slow reader of the live log costs nothing and loses nothing.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use taskcluster_core::clock::SharedClock;
+use tokio::sync::watch;
+
+type Sink = Arc<dyn Fn(Bytes) + Send + Sync>;
+
+/// The log of one run. Cheap to clone; all clones write to the same file.
+#[derive(Clone)]
+pub struct TaskLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    file: Mutex<Appender>,
+    state: watch::Sender<State>,
+    clock: SharedClock,
+    sink: Option<Sink>,
+}
+
+struct Appender {
+    file: File,
+    at_line_start: bool,
+    failed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    length: u64,
+    closed: bool,
+}
+
+impl TaskLog {
+    /// Begin a log in a new file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(path: &Path, clock: SharedClock) -> io::Result<Self> {
+        Self::with_sink(path, clock, None)
+    }
+
+    pub(crate) fn with_sink(path: &Path, clock: SharedClock, sink: Option<Sink>) -> io::Result<Self> {
+        let file = File::options().create(true).truncate(true).write(true).open(path)?;
+        let appender = Appender { file, at_line_start: true, failed: false };
+        let (state, _) = watch::channel(State::default());
+        let inner = Inner { path: path.to_owned(), file: Mutex::new(appender), state, clock, sink };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Append what the task printed, as it is.
+    pub fn write(&self, bytes: &[u8]) {
+        self.append(&mut self.lock(), bytes);
+    }
+
+    /// A line of the worker's own: `[taskcluster 2026-01-31T12:00:00.000Z] text`. Several lines get the prefix each.
+    pub fn info(&self, text: impl AsRef<str>) {
+        let prefix = format!("[taskcluster {}] ", self.inner.clock.now());
+        self.lines(&prefix, text.as_ref());
+    }
+
+    /// A line that says why the run does not succeed: `[taskcluster:error] text`, which log viewers look for.
+    pub fn error(&self, text: impl AsRef<str>) {
+        self.lines("[taskcluster:error] ", text.as_ref());
+    }
+
+    /// A line about something that may surprise: `[taskcluster:warn 2026-01-31T12:00:00.000Z] text`.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        let prefix = format!("[taskcluster:warn {}] ", self.inner.clock.now());
+        self.lines(&prefix, text.as_ref());
+    }
+
+    /// Nothing more will be written; followers come to their end.
+    pub fn close(&self) {
+        self.inner.state.send_modify(|state| state.closed = true);
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Bytes written until now.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.inner.state.borrow().length
+    }
+
+    /// Whether a write failed (disk full): the file then lacks what came after.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.lock().failed
+    }
+
+    /// Read the log from its beginning, then follow it until it is closed.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn follow(&self) -> io::Result<Follower> {
+        Ok(Follower { file: File::open(&self.inner.path)?, read: 0, state: self.inner.state.subscribe() })
+    }
+
+    fn lines(&self, prefix: &str, text: &str) {
+        let mut appender = self.lock();
+        let mut out = String::with_capacity(prefix.len() + text.len() + 2);
+        if !appender.at_line_start {
+            out.push('\n');
+        }
+        for line in text.lines() {
+            out.push_str(prefix);
+            out.push_str(line);
+            out.push('\n');
+        }
+        self.append(&mut appender, out.as_bytes());
+    }
+
+    fn append(&self, appender: &mut Appender, bytes: &[u8]) {
+        let Some(last) = bytes.last() else { return };
+        if appender.failed || self.inner.state.borrow().closed {
+            return;
+        }
+        if let Err(error) = appender.file.write_all(bytes) {
+            appender.failed = true;
+            tracing::error!(path = %self.inner.path.display(), %error, "cannot write a task's log");
+            return;
+        }
+        appender.at_line_start = *last == b'\n';
+        self.inner.state.send_modify(|state| state.length += bytes.len() as u64);
+        if let Some(sink) = &self.inner.sink {
+            sink(Bytes::copy_from_slice(bytes));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Appender> {
+        self.inner.file.lock().expect("no writer of a log panics")
+    }
+}
+
+impl std::fmt::Debug for TaskLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskLog").field("path", &self.inner.path).field("length", &self.length()).finish()
+    }
+}
+
+/// Reads a log from its beginning to its end, however far apart in time these are.
+#[derive(Debug)]
+pub struct Follower {
+    file: File,
+    read: u64,
+    state: watch::Receiver<State>,
+}
+
+const CHUNK: u64 = 64 * 1024;
+
+impl Follower {
+    /// The next bytes, once there are some; `None` after the last when the log is closed.
+    ///
+    /// Cancel safe: what was not returned is read again.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let state = *self.state.borrow_and_update();
+            if state.length > self.read {
+                let wanted = (state.length - self.read).min(CHUNK);
+                let mut chunk = Vec::new();
+                self.file.seek(SeekFrom::Start(self.read))?;
+                Read::by_ref(&mut self.file).take(wanted).read_to_end(&mut chunk)?;
+                self.read += chunk.len() as u64;
+                return Ok(Some(chunk.into()));
+            }
+            if state.closed || self.state.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taskcluster_core::clock::{ManualClock, SystemClock};
+
+    #[tokio::test]
+    async fn a_follower_sees_everything_from_the_beginning_to_the_close() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = TaskLog::create(&dir.path().join("log"), Arc::new(SystemClock)).unwrap();
+        log.write(b"first\n");
+        let mut follower = log.follow().unwrap();
+        assert_eq!(follower.next().await.unwrap().unwrap(), "first\n");
+        let writer = log.clone();
+        let late = tokio::spawn(async move {
+            writer.write(b"second\n");
+            writer.close();
+            writer.write(b"lost\n");
+        });
+        assert_eq!(follower.next().await.unwrap().unwrap(), "second\n");
+        assert!(follower.next().await.unwrap().is_none());
+        late.await.unwrap();
+        assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "first\nsecond\n");
+    }
+
+    #[test]
+    fn lines_of_the_worker_begin_at_the_start_of_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at("2026-01-31T12:00:00.000Z".parse().unwrap()));
+        let log = TaskLog::create(&dir.path().join("log"), clock).unwrap();
+        log.write(b"no newline");
+        log.error("it broke");
+        log.info("two\nlines");
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        assert_eq!(
+            text,
+            "no newline\n[taskcluster:error] it broke\n\
+             [taskcluster 2026-01-31T12:00:00.000Z] two\n[taskcluster 2026-01-31T12:00:00.000Z] lines\n"
+        );
+    }
+}

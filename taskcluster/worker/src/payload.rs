@@ -1,0 +1,334 @@
+//! The payload of a task: declared in parts, composed once, validated once.
+//!
+//! Each engine and plugin describes its part as a Rust type. Parts are merged property by property, so two plugins may both
+//! have a flag under `features`, but no two may define the same property. The composed schema is closed: what nobody
+//! declared is a violation.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+
+/// What one engine or plugin declares of the payload: an object schema.
+#[derive(Clone, Debug, Default)]
+pub struct PayloadPart {
+    schema: Map<String, Value>,
+}
+
+impl PayloadPart {
+    /// No property at all.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The properties of a struct. Optional fields may be absent, but not `null`.
+    ///
+    /// # Panics
+    /// `T` is not a struct with named fields.
+    #[must_use]
+    pub fn of<T: JsonSchema>() -> Self {
+        let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+        let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+        forbid_null(&mut schema);
+        let Value::Object(mut schema) = schema else { panic!("a part of the payload is an object") };
+        assert!(schema.contains_key("properties"), "a part of the payload is a struct with named fields");
+        for key in ["$schema", "title", "description"] {
+            schema.remove(key);
+        }
+        Self { schema }
+    }
+}
+
+/// The engine and plugins declare the same property.
+#[derive(Debug, thiserror::Error)]
+#[error("{second} declares the payload's {property}, which {first} has declared already")]
+pub struct PayloadConflict {
+    /// Path of the property.
+    pub property: String,
+    /// Who declared it first.
+    pub first: String,
+    /// Who declared it again.
+    pub second: String,
+}
+
+/// The composed schema of the payloads that a worker takes.
+#[derive(Clone, Debug)]
+pub struct PayloadSchema {
+    schema: Value,
+    validator: Arc<jsonschema::Validator>,
+}
+
+impl PayloadSchema {
+    /// Compose parts, each with the name of who declares it.
+    ///
+    /// # Errors
+    /// Two parts declare the same property.
+    ///
+    /// # Panics
+    /// A part is not a valid schema.
+    pub fn compose<'a>(parts: impl IntoIterator<Item = (&'a str, PayloadPart)>) -> Result<Self, PayloadConflict> {
+        let mut whole = Map::from_iter([("type".to_owned(), json!("object")), ("properties".to_owned(), json!({}))]);
+        let mut owners = Vec::new();
+        for (name, part) in parts {
+            merge(&mut whole, part.schema, "", name, &owners)?;
+            owners.push(name);
+        }
+        close(&mut whole);
+        let mut schema = Value::Object(whole);
+        schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+        schema["title"] = json!("Payload of a task");
+        let validator = jsonschema::draft7::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .expect("parts are valid schemas");
+        Ok(Self { schema, validator: Arc::new(validator) })
+    }
+
+    /// The schema itself, for documentation and other people's tools.
+    #[must_use]
+    pub fn as_value(&self) -> &Value {
+        &self.schema
+    }
+
+    /// Check a payload.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] with one reason per violation.
+    pub fn validate(&self, payload: &Map<String, Value>) -> Result<Payload, Error> {
+        let value = Value::Object(payload.clone());
+        let mut reasons: Vec<String> = self.validator.iter_errors(&value).map(|error| reason(&error)).collect();
+        if reasons.is_empty() {
+            return Ok(Payload { value: Arc::new(value) });
+        }
+        reasons.sort();
+        Err(Error::Payload(reasons))
+    }
+}
+
+/// A payload that fits the schema. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    value: Arc<Value>,
+}
+
+impl Payload {
+    /// The part that `T` describes.
+    ///
+    /// # Errors
+    /// [`Error::Payload`]: the part is stricter than its schema says.
+    pub fn part<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        T::deserialize(&*self.value).map_err(|error| Error::payload(format!("payload: {error}")))
+    }
+
+    /// The whole of it.
+    #[must_use]
+    pub fn as_value(&self) -> &Value {
+        &self.value
+    }
+}
+
+fn reason(error: &jsonschema::ValidationError<'_>) -> String {
+    let path = error.instance_path().to_string();
+    let mut text = error.to_string();
+    // Error texts quote the instance; a large one would bury the reason.
+    if text.len() > 500 {
+        let cut = (0..=500).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(cut);
+        text.push('…');
+    }
+    format!("payload{path}: {text}")
+}
+
+/// Merge `part` into `whole`, both object schemas.
+fn merge(
+    whole: &mut Map<String, Value>,
+    part: Map<String, Value>,
+    path: &str,
+    name: &str,
+    owners: &[&str],
+) -> Result<(), PayloadConflict> {
+    for (key, value) in part {
+        match (key.as_str(), value) {
+            ("properties", Value::Object(properties)) => {
+                let known = whole.entry("properties").or_insert_with(|| json!({}));
+                let Value::Object(known) = known else { unreachable!("properties are an object") };
+                for (property, schema) in properties {
+                    let path = format!("{path}/{property}");
+                    merge_property(known, property, schema, &path, name, owners)?;
+                }
+            }
+            ("required", Value::Array(more)) => {
+                let known = whole.entry("required").or_insert_with(|| json!([]));
+                known.as_array_mut().expect("required is a list").extend(more);
+            }
+            // An object that is made of parts may be absent, whatever its first owner thought the default to be.
+            ("default", _) => {
+                whole.remove("default");
+            }
+            (_, value) => {
+                whole.entry(key).or_insert(value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn merge_property(
+    known: &mut Map<String, Value>,
+    property: String,
+    schema: Value,
+    path: &str,
+    name: &str,
+    owners: &[&str],
+) -> Result<(), PayloadConflict> {
+    match (known.get_mut(&property), schema) {
+        (None, schema) => {
+            known.insert(property, schema);
+            Ok(())
+        }
+        (Some(Value::Object(first)), Value::Object(second)) if is_struct(first) && is_struct(&second) => {
+            merge(first, second, path, name, owners)
+        }
+        (Some(_), _) => {
+            Err(PayloadConflict { property: path.to_owned(), first: owners.join(" or "), second: name.to_owned() })
+        }
+    }
+}
+
+fn is_struct(schema: &Map<String, Value>) -> bool {
+    schema.contains_key("properties")
+}
+
+/// Whoever declares properties of an object means only these.
+fn close(schema: &mut Map<String, Value>) {
+    if is_struct(schema) {
+        schema.entry("additionalProperties").or_insert(json!(false));
+    }
+    for value in schema.values_mut() {
+        close_within(value);
+    }
+}
+
+fn close_within(value: &mut Value) {
+    match value {
+        Value::Object(map) => close(map),
+        Value::Array(items) => items.iter_mut().for_each(close_within),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Optional fields of Rust types may be `null`; those of a payload are absent instead.
+fn forbid_null(value: &mut Value) {
+    if let Value::Object(map) = value {
+        if map.get("default").is_some_and(Value::is_null) {
+            map.remove("default");
+        }
+        if let Some(Value::Array(types)) = map.get_mut("type") {
+            types.retain(|name| name != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                map.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(Value::Array(choices)) = map.get_mut("enum") {
+            choices.retain(|choice| !choice.is_null());
+        }
+        if let Some(Value::Array(choices)) = map.get_mut("anyOf") {
+            choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+            if let [Value::Object(only)] = choices.as_slice() {
+                let only = only.clone();
+                map.remove("anyOf");
+                map.extend(only);
+            }
+        }
+    }
+    match value {
+        Value::Object(map) => map.values_mut().for_each(forbid_null),
+        Value::Array(items) => items.iter_mut().for_each(forbid_null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[allow(dead_code, reason = "only the schema is looked at")]
+    struct Commands {
+        command: Vec<String>,
+    }
+
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct ProxyFlag {
+        features: ProxyFeatures,
+    }
+
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct ProxyFeatures {
+        proxy: Option<bool>,
+    }
+
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct LogFlag {
+        features: LogFeatures,
+    }
+
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct LogFeatures {
+        log: bool,
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn schema() -> PayloadSchema {
+        PayloadSchema::compose([
+            ("engine", PayloadPart::of::<Commands>()),
+            ("proxy", PayloadPart::of::<ProxyFlag>()),
+            ("log", PayloadPart::of::<LogFlag>()),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn parts_share_an_object_of_flags() {
+        let payload =
+            schema().validate(&object(json!({"command": ["true"], "features": {"proxy": true, "log": true}}))).unwrap();
+        assert_eq!(payload.part::<ProxyFlag>().unwrap().features.proxy, Some(true));
+        assert!(payload.part::<LogFlag>().unwrap().features.log);
+    }
+
+    #[test]
+    fn every_violation_is_a_reason() {
+        let error =
+            schema().validate(&object(json!({"features": {"proxy": null, "unknown": true}, "extra": 1}))).unwrap_err();
+        let text = error.reasons().join("\n");
+        assert!(matches!(error, Error::Payload(_)));
+        for part in ["command", "payload/features: ", "unknown", "payload/features/proxy", "extra"] {
+            assert!(text.contains(part), "{part} is missing from:\n{text}");
+        }
+    }
+
+    #[test]
+    fn one_property_has_one_owner() {
+        let conflict = PayloadSchema::compose([
+            ("engine", PayloadPart::of::<Commands>()),
+            ("shell", PayloadPart::of::<Commands>()),
+        ])
+        .unwrap_err();
+        assert_eq!(conflict.property, "/command");
+        assert_eq!(conflict.second, "shell");
+    }
+}

@@ -1,0 +1,209 @@
+//! `features.taskclusterProxy`: calls to the deployment with the task's own scopes, without credentials in its hands.
+//!
+//! Each task gets a listener of its own on the loopback interface, and its address in `TASKCLUSTER_PROXY_URL`. Other
+//! processes of the machine can reach the port, so the address has a path segment that only the task knows; a request without
+//! it is not answered. What arrives below `/api/<service>/<version>/` is signed with the run's credentials, limited to the
+//! task's scopes and to making artifacts of this run (so a task cannot resolve itself), and passed on as it is; bodies are
+//! streamed both ways. Renewed credentials are used from the next request on.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Json, Response};
+use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use taskcluster_core::credentials::CredentialsProvider;
+use taskcluster_core::hawk::{RequestFacts, Signer};
+use taskcluster_core::transport;
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::context::TaskContext;
+use crate::engine::{ResultSet, SandboxBuilder};
+use crate::error::{Error, Result, chain};
+use crate::payload::{Payload, PayloadPart};
+use crate::plugin::{Plugin, TaskPlugin, Verdict};
+
+/// Gives a task that asks for it the address of a proxy in `TASKCLUSTER_PROXY_URL`.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Proxy;
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct ProxyPayload {
+    features: ProxyFeatures,
+}
+
+/// What the worker adds to the task.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+struct ProxyFeatures {
+    /// Whether the commands can call the deployment, at `TASKCLUSTER_PROXY_URL`, with the task's scopes.
+    taskcluster_proxy: bool,
+}
+
+impl Plugin for Proxy {
+    fn name(&self) -> &'static str {
+        "proxy"
+    }
+
+    fn payload(&self) -> PayloadPart {
+        PayloadPart::of::<ProxyPayload>()
+    }
+
+    fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
+        Box::new(TaskProxy { task: task.clone(), listening: None })
+    }
+}
+
+struct TaskProxy {
+    task: Arc<TaskContext>,
+    listening: Option<Listening>,
+}
+
+struct Listening {
+    url: String,
+    _server: AbortOnDropHandle<()>,
+}
+
+#[async_trait]
+impl TaskPlugin for TaskProxy {
+    async fn prepare(&mut self, payload: &Payload) -> Result<()> {
+        if payload.part::<ProxyPayload>()?.features.taskcluster_proxy {
+            let listening = listen(self.task.clone()).await;
+            self.listening = Some(listening.map_err(|error| Error::worker_caused("cannot start the proxy", error))?);
+        }
+        Ok(())
+    }
+
+    async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
+        match &self.listening {
+            Some(listening) => builder.set_env("TASKCLUSTER_PROXY_URL", &listening.url),
+            None => Ok(()),
+        }
+    }
+
+    async fn stopped(&mut self, _results: &dyn ResultSet) -> Result<Verdict> {
+        self.listening = None;
+        Ok(Verdict::Good)
+    }
+
+    async fn dispose(&mut self) {
+        self.listening = None;
+    }
+}
+
+async fn listen(task: Arc<TaskContext>) -> std::io::Result<Listening> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let secret = crate::secret_segment();
+    let url = format!("http://{}/{secret}", listener.local_addr()?);
+    let forwarder = Arc::new(Forwarder { task, secret });
+    let router = Router::new().fallback(forward).with_state(forwarder);
+    let server = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "a proxy has stopped");
+        }
+    });
+    Ok(Listening { url, _server: AbortOnDropHandle::new(server) })
+}
+
+struct Forwarder {
+    task: Arc<TaskContext>,
+    secret: String,
+}
+
+async fn forward(State(forwarder): State<Arc<Forwarder>>, request: Request) -> Response {
+    let refuse = |status: StatusCode, message: String| (status, Json(json!({"message": message}))).into_response();
+    let Some(resource) = forwarder.resource(&request) else {
+        let help = "the proxy serves <TASKCLUSTER_PROXY_URL>/api/<service>/<version>/...";
+        return refuse(StatusCode::NOT_FOUND, help.to_owned());
+    };
+    match forwarder.send(&resource, request).await {
+        Ok(response) => response,
+        Err(message) => {
+            tracing::warn!(task.id = %forwarder.task.task_id(), message, "cannot pass on a call of a task");
+            refuse(StatusCode::BAD_GATEWAY, message)
+        }
+    }
+}
+
+impl Forwarder {
+    /// Path and query below the root URL, still encoded as they came; `None` for what is not served here.
+    fn resource(&self, request: &Request) -> Option<String> {
+        let resource = request.uri().path_and_query()?.as_str();
+        let (secret, rest) = resource.strip_prefix('/')?.split_once('/')?;
+        if !bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes())) {
+            return None;
+        }
+        let mut segments = rest.split(['/', '?']);
+        let served =
+            segments.next() == Some("api") && segments.by_ref().take(2).filter(|part| !part.is_empty()).count() == 2;
+        // Whoever resolves dots further on must not come out elsewhere than was signed for.
+        let dots = rest.split(['/', '?']).any(|part| part == "." || part == "..");
+        (served && !dots).then(|| format!("/{rest}"))
+    }
+
+    async fn send(&self, resource: &str, request: Request) -> Result<Response, String> {
+        let uri: Uri = format!("{}{resource}", self.task.parts.caller.root_url().as_str())
+            .parse()
+            .map_err(|error| format!("{resource} cannot be called: {error}"))?;
+        let signed = uri.path_and_query().map_or(resource, |path| path.as_str());
+        let authorization = self.sign(request.method().as_str(), signed)?;
+        let (mut parts, body) = request.into_parts();
+        remove_hop_headers(&mut parts.headers);
+        parts.headers.remove(header::HOST);
+        parts.headers.insert(header::AUTHORIZATION, authorization);
+        let mut outgoing = http::Request::new(transport::Body::new(body));
+        *outgoing.method_mut() = parts.method;
+        *outgoing.uri_mut() = uri;
+        *outgoing.headers_mut() = parts.headers;
+        let response = self.task.parts.caller.transport().send(outgoing).await.map_err(|error| chain(&error))?;
+        let (mut parts, body) = response.into_parts();
+        remove_hop_headers(&mut parts.headers);
+        Ok(Response::from_parts(parts, Body::new(body)))
+    }
+
+    fn sign(&self, method: &str, resource: &str) -> Result<http::HeaderValue, String> {
+        let task = &self.task;
+        let credentials = task.credentials().credentials().ok_or("the task has no credentials")?;
+        let own = format!("queue:create-artifact:{}/{}", task.task_id(), task.run_id());
+        let scopes = task.scopes().iter().cloned().chain([own]);
+        let signer = Signer::new(&credentials.with_authorized_scopes(scopes)).map_err(|error| error.to_string())?;
+        let root = task.parts.caller.root_url();
+        let facts = RequestFacts { method, resource, host: root.host(), port: root.port() };
+        signer.header(facts, None, task.clock().now()).map_err(|error| error.to_string())
+    }
+}
+
+/// Headers that are between two neighbours, not for whoever comes after.
+fn remove_hop_headers(headers: &mut HeaderMap) {
+    let named: HashSet<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let always = [
+        header::CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+    ];
+    for name in named.iter().chain(&always) {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,43 @@
+//! How a worker is told to go away.
+
+use tokio_util::sync::CancellationToken;
+
+/// Tells a worker to go away: at once, or when its runs have ended. Cheap to clone; all clones are the same switch.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    drain: CancellationToken,
+    now: CancellationToken,
+}
+
+impl Shutdown {
+    /// A switch that nobody has used yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Claim nothing more; go when the present runs have ended.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Give the present runs back to the queue and go.
+    pub fn now(&self) {
+        self.now.cancel();
+    }
+
+    pub(crate) fn drains(&self) -> &CancellationToken {
+        &self.drain
+    }
+
+    pub(crate) fn is_now(&self) -> &CancellationToken {
+        &self.now
+    }
+}
+
+impl From<CancellationToken> for Shutdown {
+    /// Cancelling the token shuts down at once.
+    fn from(now: CancellationToken) -> Self {
+        Self { drain: CancellationToken::new(), now }
+    }
+}

@@ -1,0 +1,281 @@
+//! A worker: an engine, plugins, and who it is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskcluster::queue::Queue;
+use taskcluster_core::clock::{SharedClock, SystemClock};
+use taskcluster_core::credentials::{Credentials, CredentialsProvider, SharedCredentials};
+use taskcluster_core::transport::Transport;
+use taskcluster_core::{Caller, CallerBuilder, RetryPolicy};
+
+use crate::engine::Engine;
+use crate::events::{Event, EventSink};
+use crate::identity::Identity;
+use crate::lifecycle;
+use crate::payload::{PayloadConflict, PayloadSchema};
+use crate::plugin::Plugin;
+use crate::shutdown::Shutdown;
+
+/// Claims tasks and runs them. See [`Worker::builder`].
+#[derive(Clone, Debug)]
+pub struct Worker {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) queue: Queue,
+    pub(crate) caller: Caller,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) plugins: Vec<Arc<dyn Plugin>>,
+    pub(crate) schema: PayloadSchema,
+    pub(crate) clock: SharedClock,
+    pub(crate) settings: Settings,
+    pub(crate) events: Option<EventSink>,
+}
+
+/// How a worker behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Runs at once. Default 1.
+    pub capacity: usize,
+    /// The worker's own files: logs of the runs and what plugins keep beside them. Tasks should not be able to read it.
+    pub work_dir: PathBuf,
+    /// Go when this many tasks have been run. Default: never.
+    pub task_limit: Option<u64>,
+    /// Go when there was nothing to do for so long. Default: never.
+    pub idle_timeout: Option<Duration>,
+    /// How often the queue is asked whether running tasks have been cancelled. Default: each second.
+    pub cancel_poll: Duration,
+    /// How long to wait before the next claim after a fault of the worker's own; doubles with each in a row. Default 5 s.
+    pub backoff: Duration,
+    /// The most that the wait grows to. Default 5 minutes.
+    pub backoff_limit: Duration,
+    /// Give runs back, at the start, that the queue believes this worker to be running. Default: yes.
+    pub recover_claims: bool,
+}
+
+impl Settings {
+    /// The defaults, with the worker's own files in `work_dir`.
+    pub fn new(work_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            capacity: 1,
+            work_dir: work_dir.into(),
+            task_limit: None,
+            idle_timeout: None,
+            cancel_poll: Duration::from_secs(1),
+            backoff: Duration::from_secs(5),
+            backoff_limit: Duration::from_secs(5 * 60),
+            recover_claims: true,
+        }
+    }
+}
+
+/// Why a worker cannot be built or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// Two of its parts want the same property of the payload.
+    #[error(transparent)]
+    Payload(#[from] PayloadConflict),
+    /// The queue cannot be called with what was given.
+    #[error("the queue cannot be called")]
+    Caller(#[source] taskcluster_core::Error),
+    /// The work directory cannot be used.
+    #[error("cannot use the work directory {}", .path.display())]
+    WorkDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine cannot run tasks here.
+    #[error("the engine cannot run tasks here")]
+    Engine(#[source] crate::error::Error),
+}
+
+/// What a worker has done, and why it stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Done {
+    /// Runs that it has claimed and ended.
+    pub runs: u64,
+    /// Why it stopped.
+    pub why: WhyDone,
+}
+
+/// Why a worker stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhyDone {
+    /// It was told to.
+    Shutdown,
+    /// It has run as many tasks as it was to run.
+    TaskLimit,
+    /// There was nothing to do for long enough.
+    Idle,
+}
+
+impl Worker {
+    /// Begin with who the worker is and the engine that runs its tasks.
+    pub fn builder(
+        root_url: impl Into<String>,
+        identity: Identity,
+        engine: impl Engine,
+        settings: Settings,
+    ) -> WorkerBuilder {
+        WorkerBuilder {
+            caller: Caller::builder(root_url.into()),
+            identity,
+            engine: Arc::new(engine),
+            settings,
+            plugins: Vec::new(),
+            clock: SystemClock::shared(),
+            events: None,
+        }
+    }
+
+    /// Claim and run tasks until `shutdown`, or until the settings say that it is enough.
+    ///
+    /// # Errors
+    /// Nothing can be run at all. What goes wrong with the queue or a task is dealt with and logged.
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills what runs and reports nothing: use `shutdown`.
+    pub async fn run(&self, shutdown: impl Into<Shutdown>) -> Result<Done, WorkerError> {
+        lifecycle::run(self, &shutdown.into()).await
+    }
+
+    /// The schema of the payloads that this worker takes.
+    #[must_use]
+    pub fn payload_schema(&self) -> &PayloadSchema {
+        &self.inner.schema
+    }
+}
+
+impl Inner {
+    pub(crate) fn emit(&self, event: Event) {
+        if let Some(sink) = &self.events {
+            sink(event);
+        }
+    }
+
+    /// A caller like the worker's own, with the credentials of a task.
+    pub(crate) fn caller_of(&self, credentials: SharedCredentials) -> Result<Caller, taskcluster_core::Error> {
+        self.caller.to_builder().provider(credentials).build()
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("identity", &self.identity)
+            .field("root_url", &self.caller.root_url().as_str())
+            .field("engine", &self.engine)
+            .field("plugins", &self.plugins)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a worker together.
+pub struct WorkerBuilder {
+    caller: CallerBuilder,
+    identity: Identity,
+    engine: Arc<dyn Engine>,
+    settings: Settings,
+    plugins: Vec<Arc<dyn Plugin>>,
+    clock: SharedClock,
+    events: Option<EventSink>,
+}
+
+impl WorkerBuilder {
+    /// The worker's own credentials.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.caller = self.caller.credentials(credentials);
+        self
+    }
+
+    /// Where the worker's own credentials come from, if they change.
+    #[must_use]
+    pub fn provider(mut self, credentials: impl CredentialsProvider + 'static) -> Self {
+        self.caller = self.caller.provider(credentials);
+        self
+    }
+
+    /// Add a plugin. Their order is that of their hooks.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        self.plugins.push(Arc::new(plugin));
+        self
+    }
+
+    /// How requests travel. Default: HTTP.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.caller = self.caller.transport(transport);
+        self
+    }
+
+    /// How often calls are tried again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.caller = self.caller.retry(retry);
+        self
+    }
+
+    /// The clock. Default: that of the system.
+    #[must_use]
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.caller = self.caller.clock(clock.clone());
+        self.clock = clock;
+        self
+    }
+
+    /// Who is told what happens.
+    #[must_use]
+    pub fn events(mut self, events: EventSink) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Build the worker.
+    ///
+    /// # Errors
+    /// Its parts do not fit together, or the root URL is none.
+    pub fn build(self) -> Result<Worker, WorkerError> {
+        let parts = std::iter::once((self.engine.name(), self.engine.payload()))
+            .chain(self.plugins.iter().map(|plugin| (plugin.name(), plugin.payload())));
+        let schema = PayloadSchema::compose(parts)?;
+        let caller = self.caller.build().map_err(WorkerError::Caller)?;
+        Ok(Worker {
+            inner: Arc::new(Inner {
+                identity: Arc::new(self.identity),
+                queue: Queue::new(caller.clone()),
+                caller,
+                engine: self.engine,
+                plugins: self.plugins,
+                schema,
+                clock: self.clock,
+                settings: self.settings,
+                events: self.events,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("identity", &self.identity)
+            .field("engine", &self.engine)
+            .field("plugins", &self.plugins)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,570 @@
+//! The runtime against a queue over real HTTP: what ends how.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use taskcluster_core::ids::TaskId;
+use taskcluster_core::{Clock, Credentials, RetryPolicy, SystemClock, time::days};
+use taskcluster_worker::caches::CacheStore;
+use taskcluster_worker::engine::{ResultSet, SandboxBuilder, SandboxHandle};
+use taskcluster_worker::plugins::{
+    Artifacts, BACKING_LOG, BackingLog, Env, ExitStatus, LIVE_LOG, LiveLog, MaxRunTime, Mounts, Proxy,
+};
+use taskcluster_worker::testing::{FakeQueue, MockEngine, task_with_payload};
+use taskcluster_worker::{
+    Done, Error, Event, Identity, Outcome, Plugin, Result, Settings, Shutdown, TaskContext, TaskPlugin, Verdict,
+    WhyDone, Worker,
+};
+
+/// A queue and a worker with the mock engine and all plugins.
+struct Bench {
+    queue: FakeQueue,
+    dir: tempfile::TempDir,
+    events: Arc<Mutex<Vec<Event>>>,
+    shutdown: Shutdown,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+impl Bench {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { queue: FakeQueue::start().await.unwrap(), dir, events: Arc::default(), shutdown: Shutdown::new() }
+    }
+
+    fn add(&self, payload: Value) -> TaskId {
+        self.add_with(payload, |_| {})
+    }
+
+    fn add_with(&self, payload: Value, change: impl FnOnce(&mut Value)) -> TaskId {
+        let Value::Object(mut payload) = payload else { panic!("a payload is an object") };
+        payload.entry("maxRunTime").or_insert(json!(3600));
+        let mut definition = task_with_payload(&payload);
+        change(&mut definition);
+        self.queue.add_task(definition)
+    }
+
+    async fn worker(&self, settings: impl FnOnce(&mut Settings), extra: Option<Fails>) -> Worker {
+        let mut values = Settings::new(self.dir.path());
+        values.task_limit = Some(1);
+        values.backoff = Duration::from_millis(10);
+        values.cancel_poll = Duration::from_millis(100);
+        settings(&mut values);
+        let identity = Identity::new("test/worker".parse().unwrap(), "group", "worker");
+        let caches = CacheStore::open(self.dir.path().join("caches")).unwrap();
+        let events = self.events.clone();
+        let mut builder = Worker::builder(self.queue.root_url(), identity, MockEngine::default(), values)
+            .credentials(Credentials::new("the-worker", "the-token-of-the-worker"))
+            .retry(RetryPolicy::default().with_retries(2).with_base(Duration::from_millis(10)))
+            .events(Arc::new(move |event| events.lock().unwrap().push(event)))
+            .plugin(Env::default())
+            .plugin(MaxRunTime::new(Duration::from_secs(7200)))
+            .plugin(ExitStatus::default())
+            .plugin(Mounts::new(caches, "test:cache:"))
+            .plugin(Proxy::default())
+            .plugin(Artifacts::default());
+        if let Some(extra) = extra {
+            builder = builder.plugin(extra);
+        }
+        let live_log = LiveLog::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+        builder.plugin(BackingLog::default()).plugin(live_log).build().unwrap()
+    }
+
+    async fn run_with(&self, settings: impl FnOnce(&mut Settings), extra: Option<Fails>) -> Done {
+        let worker = self.worker(settings, extra).await;
+        tokio::time::timeout(TIMEOUT, worker.run(self.shutdown.clone())).await.expect("the worker ends").unwrap()
+    }
+
+    async fn run(&self) {
+        let done = self.run_with(|_| {}, None).await;
+        assert_eq!((done.runs, done.why), (1, WhyDone::TaskLimit));
+    }
+
+    /// Run one task and say how it ended.
+    async fn resolve(&self, payload: Value) -> (TaskId, String) {
+        let task_id = self.add(payload);
+        self.run().await;
+        (task_id, self.queue.state(&task_id))
+    }
+
+    fn log(&self, task_id: &TaskId) -> String {
+        self.queue.text(task_id, BACKING_LOG)
+    }
+
+    /// Wait until the log of a task can be followed, which is shortly before its code starts.
+    async fn live(&self, task_id: &TaskId) {
+        self.queue.until(|queue| queue.artifact(task_id, LIVE_LOG).is_some()).await;
+    }
+
+    fn position(&self, part: &str) -> usize {
+        let received = self.queue.received();
+        received.iter().position(|request| request.line.contains(part)).unwrap_or_else(|| panic!("no {part}"))
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    serde_json::from_value(value).unwrap()
+}
+
+#[tokio::test]
+async fn success_is_completed_with_log_and_artifacts() {
+    let bench = Bench::new().await;
+    let (task_id, state) = bench
+        .resolve(json!({
+            "mock": [
+                {"print": "hello\n"}, {"write": {"path": "out/a.txt", "text": "A"}}, {"write": {"path": "b", "text": "B"}},
+                {"printEnv": "TASK_ID"}, {"printEnv": "MINE"},
+            ],
+            "env": {"MINE": "is here", "TASK_ID": "cannot be changed"},
+            "artifacts": [
+                {"type": "directory", "path": "out", "name": "public/out"},
+                {"type": "file", "path": "b", "name": "public/b", "contentType": "text/x-b"},
+            ],
+        }))
+        .await;
+    assert_eq!(state, "completed");
+    let log = bench.log(&task_id);
+    assert!(log.contains("hello\n") && log.contains(&format!("{task_id}is here")), "{log}");
+    assert_eq!(bench.queue.text(&task_id, "public/out/a.txt"), "A");
+    assert_eq!(bench.queue.text(&task_id, "public/b"), "B");
+    assert_eq!(bench.queue.artifact(&task_id, "public/b").unwrap().created["contentType"], "text/x-b");
+    let live = bench.queue.artifact(&task_id, LIVE_LOG).unwrap();
+    assert_eq!(
+        (live.created["storageType"].as_str(), live.created["artifact"].as_str()),
+        (Some("link"), Some(BACKING_LOG))
+    );
+    let events: Vec<String> = bench.events.lock().unwrap().iter().map(|event| format!("{event:?}")).collect();
+    assert!(
+        events.first().unwrap().starts_with("Claimed") && events.last().unwrap().starts_with("Resolved"),
+        "{events:?}"
+    );
+    assert!(events.iter().any(|event| event.starts_with("Started")));
+    assert!(events.iter().any(|event| event.starts_with("Log") && event.contains("hello")));
+}
+
+#[tokio::test]
+async fn every_violation_of_the_schema_is_in_the_log_of_a_malformed_payload() {
+    let bench = Bench::new().await;
+    let payload = json!({"mock": [{"dance": 1}], "features": {"flying": true}, "maxRunTime": 0, "unknown": 1});
+    let (task_id, state) = bench.resolve(payload).await;
+    assert_eq!(state, "exception malformed-payload");
+    let log = bench.log(&task_id);
+    for part in ["payload/mock/0", "flying", "payload/maxRunTime", "unknown"] {
+        assert!(log.contains(part), "{part} is missing:\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn reasons_of_all_plugins_are_in_the_log_of_a_malformed_payload() {
+    let bench = Bench::new().await;
+    let late = SystemClock.now() + days(300);
+    let (task_id, state) = bench
+        .resolve(json!({
+            "mock": [{"print": "never"}],
+            "maxRunTime": 7201,
+            "env": {"A=B": "x"},
+            "mounts": [
+                {"directory": "cache", "cacheName": "not-mine"},
+                {"file": "f", "content": {"taskId": TaskId::new(), "artifact": "public/x"}},
+            ],
+            "artifacts": [
+                {"type": "file", "path": "a", "name": "twice"}, {"type": "file", "path": "b", "name": "twice"},
+                {"type": "file", "path": "c", "name": BACKING_LOG},
+                {"type": "file", "path": "d", "expires": late},
+            ],
+        }))
+        .await;
+    assert_eq!(state, "exception malformed-payload");
+    let log = bench.log(&task_id);
+    for part in [
+        "7201 seconds",
+        "A=B",
+        "test:cache:not-mine",
+        "not among the dependencies",
+        "two artifacts have the name \"twice\"",
+        "live_backing.log",
+        "\"d\" expires after the task",
+    ] {
+        assert!(log.contains(part), "{part} is missing:\n{log}");
+    }
+    assert!(!log.contains("never"));
+}
+
+#[tokio::test]
+async fn mounted_content_that_does_not_exist_is_a_malformed_payload() {
+    let bench = Bench::new().await;
+    let other = bench.queue.add_running_task(task_with_payload(&Map::new()), "somebody", "else");
+    bench.queue.add_artifact(&other, "public/never", Err("file-missing-on-worker"));
+    for artifact in ["public/none", "public/never"] {
+        let payload =
+            json!({"mock": [], "mounts": [{"file": "f", "content": {"taskId": other, "artifact": artifact}}]});
+        let task_id = bench.add_with(payload, |task| task["dependencies"] = json!([other]));
+        bench.run().await;
+        assert_eq!(bench.queue.state(&task_id), "exception malformed-payload");
+        assert!(bench.log(&task_id).contains(artifact));
+    }
+}
+
+#[tokio::test]
+async fn content_is_mounted_and_its_hash_checked() {
+    let bench = Bench::new().await;
+    let other = bench.queue.add_running_task(task_with_payload(&Map::new()), "somebody", "else");
+    bench.queue.add_artifact(&other, "public/text", Ok("from afar"));
+    let hash = "0000000000000000000000000000000000000000000000000000000000000000";
+    let content = json!({"taskId": other, "artifact": "public/text"});
+    let payload = json!({
+        "mock": [{"printFile": "near"}, {"printFile": "far"}],
+        "mounts": [{"file": "near", "content": {"raw": "from here "}}, {"file": "far", "content": content}],
+    });
+    let task_id = bench.add_with(payload, |task| task["dependencies"] = json!([other]));
+    bench.run().await;
+    assert!(bench.log(&task_id).contains("from here from afar"));
+    let content = json!({"taskId": other, "artifact": "public/text", "sha256": hash});
+    let payload = json!({"mock": [], "mounts": [{"file": "far", "content": content}]});
+    let task_id = bench.add_with(payload, |task| task["dependencies"] = json!([other]));
+    bench.run().await;
+    assert_eq!(bench.queue.state(&task_id), "exception malformed-payload");
+    assert!(bench.log(&task_id).contains("hashes to"));
+}
+
+#[tokio::test]
+async fn caches_persist_from_task_to_task() {
+    let bench = Bench::new().await;
+    let mounts = json!([{"directory": "kept", "cacheName": "c"}]);
+    let scoped = |task: &mut Value| task["scopes"] = json!(["test:cache:*"]);
+    bench.add_with(json!({"mock": [{"write": {"path": "kept/f", "text": "remembered"}}], "mounts": mounts}), scoped);
+    bench.run().await;
+    let second = bench.add_with(
+        json!({"mock": [{"printFile": "kept/f"}, {"exit": 9}], "mounts": mounts, "onExitStatus": {"purgeCaches": [9]}}),
+        scoped,
+    );
+    bench.run().await;
+    assert!(bench.log(&second).contains("remembered"));
+    let third = bench.add_with(json!({"mock": [{"printFile": "kept/f"}], "mounts": mounts}), scoped);
+    bench.run().await;
+    assert_eq!(bench.queue.state(&third), "failed", "the cache was purged");
+}
+
+#[tokio::test]
+async fn failing_code_is_failed_and_artifacts_are_kept() {
+    let bench = Bench::new().await;
+    let payload = json!({
+        "mock": [{"write": {"path": "a", "text": "A"}}, {"exit": 3}],
+        "artifacts": [{"type": "file", "path": "a", "name": "public/a"}],
+    });
+    let (task_id, state) = bench.resolve(payload).await;
+    assert_eq!(state, "failed");
+    assert_eq!(bench.queue.text(&task_id, "public/a"), "A");
+    assert!(bench.log(&task_id).contains("[taskcluster:error] exit code 3"));
+}
+
+#[tokio::test]
+async fn a_listed_exit_code_is_intermittent() {
+    let bench = Bench::new().await;
+    let (_, state) = bench.resolve(json!({"mock": [{"exit": 4}], "onExitStatus": {"retry": [4]}})).await;
+    assert_eq!(state, "exception intermittent-task");
+}
+
+#[tokio::test]
+async fn code_that_runs_too_long_is_failed_and_artifacts_are_kept() {
+    let bench = Bench::new().await;
+    let payload = json!({
+        "mock": [{"write": {"path": "a", "text": "A"}}, {"forever": "running"}],
+        "maxRunTime": 1,
+        "artifacts": [{"type": "file", "path": "a", "name": "public/a"}],
+    });
+    let (task_id, state) = bench.resolve(payload).await;
+    assert_eq!(state, "failed");
+    assert_eq!(bench.queue.text(&task_id, "public/a"), "A");
+    assert!(bench.log(&task_id).contains("maxRunTime of 1 seconds"));
+}
+
+#[tokio::test]
+async fn a_missing_artifact_is_an_error_artifact_and_fails_unless_optional() {
+    let bench = Bench::new().await;
+    let artifact = json!({"type": "file", "path": "none", "name": "public/none"});
+    let (task_id, state) = bench.resolve(json!({"mock": [], "artifacts": [artifact]})).await;
+    assert_eq!(state, "failed");
+    let created = bench.queue.artifact(&task_id, "public/none").unwrap().created;
+    assert_eq!((&created["storageType"], &created["reason"]), (&json!("error"), &json!("file-missing-on-worker")));
+
+    let artifact = json!({"type": "file", "path": "none", "name": "public/none", "optional": true});
+    let (task_id, state) = bench.resolve(json!({"mock": [], "artifacts": [artifact]})).await;
+    assert_eq!(state, "completed");
+    assert_eq!(bench.queue.artifact(&task_id, "public/none").unwrap().created["storageType"], "error");
+
+    let artifact = json!({"type": "directory", "path": "f", "name": "public/f"});
+    let payload = json!({"mock": [{"write": {"path": "f", "text": ""}}], "artifacts": [artifact]});
+    let (task_id, state) = bench.resolve(payload).await;
+    assert_eq!(state, "failed");
+    let created = bench.queue.artifact(&task_id, "public/f").unwrap().created;
+    assert_eq!(created["reason"], "invalid-resource-on-worker");
+}
+
+#[tokio::test]
+async fn a_directory_that_brings_a_name_twice_is_a_malformed_payload() {
+    let bench = Bench::new().await;
+    let payload = json!({
+        "mock": [{"write": {"path": "dir/x", "text": ""}}],
+        "artifacts": [
+            {"type": "file", "path": "dir/x", "name": "public/dir/x"},
+            {"type": "directory", "path": "dir", "name": "public/dir"},
+        ],
+    });
+    let (task_id, state) = bench.resolve(payload).await;
+    assert_eq!(state, "exception malformed-payload");
+    assert!(bench.log(&task_id).contains("public/dir/x"));
+}
+
+#[tokio::test]
+async fn a_failed_upload_is_an_internal_error() {
+    let bench = Bench::new().await;
+    bench.queue.fail_uploads(true);
+    let artifact = json!({"type": "file", "path": "a", "name": "public/a"});
+    let payload = json!({"mock": [{"write": {"path": "a", "text": "A"}}], "artifacts": [artifact]});
+    let (_, state) = bench.resolve(payload).await;
+    assert_eq!(state, "exception internal-error");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_uploaded_is_an_internal_error() {
+    let bench = Bench::new().await;
+    bench.queue.fail_uploads(true);
+    let (_, state) = bench.resolve(json!({"mock": []})).await;
+    assert_eq!(state, "exception internal-error");
+}
+
+/// A plugin that fails in one of its hooks.
+#[derive(Clone, Copy, Debug)]
+struct Fails(&'static str);
+
+impl Plugin for Fails {
+    fn name(&self) -> &'static str {
+        "fails"
+    }
+
+    fn task(&self, _task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
+        Box::new(*self)
+    }
+}
+
+impl Fails {
+    fn at(self, hook: &str) -> Result<()> {
+        if self.0 == hook { Err(Error::worker("a disk is broken")) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl TaskPlugin for Fails {
+    async fn build(&mut self, _builder: &mut dyn SandboxBuilder) -> Result<()> {
+        self.at("build")
+    }
+
+    async fn started(&mut self, _sandbox: &Arc<dyn SandboxHandle>) -> Result<()> {
+        self.at("started")
+    }
+
+    async fn stopped(&mut self, _results: &dyn ResultSet) -> Result<Verdict> {
+        self.at("stopped").map(|()| Verdict::Good)
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_worker_gives_the_run_back_before_the_code_ran_and_is_internal_after() {
+    for (hook, state) in [
+        ("build", "exception worker-shutdown"),
+        ("started", "exception internal-error"),
+        ("stopped", "exception internal-error"),
+    ] {
+        let bench = Bench::new().await;
+        let acts = if hook == "started" { json!([{"forever": "running"}]) } else { json!([{"print": "ran"}]) };
+        let task_id = bench.add(json!({"mock": acts}));
+        bench.run_with(|_| {}, Some(Fails(hook))).await;
+        assert_eq!(bench.queue.state(&task_id), state, "{hook}");
+        assert!(bench.log(&task_id).contains("a disk is broken"), "{hook}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_at_fault_waits_before_it_claims_again() {
+    let bench = Bench::new().await;
+    bench.queue.fail_claims(1);
+    let first = bench.add(json!({"mock": []}));
+    let second = bench.add(json!({"mock": []}));
+    let began = SystemClock.now();
+    let settings = |settings: &mut Settings| {
+        settings.task_limit = Some(2);
+        settings.backoff = Duration::from_millis(300);
+    };
+    bench.run_with(settings, Some(Fails("build"))).await;
+    assert_eq!(bench.queue.state(&first), "exception worker-shutdown");
+    assert_eq!(bench.queue.state(&second), "exception worker-shutdown");
+    // Once after the claim that failed, once after the run that did.
+    assert!(SystemClock.now().since(began) >= Duration::from_millis(600));
+    let trouble = |event: &Event| matches!(event, Event::Trouble { .. });
+    assert!(bench.events.lock().unwrap().iter().any(trouble));
+}
+
+#[tokio::test]
+async fn a_cancelled_task_is_stopped_without_a_report_and_its_log_uploaded() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let cancel = async {
+        bench.live(&task_id).await;
+        bench.queue.cancel(&task_id);
+    };
+    tokio::join!(bench.run(), cancel);
+    assert_eq!(bench.queue.state(&task_id), "exception canceled");
+    assert!(bench.log(&task_id).contains("cancelled or past its deadline"));
+    for report in ["/completed", "/failed", "/exception"] {
+        assert!(!bench.queue.received().iter().any(|request| request.line.ends_with(report)), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_renewed_with_fresh_credentials_and_a_conflict_stops_the_run() {
+    let bench = Bench::new().await;
+    bench.queue.claim_for(Duration::from_secs(6));
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let lose = async {
+        bench.queue.request(&format!("/task/{task_id}/runs/0/reclaim")).await;
+        bench.queue.fail_reclaims(409);
+    };
+    tokio::join!(
+        async { bench.run_with(|settings| settings.cancel_poll = Duration::from_secs(3600), None).await },
+        lose
+    );
+    assert_eq!(bench.queue.state(&task_id), "running", "nothing was reported");
+    assert!(bench.log(&task_id).contains("the run is stopped"));
+}
+
+#[tokio::test]
+async fn a_claim_that_cannot_be_renewed_is_given_up_when_it_ends() {
+    let bench = Bench::new().await;
+    bench.queue.claim_for(Duration::from_secs(6));
+    bench.queue.fail_reclaims(500);
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    bench.run().await;
+    assert_eq!(bench.queue.state(&task_id), "running", "nothing was reported");
+    let resolved = Event::Resolved {
+        task_id,
+        run_id: 0.into(),
+        outcome: Outcome::NotOurs(taskcluster_worker::outcome::NotOurs::ClaimLost),
+    };
+    assert_eq!(format!("{:?}", bench.events.lock().unwrap().last().unwrap()), format!("{resolved:?}"));
+    assert!(bench.queue.received().iter().filter(|request| request.line.ends_with("/reclaim")).count() > 1);
+}
+
+#[tokio::test]
+async fn shutdown_gives_the_run_back_at_once_and_then_uploads_the_log() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let shut = async {
+        bench.live(&task_id).await;
+        bench.shutdown.now();
+    };
+    let (done, ()) = tokio::join!(bench.run_with(|settings| settings.task_limit = None, None), shut);
+    assert_eq!(done.why, WhyDone::Shutdown);
+    assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown");
+    assert!(bench.log(&task_id).contains("worker-shutdown"));
+    assert!(bench.position("/exception") < bench.position("PUT /content"));
+}
+
+#[tokio::test]
+async fn drain_lets_the_run_end() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}], "maxRunTime": 2}));
+    let drain = async {
+        bench.live(&task_id).await;
+        bench.shutdown.drain();
+    };
+    let (done, ()) = tokio::join!(bench.run_with(|settings| settings.task_limit = None, None), drain);
+    assert_eq!((done.runs, done.why), (1, WhyDone::Shutdown));
+    assert_eq!(bench.queue.state(&task_id), "failed");
+}
+
+#[tokio::test]
+async fn an_idle_worker_goes() {
+    let bench = Bench::new().await;
+    let idle = |settings: &mut Settings| settings.idle_timeout = Some(Duration::from_millis(50));
+    assert_eq!(bench.run_with(idle, None).await.why, WhyDone::Idle);
+}
+
+#[tokio::test]
+async fn runs_of_a_former_life_are_given_back() {
+    let bench = Bench::new().await;
+    let ours = bench.queue.add_running_task(task_with_payload(&object(json!({}))), "group", "worker");
+    let other = bench.queue.add_running_task(task_with_payload(&object(json!({}))), "group", "another");
+    bench.run_with(|settings| settings.idle_timeout = Some(Duration::from_millis(10)), None).await;
+    assert_eq!(bench.queue.state(&ours), "exception worker-shutdown");
+    assert_eq!(bench.queue.state(&other), "running");
+}
+
+#[tokio::test]
+async fn several_tasks_run_at_once() {
+    let bench = Bench::new().await;
+    let tasks = [(); 3].map(|()| bench.add(json!({"mock": [{"forever": "running"}]})));
+    let see = async {
+        for task_id in &tasks {
+            bench.live(task_id).await;
+        }
+        bench.shutdown.now();
+    };
+    let settings = |settings: &mut Settings| {
+        settings.task_limit = None;
+        settings.capacity = 3;
+    };
+    tokio::join!(async { bench.run_with(settings, None).await }, see);
+    assert_eq!(bench.position("claim-work"), 1, "after the question for runs of a former life");
+    for task_id in &tasks {
+        assert_eq!(bench.queue.state(task_id), "exception worker-shutdown");
+    }
+}
+
+/// A GET without a client library.
+async fn get(url: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let url: url::Url = url.parse().unwrap();
+    let address = (url.host_str().unwrap(), url.port().unwrap());
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {} HTTP/1.0\r\nhost: {}\r\n\r\n", url.path(), address.0);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn the_log_can_be_followed_while_the_task_runs() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"mock": [{"print": "hello\n"}, {"forever": "running\n"}]}));
+    let view = async {
+        bench.live(&task_id).await;
+        let created = bench.queue.artifact(&task_id, LIVE_LOG).unwrap().created;
+        assert_eq!(created["storageType"], "reference");
+        let url = created["url"].as_str().unwrap();
+        // The answer ends only when the log does.
+        let stop = async {
+            let is_running = |event: &Event| matches!(event, Event::Log { chunk, .. } if chunk.ends_with(b"running\n"));
+            while !bench.events.lock().unwrap().iter().any(is_running) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            bench.queue.cancel(&task_id);
+        };
+        let (answer, wrong, ()) = tokio::join!(get(url), async { get(&format!("{url}x")).await }, stop);
+        (answer, wrong)
+    };
+    let ((), (answer, wrong)) = tokio::join!(bench.run(), view);
+    assert!(answer.contains("hello\nrunning\n") && answer.contains("cancelled"), "{answer}");
+    assert!(wrong.starts_with("HTTP/1.0 404"), "{wrong}");
+}
+
+#[tokio::test]
+async fn the_live_log_can_be_turned_off() {
+    let bench = Bench::new().await;
+    let (task_id, state) = bench.resolve(json!({"mock": [], "features": {"liveLog": false}})).await;
+    assert_eq!(state, "completed");
+    assert_eq!(bench.queue.artifact_names(&task_id), [BACKING_LOG]);
+}
