@@ -51,6 +51,8 @@ pub struct Settings {
     pub server_path: String,
     /// Path to the modules of services as seen from one of them.
     pub modules_path: String,
+    /// Modules that are called otherwise than their service, such as `events` and `event_stream`.
+    pub modules: Vec<(String, String)>,
     /// Whether types, client, operations and events are made.
     pub client: bool,
     /// Whether traits, routes and mocks are made, and the path to the modules whose types they use.
@@ -65,6 +67,7 @@ impl Default for Settings {
             runtime_path: "::taskcluster_core".to_owned(),
             server_path: "::taskcluster_server".to_owned(),
             modules_path: "super".to_owned(),
+            modules: Vec::new(),
             client: true,
             server: None,
         }
@@ -134,6 +137,13 @@ impl Generator {
         self
     }
 
+    /// Calls the module of a service otherwise; without this it is called as the service.
+    #[must_use]
+    pub fn module(mut self, module: impl Into<String>, name: impl Into<String>) -> Self {
+        self.settings.modules.push((module.into(), name.into()));
+        self
+    }
+
     /// Whether to make types, client, operations and events. It does by itself.
     #[must_use]
     pub fn client(mut self, yes: bool) -> Self {
@@ -161,7 +171,21 @@ impl Generator {
     /// # Errors
     /// The references cannot be read, or do not make sense.
     pub fn model(&self) -> Result<Model> {
-        resolve::resolve(&self.library()?, self.settings.services.as_deref())
+        self.resolve(&self.library()?)
+    }
+
+    fn resolve(&self, library: &Library) -> Result<Model> {
+        let mut model = resolve::resolve(library, self.settings.services.as_deref())?;
+        for (module, name) in &self.settings.modules {
+            let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            if !is_plain || model.services.iter().any(|service| service.module == *name) {
+                let message = format!("{name:?} cannot be the name of a module, or is one already");
+                return Err(Error::Setting { setting: "module", message });
+            }
+            model.rename_module(module, name);
+        }
+        Ok(model)
     }
 
     /// Makes the code.
@@ -183,7 +207,7 @@ impl Generator {
     fn render(&self, text: impl Fn(&str, &proc_macro2::TokenStream) -> Result<String>) -> Result<Output> {
         let settings = &self.settings;
         let library = self.library()?;
-        let model = resolve::resolve(&library, settings.services.as_deref())?;
+        let model = self.resolve(&library)?;
         let emitter =
             |modules: &str| emit::Emitter::new(&model, &settings.runtime_path, &settings.server_path, modules);
         let mut files = Vec::new();

@@ -14,6 +14,56 @@ pub struct Model {
     pub services: Vec<Service>,
 }
 
+impl Model {
+    /// Gives the module of a service another name.
+    pub(crate) fn rename_module(&mut self, from: &str, to: &str) {
+        for service in &mut self.services {
+            if service.module == from {
+                to.clone_into(&mut service.module);
+            }
+            service.each_ref(&mut |of| of.rename_module(from, to));
+        }
+        self.services.sort_by(|one, other| one.module.cmp(&other.module));
+    }
+}
+
+impl Service {
+    /// Visits all uses of types.
+    fn each_ref(&mut self, visit: &mut dyn FnMut(&mut TypeRef)) {
+        let bodies = self.operations.iter_mut().flat_map(|operation| [&mut operation.input, &mut operation.output]);
+        bodies.flatten().for_each(|body| visit(&mut body.of));
+        self.exchanges.iter_mut().for_each(|exchange| visit(&mut exchange.message.of));
+        self.types.iter_mut().for_each(|of| of.shape.each_ref(visit));
+    }
+}
+
+impl Shape {
+    /// Visits all uses of types.
+    pub(crate) fn each_ref(&mut self, visit: &mut dyn FnMut(&mut TypeRef)) {
+        match self {
+            Self::Struct(structure) => {
+                structure.fields.iter_mut().for_each(|field| visit(&mut field.of));
+                if let Some((_, of)) = &mut structure.additional {
+                    visit(of);
+                }
+            }
+            Self::Union(union) => union.variants.iter_mut().for_each(|variant| visit(&mut variant.of)),
+            Self::Newtype(of) => visit(of),
+            Self::Enum { .. } => {}
+        }
+    }
+}
+
+impl TypeRef {
+    fn rename_module(&mut self, from: &str, to: &str) {
+        match self {
+            Self::Named { module, .. } if module == from => to.clone_into(module),
+            Self::List(of) | Self::Map(of) | Self::Nullable(of) | Self::Boxed(of) => of.rename_module(from, to),
+            _ => {}
+        }
+    }
+}
+
 /// One service.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]

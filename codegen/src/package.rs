@@ -11,6 +11,12 @@ use crate::error::{Error, Result};
 use crate::model::Service;
 use crate::{Generator, write_if_changed};
 
+/// What an emitted crate has besides the modules of services.
+const TAKEN: &[&str] = &["lib", "main", "server", "taskcluster_core"];
+
+/// How a manifest begins that may be written over.
+const MARK: &str = "# Made by taskcluster-codegen.\n";
+
 /// Where an emitted crate finds the SDK.
 #[derive(Clone, Debug)]
 pub enum Sdk {
@@ -36,7 +42,11 @@ impl Generator {
     pub fn write_crate(&self, folder: impl AsRef<Path>, sdk: &Sdk) -> Result<()> {
         let folder = folder.as_ref();
         let server = self.settings.server.is_some();
-        let generator = self.clone().client(true).modules_path("crate");
+        refuse_foreign_manifest(folder)?;
+        let mut generator = self.clone().client(true).modules_path("crate");
+        for service in self.model()?.services.iter().filter(|service| TAKEN.contains(&service.module.as_str())) {
+            generator = generator.module(&service.module, format!("{}_service", service.module));
+        }
         let client =
             Self { settings: crate::Settings { server: None, ..generator.settings.clone() }, ..generator.clone() };
         let client = client.generate_formatted()?;
@@ -63,6 +73,18 @@ impl Generator {
     }
 }
 
+/// A crate that somebody wrote is not written over.
+fn refuse_foreign_manifest(folder: &Path) -> Result<()> {
+    let path = folder.join("Cargo.toml");
+    match fs::read_to_string(&path) {
+        Ok(text) if !text.starts_with(MARK) => {
+            let message = format!("{} was not made by taskcluster-codegen and is left alone", path.display());
+            Err(Error::Setting { setting: "out", message })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn manifest(folder: &Path, sdk: &Sdk, server: bool) -> Result<String> {
     let crates: &[(&str, &str)] = if server {
         &[("taskcluster-core", "core"), ("taskcluster-server", "server")]
@@ -84,8 +106,7 @@ fn manifest(folder: &Path, sdk: &Sdk, server: bool) -> Result<String> {
     let name = package_name(folder);
     let version = env!("CARGO_PKG_RUST_VERSION");
     Ok(format!(
-        "# Made by taskcluster-codegen.\n\
-         [package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\nrust-version = \"{version}\"\npublish = false\n\n\
+        "{MARK}[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\nrust-version = \"{version}\"\npublish = false\n\n\
          [dependencies]\n{dependencies}\n\
          # A workspace of its own; take this away to make it a member of yours.\n[workspace]\n"
     ))

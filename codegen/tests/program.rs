@@ -77,6 +77,33 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
 }
 
 #[test]
+fn a_crate_of_somebody_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("Cargo.toml");
+    fs::write(&manifest, "[package]").unwrap();
+    let emit = run(&["emit", FOREIGN, "--out", folder.path().to_str().unwrap()]);
+    assert_eq!(emit.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&emit.stderr).contains("left alone"));
+    assert_eq!(fs::read_to_string(manifest).unwrap(), "[package]");
+}
+
+#[test]
+fn services_called_as_files_of_a_crate_get_other_modules() {
+    let folder = tempfile::tempdir().unwrap();
+    let references = folder.path().join("references");
+    fs::create_dir(&references).unwrap();
+    for service in ["lib", "server", "main"] {
+        let api = format!(r#"{{"serviceName": "{service}", "entries": []}}"#);
+        fs::write(references.join(format!("{service}.json")), api).unwrap();
+    }
+    let out = folder.path().join("out");
+    stdout(&run(&["emit", references.to_str().unwrap(), "--out", out.to_str().unwrap(), "--server"]));
+    for file in ["lib_service.rs", "server_service.rs", "main_service.rs", "server/server_service.rs"] {
+        assert!(out.join("src").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
 fn a_wrong_command_line_is_explained() {
     let output = run(&["shw"]);
     assert_eq!(output.status.code(), Some(2));

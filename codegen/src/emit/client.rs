@@ -17,7 +17,7 @@ impl Emitter<'_> {
         let doc = doc(&[safe(&title), safe(&service.description)]);
         let methods = service.operations.iter().map(|operation| self.method(operation));
         let builders = service.operations.iter().map(|operation| self.builder(operation));
-        let summary = format!(" The client of {}, which calls by this.", service.name);
+        let summary = format!(" A client of {} that calls through this.", service.name);
         quote! {
             #doc
             #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl Emitter<'_> {
                 #[doc = #summary]
                 #[must_use]
                 pub fn new(caller: #runtime::caller::Caller) -> Self { Self { caller } }
-                #[doc = " What it calls by."]
+                #[doc = " What it calls through."]
                 #[must_use]
                 pub fn caller(&self) -> &#runtime::caller::Caller { &self.caller }
                 #(#methods)*

@@ -3,15 +3,14 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::server::{api_name, implemented};
+use super::server::{api_name, implemented, name_of};
 use super::{Emitter, ident};
 use crate::model::Service;
-use crate::resolve::pascal;
 
 impl Emitter<'_> {
     pub(super) fn mock(&self, service: &Service) -> TokenStream {
         let server = &self.server;
-        let (name, api) = (format_ident!("{}Mock", pascal(&service.module)), api_name(service));
+        let (name, api) = (format_ident!("{}Mock", name_of(service)), api_name(service));
         let parts = implemented(service).map(|operation| {
             let (field, setter) = (ident(&operation.function), format_ident!("on_{}", operation.function));
             let params: Vec<_> = self.params(operation);

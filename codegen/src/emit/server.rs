@@ -127,7 +127,13 @@ impl Emitter<'_> {
 }
 
 pub(super) fn api_name(service: &Service) -> proc_macro2::Ident {
-    format_ident!("{}Api", pascal(&service.module))
+    format_ident!("{}Api", name_of(service))
+}
+
+/// The name of a service as part of those of its types.
+pub(super) fn name_of(service: &Service) -> String {
+    let name = service.client.clone().unwrap_or_else(|| pascal(&service.module));
+    name.trim_end_matches('_').to_owned()
 }
 
 fn query_name(operation: &Operation) -> proc_macro2::Ident {

@@ -38,7 +38,7 @@ pub(super) fn finish(
     let Types { mut drafts, aliases, .. } = types;
     let aliases = settle_aliases(&drafts, &aliases)?;
     for draft in &mut drafts {
-        each_ref(&mut draft.shape, &mut |of| {
+        draft.shape.each_ref(&mut |of| {
             *of = map(of, &mut |number| aliases.get(&number).cloned().unwrap_or(TypeRef::Numbered(number)))
         });
         // Beside a field for all other properties the mark stays a field, lest it be read into that one.
@@ -67,7 +67,7 @@ pub(super) fn finish(
         }
         let draft = &drafts[number];
         let mut shape = draft.shape.clone();
-        each_ref(&mut shape, &mut |of| *of = finished.named(of));
+        shape.each_ref(&mut |of| *of = finished.named(of));
         if let Shape::Union(union) = &mut shape {
             let mut seen = Vec::new();
             union.variants.retain(|variant| {
@@ -142,13 +142,13 @@ fn box_recursion(drafts: &mut [Draft<'_>]) {
         .map(|draft| {
             let mut shape = draft.shape.clone();
             let mut parts = Vec::new();
-            each_ref(&mut shape, &mut |of| parts.extend(direct(of)));
+            shape.each_ref(&mut |of| parts.extend(direct(of)));
             parts
         })
         .collect();
     let parts_of = |number: usize| parts[number].clone();
     for (number, draft) in drafts.iter_mut().enumerate() {
-        each_ref(&mut draft.shape, &mut |of| {
+        draft.shape.each_ref(&mut |of| {
             if direct(of).is_some_and(|part| part == number || reaches(part, number, &parts_of)) {
                 *of = boxed(of);
             }
@@ -202,7 +202,7 @@ fn order(drafts: &[Draft<'_>], roots: &[(String, TypeRef)]) -> Vec<usize> {
                     own.insert(number);
                 }
                 let mut shape = drafts[number].shape.clone();
-                each_ref(&mut shape, &mut |of| open.extend(numbers(of)));
+                shape.each_ref(&mut |of| open.extend(numbers(of)));
             }
         }
     }
@@ -227,7 +227,7 @@ fn unite(drafts: &mut [Draft<'_>], order: &[usize]) -> Vec<usize> {
             let draft = &drafts[number];
             let mut shape = draft.shape.clone();
             forget_prose(&mut shape);
-            each_ref(&mut shape, &mut |of| *of = map(of, &mut |number| TypeRef::Numbered(same[number])));
+            shape.each_ref(&mut |of| *of = map(of, &mut |number| TypeRef::Numbered(same[number])));
             let name = candidates(draft).into_iter().next().unwrap_or_default();
             let print = format!("{} {name} {shape:?}", draft.module);
             match known.get(&print) {
@@ -373,20 +373,5 @@ fn map(of: &TypeRef, replace: &mut dyn FnMut(usize) -> TypeRef) -> TypeRef {
         // What stands behind a number may be nullable by itself.
         TypeRef::Nullable(of) => super::types::nullable(map(of, replace)),
         of => of.clone(),
-    }
-}
-
-/// Visits all uses of types in a shape.
-fn each_ref(shape: &mut Shape, visit: &mut dyn FnMut(&mut TypeRef)) {
-    match shape {
-        Shape::Struct(structure) => {
-            structure.fields.iter_mut().for_each(|field| visit(&mut field.of));
-            if let Some((_, of)) = &mut structure.additional {
-                visit(of);
-            }
-        }
-        Shape::Union(union) => union.variants.iter_mut().for_each(|variant| visit(&mut variant.of)),
-        Shape::Newtype(of) => visit(of),
-        Shape::Enum { .. } => {}
     }
 }
