@@ -1,4 +1,5 @@
-//! What the service does, apart from who may ask for it: changes of clients and roles, and the snapshot that follows them.
+//! What the service does, apart from who may ask for it: changes of clients and roles, and the snapshot that follows
+//! them.
 
 use std::sync::Arc;
 
@@ -145,7 +146,8 @@ impl Backend {
         }
     }
 
-    /// Changes a client from what `before` says. Answers nothing if it has changed meanwhile: look again, and decide again.
+    /// Changes a client from what `before` says. Answers nothing if it has changed meanwhile: look again, and decide
+    /// again.
     ///
     /// # Errors
     /// When it may not be so, or the store fails.
@@ -261,7 +263,8 @@ impl Backend {
         Err(AuthError::Contention)
     }
 
-    /// Changes a role from what it is in `roles`; best in one's [turn](Self::turn_to_change_roles). Answers nothing if any role has changed meanwhile: look again, and decide again.
+    /// Changes a role from what it is in `roles`; best in one's [turn](Self::turn_to_change_roles). Answers nothing if
+    /// any role has changed meanwhile: look again, and decide again.
     ///
     /// # Errors
     /// When there is no such role, its scopes may not be, or it would close a cycle.

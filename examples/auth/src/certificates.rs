@@ -1,8 +1,9 @@
 //! Temporary credentials: what a certificate claims, and whether its issuer may claim it.
 //!
-//! Whoever has permanent credentials can issue temporary ones without asking anybody: a certificate lists scopes and times and is signed
-//! with the issuer's access token. So all trust comes from the checks made here, each time such credentials are used. Their order is that
-//! of other TaskCluster deployments, so that broken credentials fail for the same reason everywhere.
+//! Whoever has permanent credentials can issue temporary ones without asking anybody: a certificate lists scopes and
+//! times and is signed with the issuer's access token. So all trust comes from the checks made here, each time such
+//! credentials are used. Their order is that of other TaskCluster deployments, so that broken credentials fail for the
+//! same reason everywhere.
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ pub struct Client {
     pub created: Timestamp,
     /// When it was last changed.
     pub last_modified: Timestamp,
-    /// When it was last used, to within [`USE_NOTED_EVERY`].
+    /// When it was last used, to within six hours.
     pub last_date_used: Timestamp,
     /// When it got its present token.
     pub last_rotated: Timestamp,
@@ -106,7 +106,8 @@ pub(crate) fn new_access_token() -> Result<Secret, SealError> {
     for _ in 0..2 {
         let mut bytes = [0; 16];
         random.fill(&mut bytes).map_err(|_| SealError::Random)?;
-        // The bits that make it a version 4 UUID, and a first character that is not a dash: command lines read it as an option.
+        // The bits that make it a version 4 UUID, and a first character other than a dash, which command lines would
+        // take for an option.
         bytes[0] &= 0x7f;
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;

@@ -1,8 +1,9 @@
 //! Roles that lead back to themselves, which are refused.
 //!
-//! Role A depends on role B if one of A's scopes could grant B, whatever A's parameter becomes. Along a cycle an expansion might never
-//! end: `a*` with `assume:a<..>x` asks for ever longer ids. Any cycle is refused, also those that would do no harm, as every TaskCluster
-//! deployment does; an administrator can then read the roles from top to bottom.
+//! Role A depends on role B if one of A's scopes could grant B, whatever A's parameter becomes. Along a cycle an
+//! expansion might never end: `a*` with `assume:a<..>x` asks for ever longer ids. Any cycle is refused, also those
+//! that would do no harm, as every TaskCluster deployment does; an administrator can then read the roles from top to
+//! bottom.
 
 use std::collections::HashSet;
 

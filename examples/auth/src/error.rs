@@ -14,7 +14,7 @@ use crate::store::StoreError;
 pub enum AuthError {
     /// The client comes from the configuration.
     #[error(
-        "Client '{0}' starts with '{STATIC}': such clients are defined by the configuration of the deployment and cannot be changed here"
+        "Client '{0}' starts with '{STATIC}': the configuration of the deployment defines such clients, not this method"
     )]
     Static(String),
     /// A scope that may not be given to anybody.

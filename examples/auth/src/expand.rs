@@ -1,11 +1,13 @@
 //! What a set of scopes is worth: the scopes themselves and everything that roles add to them.
 //!
-//! Having `assume:X` grants the scopes of every role whose id is `X`, and of every role `P*` with `P` a prefix of `X`. Having `assume:X*`
-//! also grants the roles whose id starts with `X`, since it stands for every `assume:X…`. This goes on until nothing new appears. A role
-//! whose id ends in a star may use `<..>` in its scopes: it becomes the text that the star stood for.
+//! Having `assume:X` grants the scopes of every role whose id is `X`, and of every role `P*` with `P` a prefix of `X`.
+//! Having `assume:X*` also grants the roles whose id starts with `X`, since it stands for every `assume:X…`. This goes
+//! on until nothing new appears. A role whose id ends in a star may use `<..>` in its scopes: it becomes the text that
+//! the star stood for.
 //!
-//! The resolver is immutable. A change of the roles makes a new one, so that its caches never hold something old: one for what a single
-//! `assume:…` scope is worth (many requests share a few), one for whole sets (a client asks with the same set each time).
+//! The resolver is immutable. A change of the roles makes a new one, so that its caches never hold something old: one
+//! for what a single `assume:…` scope is worth (many requests share a few), one for whole sets (a client asks with the
+//! same set each time).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -49,8 +51,8 @@ impl Rule {
     }
 }
 
-/// Puts `text` in the place of the parameter. A text that itself ends in a star stands for many: what comes after is not known, so
-/// the scope ends in that star.
+/// Puts `text` in the place of the parameter. A text that itself ends in a star stands for many: what comes after is
+/// not known, so the scope ends in that star.
 pub(crate) fn substitute<'a>(scope: &'a str, text: &str) -> Cow<'a, str> {
     match scope.split_once(PARAMETER) {
         None => Cow::Borrowed(scope),

@@ -1,7 +1,7 @@
 //! Clients that the configuration defines: how a deployment gets its first client, and its services theirs.
 //!
-//! Their ids start with `static/`. On start the store is made to say what the configuration says, so a token that was changed there
-//! holds after the next start, and a client that was removed there is gone. The API never touches them.
+//! Their ids start with `static/`. On start the store is made to say what the configuration says, so a token that was
+//! changed there holds after the next start, and a client that was removed there is gone. The API never touches them.
 
 use serde::{Deserialize, Serialize};
 use taskcluster_core::secret::Secret;
@@ -17,8 +17,8 @@ use crate::store::Created;
 /// Ids of the deployment's own services.
 const BUILT_IN: &str = "static/taskcluster/";
 
-/// What the deployment's own clients hold. The queue and the scheduler act for others with `authorizedScopes` and issue credentials for
-/// any task, so they hold everything.
+/// What the deployment's own clients hold. The queue and the scheduler act for others with `authorizedScopes` and
+/// issue credentials for any task, so they hold everything.
 const BUILT_IN_SCOPES: &[(&str, &[&str])] = &[
     ("root", &["*"]),
     ("queue", &["*"]),
@@ -54,7 +54,8 @@ pub struct StaticClient {
     pub client_id: String,
     /// What it signs requests with: 22 to 66 letters, digits, dashes or underscores.
     pub access_token: Secret,
-    /// Its scopes. Left out for the deployment's own clients under `static/taskcluster/`, whose scopes are part of the service.
+    /// Its scopes. Left out for the deployment's own clients under `static/taskcluster/`, whose scopes are part of the
+    /// service.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,
     /// For people.

@@ -1,11 +1,11 @@
 //! Where clients, roles and the audit trail are kept.
 //!
-//! Each change is one transaction that also writes the entry of the audit trail and the message to publish; so nothing changes unseen,
-//! and nothing is told that did not happen. A change names the version it was made from and is refused if somebody was faster:
-//! whoever asked decides again on what is there now. No method hands out a transaction.
+//! Each change is one transaction that also writes the entry of the audit trail and the message to publish; so nothing
+//! changes unseen, and nothing is told that did not happen. A change names the version it was made from and is refused
+//! if somebody was faster: whoever asked decides again on what is there now. No method hands out a transaction.
 //!
-//! Entries of the trail become visible in the order of their positions. That makes the trail the list of what to read again: who
-//! has everything up to one position needs only what [`changes_since`](Store::changes_since) names.
+//! Entries of the trail become visible in the order of their positions. That makes the trail the list of what to read
+//! again: who has everything up to one position needs only what [`changes_since`](Store::changes_since) names.
 
 use std::fmt;
 
@@ -86,24 +86,26 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Adds a client, unless there is one of its id. Atomic.
     async fn create_client(&self, client: Client, record: Record) -> Result<Created<Client>, StoreError>;
 
-    /// Replaces all but the id and `last_date_used` of a client, if it is still at `client.version`, and counts the version up. Atomic.
-    /// Answers whether it did.
+    /// Replaces all but the id and `last_date_used` of a client, if it is still at `client.version`, and counts the
+    /// version up. Atomic. Answers whether it did.
     async fn update_client(&self, client: Client, record: Record) -> Result<bool, StoreError>;
 
     /// Removes a client. Atomic. Answers whether it was there.
     async fn delete_client(&self, client_id: &str, record: Record) -> Result<bool, StoreError>;
 
-    /// Notes when clients were last used. Never moves such a time back; clients that are gone are passed over. Leaves no trail.
+    /// Notes when clients were last used. Never moves such a time back; clients that are gone are passed over. Leaves
+    /// no trail.
     async fn note_uses(&self, uses: Vec<(String, Timestamp)>) -> Result<(), StoreError>;
 
     /// All roles, with the version of the whole.
     async fn roles(&self) -> Result<Roles, StoreError>;
 
-    /// Adds or replaces a role, if the roles are still at `version`, and counts that up. Atomic. Answers whether it did.
+    /// Adds or replaces a role, if the roles are still at `version`, and counts that up. Atomic. Answers whether it
+    /// did.
     async fn put_role(&self, version: i64, role: Role, record: Record) -> Result<bool, StoreError>;
 
-    /// Removes a role and counts the version of the roles up, whatever it is: without a role there are fewer cycles. Atomic. Answers
-    /// whether it was there.
+    /// Removes a role and counts the version of the roles up, whatever it is: without a role there are fewer cycles.
+    /// Atomic. Answers whether it was there.
     async fn delete_role(&self, role_id: &str, record: Record) -> Result<bool, StoreError>;
 
     /// Entries of the audit trail after the position `after`, oldest first, at most `limit`.
@@ -112,10 +114,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// All entries of the audit trail after the position `after`, oldest first, at most `limit`.
     async fn changes_since(&self, after: i64, limit: usize) -> Result<Vec<Entry>, StoreError>;
 
-    /// Removes clients that are expired and to be deleted then, at most `limit` of them, as `by`. Atomic. Answers their ids.
+    /// Removes clients that are expired and to be deleted then, at most `limit` of them, as `by`. Atomic. Answers
+    /// their ids.
     async fn purge_expired_clients(&self, now: Timestamp, by: &str, limit: usize) -> Result<Vec<String>, StoreError>;
 
-    /// Removes entries of the trail from before a time. Answers how many. The newest entry always stays, so that positions never start over.
+    /// Removes entries of the trail from before a time. Answers how many. The newest entry always stays, so that
+    /// positions never start over.
     async fn purge_history(&self, before: Timestamp) -> Result<u64, StoreError>;
 
     /// Finishes what was begun and closes the database. Nothing works afterwards.

@@ -1,7 +1,8 @@
 //! Who sent a request, and what may they do? The one place where that is decided.
 //!
-//! `authenticateHawk` asks it for other services, [`Local`](crate::local::Local) for services in this process, and the test methods for
-//! a client that exists only there. It reads nothing but a [`Directory`] in memory and does no I/O.
+//! `authenticateHawk` asks it for other services, [`Backend::local`](crate::Backend::local) for services in this
+//! process, and the test methods for a client that exists only there. It reads nothing but a [`Directory`] in memory
+//! and does no I/O.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,8 +110,8 @@ fn accept(
     Ok((directory.expand(&with_anonymous(scopes)), held.expires))
 }
 
-/// What a caller adds to its signature: a certificate, scopes to limit itself to, or nothing. As it came, since a certificate's faults are told
-/// apart by what is in there and what is not.
+/// What a caller adds to its signature: a certificate, scopes to limit itself to, or nothing. As it came, since a
+/// certificate's faults are told apart by what is in there and what is not.
 fn ext(presented: &Presented) -> Result<Map<String, Value>, Refusal> {
     /// Clients differ in whether they pad.
     const LENIENT: GeneralPurposeConfig =

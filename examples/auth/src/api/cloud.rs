@@ -1,7 +1,8 @@
 //! Credentials for what is not TaskCluster.
 //!
-//! This deployment hands out tokens for websocktunnel if it is given a secret. Of the rest nothing is configured, and the answers are those that any
-//! deployment gives for a bucket, an account or an application that it does not know: a client sees a missing thing, not a missing method.
+//! This deployment hands out tokens for websocktunnel if it is given a secret. Of the rest nothing is configured, and
+//! the answers are those that any deployment gives for a bucket, an account or an application that it does not know: a
+//! client sees a missing thing, not a missing method.
 
 use taskcluster::auth as wire;
 use taskcluster_core::scopes::Params;

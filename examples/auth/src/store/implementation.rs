@@ -1,11 +1,12 @@
 //! The store over a database that understands the SQL of [`rows`](super::rows); both do, so it is written once.
 //!
-//! A macro and not a generic type: what differs is the type of connection, and bounds that let sqlx be generic over that would be longer than
-//! the statements themselves.
+//! A macro and not a generic type: what differs is the type of connection, and bounds that let sqlx be generic over
+//! that would be longer than the statements themselves.
 
 /// Implements [`Store`](super::Store) for `$store`, which has a `kit` (the service-kit's handle) and a `sealer`.
 ///
-/// `$readers` names the method of the kit that gives connections for reading. `$begin` runs at the start of each change, `$send` puts a message into the outbox; both get the connection inside its transaction.
+/// `$readers` names the method of the kit that gives connections for reading. `$begin` runs at the start of each
+/// change, `$send` puts a message into the outbox; both get the connection inside its transaction.
 macro_rules! implement_store {
     ($store:ty, $connection:ty, $readers:ident, $begin:path, $send:path) => {
         impl $store {
@@ -156,7 +157,8 @@ macro_rules! implement_store {
             }
 
             async fn roles(&self) -> Result<Roles, StoreError> {
-                // The version first: roles that change between the two statements then belong to an old version, which no change can start from.
+                // The version first: roles that change between the two statements then belong to an old version, which
+                // no change can start from.
                 let version = sqlx::query_scalar(rows::SELECT_ROLES_VERSION).fetch_one(self.kit.$readers()).await?;
                 let found: Vec<rows::RoleRow> =
                     sqlx::query_as(rows::SELECT_ROLES).fetch_all(self.kit.$readers()).await?;

@@ -51,7 +51,8 @@ impl Postgres {
     }
 }
 
-/// One change at a time: so positions become visible in their order, and no two changes wait for each other's rows. Changes are rare here.
+/// One change at a time: so positions become visible in their order, and no two changes wait for each other's rows.
+/// Changes are rare here.
 async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CHANGING).execute(connection).await?;
     Ok(())

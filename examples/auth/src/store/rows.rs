@@ -10,8 +10,8 @@ use crate::seal::Sealer;
 
 macro_rules! client_columns {
     () => {
-        "client_id, access_token, description, scopes, expires, disabled, delete_on_expiration, created, last_modified, last_date_used, \
-         last_rotated, version"
+        "client_id, access_token, description, scopes, expires, disabled, delete_on_expiration, \
+         created, last_modified, last_date_used, last_rotated, version"
     };
 }
 
@@ -32,8 +32,10 @@ pub(super) const INSERT_CLIENT: &str = concat!(
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (client_id) DO NOTHING"
 );
 
-pub(super) const UPDATE_CLIENT: &str = "UPDATE clients SET access_token = $2, description = $3, scopes = $4, expires = $5, disabled = $6, \
-     delete_on_expiration = $7, last_modified = $8, last_rotated = $9, version = version + 1 WHERE client_id = $1 AND version = $10";
+pub(super) const UPDATE_CLIENT: &str = "UPDATE clients \
+     SET access_token = $2, description = $3, scopes = $4, expires = $5, disabled = $6, delete_on_expiration = $7, \
+         last_modified = $8, last_rotated = $9, version = version + 1 \
+     WHERE client_id = $1 AND version = $10";
 
 pub(super) const DELETE_CLIENT: &str = "DELETE FROM clients WHERE client_id = $1";
 
@@ -52,9 +54,11 @@ pub(super) const RAISE_ROLES_VERSION: &str = "UPDATE roles_version SET version =
 
 pub(super) const RAISE_ANY_ROLES_VERSION: &str = "UPDATE roles_version SET version = version + 1";
 
-pub(super) const PUT_ROLE: &str = "INSERT INTO roles (role_id, scopes, description, created, last_modified) VALUES ($1, $2, $3, $4, $5) \
-     ON CONFLICT (role_id) DO UPDATE SET scopes = excluded.scopes, description = excluded.description, created = excluded.created, \
-     last_modified = excluded.last_modified";
+pub(super) const PUT_ROLE: &str = "INSERT INTO roles (role_id, scopes, description, created, last_modified) \
+     VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (role_id) DO UPDATE \
+     SET scopes = excluded.scopes, description = excluded.description, created = excluded.created, \
+         last_modified = excluded.last_modified";
 
 pub(super) const DELETE_ROLE: &str = "DELETE FROM roles WHERE role_id = $1";
 

@@ -1,4 +1,5 @@
-//! The service as its callers see it: the generated client, signed requests, the generated router, an in-memory store, a clock that stands still.
+//! The service as its callers see it: the generated client, signed requests, the generated router, an in-memory store,
+//! a clock that stands still.
 
 mod audit;
 mod authenticated;
