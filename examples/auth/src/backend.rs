@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::scopes::ScopeSet;
-use taskcluster_core::secret::Secret;
 use taskcluster_core::time::Timestamp;
 use taskcluster_server::Authenticator;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -119,7 +118,7 @@ impl Backend {
         let now = self.clock.now();
         let client = Client {
             client_id: client_id.to_owned(),
-            access_token: new_access_token()?,
+            access_token: new_access_token(),
             description: wanted.description,
             scopes,
             expires: wanted.expires,
@@ -180,8 +179,7 @@ impl Backend {
                 Switch::Enable => (Client { disabled: false, ..before }, Action::Enabled),
                 Switch::Disable => (Client { disabled: true, ..before }, Action::Disabled),
                 Switch::ResetToken => {
-                    let access_token: Secret = new_access_token()?;
-                    (Client { access_token, last_rotated: now, ..before }, Action::TokenReset)
+                    (Client { access_token: new_access_token(), last_rotated: now, ..before }, Action::TokenReset)
                 }
             };
             if let Some(written) = self.write_client(after, action, by).await? {

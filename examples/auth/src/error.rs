@@ -5,7 +5,6 @@ use taskcluster_server::Failure;
 use crate::client::STATIC;
 use crate::cycles::Cycle;
 use crate::role::ScopeError;
-use crate::seal::SealError;
 use crate::store::StoreError;
 
 /// Why the service did not do what it was asked to.
@@ -44,9 +43,6 @@ pub enum AuthError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An access token could not be made or sealed.
-    #[error(transparent)]
-    Seal(#[from] SealError),
 }
 
 impl From<AuthError> for Failure {
@@ -59,7 +55,6 @@ impl From<AuthError> for Failure {
             AuthError::ClientExists(_) | AuthError::RoleExists(_) | AuthError::Contention => Self::conflict(message),
             AuthError::NoSuchClient(_) | AuthError::NoSuchRole(_) => Self::not_found(message),
             AuthError::Store(error) => Self::internal(error),
-            AuthError::Seal(error) => Self::internal(error),
         }
     }
 }

@@ -6,7 +6,7 @@ use taskcluster_core::hawk::{self, RequestFacts};
 use taskcluster_core::time::{Timestamp, hours, minutes};
 use taskcluster_server::{AuthOutcome, AuthRequest};
 
-use crate::deployment::{Deployment, owned};
+use crate::deployment::{Deployment, assert_refused, owned};
 
 /// A request to some other service.
 pub(crate) const RESOURCE: &str = "/api/other/v1/things?limit=3";
@@ -210,4 +210,25 @@ async fn clients_that_may_not_ask_are_named() {
     auth.by_root().enable_client("c").await.unwrap();
     auth.advance(hours(25));
     assert_eq!(auth.refusal(&signed(&client, auth.now())).await, "client 'c' has expired");
+}
+
+#[tokio::test]
+async fn a_service_elsewhere_that_asks_decides_the_same() {
+    let auth = Deployment::start().await;
+    auth.role("anonymous", &["public"]).await;
+    let elsewhere = auth.elsewhere();
+    let client = auth.client("c", &["auth:current-scopes", "x"]).await;
+    let now = auth.now();
+    let temporary = client.temporary(&["auth:current-scopes"], now, now + hours(1), None).unwrap();
+    let limited = client.clone().with_authorized_scopes(["auth:current-scopes"]);
+    for credentials in [client.clone(), temporary, limited] {
+        let here = auth.by(credentials.clone()).current_scopes().await.unwrap();
+        let there = elsewhere.by(credentials).current_scopes().await.unwrap();
+        assert_eq!(here, there);
+    }
+    assert_refused!(elsewhere.by_nobody().current_scopes(), 403, "InsufficientScopes");
+    let wrong = Credentials::new("c", "wrong");
+    assert_refused!(elsewhere.by(wrong).current_scopes(), 401, "AuthenticationFailed");
+    auth.by_root().disable_client("c").await.unwrap();
+    assert_refused!(elsewhere.by(client).current_scopes(), 401, "AuthenticationFailed");
 }

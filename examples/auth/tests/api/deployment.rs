@@ -11,6 +11,7 @@ use taskcluster_core::clock::ManualClock;
 use taskcluster_core::time::{Timestamp, hours};
 use taskcluster_core::transport::in_process;
 use taskcluster_core::{Caller, Credentials, Error, RetryPolicy};
+use taskcluster_server::authenticator::Remote;
 use taskcluster_server::{Authenticator, Parts, References, ServiceRouter};
 
 pub(crate) const ROOT: &str = "static/taskcluster/root";
@@ -36,16 +37,15 @@ impl Deployment {
         let store = Sqlite::open(&Database::Memory, Sealer::ephemeral().unwrap()).await.unwrap();
         let backend = Backend::open(Arc::new(store), clock.shared()).await.unwrap();
         static_clients::sync(&backend, &[StaticClient::root(ROOT_TOKEN)]).await.unwrap();
-        let api = Arc::new(Api::new(backend.clone(), settings));
-        let parts = Parts {
-            root_url: ROOT_URL.to_owned(),
-            authenticator: backend.local(),
-            clock: clock.shared(),
-            references: References::embedded(),
-            version: "test".to_owned(),
-        };
-        let router = ServiceRouter::new(taskcluster_server::auth::router(api), parts).unwrap().into_router();
+        let router = router(&backend, settings, backend.local());
         Self { clock, backend, router }
+    }
+
+    /// A service that does not judge by itself but asks this deployment's auth, as services elsewhere do.
+    pub(crate) fn elsewhere(&self) -> Self {
+        let remote = Arc::new(Remote::new(self.by_nobody().caller().clone()));
+        let router = router(&self.backend, Settings::default(), remote);
+        Self { clock: self.clock.clone(), backend: self.backend.clone(), router }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -113,6 +113,18 @@ impl Deployment {
     pub(crate) async fn look_at(&self, client_id: &str) -> Client {
         self.by_root().client(client_id).await.unwrap()
     }
+}
+
+fn router(backend: &Backend, settings: Settings, authenticator: Arc<dyn Authenticator>) -> Router {
+    let api = Arc::new(Api::new(backend.clone(), settings));
+    let parts = Parts {
+        root_url: ROOT_URL.to_owned(),
+        authenticator,
+        clock: Arc::clone(backend.clock()),
+        references: References::embedded(),
+        version: "test".to_owned(),
+    };
+    ServiceRouter::new(taskcluster_server::auth::router(api), parts).unwrap().into_router()
 }
 
 pub(crate) fn root() -> Credentials {
