@@ -30,6 +30,8 @@ struct Found<'a, E> {
 /// The references of one service.
 #[derive(Debug)]
 struct Source<'a> {
+    /// The first of them.
+    at: At<'a>,
     name: String,
     version: String,
     api: Option<Api<'a>>,
@@ -50,17 +52,7 @@ pub(crate) fn services(library: &Library) -> Result<BTreeSet<String>> {
 
 /// Resolves the references of these services, or of all.
 pub(crate) fn resolve(library: &Library, wanted: Option<&[String]>) -> Result<Model> {
-    let mut sources = sources(library)?;
-    if let Some(wanted) = wanted {
-        for name in wanted {
-            if sources.iter().all(|source| source.name != *name) {
-                let known = sources.iter().map(|source| source.name.as_str()).collect::<BTreeSet<_>>();
-                let known = known.into_iter().collect::<Vec<_>>().join(", ");
-                return Err(Error::UnknownService { name: name.clone(), known });
-            }
-        }
-        sources.retain(|source| wanted.contains(&source.name));
-    }
+    let sources = choose(sources(library)?, wanted)?;
     let mut types = Types::new(library);
     let found = loop {
         let found = sources.iter().map(|source| find(source, &mut types)).collect::<Result<Vec<_>>>()?;
@@ -68,50 +60,75 @@ pub(crate) fn resolve(library: &Library, wanted: Option<&[String]>) -> Result<Mo
             break found;
         }
     };
-    let mut roots = Vec::new();
-    let mut names: BTreeMap<String, Names> = BTreeMap::new();
-    for (source, found) in sources.iter().zip(&found) {
-        let module = source.module();
-        let bodies = found.operations.iter().flat_map(|found| [&found.input, &found.output]);
-        let messages = found.exchanges.iter().map(|found| &found.output);
-        roots.extend(bodies.chain(messages).flatten().map(|(of, _)| (module.clone(), of.clone())));
-        let mut scope = Names::reserving(PRELUDE);
-        scope.insert(&source.client());
-        names.insert(module, scope);
-    }
-    let mut finished = finish::finish(types, &roots, &names)?;
-    let types = std::mem::take(&mut finished.types);
+    let mut names = reserved_names(&sources);
+    let mut finished = finish::finish(types, &roots(&sources, &found), &names)?;
+    let mut types = std::mem::take(&mut finished.types);
     let all: Vec<(&str, &Type)> =
         types.iter().flat_map(|(module, types)| types.iter().map(move |of| (module.as_str(), of))).collect();
     let mut services = Vec::new();
     for (source, found) in sources.iter().zip(found) {
-        let mut taken = names.remove(&source.module()).unwrap_or_default();
-        for (_, of) in all.iter().filter(|(module, _)| *module == source.module()) {
+        let module = source.module();
+        let mut taken = names.remove(&module).unwrap_or_default();
+        for (_, of) in all.iter().filter(|(known, _)| *known == module) {
             taken.insert(&of.name);
         }
         services.push(service(source, found, &finished, &all, taken)?);
     }
-    let mut types = types;
     for service in &mut services {
         service.types = types.remove(&service.module).unwrap_or_default();
     }
-    // Schemas that belong to no service that is generated, such as those of a folder `common`.
-    for (module, types) in types {
-        services.push(Service {
-            name: module.clone(),
-            version: String::new(),
-            module,
-            client: None,
-            title: String::new(),
-            description: String::new(),
-            operations: Vec::new(),
-            events: String::new(),
-            exchanges: Vec::new(),
-            types,
-        });
-    }
+    services.extend(types.into_iter().map(|(module, types)| schemas_only(module, types)));
     services.sort_by(|one, other| one.module.cmp(&other.module));
     Ok(Model { services })
+}
+
+/// Only these services, which must all be there.
+fn choose<'a>(mut sources: Vec<Source<'a>>, wanted: Option<&[String]>) -> Result<Vec<Source<'a>>> {
+    let Some(wanted) = wanted else { return Ok(sources) };
+    if let Some(name) = wanted.iter().find(|name| sources.iter().all(|source| source.name != **name)) {
+        let known = sources.iter().map(|source| source.name.as_str()).collect::<BTreeSet<_>>();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Error::UnknownService { name: name.clone(), known });
+    }
+    sources.retain(|source| wanted.contains(&source.name));
+    Ok(sources)
+}
+
+/// The names in each module that no type may have.
+fn reserved_names(sources: &[Source<'_>]) -> BTreeMap<String, Names> {
+    let reserved = sources.iter().map(|source| {
+        let mut names = Names::reserving(PRELUDE);
+        names.insert(&source.client());
+        (source.module(), names)
+    });
+    reserved.collect()
+}
+
+/// The types that methods and events name, with the module that names them.
+fn roots(sources: &[Source<'_>], found: &[FoundService<'_>]) -> Vec<(String, TypeRef)> {
+    let mut roots = Vec::new();
+    for (source, found) in sources.iter().zip(found) {
+        let bodies = found.operations.iter().flat_map(|found| [&found.input, &found.output]);
+        let messages = found.exchanges.iter().map(|found| &found.output);
+        roots.extend(bodies.chain(messages).flatten().map(|(of, _)| (source.module(), of.clone())));
+    }
+    roots
+}
+
+/// Schemas that belong to no service that code is made for, such as those of a folder `common`.
+fn schemas_only(module: String, types: Vec<Type>) -> Service {
+    Service {
+        name: module.clone(),
+        version: String::new(),
+        module,
+        client: None,
+        title: String::new(),
+        description: String::new(),
+        operations: Vec::new(),
+        events: String::new(),
+        exchanges: Vec::new(),
+        types,
+    }
 }
 
 /// The references by service and version.
@@ -119,7 +136,7 @@ fn sources(library: &Library) -> Result<Vec<Source<'_>>> {
     let mut sources: BTreeMap<(String, String), Source<'_>> = BTreeMap::new();
     for at in library.apis() {
         let api = Api::parse(&at)?;
-        let source = source(&mut sources, &api.service, &api.version);
+        let source = source(&mut sources, &at, &api.service, &api.version);
         if source.api.is_some() {
             return Err(at.error(format!("a second reference of {} {}", api.service, api.version)));
         }
@@ -127,17 +144,16 @@ fn sources(library: &Library) -> Result<Vec<Source<'_>>> {
     }
     for at in library.exchanges() {
         let exchanges = Exchanges::parse(&at)?;
-        let source = source(&mut sources, &exchanges.service, &exchanges.version);
+        let source = source(&mut sources, &at, &exchanges.service, &exchanges.version);
         if source.exchanges.is_some() {
             return Err(at.error(format!("a second reference of {} {}", exchanges.service, exchanges.version)));
         }
         source.exchanges = Some(exchanges);
     }
-    let mut modules: BTreeMap<String, String> = BTreeMap::new();
-    for (source, at) in sources.values().zip(std::iter::repeat(library.apis().chain(library.exchanges()).next())) {
-        let known = modules.insert(source.module(), source.name.clone());
-        if let (Some(known), Some(at)) = (known, at) {
-            return Err(at.error(format!("services {known:?} and {:?} would have one module", source.name)));
+    let mut modules: BTreeMap<String, &str> = BTreeMap::new();
+    for source in sources.values() {
+        if let Some(known) = modules.insert(source.module(), &source.name) {
+            return Err(source.at.error(format!("services {known:?} and {:?} would have one module", source.name)));
         }
     }
     Ok(sources.into_values().collect())
@@ -145,10 +161,12 @@ fn sources(library: &Library) -> Result<Vec<Source<'_>>> {
 
 fn source<'s, 'a>(
     sources: &'s mut BTreeMap<(String, String), Source<'a>>,
+    at: &At<'a>,
     name: &str,
     version: &str,
 ) -> &'s mut Source<'a> {
     sources.entry((name.to_owned(), version.to_owned())).or_insert_with(|| Source {
+        at: at.clone(),
         name: name.to_owned(),
         version: version.to_owned(),
         api: None,

@@ -87,6 +87,12 @@ fn two_references_of_one_service() {
 }
 
 #[test]
+fn two_services_of_one_module() {
+    let service = |name: &str| (format!("{name}.json"), format!(r#"{{"serviceName": "{name}", "entries": []}}"#));
+    refuses(vec![service("a-b"), service("aB")], "aB.json#", "one module");
+}
+
+#[test]
 fn routes_and_arguments_that_disagree() {
     refuses(vec![method(r#""route": "/x/<id>", "args": []"#)], "api.json#/entries/0/route", "\"id\"");
     refuses(vec![method(r#""route": "/x", "args": ["id"]"#)], "api.json#/entries/0/args", "\"id\"");
@@ -140,14 +146,21 @@ fn keywords_of_another_kind() {
 
 #[test]
 fn schemas_without_a_bottom() {
-    let chain = (0..200).map(|number| {
-        let items = format!(r#""type": "array", "items": {{"$ref": "s{}.json#"}}"#, number + 1);
-        schema(&format!("s{number}"), &items)
-    });
-    let first = schema("a", r#""$ref": "s0.json#""#);
-    let documents: Vec<_> = [takes_a(), first].into_iter().chain(chain).collect();
-    let error = Generator::new().texts(documents).generate().unwrap_err().to_string();
-    assert!(error.contains("nested too deeply"), "{error}");
+    for inside in [
+        r#""type": "array", "items": {"$ref": "NEXT"}"#,
+        r#""type": "object", "properties": {"x": {"$ref": "NEXT"}}"#,
+        r#""oneOf": [{"type": "string"}, {"$ref": "NEXT"}]"#,
+        r#""oneOf": [{"type": "object", "properties": {"x": {"allOf": [{"$ref": "NEXT"}, {"title": "X"}]}}}, {"type": "null"}]"#,
+        r#""allOf": [{"$ref": "NEXT"}, {"type": "object"}]"#,
+        r#""$ref": "NEXT""#,
+    ] {
+        let chain = (0..200)
+            .map(|number| schema(&format!("s{number}"), &inside.replace("NEXT", &format!("s{}.json#", number + 1))));
+        let first = schema("a", r#""$ref": "s0.json#""#);
+        let documents: Vec<_> = [takes_a(), first].into_iter().chain(chain).collect();
+        let error = Generator::new().texts(documents).generate().unwrap_err().to_string();
+        assert!(error.contains("nested too deeply"), "{inside}: {error}");
+    }
 }
 
 #[test]

@@ -168,14 +168,8 @@ fn setter(parameter: &QueryParameter, is_paged: bool) -> TokenStream {
 
 /// What a caller has to know about a method.
 fn method_doc(operation: &Operation) -> TokenStream {
-    let described = safe(&operation.description);
-    let title = safe(&operation.title);
-    let text = match (described.is_empty(), title.is_empty()) {
-        (false, _) => described,
-        (true, false) => title,
-        (true, true) => format!("The method `{}`.", operation.name),
-    };
-    let route = format!("`{} {}`", verb(operation.method), code(&operation.route));
+    let text = description(operation);
+    let route = route_doc(operation);
     let stability = match operation.stability {
         Stability::Stable => ", stable",
         Stability::Experimental => ", experimental",
@@ -183,15 +177,36 @@ fn method_doc(operation: &Operation) -> TokenStream {
     };
     let repeat = if operation.idempotent { "" } else { ", not sent again when an answer is lost" };
     let facts = format!("{route}{stability}{repeat}");
-    let scopes = match &operation.scopes {
-        Some(scopes) => format!("# Scopes\n{}", scopes_doc(scopes)),
-        None => String::new(),
-    };
+    let scopes = scopes_section(operation);
     let pages = match &operation.pages {
         Some(_) => "One page by `.await`, all by `.pages()` or item by item by `.stream()`.",
         None => "",
     };
     doc(&[text.as_str(), pages, &facts, &scopes, &errors_doc(operation)])
+}
+
+/// What a method does.
+pub(super) fn description(operation: &Operation) -> String {
+    let described = safe(&operation.description);
+    let title = safe(&operation.title);
+    match (described.is_empty(), title.is_empty()) {
+        (false, _) => described,
+        (true, false) => title,
+        (true, true) => format!("The method `{}`.", operation.name),
+    }
+}
+
+/// Where a method is found.
+pub(super) fn route_doc(operation: &Operation) -> String {
+    format!("`{} {}`", verb(operation.method), code(&operation.route))
+}
+
+/// What a caller must hold.
+pub(super) fn scopes_section(operation: &Operation) -> String {
+    match &operation.scopes {
+        Some(scopes) => format!("# Scopes\n{}", scopes_doc(scopes)),
+        None => String::new(),
+    }
 }
 
 fn errors_doc(operation: &Operation) -> String {

@@ -3,7 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-use super::docs::{doc, safe};
+use super::client::{description, route_doc, scopes_section};
+use super::docs::doc;
 use super::operations::constant;
 use super::{Emitter, ident};
 use crate::model::{ArgumentKind, Operation, QueryKind, Service};
@@ -25,9 +26,7 @@ impl Emitter<'_> {
         let queries = implemented(service).filter_map(query_struct);
         let methods = implemented(service).map(|operation| {
             let signature = self.signature(operation);
-            let described = safe(&operation.description);
-            let text = if described.is_empty() { format!("The method `{}`.", operation.name) } else { described };
-            let doc = doc(&[text]);
+            let doc = doc(&[description(operation), route_doc(operation), scopes_section(operation)]);
             quote!(#doc async #signature;)
         });
         let routes = implemented(service).map(|operation| self.route(service, operation));
