@@ -41,7 +41,8 @@ impl TemporaryUser {
 impl Drop for TemporaryUser {
     fn drop(&mut self) {
         Tree::new(&self.home, Some(self.uid)).kill();
-        if let Err(error) = change_users(Command::new("userdel").arg(&self.name)) {
+        // By force, since the dead count as well until somebody reaps them.
+        if let Err(error) = change_users(Command::new("userdel").args(["--force", &self.name])) {
             tracing::error!(user = self.name, %error, "cannot remove the user of a task");
         }
     }
@@ -61,7 +62,7 @@ fn change_users(command: &mut Command) -> io::Result<()> {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // Programs of other processes may hold the lock on the list of users.
     let mut last = None;
-    for _ in 0..50 {
+    for _ in 0..300 {
         let Output { status, stderr, .. } = command.output()?;
         if status.success() {
             return Ok(());

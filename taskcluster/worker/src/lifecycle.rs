@@ -1,7 +1,8 @@
 //! A worker against the queue: claim, attend to what was claimed, notice cancellations, go away.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use tokio::task::JoinSet;
 use crate::context::TaskContext;
 use crate::events::Event;
 use crate::shutdown::Shutdown;
-use crate::stop::Stop;
 use crate::worker::{Done, Inner, WhyDone, Worker, WorkerError};
 
 mod attend;
@@ -32,23 +32,49 @@ const EMPTY_ANSWER: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(worker: &Worker, shutdown: &Shutdown) -> Result<Done, WorkerError> {
     let inner = &worker.inner;
-    let runs_dir = inner.settings.work_dir.join("runs");
-    private_dir(&runs_dir).map_err(|source| WorkerError::WorkDir { path: runs_dir, source })?;
+    let work_dir = &inner.settings.work_dir;
+    let _lock =
+        WorkDirLock::take(work_dir).map_err(|source| WorkerError::WorkDir { path: work_dir.clone(), source })?;
     inner.engine.set_up().await.map_err(WorkerError::Engine)?;
     if inner.settings.recover_claims {
         leftovers::give_back(inner).await;
     }
     let running = Running::default();
     let watch = cancellations::watch(inner, &running);
-    let claim = ClaimLoop::new(inner.clone(), running.clone());
+    let claim = ClaimLoop::new(inner.clone(), running.clone(), shutdown.clone());
     tokio::select! {
-        done = claim.run(shutdown) => Ok(done),
+        done = claim.run() => Ok(done),
         never = watch => match never {},
     }
 }
 
+/// The work directory is one worker's at a time, since what a former one left in it is removed.
+struct WorkDirLock(File);
+
+impl WorkDirLock {
+    fn take(work_dir: &Path) -> std::io::Result<Self> {
+        fs::create_dir_all(work_dir)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(work_dir.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(std::io::Error::other("another worker uses it")),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let lock = Self(lock);
+        empty_private_dir(&work_dir.join("runs"))?;
+        Ok(lock)
+    }
+}
+
+impl Drop for WorkDirLock {
+    fn drop(&mut self) {
+        // Not left to closing: a process that is just being started may hold a copy of the descriptor.
+        let _ = self.0.unlock();
+    }
+}
+
 /// A fresh directory that only this user may look into.
-fn private_dir(path: &std::path::Path) -> std::io::Result<()> {
+fn empty_private_dir(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -61,11 +87,15 @@ fn private_dir(path: &std::path::Path) -> std::io::Result<()> {
 struct ClaimLoop {
     inner: Arc<Inner>,
     running: Running,
+    shutdown: Shutdown,
     runs: JoinSet<Attended>,
     claiming: Option<BoxFuture<'static, Claimed>>,
     claimed: u64,
     ended: u64,
-    faults: u32,
+    /// Claims that failed in a row.
+    failed_claims: u32,
+    /// Runs in a row in which the worker was at fault.
+    failed_runs: u32,
     idle_since: Timestamp,
     /// Set when nothing more is to be claimed.
     why: Option<WhyDone>,
@@ -77,23 +107,25 @@ enum Claimed {
 }
 
 impl ClaimLoop {
-    fn new(inner: Arc<Inner>, running: Running) -> Self {
+    fn new(inner: Arc<Inner>, running: Running, shutdown: Shutdown) -> Self {
         let idle_since = inner.clock.now();
         Self {
             inner,
             running,
+            shutdown,
             runs: JoinSet::new(),
             claiming: None,
             claimed: 0,
             ended: 0,
-            faults: 0,
+            failed_claims: 0,
+            failed_runs: 0,
             idle_since,
             why: None,
         }
     }
 
-    async fn run(mut self, shutdown: &Shutdown) -> Done {
-        let mut told_to_go = false;
+    async fn run(mut self) -> Done {
+        let shutdown = self.shutdown.clone();
         loop {
             self.begin_claim();
             if self.runs.is_empty()
@@ -105,13 +137,7 @@ impl ClaimLoop {
             let claiming = self.claiming.as_mut();
             tokio::select! {
                 biased;
-                () = shutdown.is_now().cancelled(), if !told_to_go => {
-                    told_to_go = true;
-                    self.claim_no_more(WhyDone::Shutdown);
-                    let running: Vec<_> = self.running.lock().expect("nothing panics holding it").values().cloned().collect();
-                    running.iter().for_each(|task| task.stop(Stop::WorkerShutdown));
-                }
-                () = shutdown.drains().cancelled(), if self.why.is_none() => self.claim_no_more(WhyDone::Shutdown),
+                () = shutdown.any(), if self.why.is_none() => self.claim_no_more(WhyDone::Shutdown),
                 Some(attended) = self.runs.join_next() => self.ended(attended),
                 claimed = async { claiming.expect("the branch is off otherwise").await }, if claiming.is_some() => {
                     self.claiming = None;
@@ -135,7 +161,7 @@ impl ClaimLoop {
         // The queue gives at most 32 tasks at once.
         let wanted = free.min(left).min(32);
         if self.why.is_none() && self.claiming.is_none() && wanted > 0 {
-            let wait = backoff(settings.backoff, settings.backoff_limit, self.faults);
+            let wait = backoff(settings.backoff, settings.backoff_limit, self.failed_claims.max(self.failed_runs));
             self.claiming = Some(claim(self.inner.clone(), wanted, wait).boxed());
         }
     }
@@ -149,15 +175,15 @@ impl ClaimLoop {
     fn claimed(&mut self, claimed: Claimed) {
         match claimed {
             Claimed::Tasks(tasks) => {
+                self.failed_claims = 0;
                 for claim in tasks {
                     self.claimed += 1;
-                    self.faults = 0;
-                    self.runs.spawn(attend(self.inner.clone(), self.running.clone(), claim));
+                    self.runs.spawn(attend(self.inner.clone(), self.running.clone(), self.shutdown.clone(), claim));
                 }
             }
             Claimed::Trouble(message) => {
                 tracing::warn!(message, "cannot claim tasks");
-                self.faults += 1;
+                self.failed_claims += 1;
                 self.inner.emit(Event::Trouble { message });
             }
         }
@@ -167,11 +193,11 @@ impl ClaimLoop {
         self.ended += 1;
         self.idle_since = self.inner.clock.now();
         match attended {
-            Ok(Attended { own_fault: false }) => self.faults = 0,
-            Ok(Attended { own_fault: true }) => self.faults += 1,
+            Ok(Attended { own_fault: false }) => self.failed_runs = 0,
+            Ok(Attended { own_fault: true }) => self.failed_runs += 1,
             Err(error) => {
                 tracing::error!(%error, "a run came to an end that was not foreseen");
-                self.faults += 1;
+                self.failed_runs += 1;
             }
         }
     }

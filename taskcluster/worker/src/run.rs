@@ -188,7 +188,7 @@ impl Run {
     /// Close the log and let plugins end: the log is uploaded. An error of theirs becomes the run's outcome.
     pub(crate) async fn finish(&mut self, outcome: Outcome) -> Outcome {
         self.task.end_spawned().await;
-        self.task.log().info(format!("the run is resolved: {outcome}"));
+        self.task.log().info(format!("=== Task Ends: {outcome} ==="));
         self.task.log().close();
         let mut outcome = outcome;
         for (name, plugin) in &mut self.plugins {

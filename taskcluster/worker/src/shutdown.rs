@@ -26,12 +26,17 @@ impl Shutdown {
         self.now.cancel();
     }
 
-    pub(crate) fn drains(&self) -> &CancellationToken {
-        &self.drain
+    /// Wait until either is told.
+    pub(crate) async fn any(&self) {
+        tokio::select! {
+            () = self.drain.cancelled() => {}
+            () = self.now.cancelled() => {}
+        }
     }
 
-    pub(crate) fn is_now(&self) -> &CancellationToken {
-        &self.now
+    /// Wait until the present runs are to be given back.
+    pub(crate) async fn given_back(&self) {
+        self.now.cancelled().await;
     }
 }
 

@@ -17,6 +17,7 @@ use crate::events::Event;
 use crate::log::TaskLog;
 use crate::outcome::{Outcome, Reason};
 use crate::run::Run;
+use crate::shutdown::Shutdown;
 use crate::stop::Stop;
 use crate::worker::Inner;
 
@@ -30,7 +31,7 @@ pub(super) struct Attended {
 /// How long to wait before a failed reclaim or report is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-pub(super) async fn attend(inner: Arc<Inner>, running: Running, claim: TaskClaim) -> Attended {
+pub(super) async fn attend(inner: Arc<Inner>, running: Running, shutdown: Shutdown, claim: TaskClaim) -> Attended {
     let (task_id, run_id) = (claim.status.task_id, claim.run_id);
     tracing::info!(task.id = %task_id, run.id = %run_id, "claimed");
     inner.emit(Event::Claimed { task_id, run_id, name: claim.task.metadata.name.clone() });
@@ -48,6 +49,7 @@ pub(super) async fn attend(inner: Arc<Inner>, running: Running, claim: TaskClaim
     let (outcome, own_fault) = tokio::select! {
         end = claimed.attend() => end,
         never = claimed.keep() => match never {},
+        never = claimed.give_back(&shutdown) => match never {},
     };
     running.lock().expect("nothing panics holding it").remove(&key);
     tracing::info!(task.id = %task_id, run.id = %run_id, %outcome, "ended");
@@ -190,6 +192,13 @@ impl Claimed {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Stop the run when the worker is to go.
+    async fn give_back(&self, shutdown: &Shutdown) -> Infallible {
+        shutdown.given_back().await;
+        self.task.stop(Stop::WorkerShutdown);
+        std::future::pending().await
     }
 
     async fn reclaim(&self) -> Result<(), Stop> {

@@ -1,0 +1,84 @@
+//! The program itself.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use taskcluster_worker::plugins::BACKING_LOG;
+use taskcluster_worker::testing::{FakeQueue, task_with_payload};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_native-worker");
+const TIMEOUT: Duration = Duration::from_secs(180);
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn the_schema_describes_the_payload() {
+    let output = program(&["schema"]).output().unwrap();
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["required"], json!(["command", "maxRunTime"]));
+    assert_eq!(schema["additionalProperties"], false);
+    for property in ["command", "env", "maxRunTime", "artifacts", "mounts", "features", "onExitStatus"] {
+        assert!(
+            schema["properties"][property]["description"].is_string()
+                || schema["properties"][property]["properties"].is_object(),
+            "{property}: {schema:#}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let check = || {
+        let output = program(&["check", "--config", path.to_str().unwrap()]).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let good =
+        "root_url = 'https://tc.example.com'\ntask_queue_id = 'a/b'\nclient_id = 'c'\naccess_token = 'secret-token'\n";
+    std::fs::write(&path, good).unwrap();
+    assert_eq!(check(), (true, String::new()));
+    std::fs::write(&path, format!("{good}workergroup = 'g'\n")).unwrap();
+    let (success, error) = check();
+    assert!(!success && error.contains("\"worker_group\"") && !error.contains("secret-token"), "{error}");
+    std::fs::write(&path, "root_url = 'https://tc.example.com'").unwrap();
+    let (success, error) = check();
+    assert!(!success && error.contains("task_queue_id is not set"), "{error}");
+}
+
+#[tokio::test]
+async fn sigterm_gives_the_task_back_and_ends_the_program() {
+    let queue = FakeQueue::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let payload =
+        json!({"command": [["/bin/sh", "-c", "echo READY; while :; do sleep 1000; done"]], "maxRunTime": 3600});
+    let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
+    let mut worker = tokio::process::Command::from(program(&["run", "--task-queue-id", "test/worker"]))
+        .args(["--root-url", queue.root_url(), "--isolation", "none", "--client-id", "worker"])
+        .arg("--work-dir")
+        .arg(dir.path())
+        .env("RUST_LOG", "warn")
+        .env("NATIVE_WORKER_ACCESS_TOKEN", "the-token-of-the-worker")
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let log = dir.path().join(format!("runs/{task_id}_0/log"));
+    let ready = async {
+        while !std::fs::read_to_string(&log).is_ok_and(|log| log.lines().any(|line| line == "READY")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, ready).await.expect("the task runs");
+    let pid = Pid::from_raw(i32::try_from(worker.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = tokio::time::timeout(TIMEOUT, worker.wait()).await.expect("the program ends").unwrap();
+    assert!(status.success());
+    assert_eq!(queue.state(&task_id), "exception worker-shutdown");
+    assert!(queue.text(&task_id, BACKING_LOG).contains("READY"));
+}
