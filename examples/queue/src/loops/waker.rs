@@ -27,10 +27,8 @@ impl Sweep for Waker {
         let now = self.clock.now();
         let waiting = self.store.waiters().queues();
         if !waiting.is_empty() {
-            for queue in self.store.queues_with_work(now).await? {
-                if waiting.contains(&queue) {
-                    self.store.waiters().wake(&queue, usize::MAX);
-                }
+            for queue in self.store.with_work(&waiting, now).await? {
+                self.store.waiters().wake(&queue, usize::MAX);
             }
         }
         Ok(Next::At(now + INTERVAL))

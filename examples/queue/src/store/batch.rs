@@ -22,7 +22,7 @@ use crate::waiters::Waiters;
 const MAX_BATCH: usize = 128;
 /// How many requests may wait before those who bring more have to.
 const QUEUE: usize = 1024;
-/// How often a batch is tried again after a deadlock with another process.
+/// How often a batch is tried after a collision with another process.
 const ATTEMPTS: usize = 5;
 
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Lane {
         let mut attempt = 1;
         loop {
             match self.try_transaction(ops).await {
-                Err(StoreError::Database(error)) if attempt < ATTEMPTS && is_deadlock(&error) => attempt += 1,
+                Err(StoreError::Database(error)) if attempt < ATTEMPTS && is_collision(&error) => attempt += 1,
                 result => return result,
             }
         }
@@ -211,10 +211,10 @@ impl Lane {
     }
 }
 
-/// Deadlock detected, or could not serialize: the whole transaction may be done again.
-fn is_deadlock(error: &sqlx::Error) -> bool {
+/// Deadlock detected, could not serialize, or another process was first to insert: the whole transaction is to be done again.
+fn is_collision(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code == "40P01" || code == "40001")
+    code.is_some_and(|code| code == "40P01" || code == "40001" || code == "23505")
 }
 
 /// Carries a batch out: new tasks first, then what happens to tasks, then artifacts, then claims.

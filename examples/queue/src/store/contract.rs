@@ -23,7 +23,13 @@ struct Fixture {
     _directory: Option<tempfile::TempDir>,
     #[cfg(feature = "postgres")]
     server: Option<(String, String)>,
+    #[cfg(feature = "postgres")]
+    _permit: Option<tokio::sync::SemaphorePermit<'static>>,
 }
+
+/// A server has so many connections and not more, however many tests run at the same time.
+#[cfg(feature = "postgres")]
+static SERVER: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(3);
 
 fn start() -> Timestamp {
     "2026-03-04T05:06:07.000Z".parse().unwrap()
@@ -41,6 +47,8 @@ impl Fixture {
             _directory: Some(directory),
             #[cfg(feature = "postgres")]
             server: None,
+            #[cfg(feature = "postgres")]
+            _permit: None,
         })
     }
 
@@ -51,6 +59,7 @@ impl Fixture {
             println!("skipped: TEST_POSTGRES is not set");
             return None;
         };
+        let permit = SERVER.acquire().await.unwrap();
         let name = format!("queue_{}", TaskId::new().to_string().replace('-', "_").to_lowercase());
         let mut connection = sqlx::PgConnection::connect(&server).await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
@@ -59,7 +68,14 @@ impl Fixture {
         url.set_path(&name);
         let database = Database::Postgres(url);
         let store = Store::open(&database).await.unwrap();
-        Some(Self { store, clock: ManualClock::at(start()), database, _directory: None, server: Some((server, name)) })
+        Some(Self {
+            store,
+            clock: ManualClock::at(start()),
+            database,
+            _directory: None,
+            server: Some((server, name)),
+            _permit: Some(permit),
+        })
     }
 
     async fn end(self) {
@@ -715,7 +731,8 @@ async fn pending_and_claimed_come_in_pages(f: &Fixture) {
     let listed: Vec<TaskId> = first.iter().chain(&second).map(|run| run.task_id).collect();
     assert_eq!(listed, created);
     assert_eq!(f.store.pending("other/queue", 0, 3, f.now()).await.unwrap(), []);
-    assert_eq!(f.store.queues_with_work(f.now()).await.unwrap(), ["proj/ci"]);
+    let queues = ["proj/ci".to_owned(), "other/queue".to_owned()];
+    assert_eq!(f.store.with_work(&queues, f.now()).await.unwrap(), ["proj/ci"]);
     for number in 0..5 {
         f.clock.advance(minutes(1));
         assert_eq!(f.claim_as(&format!("w{number}"), 1).await.len(), 1);
@@ -726,7 +743,7 @@ async fn pending_and_claimed_come_in_pages(f: &Fixture) {
     let listed: Vec<TaskId> = first.iter().chain(&second).map(|run| run.task_id).collect();
     assert_eq!(listed, created);
     assert_eq!(first[0].worker, worker_named("w0"));
-    assert_eq!(f.store.queues_with_work(f.now()).await.unwrap(), Vec::<String>::new());
+    assert_eq!(f.store.with_work(&queues, f.now()).await.unwrap(), Vec::<String>::new());
 }
 
 fn artifact(id: TaskId, name: &str, expires: Timestamp, storage: Storage) -> Artifact {

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
-use super::sql::{Arg, Backend, Dialect, Row, Sql, Work};
+use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work};
 use super::sqlite::bound;
 
 const MIGRATIONS: &[Migration] = &[
@@ -127,6 +127,41 @@ impl Backend for Postgres {
     }
 }
 
+/// Statements that stand alone and as a part of others; the number is that of their argument.
+macro_rules! statement {
+    (insert_tasks, $n:literal) => { concat!("INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, task_group_id, priority, deadline, expires, retries,
+            retries_left, requires, unsatisfied, state, is_open, ever_resolved, runs, routes, tags)
+        SELECT id, queue, scheduler, project, \"group\", priority, deadline, expires, retries, \"left\", requires, unsatisfied, state, open, ever, runs,
+            routes, tags
+        FROM json_to_recordset($", $n, "::json) AS r(id TEXT, queue TEXT, scheduler TEXT, project TEXT, \"group\" TEXT, priority BIGINT, deadline BIGINT,
+            expires BIGINT, retries BIGINT, \"left\" BIGINT, requires TEXT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT, runs TEXT,
+            routes TEXT, tags TEXT)") };
+    (insert_definitions, $n:literal) => { concat!("INSERT INTO definitions (task_id, definition)
+        SELECT id, definition FROM json_to_recordset($", $n, "::json) AS r(id TEXT, definition TEXT)") };
+    (update_tasks, $n:literal) => { concat!("UPDATE tasks t SET priority = r.priority, retries_left = r.\"left\", unsatisfied = r.unsatisfied, state = r.state,
+            is_open = r.open, ever_resolved = r.ever, runs = r.runs
+        FROM json_to_recordset($", $n, "::json) AS r(id TEXT, priority BIGINT, \"left\" BIGINT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT,
+            runs TEXT)
+        WHERE t.task_id = r.id") };
+    (delete_pending, $n:literal) => { concat!("DELETE FROM pending WHERE task_id IN (SELECT json_array_elements_text($", $n, "::json))") };
+    (insert_pending, $n:literal) => { concat!("INSERT INTO pending (task_id, run_id, task_queue_id, priority, deadline, inserted)
+        SELECT value->>'id', (value->>'run')::BIGINT, value->>'queue', (value->>'priority')::BIGINT, (value->>'deadline')::BIGINT,
+            (value->>'inserted')::BIGINT
+        FROM json_array_elements($", $n, "::json) WITH ORDINALITY AS r(value, key) ORDER BY key") };
+    (delete_leases, $n:literal) => { concat!("DELETE FROM leases WHERE task_id IN (SELECT json_array_elements_text($", $n, "::json))") };
+    (put_leases, $n:literal) => { concat!("INSERT INTO leases (task_id, run_id, task_queue_id, worker_group, worker_id, claimed, taken_until)
+        SELECT id, run, queue, \"group\", worker, claimed, until
+        FROM json_to_recordset($", $n, "::json) AS r(id TEXT, run BIGINT, queue TEXT, \"group\" TEXT, worker TEXT, claimed BIGINT, until BIGINT)
+        ON CONFLICT (task_id) DO UPDATE SET run_id = excluded.run_id, worker_group = excluded.worker_group, worker_id = excluded.worker_id,
+            claimed = excluded.claimed, taken_until = excluded.taken_until") };
+    (insert_recent, $n:literal) => { concat!("INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
+        SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', (value->>'run')::BIGINT
+        FROM json_array_elements($", $n, "::json) WITH ORDINALITY AS r(value, key) ORDER BY key") };
+    (insert_outbox, $n:literal) => { concat!("INSERT INTO outbox (exchange, routing_key, cc, payload)
+        SELECT value->>'exchange', value->>'routing_key', value->>'cc', value->>'payload'
+        FROM json_array_elements($", $n, "::json) WITH ORDINALITY AS r(value, key) ORDER BY key") };
+}
+
 static DIALECT: Dialect = Dialect {
     lock_tasks: "SELECT * FROM tasks WHERE task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY task_id FOR NO KEY UPDATE",
     definitions: "SELECT task_id, definition FROM definitions WHERE task_id IN (SELECT json_array_elements_text($1::json))",
@@ -145,31 +180,17 @@ static DIALECT: Dialect = Dialect {
             ORDER BY g.task_group_id FOR NO KEY UPDATE OF g)
         UPDATE task_groups g SET unresolved = unresolved - r.n FROM r WHERE g.task_group_id = r.task_group_id
         RETURNING g.task_group_id, g.scheduler_id, g.expires, g.sealed, g.unresolved",
-    insert_tasks: "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, task_group_id, priority, deadline, expires, retries,
-            retries_left, requires, unsatisfied, state, is_open, ever_resolved, runs, routes, tags)
-        SELECT id, queue, scheduler, project, \"group\", priority, deadline, expires, retries, \"left\", requires, unsatisfied, state, open, ever, runs,
-            routes, tags
-        FROM json_to_recordset($1::json) AS r(id TEXT, queue TEXT, scheduler TEXT, project TEXT, \"group\" TEXT, priority BIGINT, deadline BIGINT,
-            expires BIGINT, retries BIGINT, \"left\" BIGINT, requires TEXT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT, runs TEXT,
-            routes TEXT, tags TEXT)",
-    insert_definitions: "INSERT INTO definitions (task_id, definition)
-        SELECT id, definition FROM json_to_recordset($1::json) AS r(id TEXT, definition TEXT)",
+    insert_tasks: statement!(insert_tasks, 1),
+    insert_definitions: statement!(insert_definitions, 1),
     insert_dependencies: "INSERT INTO dependencies (required_id, dependent_id, requires, satisfied)
         SELECT required, dependent, requires, satisfied
         FROM json_to_recordset($1::json) AS r(required TEXT, dependent TEXT, requires TEXT, satisfied BIGINT)",
     satisfy: "UPDATE dependencies d SET satisfied = 1 FROM json_to_recordset($1::json) AS r(id TEXT, completed BIGINT)
         WHERE d.required_id = r.id AND d.satisfied = 0 AND (r.completed = 1 OR d.requires = 'all-resolved')
         RETURNING d.dependent_id",
-    update_tasks: "UPDATE tasks t SET priority = r.priority, retries_left = r.\"left\", unsatisfied = r.unsatisfied, state = r.state,
-            is_open = r.open, ever_resolved = r.ever, runs = r.runs
-        FROM json_to_recordset($1::json) AS r(id TEXT, priority BIGINT, \"left\" BIGINT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT,
-            runs TEXT)
-        WHERE t.task_id = r.id",
-    insert_pending: "INSERT INTO pending (task_id, run_id, task_queue_id, priority, deadline, inserted)
-        SELECT value->>'id', (value->>'run')::BIGINT, value->>'queue', (value->>'priority')::BIGINT, (value->>'deadline')::BIGINT,
-            (value->>'inserted')::BIGINT
-        FROM json_array_elements($1::json) WITH ORDINALITY AS r(value, key) ORDER BY key",
-    delete_pending: "DELETE FROM pending WHERE task_id IN (SELECT json_array_elements_text($1::json))",
+    update_tasks: statement!(update_tasks, 1),
+    insert_pending: statement!(insert_pending, 1),
+    delete_pending: statement!(delete_pending, 1),
     reorder_pending: "UPDATE pending p SET priority = r.priority FROM json_to_recordset($1::json) AS r(id TEXT, priority BIGINT)
         WHERE p.task_id = r.id",
     pick: "WITH picked AS MATERIALIZED (
@@ -178,18 +199,24 @@ static DIALECT: Dialect = Dialect {
             FOR NO KEY UPDATE SKIP LOCKED
         )
         SELECT k.*, d.definition FROM picked k JOIN definitions d ON d.task_id = k.task_id ORDER BY k.place DESC, k.position",
-    put_leases: "INSERT INTO leases (task_id, run_id, task_queue_id, worker_group, worker_id, claimed, taken_until)
-        SELECT id, run, queue, \"group\", worker, claimed, until
-        FROM json_to_recordset($1::json) AS r(id TEXT, run BIGINT, queue TEXT, \"group\" TEXT, worker TEXT, claimed BIGINT, until BIGINT)
-        ON CONFLICT (task_id) DO UPDATE SET run_id = excluded.run_id, worker_group = excluded.worker_group, worker_id = excluded.worker_id,
-            claimed = excluded.claimed, taken_until = excluded.taken_until",
-    delete_leases: "DELETE FROM leases WHERE task_id IN (SELECT json_array_elements_text($1::json))",
-    insert_recent: "INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
-        SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', (value->>'run')::BIGINT
-        FROM json_array_elements($1::json) WITH ORDINALITY AS r(value, key) ORDER BY key",
-    insert_outbox: "INSERT INTO outbox (exchange, routing_key, cc, payload)
-        SELECT value->>'exchange', value->>'routing_key', value->>'cc', value->>'payload'
-        FROM json_array_elements($1::json) WITH ORDINALITY AS r(value, key) ORDER BY key",
+    put_leases: statement!(put_leases, 1),
+    delete_leases: statement!(delete_leases, 1),
+    insert_recent: statement!(insert_recent, 1),
+    insert_outbox: statement!(insert_outbox, 1),
+    together: Some(Together {
+        new: concat!(
+            "WITH tasks_in AS (", statement!(insert_tasks, 1), "), definitions_in AS (", statement!(insert_definitions, 2),
+            "), pending_in AS (", statement!(insert_pending, 3), ") ", statement!(insert_outbox, 4)
+        ),
+        changes: concat!(
+            "WITH tasks_up AS (", statement!(update_tasks, 1), "), pending_out AS (", statement!(delete_pending, 2),
+            "), pending_in AS (", statement!(insert_pending, 3), "), leases_out AS (", statement!(delete_leases, 4),
+            "), leases_in AS (", statement!(put_leases, 5), "), recent_in AS (", statement!(insert_recent, 6),
+            ") ", statement!(insert_outbox, 7)
+        ),
+    }),
+    with_work: "SELECT value AS task_queue_id FROM json_array_elements_text($1::json) AS r(value)
+        WHERE EXISTS (SELECT 1 FROM pending p WHERE p.task_queue_id = value AND p.deadline > $2)",
     tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
         WHERE t.task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY t.task_id",
     wake: Some("SELECT pg_notify('queue_pending', $2 || ' ' || value) FROM json_array_elements_text($1::json) AS r(value)"),

@@ -36,8 +36,6 @@ const CLAIMED: &str =
 const COUNTS: &str = "SELECT (SELECT count(*) FROM pending WHERE task_queue_id = $1 AND deadline > $2) AS pending,
     (SELECT count(*) FROM leases WHERE task_queue_id = $1 AND taken_until > $2) AS claimed";
 
-const QUEUES_WITH_WORK: &str = "SELECT DISTINCT task_queue_id FROM pending WHERE deadline > $1";
-
 const EXPIRED_LEASES: &str =
     "SELECT l.task_id, l.run_id, l.taken_until FROM leases l JOIN tasks t ON t.task_id = l.task_id
     WHERE l.taken_until <= $1 AND t.deadline >= $1 ORDER BY l.taken_until LIMIT $2";
@@ -253,12 +251,14 @@ impl Store {
         Ok(Counts { pending: row.int("pending")?.unsigned_abs(), claimed: row.int("claimed")?.unsigned_abs() })
     }
 
-    /// The task queues in which runs wait.
+    /// Those of the given task queues in which runs wait.
     ///
     /// # Errors
     /// The store's.
-    pub async fn queues_with_work(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
-        let found = self.reader().await?.rows(QUEUES_WITH_WORK, &[now.into()]).await?;
+    pub async fn with_work(&self, queues: &[String], now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let list = serde_json::to_string(queues).expect("a list of texts");
+        let statement = self.backend.dialect().with_work;
+        let found = self.reader().await?.rows(statement, &[Arg::Text(&list), now.into()]).await?;
         found.iter().map(|row| row.text("task_queue_id")).collect()
     }
 

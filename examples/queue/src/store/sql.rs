@@ -150,6 +150,15 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     async fn close(&self);
 }
 
+/// Statements that write several kinds of rows at once, for a database where each statement is a round trip.
+#[derive(Debug)]
+pub(super) struct Together {
+    /// $1 tasks, $2 definitions, $3 pending runs, $4 messages, as the single statements take them.
+    pub(super) new: &'static str,
+    /// $1 tasks to update, $2 ids no longer pending, $3 pending runs, $4 ids no longer leased, $5 leases, $6 recent tasks, $7 messages.
+    pub(super) changes: &'static str,
+}
+
 /// The statements that differ between the databases. Lists arrive as one JSON argument, so that a statement serves any number of rows.
 #[derive(Debug)]
 pub(super) struct Dialect {
@@ -187,6 +196,10 @@ pub(super) struct Dialect {
     pub(super) insert_recent: &'static str,
     /// $1 messages, in order.
     pub(super) insert_outbox: &'static str,
+    /// Several of these at once.
+    pub(super) together: Option<Together>,
+    /// $1 queue names, $2 now → those in which runs wait.
+    pub(super) with_work: &'static str,
     /// $1 ids → tasks with definition, by id.
     pub(super) tasks_by_id: &'static str,
     /// $1 queue names: tell other processes that runs wait there; empty where there are none. $2 who tells.

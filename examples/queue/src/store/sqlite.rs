@@ -144,6 +144,9 @@ static DIALECT: Dialect = Dialect {
         SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', value->>'run' FROM json_each($1) ORDER BY key",
     insert_outbox: "INSERT INTO outbox (exchange, routing_key, cc, payload)
         SELECT value->>'exchange', value->>'routing_key', value->>'cc', value->>'payload' FROM json_each($1) ORDER BY key",
+    together: None,
+    with_work: "SELECT value AS task_queue_id FROM json_each($1)
+        WHERE EXISTS (SELECT 1 FROM pending p WHERE p.task_queue_id = value AND p.deadline > $2)",
     tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
         WHERE t.task_id IN (SELECT value FROM json_each($1)) ORDER BY t.task_id",
     wake: None,

@@ -11,7 +11,7 @@ use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::{Timestamp, hours};
 
 use super::rows::{self, TaskRow};
-use super::sql::{Arg, Dialect, Sql};
+use super::sql::{Arg, Dialect, Sql, Together};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::definition::{self, NewTask};
 use crate::group::Group;
@@ -53,10 +53,10 @@ struct Lease {
 }
 
 #[derive(Serialize)]
-struct Recent<'a> {
-    queue: &'a str,
-    group: &'a str,
-    worker: &'a str,
+struct Recent {
+    queue: String,
+    group: String,
+    worker: String,
     id: TaskId,
     run: RunId,
 }
@@ -91,8 +91,10 @@ pub(super) struct Unit<'c> {
     leases: BTreeMap<TaskId, Lease>,
     released: BTreeSet<TaskId>,
     edges: Vec<Edge>,
+    recent: Vec<Recent>,
     ended: Vec<Ended>,
     messages: Vec<Message>,
+    told_events: bool,
 }
 
 /// What has to be told once the transaction is committed.
@@ -122,8 +124,10 @@ impl<'c> Unit<'c> {
             leases: BTreeMap::new(),
             released: BTreeSet::new(),
             edges: Vec::new(),
+            recent: Vec::new(),
             ended: Vec::new(),
             messages: Vec::new(),
+            told_events: false,
         }
     }
 
@@ -435,7 +439,6 @@ impl<'c> Unit<'c> {
         }
         let mut picked = picked.into_iter();
         let mut answers = Vec::with_capacity(wanted.len());
-        let mut recent = Vec::new();
         for wanted in wanted {
             let mut claimed = Vec::new();
             while claimed.len() < wanted.count as usize {
@@ -444,13 +447,8 @@ impl<'c> Unit<'c> {
                 let claim = Event::Claim { run, worker: wanted.worker.clone(), taken_until: wanted.taken_until };
                 match self.apply_one(id, claim, wanted.now) {
                     Ok(task) => {
-                        recent.push(Recent {
-                            queue: &wanted.task_queue_id,
-                            group: &wanted.worker.group,
-                            worker: &wanted.worker.id,
-                            id,
-                            run,
-                        });
+                        let Worker { group, id: worker } = wanted.worker.clone();
+                        self.recent.push(Recent { queue: wanted.task_queue_id.clone(), group, worker, id, run });
                         claimed.push(Claimed { task, run, definition });
                     }
                     // An entry that contradicts its task is dropped: the task is the truth.
@@ -461,71 +459,47 @@ impl<'c> Unit<'c> {
             }
             answers.push(claimed);
         }
-        if !recent.is_empty() {
-            let list = json_list(&recent);
-            self.sql.run(self.dialect.insert_recent, &[Arg::Text(&list)]).await?;
-        }
         self.flush().await?;
         Ok(answers)
     }
 
-    /// Writes what has changed so far, except the events: these go last.
+    /// Writes what has changed so far.
     async fn flush(&mut self) -> Result<(), StoreError> {
         let d = self.dialect;
         let inserted = std::mem::take(&mut self.inserted);
-        if !inserted.is_empty() {
-            let rows: Vec<TaskRow<'_>> = inserted.iter().map(|(id, _)| TaskRow::of(&self.tasks[id])).collect();
-            let list = json_list(&rows);
-            self.sql.run(d.insert_tasks, &[Arg::Text(&list)]).await?;
-            let texts: Vec<_> =
-                inserted.iter().map(|(id, definition)| json!({"id": id, "definition": definition})).collect();
-            self.sql.run(d.insert_definitions, &[Arg::Text(&json_list(&texts))]).await?;
-        }
-        let edges = std::mem::take(&mut self.edges);
-        if !edges.is_empty() {
-            self.sql.run(d.insert_dependencies, &[Arg::Text(&json_list(&edges))]).await?;
-        }
         let new: HashSet<TaskId> = inserted.iter().map(|(id, _)| *id).collect();
         let dirty = std::mem::take(&mut self.dirty);
-        let changed: Vec<TaskRow<'_>> =
-            dirty.iter().filter(|id| !new.contains(id)).map(|id| TaskRow::of(&self.tasks[id])).collect();
-        if !changed.is_empty() {
-            let list = json_list(&changed);
-            self.sql.run(d.update_tasks, &[Arg::Text(&list)]).await?;
-        }
         let dequeued = std::mem::take(&mut self.dequeued);
-        if !dequeued.is_empty() {
-            self.sql.run(d.delete_pending, &[Arg::Text(&json_list(&dequeued))]).await?;
-        }
         let enqueued = std::mem::take(&mut self.enqueued);
-        if !enqueued.is_empty() {
-            self.sql.run(d.insert_pending, &[Arg::Text(&json_list(&enqueued))]).await?;
-        }
+        // One statement sees the rows as they were before it: it cannot take a row away and add it again.
+        let again = enqueued.iter().any(|pending| dequeued.contains(&pending.id));
+        let messages = std::mem::take(&mut self.messages);
+        self.told_events |= !messages.is_empty();
+        let definitions = inserted.iter().map(|(id, definition)| json!({"id": id, "definition": definition}));
         let reordered = std::mem::take(&mut self.reordered);
-        if !reordered.is_empty() {
-            let list: Vec<_> = reordered.iter().map(|(id, priority)| json!({"id": id, "priority": priority})).collect();
-            self.sql.run(d.reorder_pending, &[Arg::Text(&json_list(&list))]).await?;
+        let reordered = reordered.iter().map(|(id, priority)| json!({"id": id, "priority": priority}));
+        let writes = Writes {
+            tasks: list(inserted.iter().map(|(id, _)| TaskRow::of(&self.tasks[id]))),
+            definitions: list(definitions),
+            edges: list(std::mem::take(&mut self.edges).iter()),
+            changed: list(dirty.iter().filter(|id| !new.contains(id)).map(|id| TaskRow::of(&self.tasks[id]))),
+            dequeued: list(dequeued.iter()),
+            enqueued: list(enqueued.iter()),
+            reordered: list(reordered),
+            released: list(std::mem::take(&mut self.released).iter()),
+            leases: list(std::mem::take(&mut self.leases).values()),
+            recent: list(std::mem::take(&mut self.recent).iter()),
+            messages: list(messages.iter().map(rows::MessageRow::of)),
+        };
+        match &d.together {
+            Some(together) if !again => writes.write_together(self.sql, d, together).await,
+            Some(_) | None => writes.write(self.sql, d).await,
         }
-        let released = std::mem::take(&mut self.released);
-        if !released.is_empty() {
-            self.sql.run(d.delete_leases, &[Arg::Text(&json_list(&released))]).await?;
-        }
-        let leases = std::mem::take(&mut self.leases);
-        if !leases.is_empty() {
-            let list = json_list(&leases.values().collect::<Vec<_>>());
-            self.sql.run(d.put_leases, &[Arg::Text(&list)]).await?;
-        }
-        Ok(())
     }
 
-    /// Writes the events and says what is to be told after the commit.
+    /// Writes what is left and says what is to be told after the commit.
     pub(super) async fn finish(mut self, instance: &str) -> Result<Told, StoreError> {
         self.flush().await?;
-        let events = !self.messages.is_empty();
-        if events {
-            let rows: Vec<rows::MessageRow<'_>> = self.messages.iter().map(rows::MessageRow::of).collect();
-            self.sql.run(self.dialect.insert_outbox, &[Arg::Text(&json_list(&rows))]).await?;
-        }
         // Also tasks that waited before: a claimer may have skipped them while we held them.
         let mut pending: BTreeMap<String, usize> = BTreeMap::new();
         for task in self.tasks.values().filter(|task| task.state() == crate::task::State::Pending) {
@@ -535,6 +509,75 @@ impl<'c> Unit<'c> {
             let queues = json_list(&pending.keys().collect::<Vec<_>>());
             self.sql.rows(wake, &[Arg::Text(&queues), Arg::Text(instance)]).await?;
         }
-        Ok(Told { pending, events })
+        Ok(Told { pending, events: self.told_events })
+    }
+}
+
+/// Rows to be written, each kind as the JSON argument of its statement; nothing where there are none.
+struct Writes {
+    tasks: Option<String>,
+    definitions: Option<String>,
+    edges: Option<String>,
+    changed: Option<String>,
+    dequeued: Option<String>,
+    enqueued: Option<String>,
+    reordered: Option<String>,
+    released: Option<String>,
+    leases: Option<String>,
+    recent: Option<String>,
+    messages: Option<String>,
+}
+
+fn list<T: Serialize>(rows: impl Iterator<Item = T>) -> Option<String> {
+    let rows: Vec<T> = rows.collect();
+    (!rows.is_empty()).then(|| json_list(&rows))
+}
+
+fn or_none(list: Option<&String>) -> Arg<'_> {
+    Arg::Text(list.map_or("[]", String::as_str))
+}
+
+impl Writes {
+    /// One statement for each kind of row.
+    async fn write(&self, sql: &mut dyn Sql, d: &Dialect) -> Result<(), StoreError> {
+        let steps = [
+            (d.insert_tasks, &self.tasks),
+            (d.insert_definitions, &self.definitions),
+            (d.insert_dependencies, &self.edges),
+            (d.update_tasks, &self.changed),
+            (d.delete_pending, &self.dequeued),
+            (d.insert_pending, &self.enqueued),
+            (d.reorder_pending, &self.reordered),
+            (d.delete_leases, &self.released),
+            (d.put_leases, &self.leases),
+            (d.insert_recent, &self.recent),
+            (d.insert_outbox, &self.messages),
+        ];
+        for (statement, rows) in steps {
+            if let Some(rows) = rows {
+                sql.run(statement, &[Arg::Text(rows)]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As few statements as possible: each is a round trip.
+    async fn write_together(mut self, sql: &mut dyn Sql, d: &Dialect, together: &Together) -> Result<(), StoreError> {
+        for (statement, rows) in [(d.insert_dependencies, &self.edges), (d.reorder_pending, &self.reordered)] {
+            if let Some(rows) = rows {
+                sql.run(statement, &[Arg::Text(rows)]).await?;
+            }
+        }
+        if self.tasks.is_some() {
+            let (enqueued, messages) = (self.enqueued.take(), self.messages.take());
+            let args = [&self.tasks, &self.definitions, &enqueued, &messages].map(|rows| or_none(rows.as_ref()));
+            sql.run(together.new, &args).await?;
+        }
+        let changes =
+            [&self.changed, &self.dequeued, &self.enqueued, &self.released, &self.leases, &self.recent, &self.messages];
+        if changes.iter().any(|rows| rows.is_some()) {
+            sql.run(together.changes, &changes.map(|rows| or_none(rows.as_ref()))).await?;
+        }
+        Ok(())
     }
 }
