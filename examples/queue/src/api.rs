@@ -16,7 +16,7 @@ use taskcluster_server::{Call, Failure, Reply};
 
 use crate::definition::Limits;
 use crate::store::{ApplyRefusal, Store};
-use crate::task::{Event, Task};
+use crate::task::{Event, Task, Worker};
 
 mod artifacts;
 mod claims;
@@ -76,9 +76,20 @@ pub struct Api {
     clock: SharedClock,
     credentials: Credentials,
     settings: Settings,
-    /// When each worker was last written down by this process.
-    seen: Mutex<HashMap<(String, crate::task::Worker), Timestamp>>,
+    /// What this process remembers of workers, so that a claim need not ask the store about its worker each time.
+    seen: Mutex<HashMap<(String, Worker), Seen>>,
 }
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// When it was last written down that the worker came.
+    written: Timestamp,
+    /// When it was last looked whether the worker is in quarantine, and until when it is.
+    quarantine: Option<(Timestamp, Option<Timestamp>)>,
+}
+
+/// A quarantine that another process has decided on is noticed after this time.
+const QUARANTINE_FRESH: Duration = Duration::from_secs(5);
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,19 +114,47 @@ impl Api {
     }
 
     /// Remembers that a worker asked for work, now and then.
-    async fn see(&self, task_queue_id: &str, worker: &crate::task::Worker) -> Result<(), Failure> {
+    async fn see(&self, task_queue_id: &str, worker: &Worker) -> Result<(), Failure> {
         let now = self.clock.now();
         let key = (task_queue_id.to_owned(), worker.clone());
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.get(&key).is_some_and(|last| now < *last + self.settings.worker_update) {
+            let recent = |seen: &Seen| now < seen.written + self.settings.worker_update;
+            if seen.get(&key).is_some_and(recent) {
                 return Ok(());
             }
             // Those who have not come for a while need no place here.
-            seen.retain(|_, last| now < *last + self.settings.worker_update);
-            seen.insert(key, now);
+            seen.retain(|_, seen| recent(seen));
+            seen.insert(key, Seen { written: now, quarantine: None });
         }
         Ok(self.store.saw_worker(task_queue_id, worker, now).await?)
+    }
+
+    /// Is the worker to get no work?
+    async fn is_quarantined(&self, task_queue_id: &str, worker: &Worker) -> Result<bool, Failure> {
+        let now = self.clock.now();
+        let key = (task_queue_id.to_owned(), worker.clone());
+        let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(|seen| seen.quarantine);
+        let until = match known {
+            Some((looked, until)) if now < looked + QUARANTINE_FRESH => until,
+            Some(_) | None => {
+                let until = self.store.quarantine_of(task_queue_id, worker).await?;
+                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(seen) = seen.get_mut(&key) {
+                    seen.quarantine = Some((now, until));
+                }
+                until
+            }
+        };
+        Ok(until.is_some_and(|until| until > now))
+    }
+
+    /// A quarantine was changed: what is remembered of it is no longer true.
+    fn forget_quarantine(&self, task_queue_id: &str, worker: &Worker) {
+        let key = (task_queue_id.to_owned(), worker.clone());
+        if let Some(seen) = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&key) {
+            seen.quarantine = None;
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A task's definition: what its creator sends, completed and checked, and the text that is kept of it.
 //!
-//! The text keeps `payload`, `metadata`, `tags` and `extra` as they were sent; all other fields are written out with their defaults. It never
-//! changes: the priority, which may be changed later, is kept beside it and set in when the definition is read.
+//! The text keeps `payload`, `metadata`, `tags` and `extra` as they were sent; all other fields are written out with
+//! their defaults. It never changes: the priority, which may be changed later, is kept beside it and set in when the
+//! definition is read.
 
 use jiff::Span;
 use jiff::tz::TimeZone;

@@ -1,7 +1,8 @@
 //! What the queue does by itself.
 //!
-//! Every loop is level-triggered: its step looks at the state and does what is due, whatever the reason for looking. Missing a hint costs time, never
-//! correctness. Any number of processes may run them on one database: the life cycle ignores what another has done already.
+//! Every loop is level-triggered: its step looks at the state and does what is due, whatever the reason for looking.
+//! Missing a hint costs time, never correctness. Any number of processes may run them on one database: the life cycle
+//! ignores what another has done already.
 
 use std::time::Duration;
 

@@ -1,15 +1,18 @@
 //! Where the queue keeps its state, and what each change guarantees.
 //!
-//! [`Store`] speaks in verbs of the domain. It runs on SQLite and on PostgreSQL; nothing above it knows which. What the two have to provide is the
-//! narrow trait in `store/sql.rs`; their statements stand in `store/sqlite.rs` and `store/postgres.rs`, where both are alike in `store/reads.rs`.
+//! [`Store`] speaks in verbs of the domain. It runs on SQLite and on PostgreSQL; nothing above it knows which. What the
+//! two have to provide is the narrow trait in `store/sql.rs`; their statements stand in `store/sqlite.rs` and
+//! `store/postgres.rs`, where both are alike in `store/reads.rs`.
 //! `store/contract.rs` is the suite that both have to pass.
 //!
 //! # What holds for every change
-//! - One transaction writes a task, its place among the waiting or held runs, what follows for dependents and for the group, and the events that
-//!   tell of it (`outbox`). A crash leaves all of it or nothing. When a method returns, the change is durable.
-//! - Nobody gets hold of a transaction: the store locks and loads, asks the pure life cycle ([`Task::apply`]), and writes what it says.
-//! - Requests that arrive while others are being committed share the next transaction (`store/batch.rs`, `store/work.rs`): each statement serves the
-//!   whole batch.
+//! - One transaction writes a task, its place among the waiting or held runs, what follows for dependents and for the
+//!   group, and the events that tell of it (`outbox`). A crash leaves all of it or nothing. When a method returns, the
+//!   change is durable.
+//! - Nobody gets hold of a transaction: the store locks and loads, asks the pure life cycle ([`Task::apply`]), and
+//!   writes what it says.
+//! - Requests that arrive while others are being committed share the next transaction (`store/batch.rs`,
+//!   `store/work.rs`): each statement serves the whole batch.
 //! - Time is an argument.
 
 use std::sync::Arc;
@@ -183,16 +186,16 @@ impl Store {
         &self.waiters
     }
 
-    /// Waits until another process has made runs pending, and names their task queue, or none if it may be any. Without other processes it never
-    /// returns.
+    /// Waits until another process has made runs pending, and names their task queue, or none if it may be any. Without
+    /// other processes it never returns.
     pub async fn next_wake(&self) -> Option<String> {
         self.backend.next_wake().await
     }
 
     /// Creates a task, unless it exists: the same definition once more is a success, a different one is refused.
     ///
-    /// Atomic: the task, its group if it is the first of it, its dependencies (checked and counted under locks, so that one that is resolved at the same
-    /// time is not missed), and, if nothing is to be waited for, its first run.
+    /// Atomic: the task, its group if it is the first of it, its dependencies (checked and counted under locks, so that
+    /// one that is resolved at the same time is not missed), and, if nothing is to be waited for, its first run.
     ///
     /// # Errors
     /// The outer error is the store's; the inner says why there is no such task now.
@@ -205,8 +208,8 @@ impl Store {
 
     /// Lets an event happen to a task and gives the task afterwards.
     ///
-    /// Atomic: the task, its place among waiting and held runs; when it is resolved also the release of every dependent that waited for it alone, and
-    /// the resolution of its group.
+    /// Atomic: the task, its place among waiting and held runs; when it is resolved also the release of every dependent
+    /// that waited for it alone, and the resolution of its group.
     ///
     /// # Errors
     /// The outer error is the store's; the inner says why nothing has happened.
@@ -222,9 +225,11 @@ impl Store {
         }
     }
 
-    /// Takes up to `count` waiting runs of the task queue, the most urgent first, among equals the oldest first; none past its deadline.
+    /// Takes up to `count` waiting runs of the task queue, the most urgent first, among equals the oldest first; none
+    /// past its deadline.
     ///
-    /// Atomic: no run is given to two workers, whatever the number of claimers and processes. Does not wait: see [`Store::waiters`].
+    /// Atomic: no run is given to two workers, whatever the number of claimers and processes. Does not wait: see
+    /// [`Store::waiters`].
     ///
     /// # Errors
     /// The store's.

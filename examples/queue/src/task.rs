@@ -1,7 +1,8 @@
 //! The life of a task, without I/O: a task, an event and the time give the next task and what has to follow.
 //!
-//! [`Task::apply`] is the only place that decides what may happen to a task. The stores load a task, call it and write the outcome; the API and the
-//! loops turn requests and clocks into [`Event`]s. The table of all transitions is drawn in `task/transitions.mmd`; a test keeps the drawing true.
+//! [`Task::apply`] is the only place that decides what may happen to a task. The stores load a task, call it and write
+//! the outcome; the API and the loops turn requests and clocks into [`Event`]s. The table of all transitions is drawn
+//! in `task/transitions.mmd`; a test keeps the drawing true.
 
 use std::fmt;
 
@@ -94,7 +95,8 @@ impl fmt::Display for State {
     }
 }
 
-/// What the queue knows of a task beside the text of its definition: all that decides about its life, and what its events carry.
+/// What the queue knows of a task beside the text of its definition: all that decides about its life, and what its
+/// events carry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// Who it is.

@@ -1,7 +1,7 @@
 //! Those who wait for work, by task queue.
 //!
-//! Whoever makes a run pending wakes as many waiters as there are runs. A waiter that is woken only looks again; that it finds something is not said.
-//! A claimer registers before it looks, so that nothing can slip in between.
+//! Whoever makes a run pending wakes as many waiters as there are runs. A waiter that is woken only looks again; that
+//! it finds something is not said. A claimer registers before it looks, so that nothing can slip in between.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Artifacts: creating, finding and listing them. Their bytes go between workers, readers and the blob store, by signed URLs.
+//! Artifacts: creating, finding and listing them. Their bytes go between workers, readers and the blob store, by signed
+//! URLs.
 
 use taskcluster::queue as wire;
 use taskcluster_core::ids::{RunId, TaskId};

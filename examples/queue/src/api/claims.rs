@@ -13,7 +13,8 @@ use crate::task::{Claim, Event, Task, Worker};
 use crate::{definition, wire as to_wire};
 
 impl Api {
-    /// Waits for work, at most [`Settings::claim_wait`](super::Settings::claim_wait); as soon as there is some it is answered, however little.
+    /// Waits for work, at most [`Settings::claim_wait`](super::Settings::claim_wait); as soon as there is some it is
+    /// answered, however little.
     pub(super) async fn claim_work(
         &self,
         call: &Call,
@@ -33,7 +34,7 @@ impl Api {
         let waiters = self.store.waiters();
         let bell = waiters.bell(task_queue_id);
         loop {
-            if self.store.quarantine_of(task_queue_id, worker).await?.is_some_and(|until| until > self.clock.now()) {
+            if self.is_quarantined(task_queue_id, worker).await? {
                 // It waits as if there was no work, and leaves what there is to others.
                 drop(bell);
                 waiters.wake(task_queue_id, 1);
@@ -82,7 +83,7 @@ impl Api {
         call.authorize(params).await?;
         let now = self.clock.now();
         self.store.saw_queue(&task.task_queue_id, now + days(5), now).await?;
-        if self.store.quarantine_of(&task.task_queue_id, &worker).await?.is_some_and(|until| until > now) {
+        if self.is_quarantined(&task.task_queue_id, &worker).await? {
             return Err(Failure::conflict(format!(
                 "worker {}/{} is quarantined and gets no work",
                 worker.group, worker.id

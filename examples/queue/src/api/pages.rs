@@ -1,4 +1,5 @@
-//! Lists in pages. A continuation token is the place of the last entry, so that nothing is listed twice or left out while the list changes.
+//! Lists in pages. A continuation token is the place of the last entry, so that nothing is listed twice or left out
+//! while the list changes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -69,6 +69,7 @@ impl Api {
             quarantine_info: payload.quarantine_info.unwrap_or_else(|| "[unspecified]".to_owned()),
         };
         let found = self.store.quarantine_worker(&queue, &worker, quarantine, now).await?;
+        self.forget_quarantine(&queue, &worker);
         let mut answer = to_wire::worker(&found.ok_or_else(|| unknown(&queue, &worker))?, now);
         answer.quarantine_until = Some(payload.quarantine_until);
         answer.quarantine_details = None;

@@ -1,7 +1,7 @@
 //! Requests that arrive while a transaction is under way share the next one.
 //!
-//! SQLite has one lane: it has one writer anyway. On PostgreSQL each kind of request has a lane of its own, so that the order in which locks are taken
-//! is the same everywhere and commits can overlap.
+//! SQLite has one lane: it has one writer anyway. On PostgreSQL each kind of request has a lane of its own, so that the
+//! order in which locks are taken is the same everywhere and commits can overlap.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -211,7 +211,8 @@ impl Lane {
     }
 }
 
-/// Deadlock detected, could not serialize, or another process was first to insert: the whole transaction is to be done again.
+/// Deadlock detected, could not serialize, or another process was first to insert: the whole transaction is to be done
+/// again.
 fn is_collision(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == "40P01" || code == "40001" || code == "23505")

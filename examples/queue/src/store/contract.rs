@@ -1,4 +1,5 @@
-//! What both databases have to do alike. Each test runs on SQLite, and on PostgreSQL where `TEST_POSTGRES` names a server.
+//! What both databases have to do alike. Each test runs on SQLite, and on PostgreSQL where `TEST_POSTGRES` names a
+//! server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -501,7 +502,8 @@ async fn dependents_past_their_deadline_are_not_released(f: &Fixture) {
     assert_eq!(f.state(two).await, State::Unscheduled);
 }
 
-/// Another handle to the same data, as a second process would have it: the locks of the database have to hold, not those of one process.
+/// Another handle to the same data, as a second process would have it: the locks of the database have to hold, not
+/// those of one process.
 async fn second_handle(f: &Fixture) -> Store {
     match f.database {
         Database::Postgres(_) => Store::open(&f.database).await.unwrap(),

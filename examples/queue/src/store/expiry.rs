@@ -38,8 +38,8 @@ impl Store {
         found.iter().map(rows::artifact).collect()
     }
 
-    /// Forgets artifacts, unless their expiry has been put off meanwhile. Their bytes are deleted before, by the caller: so nothing stays behind that
-    /// nobody knows of.
+    /// Forgets artifacts, unless their expiry has been put off meanwhile. Their bytes are deleted before, by the
+    /// caller: so nothing stays behind that nobody knows of.
     ///
     /// # Errors
     /// The store's.
@@ -61,7 +61,8 @@ impl Store {
         .await
     }
 
-    /// Forgets up to `limit` resolved tasks that expired before the given time, with their definitions and dependencies, and says how many.
+    /// Forgets up to `limit` resolved tasks that expired before the given time, with their definitions and
+    /// dependencies, and says how many.
     ///
     /// A task that is not resolved stays until its deadline has resolved it.
     ///
@@ -85,7 +86,8 @@ impl Store {
         .await
     }
 
-    /// Forgets groups without tasks, task queues and workers that expired before the given time, and what workers claimed long ago.
+    /// Forgets groups without tasks, task queues and workers that expired before the given time, and what workers
+    /// claimed long ago.
     ///
     /// # Errors
     /// The store's.

@@ -88,7 +88,8 @@ impl Store {
         self.each_member(id, now, &Event::Cancel, |task| !task.state().is_resolved() && task.deadline >= now).await
     }
 
-    /// Changes the priority of the tasks of a group that have never been resolved and whose deadline is ahead, and names them.
+    /// Changes the priority of the tasks of a group that have never been resolved and whose deadline is ahead, and
+    /// names them.
     ///
     /// Each task is one change; together they are not: repeat it if it was interrupted.
     ///

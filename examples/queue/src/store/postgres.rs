@@ -1,8 +1,9 @@
 //! PostgreSQL: any number of queue processes on one database.
 //!
-//! Locks are taken in one order, tasks by id before groups, so that transactions of different processes wait for one another instead of running into
-//! a deadlock; should one arise all the same, the batch is done again. A claimer skips what others have locked. Whoever held the row of a pending task
-//! therefore wakes its queue after the commit, by `NOTIFY` also in other processes.
+//! Locks are taken in one order, tasks by id before groups, so that transactions of different processes wait for one
+//! another instead of running into a deadlock; should one arise all the same, the batch is done again. A claimer skips
+//! what others have locked. Whoever held the row of a pending task therefore wakes its queue after the commit, by
+//! `NOTIFY` also in other processes.
 
 use async_trait::async_trait;
 use service_kit::outbox::{self, Outbox};

@@ -139,8 +139,8 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Runs the work in a transaction that writes, and returns when it is durable.
     async fn write(&self, work: Work) -> Result<(), StoreError>;
 
-    /// Waits until another process says that runs wait in a task queue; `None` where it may have been missed which. Never ends where there are no
-    /// other processes.
+    /// Waits until another process says that runs wait in a task queue; `None` where it may have been missed which.
+    /// Never ends where there are no other processes.
     async fn next_wake(&self) -> Option<String>;
 
     /// Where the events wait to be published.
@@ -155,18 +155,21 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
 pub(super) struct Together {
     /// $1 tasks, $2 definitions, $3 pending runs, $4 messages, as the single statements take them.
     pub(super) new: &'static str,
-    /// $1 tasks to update, $2 ids no longer pending, $3 pending runs, $4 ids no longer leased, $5 leases, $6 recent tasks, $7 messages.
+    /// $1 tasks to update, $2 ids no longer pending, $3 pending runs, $4 ids no longer leased, $5 leases, $6 recent
+    /// tasks, $7 messages.
     pub(super) changes: &'static str,
 }
 
-/// The statements that differ between the databases. Lists arrive as one JSON argument, so that a statement serves any number of rows.
+/// The statements that differ between the databases. Lists arrive as one JSON argument, so that a statement serves any
+/// number of rows.
 #[derive(Debug)]
 pub(super) struct Dialect {
     /// $1 ids → the tasks, locked in the order of their ids.
     pub(super) lock_tasks: &'static str,
     /// $1 ids → task_id, definition.
     pub(super) definitions: &'static str,
-    /// $1 [{id, scheduler, expires, added}] → the groups, made where missing, with `added` more unresolved tasks; locked.
+    /// $1 [{id, scheduler, expires, added}] → the groups, made where missing, with `added` more unresolved tasks;
+    /// locked.
     pub(super) join_groups: &'static str,
     /// $1 [{id, n}] → the groups with n fewer unresolved tasks.
     pub(super) settle_groups: &'static str,

@@ -1,7 +1,8 @@
 //! One transaction over many requests: load what they touch, let the life cycle decide, write what came of it.
 //!
-//! All requests of a batch share each statement, so that their number, not that of the requests, is what a commit costs. Tasks are locked when they
-//! are loaded and kept here until they are written; requests for the same task see one another's changes, in order.
+//! All requests of a batch share each statement, so that their number, not that of the requests, is what a commit
+//! costs. Tasks are locked when they are loaded and kept here until they are written; requests for the same task see
+//! one another's changes, in order.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -160,7 +160,8 @@ impl Store {
         .await
     }
 
-    /// Keeps work from a worker until the given time; a time in the past lifts it. Each time is added to the worker's history.
+    /// Keeps work from a worker until the given time; a time in the past lifts it. Each time is added to the worker's
+    /// history.
     ///
     /// # Errors
     /// The store's. `None` for a worker that nobody has seen.
@@ -212,7 +213,8 @@ impl Store {
         find(&mut *self.reader().await?, task_queue_id, worker).await
     }
 
-    /// Workers of a task queue by group and id, those after the given one; expired ones only while they are quarantined.
+    /// Workers of a task queue by group and id, those after the given one; expired ones only while they are
+    /// quarantined.
     ///
     /// # Errors
     /// The store's.

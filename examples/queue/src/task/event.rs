@@ -5,7 +5,8 @@ use taskcluster_core::time::Timestamp;
 
 use super::run::{ReasonCreated, ReasonResolved, Worker};
 
-/// Something that happens to a task. Each may arrive twice; [`Task::apply`](super::Task::apply) says what the second time means.
+/// Something that happens to a task. Each may arrive twice; [`Task::apply`](super::Task::apply) says what the second
+/// time means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// `scheduleTask`, or the last dependency is done.

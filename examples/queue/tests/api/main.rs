@@ -1,4 +1,5 @@
-//! The queue as its callers see it: the generated client against the generated router, in one process, on a clock that stands still.
+//! The queue as its callers see it: the generated client against the generated router, in one process, on a clock that
+//! stands still.
 //!
 //! One file for each group of methods; the names say the behaviour.
 
