@@ -67,7 +67,7 @@ impl Backend {
 
     /// Judges requests by this service's own knowledge, for services of the same process.
     pub fn local(&self) -> Arc<dyn Authenticator> {
-        Arc::new(Local::new(Arc::clone(&self.snapshot), Arc::clone(&self.clock)))
+        Arc::new(Local::new(self.clone()))
     }
 
     /// The store underneath.

@@ -24,11 +24,6 @@ impl Entity {
             Self::Role => "role",
         }
     }
-
-    /// The kind of this name, if it is one of ours.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Client, Self::Role].into_iter().find(|entity| entity.as_str() == name)
-    }
 }
 
 impl fmt::Display for Entity {

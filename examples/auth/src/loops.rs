@@ -28,10 +28,10 @@ fn report<T>(name: &'static str, step: Result<T, StoreError>) -> Option<T> {
     .ok()
 }
 
-/// Runs all loops until told to stop. `follow` says whether other processes may change the same store.
-pub async fn run(backend: Backend, stop: CancellationToken, follow: bool) {
+/// Runs all loops until told to stop.
+pub async fn run(backend: Backend, stop: CancellationToken) {
     tokio::join!(note_uses::run(&backend, &stop), purge::run(&backend, &stop), async {
-        if follow {
+        if backend.store().is_shared() {
             follow::run(&backend, &stop).await;
         }
     },);

@@ -102,20 +102,18 @@ pub enum OpenError {
 struct Opened {
     store: Arc<dyn Store>,
     outbox: Arc<dyn Outbox>,
-    /// Whether other processes may use it at the same time.
-    shared: bool,
 }
 
 async fn open_store(database: &Database, sealer: Sealer) -> Result<Opened, OpenError> {
     match database {
         Database::Sqlite(_) | Database::Memory => {
             let store = Sqlite::open(database, sealer).await?;
-            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store), shared: false })
+            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store) })
         }
         #[cfg(feature = "postgres")]
         Database::Postgres(_) => {
             let store = Postgres::open(database, sealer).await?;
-            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store), shared: true })
+            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store) })
         }
         #[cfg(not(feature = "postgres"))]
         Database::Postgres(_) => Err(OpenError::NoPostgres(database.clone())),
@@ -151,7 +149,6 @@ pub struct AuthService {
     settings: Settings,
     outbox: Arc<dyn Outbox>,
     bus: Arc<dyn Bus>,
-    shared: bool,
 }
 
 impl fmt::Debug for AuthService {
@@ -176,7 +173,6 @@ impl AuthService {
             settings: options.settings,
             outbox: opened.outbox,
             bus: options.bus,
-            shared: opened.shared,
         })
     }
 
@@ -224,10 +220,10 @@ impl Service for AuthService {
 
     fn background(&self) -> Vec<Background> {
         let relay = Relay::new(Arc::clone(&self.outbox), Arc::clone(&self.bus), Arc::clone(self.backend.clock()));
-        let (backend, shared) = (self.backend.clone(), self.shared);
+        let backend = self.backend.clone();
         vec![
             Background::new("auth: outbox", move |stop| relay.run(stop)),
-            Background::new("auth: loops", move |stop| loops::run(backend, stop, shared)),
+            Background::new("auth: loops", move |stop| loops::run(backend, stop)),
         ]
     }
 }

@@ -6,7 +6,7 @@
 //! seconds.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use taskcluster_core::scopes::ScopeSet;
@@ -55,6 +55,10 @@ pub struct Snapshot {
     uses: std::sync::Mutex<HashMap<String, Timestamp>>,
     /// Held while refreshing, so that what is older never replaces what is newer.
     position: Mutex<i64>,
+    /// How many refreshes have begun.
+    begun: AtomicU64,
+    /// The last one that was carried through.
+    completed: AtomicU64,
 }
 
 impl Snapshot {
@@ -70,10 +74,13 @@ impl Snapshot {
             resolver: RwLock::new(Arc::new(Resolver::new(everything.roles.rules()))),
             uses: std::sync::Mutex::default(),
             position: Mutex::new(everything.position),
+            begun: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
         })
     }
 
     /// Reads again what has changed. When this returns, every change that was visible when it was called is in here.
+    /// Those who come while another one reads share the next reading.
     ///
     /// # Errors
     /// When the store fails; the snapshot then stays as it is, and the next call starts where this one did.
@@ -81,22 +88,32 @@ impl Snapshot {
     /// # Cancel safety
     /// Cancelling leaves a snapshot that is right and may be old.
     pub async fn refresh(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let begun_before = self.begun.load(Ordering::Acquire);
         let mut position = self.position.lock().await;
-        loop {
-            let changes = store.changes_since(*position, CHANGES).await?;
-            let Some(last) = changes.last() else { return Ok(()) };
-            let last = last.position;
-            let of = |entity: Entity| changes.iter().filter(move |change| change.entity_type == entity.as_str());
-            let clients: BTreeSet<&str> = of(Entity::Client).map(|change| change.entity_id.as_str()).collect();
-            for client_id in clients {
-                self.put_client(client_id, store.client(client_id).await?);
-            }
-            if of(Entity::Role).next().is_some() {
-                let resolver = Arc::new(Resolver::new(store.roles().await?.rules()));
-                *self.resolver.write().unwrap_or_else(PoisonError::into_inner) = resolver;
-            }
+        if self.completed.load(Ordering::Acquire) > begun_before {
+            return Ok(());
+        }
+        let this = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        while let Some(last) = self.read_changes(store, *position).await? {
             *position = last;
         }
+        self.completed.store(this, Ordering::Release);
+        Ok(())
+    }
+
+    /// Reads a portion of what has changed after a position. Answers the last position of it, if there was any.
+    async fn read_changes(&self, store: &dyn Store, after: i64) -> Result<Option<i64>, StoreError> {
+        let changes = store.changes_since(after, CHANGES).await?;
+        let of = |entity: Entity| changes.iter().filter(move |change| change.entity_type == entity.as_str());
+        let clients: BTreeSet<&str> = of(Entity::Client).map(|change| change.entity_id.as_str()).collect();
+        for client_id in clients {
+            self.put_client(client_id, store.client(client_id).await?);
+        }
+        if of(Entity::Role).next().is_some() {
+            let resolver = Arc::new(Resolver::new(store.roles().await?.rules()));
+            *self.resolver.write().unwrap_or_else(PoisonError::into_inner) = resolver;
+        }
+        Ok(changes.last().map(|change| change.position))
     }
 
     /// How roles expand at the moment.

@@ -122,6 +122,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// positions never start over.
     async fn purge_history(&self, before: Timestamp) -> Result<u64, StoreError>;
 
+    /// Whether other processes may change the same store.
+    fn is_shared(&self) -> bool;
+
     /// Finishes what was begun and closes the database. Nothing works afterwards.
     async fn close(&self);
 }

@@ -8,7 +8,7 @@
 /// `$readers` names the method of the kit that gives connections for reading. `$begin` runs at the start of each
 /// change, `$send` puts a message into the outbox; both get the connection inside its transaction.
 macro_rules! implement_store {
-    ($store:ty, $connection:ty, $readers:ident, $begin:path, $send:path) => {
+    ($store:ty, $connection:ty, $readers:ident, $begin:path, $send:path, shared: $shared:literal) => {
         impl $store {
             /// Carries out a change in a transaction and answers after the commit.
             async fn change<T, F>(&self, change: F) -> Result<T, StoreError>
@@ -260,6 +260,10 @@ macro_rules! implement_store {
                     })
                 })
                 .await
+            }
+
+            fn is_shared(&self) -> bool {
+                $shared
             }
 
             async fn close(&self) {

@@ -58,7 +58,7 @@ async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-implement_store!(Postgres, PgConnection, pool, begin, outbox::insert_postgres);
+implement_store!(Postgres, PgConnection, pool, begin, outbox::insert_postgres, shared: true);
 
 #[cfg(test)]
 mod tests {
@@ -106,5 +106,39 @@ mod tests {
         assert_eq!(two.expand(&given).len(), 1, "not yet seen");
         two.refresh().await.unwrap();
         assert_eq!(two.expand(&given).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_client_made_by_another_process_is_known_at_once() {
+        use crate::backend::{Backend, Wanted};
+        use taskcluster_core::Credentials;
+        use taskcluster_core::clock::SystemClock;
+        use taskcluster_core::hawk::{self, RequestFacts};
+        use taskcluster_core::time::hours;
+        use taskcluster_server::{AuthOutcome, AuthRequest};
+        let Some((store, _database)) = open().await else { return };
+        let process = async || Backend::open(Arc::new(store.clone()), SystemClock::shared()).await.unwrap();
+        let (one, two) = (process().await, process().await);
+        let now = one.clock().now();
+        let wanted = Wanted {
+            description: "a client".to_owned(),
+            expires: now + hours(1),
+            scopes: None,
+            delete_on_expiration: false,
+        };
+        let client = one.create_client("c", wanted, "somebody").await.unwrap();
+        let facts = RequestFacts { method: "get", resource: "/x", host: "other.test", port: 80 };
+        let credentials = Credentials::new("c", client.access_token.expose());
+        let header = hawk::sign(&credentials, facts, None, now).unwrap();
+        let request = AuthRequest {
+            method: "get".to_owned(),
+            resource: "/x".to_owned(),
+            host: "other.test".to_owned(),
+            port: 80,
+            authorization: Some(header.to_str().unwrap().to_owned()),
+            source_ip: None,
+        };
+        let outcome = two.local().authenticate(&request).await;
+        assert!(matches!(outcome, AuthOutcome::Success { .. }), "{outcome:?}");
     }
 }
