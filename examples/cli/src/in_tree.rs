@@ -261,6 +261,26 @@ tasks:
     }
 
     #[test]
+    fn this_repository_has_one_decision_task() {
+        let event = json!({
+            "ref": "refs/heads/main", "before": "0", "after": "abc", "pusher": {"email": "me@example.com"},
+            "repository": {"clone_url": "http://127.0.0.1/x.git", "html_url": "https://example.com/team/thing"},
+        });
+        let context = Context {
+            tasks_for: "github-push",
+            event: &event,
+            root_url: "http://127.0.0.1:80",
+            scheduler_id: "local",
+            now: "2026-11-28T03:45:00.000Z".parse().unwrap(),
+        };
+        let tasks = first_tasks(include_str!("../../../.taskcluster.yml"), &context).unwrap();
+        assert_eq!(tasks.len(), 1);
+        assert_eq!(tasks[0].definition["scopes"][0], "assume:repo:example.com/team/thing:branch:main");
+        let context = Context { tasks_for: "cron", ..context };
+        assert_eq!(first_tasks(include_str!("../../../.taskcluster.yml"), &context).unwrap(), []);
+    }
+
+    #[test]
     fn bad_yaml_is_named_by_line_and_column() {
         assert_eq!(complaint("version: 1\ntasks: [a, b\n"), ".taskcluster.yml:3:1: did not find expected ',' or ']'");
     }

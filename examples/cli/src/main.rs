@@ -7,12 +7,15 @@ use clap::Parser as _;
 mod args;
 mod commit_server;
 mod exit;
+mod group;
 #[cfg(test)]
 mod fixture;
 mod in_tree;
 mod progress;
 mod push_event;
 mod repository;
+mod results;
+mod state_dir;
 mod view;
 
 use args::{Cli, Command};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use service_kit::telemetry::{self, LogFormat};
 use taskcluster::queue::{self, TaskStatusResponse, Queue};
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::{Clock as _, SystemClock};
@@ -47,6 +48,8 @@ struct Plan {
 /// Runs the tasks of a commit.
 pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     let plan = plan(args)?;
+    // The view owns the terminal; what goes wrong beneath it is an error of its own.
+    telemetry::init(LogFormat::Text, "error");
     let mut view = view::choose(args.json);
     if plan.repository.has_uncommitted_changes()? {
         view.note("uncommitted changes are not part of this run");
@@ -104,7 +107,10 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
         beside: commit_server::router(plan.repository.root()),
     };
     let deployment = Deployment::start(parts).await?;
-    let outcome = carry_out(plan, &deployment, tasks, groups, view, stops).await;
+    let outcome = tokio::select! {
+        outcome = carry_out(plan, &deployment, tasks, groups, view, stops) => outcome,
+        () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
+    };
     deployment.stop().await;
     outcome
 }
@@ -120,14 +126,13 @@ async fn carry_out(
     let queue = Queue::new(deployment.caller().clone());
     let open = plan.data.join(OPEN_GROUPS);
     cancel_former(&queue, &open).await?;
-    deployment.allow_pushes().await?;
     std::fs::write(&open, serde_json::to_string(&ids)?).with_context(|| format!("cannot write {}", open.display()))?;
     let mut groups = Groups::watch(ids.clone(), queue, deployment.bus()).await?;
 
     let pusher = deployment.restricted(vec![plan.push.role_scope()])?;
     let watched = match create(&pusher, &tasks).await {
         Ok(()) => {
-            deployment.work_for(&plan.served)?;
+            deployment.work_for(&plan.served).await?;
             watch(plan, &mut groups, view, stops).await
         }
         Err(error) => Err(error),
@@ -220,8 +225,14 @@ async fn conclude(
     for (member, _) in progress.members() {
         unsaved += results.save(member).await;
     }
+    // After an interrupt nobody wants to read about what was cancelled.
+    let is_told = |standing: &Standing| match standing {
+        Standing::Failed => true,
+        Standing::Exception(reason) => *verdict != Verdict::Busy || reason != "canceled",
+        _ => false,
+    };
     for (member, standing) in progress.members() {
-        if matches!(standing, Standing::Failed | Standing::Exception(_)) {
+        if is_told(standing) {
             let (log, tail) = results.log(member);
             view.failure(&Failure { member, standing, tail, log });
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
+use service_kit::telemetry::{self, LogFormat};
 use taskcluster_core::ids::TaskQueueId;
 use tokio::net::TcpListener;
 
@@ -15,6 +16,7 @@ use crate::state_dir;
 
 /// Serves until the user says stop.
 pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
+    telemetry::init(LogFormat::Text, "warn");
     let data = args.data.clone().map_or_else(state_dir::of_up, Ok)?;
     let served: BTreeSet<TaskQueueId> = args.serve.iter().cloned().collect();
     runtime()?.block_on(async {
@@ -31,12 +33,15 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
             };
             let deployment = Deployment::start(parts).await?;
             if !served.is_empty() {
-                deployment.work_for(&served)?;
+                deployment.work_for(&served).await?;
             }
             greet(&deployment, &served);
-            stops.politely.cancelled().await;
+            let outcome = tokio::select! {
+                () = stops.politely.cancelled() => Ok(Outcome::Green),
+                () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
+            };
             deployment.stop().await;
-            Ok(Outcome::Green)
+            outcome
         };
         tokio::select! {
             outcome = serving => outcome,
@@ -48,10 +53,12 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
 
 fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>) {
     let root_url = deployment.root_url();
-    let credentials = deployment.root_credentials();
+    let credentials = deployment.caller().credentials();
     println!("export TASKCLUSTER_ROOT_URL='{root_url}'");
-    println!("export TASKCLUSTER_CLIENT_ID='{}'", credentials.client_id);
-    println!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose());
+    if let Some(credentials) = credentials {
+        println!("export TASKCLUSTER_CLIENT_ID='{}'", credentials.client_id);
+        println!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose());
+    }
     println!();
     match served.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => println!("No worker runs here; with `--serve local/native` one does."),
