@@ -20,6 +20,7 @@ use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SystemClock;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskQueueId;
+use taskcluster_core::secret::Secret;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
@@ -31,7 +32,11 @@ use crate::first_run;
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
+const WORKER_SCOPES: [&str; 2] = ["queue:claim-work:*", "queue:worker-id:local/*"];
 const WORKER_GROUP: &str = "local";
+
+/// Whose credentials those of running tasks are made from.
+const QUEUE_CLIENT: &str = "static/taskcluster/queue";
 
 /// What a deployment is made of.
 #[derive(Debug)]
@@ -70,15 +75,20 @@ impl Deployment {
             None => format!("http://{}", parts.listener.local_addr()?),
         };
         let bus = Arc::new(MemoryBus::new());
-        let root_token = data.secret("root.token")?;
-        let worker_token = data.secret("worker.token")?;
-
-        let auth = open_auth(&parts, &data, &root_url, &bus, &root_token, &worker_token).await?;
-        let blobs_url = Url::parse(&root_url).context("the root URL is none")?.join("/blobs")?;
-        let blobs_key = data.secret("blobs.key")?;
-        let blobs = LocalBlobs::open(&data.folder("blobs")?, blobs_url, blobs_key.expose().as_bytes(), SystemClock::shared())
-            .context("cannot keep blobs")?;
-        let queue = open_queue(&parts, &data, &root_url, &bus, &auth, &blobs).await?;
+        let tokens = Tokens::of(&data)?;
+        let on_bus = || Arc::clone(&bus) as Arc<dyn Bus>;
+        let asked = parts.database.as_deref();
+        let auth = open_auth(database(asked, &data, "auth")?, &data, &root_url, on_bus(), &tokens).await?;
+        let blobs = open_blobs(&data, &root_url)?;
+        let queue = QueueService::open(taskcluster_queue::Options::new(
+            &root_url,
+            database(asked, &data, "queue")?,
+            Arc::new(blobs.clone()),
+            on_bus(),
+            auth.local(),
+            Credentials::new(QUEUE_CLIENT, tokens.queue.clone()),
+        ))
+        .await?;
 
         let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?])
             .merge(blobs.router())
@@ -94,14 +104,14 @@ impl Deployment {
             over.cancel();
         });
 
-        let caller = Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, root_token)).build()?;
+        let caller = Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
         first_run::prepare(&caller).await?;
         Ok(Self {
             root_url,
             caller,
             bus,
             data,
-            worker_credentials: Credentials::new(WORKER_CLIENT, worker_token),
+            worker_credentials: Credentials::new(WORKER_CLIENT, tokens.worker),
             working: Shutdown::new(),
             workers: TaskTracker::new(),
             serving,
@@ -172,5 +182,63 @@ impl Deployment {
         self.serving.cancel();
         self.services.close();
         self.services.wait().await;
+    }
+}
+
+/// The access tokens of the deployment's own clients, made once.
+struct Tokens {
+    root: Secret,
+    queue: Secret,
+    worker: Secret,
+}
+
+impl Tokens {
+    fn of(data: &DataDir) -> Result<Self> {
+        Ok(Self {
+            root: data.secret("root.token")?,
+            queue: data.secret("queue.token")?,
+            worker: data.secret("worker.token")?,
+        })
+    }
+}
+
+async fn open_auth(
+    database: Database,
+    data: &DataDir,
+    root_url: &str,
+    bus: Arc<dyn Bus>,
+    tokens: &Tokens,
+) -> Result<AuthService> {
+    let sealer = taskcluster_auth::sealer_for(&database, Some(&data.join("auth.key")))?;
+    let client = |client_id: &str, token: &Secret, scopes: Option<&[&str]>| StaticClient {
+        client_id: client_id.to_owned(),
+        access_token: token.clone(),
+        scopes: scopes.map(|scopes| scopes.iter().copied().map(str::to_owned).collect()),
+        description: String::new(),
+    };
+    let clients = [
+        client(first_run::ROOT_CLIENT, &tokens.root, None),
+        client(QUEUE_CLIENT, &tokens.queue, None),
+        client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
+    ];
+    let options = taskcluster_auth::Options::new(root_url, database, sealer, bus).with_static_clients(clients);
+    Ok(AuthService::open(options).await?)
+}
+
+fn open_blobs(data: &DataDir, root_url: &str) -> Result<LocalBlobs> {
+    let url = Url::parse(&format!("{root_url}/blobs")).context("the root URL is none")?;
+    let key = data.secret("blobs.key")?;
+    let folder = data.folder("blobs")?;
+    LocalBlobs::open(&folder, url, key.expose().as_bytes(), SystemClock::shared())
+        .with_context(|| format!("cannot keep artifacts in {}", folder.display()))
+}
+
+/// The database that was asked for, or a file of the service's own.
+fn database(asked: Option<&str>, data: &DataDir, service: &str) -> Result<Database> {
+    match asked.map(str::parse).transpose()? {
+        // A file belongs to one service; the services of a PostgreSQL database have a schema each.
+        Some(Database::Sqlite(path)) => Ok(Database::Sqlite(path.with_extension(format!("{service}.sqlite")))),
+        Some(other) => Ok(other),
+        None => Ok(Database::Sqlite(data.join(format!("{service}.sqlite")))),
     }
 }

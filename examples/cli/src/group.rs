@@ -34,10 +34,6 @@ impl Groups {
         Ok(Self { ids, queue, events })
     }
 
-    pub(crate) fn ids(&self) -> &[TaskId] {
-        &self.ids
-    }
-
     /// All tasks of the groups, as they are now.
     pub(crate) async fn list(&self) -> Result<Vec<Member>> {
         let mut members = Vec::new();

@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod assemble;
+mod commands;
 mod commit_server;
 mod exit;
+mod first_run;
 mod group;
 #[cfg(test)]
 mod fixture;
@@ -23,8 +26,9 @@ use exit::{Outcome, one_line};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome: anyhow::Result<Outcome> = match cli.command {
-        Command::Run(_) | Command::Up(_) => Ok(Outcome::Green),
+    let outcome = match cli.command {
+        Command::Run(args) => commands::run(&args),
+        Command::Up(args) => commands::up(&args),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

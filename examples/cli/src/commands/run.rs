@@ -219,8 +219,8 @@ async fn conclude(
     verdict: &Verdict,
     view: &mut dyn View,
 ) -> Result<()> {
-    let group = ids.first().copied().unwrap_or_default();
-    let mut results = Results::new(&plan.data, group, caller).context("cannot save logs and artifacts")?;
+    let [group, ..] = ids else { return Ok(()) };
+    let mut results = Results::new(&plan.data, *group, caller).context("cannot save logs and artifacts")?;
     let mut unsaved = 0;
     for (member, _) in progress.members() {
         unsaved += results.save(member).await;
