@@ -104,7 +104,8 @@ impl Deployment {
             over.cancel();
         });
 
-        let caller = Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
+        let caller =
+            Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
         first_run::prepare(&caller).await?;
         Ok(Self {
             root_url,

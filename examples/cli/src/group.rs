@@ -38,7 +38,8 @@ impl Groups {
     pub(crate) async fn list(&self) -> Result<Vec<Member>> {
         let mut members = Vec::new();
         for id in &self.ids {
-            let listed: Vec<_> = self.queue.list_task_group(id).stream().try_collect().await.context("cannot list the task group")?;
+            let listed: Vec<_> =
+                self.queue.list_task_group(id).stream().try_collect().await.context("cannot list the task group")?;
             members.extend(listed.into_iter().map(|member| member_of(&member.status, &member.task)));
         }
         Ok(members)

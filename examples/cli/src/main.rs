@@ -10,9 +10,9 @@ mod commands;
 mod commit_server;
 mod exit;
 mod first_run;
-mod group;
 #[cfg(test)]
 mod fixture;
+mod group;
 mod in_tree;
 mod progress;
 mod push_event;

@@ -68,7 +68,10 @@ impl Results {
             }
         };
         // A link leads to something that is saved under its own name, or out of the house; an error has no content.
-        let names = listed.into_iter().filter(|artifact| has_content(artifact.storage_type.as_str())).map(|artifact| artifact.name);
+        let names = listed
+            .into_iter()
+            .filter(|artifact| has_content(artifact.storage_type.as_str()))
+            .map(|artifact| artifact.name);
         let copies = names.map(|name| copy(&self.artifacts, member.id, name, &folder));
         let copied: Vec<bool> = stream::iter(copies).buffer_unordered(CONCURRENCY).collect().await;
         self.tasks.insert(member.id, folder);

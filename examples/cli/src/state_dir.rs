@@ -29,7 +29,14 @@ fn base(state_home: Option<OsString>, home: Option<OsString>) -> Result<PathBuf>
 fn folder_name(root: &Path) -> String {
     let hash = Sha256::digest(root.as_os_str().as_encoded_bytes());
     let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let name: String = root.file_name().unwrap_or_default().to_string_lossy().chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(40).collect();
+    let name: String = root
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c))
+        .take(40)
+        .collect();
     if name.is_empty() { hash } else { format!("{name}-{hash}") }
 }
 

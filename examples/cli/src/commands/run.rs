@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use service_kit::telemetry::{self, LogFormat};
-use taskcluster::queue::{self, TaskStatusResponse, Queue};
+use taskcluster::queue::{self, Queue, TaskStatusResponse};
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::{Clock as _, SystemClock};
 use taskcluster_core::ids::{TaskId, TaskQueueId};
@@ -92,7 +92,12 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
     )?;
     let mut groups: Vec<TaskId> = tasks.iter().map(|task| task.task_group_id).collect();
     groups.dedup();
-    view.begin(&Begin { root_url: &root_url, groups: &groups, revision: &plan.push.after, subject: subject(&plan.push) });
+    view.begin(&Begin {
+        root_url: &root_url,
+        groups: &groups,
+        revision: &plan.push.after,
+        subject: subject(&plan.push),
+    });
     if tasks.is_empty() {
         view.note(&format!("{} has no tasks for this push", in_tree::FILE));
         view.end(&End { verdict: &Verdict::Green, counts: Default::default(), results: None });

@@ -1,6 +1,5 @@
 //! A repository, a data folder and the binary to run on them.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
