@@ -1,6 +1,7 @@
 //! `taskcluster up`: a deployment that stays.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -53,18 +54,20 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
 
 fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>) {
     let root_url = deployment.root_url();
-    let credentials = deployment.caller().credentials();
-    println!("export TASKCLUSTER_ROOT_URL='{root_url}'");
-    if let Some(credentials) = credentials {
-        println!("export TASKCLUSTER_CLIENT_ID='{}'", credentials.client_id);
-        println!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose());
+    let mut lines = vec![format!("export TASKCLUSTER_ROOT_URL='{root_url}'")];
+    if let Some(credentials) = deployment.caller().credentials() {
+        lines.push(format!("export TASKCLUSTER_CLIENT_ID='{}'", credentials.client_id));
+        lines.push(format!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose()));
     }
-    println!();
-    match served.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => println!("No worker runs here; with `--serve local/native` one does."),
-        queues => println!("A native worker serves {queues}."),
-    }
-    println!("Paste the lines above into another terminal, then see that it answers:");
-    println!("  curl {root_url}/api/queue/v1/ping");
-    println!("Ctrl-C stops it.");
+    lines.push(String::new());
+    lines.push(match served.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "No worker runs here; with `--serve local/native` one does.".to_owned(),
+        queues => format!("A native worker serves {queues}."),
+    });
+    lines.push("Paste the lines above into another terminal, then see that it answers:".to_owned());
+    lines.push(format!("  curl {root_url}/api/queue/v1/ping"));
+    lines.push("Ctrl-C stops it.".to_owned());
+    // Whoever reads may have heard enough; that is no reason to stop.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush());
 }
