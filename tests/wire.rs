@@ -2,3 +2,6 @@
 
 mod forward_compatibility;
 mod instances;
+mod published;
+
+pub(crate) use published::get;

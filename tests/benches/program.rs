@@ -7,27 +7,27 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub struct Program {
+pub(crate) struct Program {
     binary: PathBuf,
 }
 
 impl Program {
     /// Builds `tests/benches/<name>` in a target folder of its own below the workspace's.
-    pub fn built(name: &str) -> Self {
+    pub(crate) fn built(name: &str) -> Self {
         let target = target_folder(name);
         build(name, &target);
         Self { binary: target.join("release").join(name) }
     }
 
     /// Runs it and gives what it prints.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = Command::new(&self.binary).args(arguments).output().expect("the program starts");
         assert!(output.status.success(), "{}: {}", self.binary.display(), String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
 
     /// The instructions of a whole run by valgrind's count; `None` where valgrind is not installed.
-    pub fn instructions(&self, arguments: &[&str]) -> Option<u64> {
+    pub(crate) fn instructions(&self, arguments: &[&str]) -> Option<u64> {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&self.binary).args(arguments);
         let report = String::from_utf8_lossy(&valgrind.output().ok()?.stderr).into_owned();
@@ -37,24 +37,24 @@ impl Program {
 }
 
 /// The folder of a package beside the benches.
-pub fn package(name: &str) -> PathBuf {
+pub(crate) fn package(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(name)
 }
 
 /// Where the package is built.
-pub fn target_folder(name: &str) -> PathBuf {
+pub(crate) fn target_folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("benches").join(name)
 }
 
 /// A release build of the package; whatever is built already stays.
-pub fn build(name: &str, target: &Path) {
+pub(crate) fn build(name: &str, target: &Path) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(target).current_dir(package(name));
     assert!(cargo.status().expect("cargo starts").success(), "{name} does not build");
 }
 
 /// A server on loopback that gives every request the same task status; it lives as long as the process.
-pub fn loopback_server() -> String {
+pub(crate) fn loopback_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let root_url = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {

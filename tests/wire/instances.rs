@@ -45,7 +45,7 @@ impl Schemas {
         let places = count.places;
         let novel = |place| {
             let mut walk = Walk { schemas: self, target: Some((novelty, place)), places: 0, depth: 0 };
-            walk.whole(id).into_iter().filter(|value| is_novel(value)).collect::<Vec<_>>()
+            walk.whole(id).into_iter().filter(is_novel).collect::<Vec<_>>()
         };
         (0..places).flat_map(novel).collect()
     }

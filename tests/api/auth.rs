@@ -1,0 +1,4 @@
+//! The service auth.
+
+mod clients;
+mod roles;

@@ -1,0 +1,5 @@
+//! The queue.
+
+mod artifacts;
+mod claim_work;
+mod create_task;

@@ -1,0 +1,114 @@
+//! The real program as a process of its own.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use taskcluster::{Caller, Credentials, RetryPolicy};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::Tester;
+
+/// The program `taskcluster`, where cargo builds it: beside the folder of this test. `tests/run` builds it beforehand; where it
+/// is missing, this says so in one line.
+pub fn program() -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    let program = test.parent()?.parent()?.join("taskcluster");
+    if program.is_file() {
+        Some(program)
+    } else {
+        println!("skipped: {} is not built", program.display());
+        None
+    }
+}
+
+/// `taskcluster up` with a data folder that outlives it. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    program: PathBuf,
+    database: Option<String>,
+    child: Option<Child>,
+    variables: Vec<(String, String)>,
+    folder: TempDir,
+}
+
+impl Process {
+    /// Starts one, on a database of its own or the file that is the default.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn start(program: PathBuf, database: Option<String>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut process = Self { program, database, child: None, variables: Vec::new(), folder };
+        process.restart().await?;
+        Ok(process)
+    }
+
+    /// Starts it again after it was [killed](Self::kill), on the same data. It gets another port.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn restart(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
+        if let Some(database) = &self.database {
+            command.args(["--database", database]);
+        }
+        for name in std::env::vars_os().map(|(name, _)| name) {
+            if name.to_string_lossy().starts_with("TASKCLUSTER_") {
+                command.env_remove(name);
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
+        let mut lines = BufReader::new(child.stdout.take().context("its output is ours")?).lines();
+        self.variables.clear();
+        loop {
+            let line = tokio::time::timeout(Duration::from_secs(120), lines.next_line()).await;
+            let Some(line) = line.context("it prints nothing for minutes")?? else {
+                bail!("it ended before it was up: {}", child.wait().await?);
+            };
+            let Some((name, value)) = line.strip_prefix("export ").and_then(|setting| setting.split_once('=')) else {
+                continue;
+            };
+            self.variables.push((name.to_owned(), value.trim_matches('\'').to_owned()));
+            if name == "TASKCLUSTER_ACCESS_TOKEN" {
+                break;
+            }
+        }
+        // Nobody may be kept from writing to us.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Kills it without a warning, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it is not ours to kill.
+    pub async fn kill(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        child.kill().await.context("cannot kill it")
+    }
+
+    /// Somebody with the credentials that it printed.
+    ///
+    /// # Panics
+    /// If it printed none that can be used.
+    pub fn root(&self) -> Tester {
+        let variable = |wanted: &str| {
+            let found = self.variables.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.clone()).unwrap_or_else(|| panic!("it printed no {wanted}"))
+        };
+        let credentials = Credentials::new(variable("TASKCLUSTER_CLIENT_ID"), variable("TASKCLUSTER_ACCESS_TOKEN"));
+        let caller = Caller::builder(variable("TASKCLUSTER_ROOT_URL").as_str())
+            .credentials(credentials)
+            .retry(RetryPolicy::never())
+            .build()
+            .expect("it printed what can be used");
+        Tester::new(caller)
+    }
+}
