@@ -44,7 +44,7 @@ impl Cost {
     fn of(program: &Program, mode: &str, root_url: &str) -> Self {
         let per_call = |short: u64, long: u64| (long as f64 - short as f64) / (LONG - SHORT) as f64;
         let allocations =
-            |calls| program.run(&[mode, root_url, &calls.to_string()]).trim().parse::<u64>().expect("a count");
+            |calls: u64| program.run(&[mode, root_url, &calls.to_string()]).trim().parse::<u64>().expect("a count");
         let instructions = |calls: u64| program.instructions(&[mode, root_url, &calls.to_string()]);
         Self {
             allocations: per_call(allocations(SHORT), allocations(LONG)),
