@@ -192,7 +192,9 @@ methods! {
     report_completed(task_id: TaskId, run_id: RunId) -> wire::TaskStatusResponse;
     report_failed(task_id: TaskId, run_id: RunId) -> wire::TaskStatusResponse;
     report_exception(task_id: TaskId, run_id: RunId, payload: wire::TaskExceptionRequest) -> wire::TaskStatusResponse;
-    create_artifact(task_id: TaskId, run_id: RunId, name: String, payload: wire::PostArtifactRequest) -> wire::PostArtifactResponse;
+    create_artifact(
+        task_id: TaskId, run_id: RunId, name: String, payload: wire::PostArtifactRequest
+    ) -> wire::PostArtifactResponse;
     finish_artifact(task_id: TaskId, run_id: RunId, name: String, payload: wire::FinishArtifactRequest) -> ();
     get_artifact(task_id: TaskId, run_id: RunId, name: String) -> wire::GetArtifactResponse;
     get_latest_artifact(task_id: TaskId, name: String) -> wire::GetArtifactResponse;
@@ -215,9 +217,11 @@ methods! {
     list_workers(provisioner_id: String, worker_type: String, query: ListWorkersQuery) -> wire::ListWorkersResponse;
     get_worker(provisioner_id: String, worker_type: String, worker_group: String, worker_id: String) -> wire::Worker;
     quarantine_worker(
-        provisioner_id: String, worker_type: String, worker_group: String, worker_id: String, payload: wire::QuarantineWorkerRequest
+        provisioner_id: String, worker_type: String, worker_group: String, worker_id: String,
+        payload: wire::QuarantineWorkerRequest
     ) -> wire::Worker;
     declare_worker(
-        provisioner_id: String, worker_type: String, worker_group: String, worker_id: String, payload: wire::DeclareWorkerRequest
+        provisioner_id: String, worker_type: String, worker_group: String, worker_id: String,
+        payload: wire::DeclareWorkerRequest
     ) -> wire::Worker;
 }

@@ -57,6 +57,9 @@ impl Api {
             }
             other => return Err(Failure::input_error(format!("{other:?} is no artifact that we know"))),
         };
+        if content_type.chars().any(char::is_control) {
+            return Err(Failure::input_error(format!("contentType {content_type:?} cannot stand in a header")));
+        }
         let expires = Timestamp::from_millis(expires.as_millis());
         let artifact =
             Artifact { task_id, run_id, name, content_type, content_length, expires, present: true, storage };

@@ -251,6 +251,8 @@ contract! {
     expired_things_are_forgotten
     state_outlives_the_process
     requests_in_one_batch_see_one_another
+    other_processes_are_woken
+    the_same_task_created_by_two_processes_is_one
 }
 
 async fn created_task_is_pending_and_told_of(f: &Fixture) {
@@ -362,10 +364,12 @@ async fn claimed_and_completed_life_is_told_of(f: &Fixture) {
 
 async fn many_claimers_get_each_task_once(f: &Fixture) {
     let tasks = 120;
-    let store = &f.store;
+    let other = second_handle(f).await;
     let created = futures_util::future::join_all((0..tasks).map(|_| f.create(json!({})))).await;
+    let other = &other;
     let claimers = (0..24).map(|number| async move {
         let worker = worker_named(&format!("w{number}"));
+        let store = if number % 2 == 0 { &f.store } else { other };
         let mut got = Vec::new();
         loop {
             let claimed =
@@ -387,6 +391,7 @@ async fn many_claimers_get_each_task_once(f: &Fixture) {
     assert_eq!(got.len(), tasks);
     assert_eq!(got.into_iter().collect::<BTreeSet<_>>(), created.into_iter().collect());
     assert_eq!(f.store.counts("proj/ci", f.now()).await.unwrap(), Counts { pending: 0, claimed: tasks as u64 });
+    end_second_handle(f, other).await;
 }
 
 async fn retry_queues_behind_others(f: &Fixture) {
@@ -511,6 +516,13 @@ async fn second_handle(f: &Fixture) -> Store {
     }
 }
 
+async fn end_second_handle(f: &Fixture, other: &Store) {
+    match f.database {
+        Database::Postgres(_) => other.close().await,
+        Database::Sqlite(_) | Database::Memory => {}
+    }
+}
+
 async fn required_tasks_resolved_at_once_release_exactly_once(f: &Fixture) {
     let other = second_handle(f).await;
     let groups = 25;
@@ -539,9 +551,7 @@ async fn required_tasks_resolved_at_once_release_exactly_once(f: &Fixture) {
         }
     }
     assert!(pending.values().all(|count| *count == 1), "a task was made pending twice: {pending:?}");
-    if matches!(f.database, Database::Postgres(_)) {
-        other.close().await;
-    }
+    end_second_handle(f, &other).await;
 }
 
 async fn dependents_created_while_the_required_is_resolved_are_not_missed(f: &Fixture) {
@@ -559,9 +569,7 @@ async fn dependents_created_while_the_required_is_resolved_are_not_missed(f: &Fi
         }
         while !f.claim(32).await.is_empty() {}
     }
-    if matches!(f.database, Database::Postgres(_)) {
-        other.close().await;
-    }
+    end_second_handle(f, &other).await;
 }
 
 async fn expired_lease_is_found_and_retried(f: &Fixture) {
@@ -944,4 +952,30 @@ async fn requests_in_one_batch_see_one_another(f: &Fixture) {
     let successes = futures_util::future::join_all(reports).await.into_iter().filter(|ok| *ok).count();
     assert_eq!(successes, 5);
     assert_eq!(f.store.group(id).await.unwrap().unwrap().unresolved, 0);
+}
+
+async fn other_processes_are_woken(f: &Fixture) {
+    if !matches!(f.database, Database::Postgres(_)) {
+        return;
+    }
+    let other = second_handle(f).await;
+    f.create(json!({})).await;
+    let woken = tokio::time::timeout(minutes(2), other.next_wake()).await.expect("a notification comes");
+    // After a connection that was made anew it says that it may have been any.
+    assert!(woken.is_none_or(|queue| queue == "proj/ci"));
+    other.close().await;
+}
+
+async fn the_same_task_created_by_two_processes_is_one(f: &Fixture) {
+    let other = second_handle(f).await;
+    for _ in 0..10 {
+        let id = TaskId::new();
+        let (new, now) = (f.define(id, &json!({})), f.now());
+        let (one, two) = tokio::join!(f.store.create(new.clone(), now), other.create(new, now));
+        assert_eq!(one.unwrap().unwrap().runs.len(), 1);
+        assert_eq!(two.unwrap().unwrap().runs.len(), 1);
+        assert_eq!(f.store.group(id).await.unwrap().unwrap().unresolved, 1);
+    }
+    assert_eq!(f.store.counts("proj/ci", f.now()).await.unwrap().pending, 10);
+    end_second_handle(f, &other).await;
 }

@@ -62,6 +62,31 @@ async fn bytes_go_to_the_blob_store_and_come_back() {
 }
 
 #[tokio::test]
+async fn signed_urls_move_the_bytes() {
+    let t = Tester::new().await;
+    let id = t.running().await;
+    let PostArtifactResponse::S3(upload) = t.put(&id, "public/log.txt", &t.s3()).await.unwrap() else {
+        panic!("not s3")
+    };
+    let put =
+        http::Request::put(upload.put_url.as_str()).header("content-type", "text/plain").header("content-length", 5);
+    let answer = t.send(put.body("hello".into()).unwrap()).await;
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    let found = soon(t.anonymous().get_artifact(&id, 0, "public/log.txt")).await.unwrap();
+    let get = http::Request::get(found.url.as_str()).body("".into()).unwrap();
+    assert_eq!(t.send(get).await, (200, "hello".to_owned()));
+    // Nobody else's name is on the URL, and it does not hold for ever.
+    let other = found.url.replace("log.txt", "other.txt");
+    let get = http::Request::get(other).body("".into()).unwrap();
+    assert_ne!(t.send(get).await.0, 200);
+    t.clock.advance(minutes(31));
+    let get = http::Request::get(found.url.as_str()).body("".into()).unwrap();
+    assert_ne!(t.send(get).await.0, 200);
+    let odd = PostArtifactRequest::S3(S3ArtifactRequest::new(t.now() + hours(1), "text/plain\nx: y"));
+    assert_eq!(refusal(t.put(&id, "public/odd", &odd).await), refused(400, "InputError"));
+}
+
+#[tokio::test]
 async fn private_artifacts_need_a_scope() {
     let t = Tester::new().await;
     let id = t.running().await;

@@ -1,7 +1,10 @@
 //! What the queue does by itself, one step at a time.
 
+use service_kit::service::{Loops, Service as _};
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{days, hours, minutes};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::tester::{Tester, refusal, soon};
 
@@ -23,6 +26,29 @@ async fn expired_claim_returns_the_task_until_retries_are_used_up() {
     t.clock.advance(minutes(20));
     t.expire_claims().await;
     assert_eq!(t.state(&id).await, "exception");
+}
+
+#[tokio::test]
+async fn running_loops_follow_the_clock_and_end_with_the_service() {
+    let t = Tester::new().await;
+    let shutdown = CancellationToken::new();
+    let loops = Loops::start(t.service().background(), &shutdown);
+    let id = t.running().await;
+    t.clock.advance(minutes(20));
+    soon(async {
+        while t.state(&id).await != "pending" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    t.clock.advance(hours(4));
+    soon(async {
+        while t.state(&id).await != "exception" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    soon(loops.stop()).await.unwrap();
 }
 
 #[tokio::test]

@@ -102,6 +102,14 @@ impl Tester {
         &self.service
     }
 
+    /// Sends a request as it is; status and body.
+    pub(crate) async fn send(&self, request: http::Request<transport::Body>) -> (u16, String) {
+        let answer = soon(self.caller.transport().send(request)).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = soon(answer.into_body().collect(1_000_000)).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
     /// A client that may do no more than this.
     pub(crate) fn with_scopes<S: Into<String>>(&self, scopes: impl IntoIterator<Item = S>) -> Queue {
         Queue::new(self.caller.to_builder().authorized_scopes(scopes).build().unwrap())
