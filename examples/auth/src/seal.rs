@@ -170,7 +170,6 @@ pub(crate) mod tests {
     use super::*;
 
     /// For tests in which two sealers must be alike.
-    #[cfg(feature = "postgres")]
     pub(crate) const KEY: [u8; KEY_LENGTH] = [7; KEY_LENGTH];
 
     #[test]

@@ -286,3 +286,17 @@ pub(super) async fn everything_is_everything(store: &dyn Store) {
     assert_eq!(everything.position, trail(store).await.last().unwrap().position);
     assert!(store.changes_since(everything.position, 10).await.unwrap().is_empty());
 }
+
+/// What every later version must find in a database that holds the sample rows, opened with the key of the tests.
+pub(super) async fn the_sample_is_read(store: &dyn Store) {
+    let client = store.client("sample/client").await.unwrap().unwrap();
+    assert_eq!(client.access_token.expose(), "a-token-of-the-sample-client");
+    assert_eq!((client.scopes.as_slice(), client.version), (&["assume:sample:x".to_owned()][..], 3));
+    assert!(client.delete_on_expiration && !client.disabled);
+    assert_eq!(client.last_rotated, Timestamp::from_millis(1_767_323_048_000));
+    let roles = store.roles().await.unwrap();
+    assert_eq!((roles.version, roles.roles[0].role_id.as_str()), (5, "sample:*"));
+    let actions: Vec<String> = trail(store).await.into_iter().map(|entry| entry.action_type).collect();
+    assert_eq!(actions, ["created", "created"]);
+    assert!(put_role(store, 5, role("r", &[])).await, "and it can be changed");
+}

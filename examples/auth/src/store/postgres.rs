@@ -67,8 +67,11 @@ mod tests {
     use super::*;
     use crate::store::contract;
 
-    /// A store in a database of its own, on the server that the environment names.
-    async fn open() -> Option<(Postgres, Database)> {
+    /// Rows as the first version of this service left them.
+    const SAMPLE: &str = include_str!("../../migrations/0001_auth.sample.sql");
+
+    /// A database of its own, on the server that the environment names.
+    async fn create() -> Option<Database> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Ok(server) = std::env::var("TEST_POSTGRES") else {
             println!("skipped: TEST_POSTGRES is not set");
@@ -82,11 +85,28 @@ mod tests {
         admin.close().await;
         let mut url: url::Url = server.parse().unwrap();
         url.set_path(&name);
-        let database = Database::Postgres(url);
+        Some(Database::Postgres(url))
+    }
+
+    async fn open() -> Option<(Postgres, Database)> {
+        let database = create().await?;
         let store = Postgres::open(&database, Sealer::ephemeral().unwrap()).await.unwrap();
         Some((store, database))
     }
     contract::suite!(open);
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_is_brought_up_to_date() {
+        let Some(database) = create().await else { return };
+        let first = PostgresStore::open(&database, crate::store::SERVICE, &MIGRATIONS[..1], CONNECTIONS).await.unwrap();
+        let fill = first.write(|connection| {
+            Box::pin(async move { Ok::<_, StoreError>(sqlx::raw_sql(SAMPLE).execute(connection).await?) })
+        });
+        fill.await.unwrap();
+        first.close().await;
+        let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
+        contract::the_sample_is_read(&Postgres::open(&database, sealer).await.unwrap()).await;
+    }
 
     #[tokio::test]
     async fn two_processes_follow_each_other() {

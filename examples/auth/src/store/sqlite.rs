@@ -57,6 +57,23 @@ mod tests {
     use super::*;
     use crate::store::contract;
 
+    /// Rows as the first version of this service left them.
+    const SAMPLE: &str = include_str!("../../migrations/0001_auth.sample.sql");
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::Sqlite(dir.path().join("auth.db"));
+        let first = SqliteStore::open(&database, crate::store::SERVICE, &MIGRATIONS[..1]).await.unwrap();
+        let fill = first.write(|connection| {
+            Box::pin(async move { Ok::<_, StoreError>(sqlx::raw_sql(SAMPLE).execute(connection).await?) })
+        });
+        fill.await.unwrap();
+        first.close().await;
+        let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
+        contract::the_sample_is_read(&Sqlite::open(&database, sealer).await.unwrap()).await;
+    }
+
     mod memory {
         use super::*;
 
