@@ -16,6 +16,14 @@ pub struct Cycle(pub Vec<String>);
 
 /// Looks for any cycle among these roles.
 ///
+/// ```
+/// use taskcluster_auth::cycles;
+/// use taskcluster_auth::expand::Rule;
+///
+/// let roles = [Rule::new("a", ["assume:b"]), Rule::new("b*", ["assume:a"])];
+/// assert_eq!(cycles::check(&roles).unwrap_err().0, ["a", "b*", "a"]);
+/// ```
+///
 /// # Errors
 /// The first cycle that is found.
 pub fn check(rules: &[Rule]) -> Result<(), Cycle> {

@@ -171,6 +171,20 @@ fn names_roles(scope: &str) -> bool {
 
 /// Expands scopes by a fixed set of roles.
 ///
+/// ```
+/// use taskcluster_auth::expand::{Resolver, Rule};
+///
+/// let resolver = Resolver::new(vec![
+///     Rule::new("repo:*", ["assume:project", "index:insert:<..>.*"]),
+///     Rule::new("project", ["queue:create-task:lowest:*"]),
+/// ]);
+/// let worth = resolver.expand(&["assume:repo:blue".to_owned()]);
+/// assert_eq!(
+///     worth.as_slice(),
+///     ["assume:project", "assume:repo:blue", "index:insert:blue.*", "queue:create-task:lowest:*"]
+/// );
+/// ```
+///
 /// The roles must be free of cycles ([`cycles`](crate::cycles) refuses those); only so is an expansion sure to end.
 #[derive(Debug)]
 pub struct Resolver {
