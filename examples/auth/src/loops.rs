@@ -30,9 +30,5 @@ fn report<T>(name: &'static str, step: Result<T, StoreError>) -> Option<T> {
 
 /// Runs all loops until told to stop.
 pub async fn run(backend: Backend, stop: CancellationToken) {
-    tokio::join!(note_uses::run(&backend, &stop), purge::run(&backend, &stop), async {
-        if backend.store().is_shared() {
-            follow::run(&backend, &stop).await;
-        }
-    },);
+    tokio::join!(follow::run(&backend, &stop), note_uses::run(&backend, &stop), purge::run(&backend, &stop));
 }

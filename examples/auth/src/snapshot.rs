@@ -1,9 +1,9 @@
 //! Clients and roles in memory, so that judging a request asks no database.
 //!
-//! The snapshot follows the store: it knows a position in the trail of changes, and [`refresh`](Snapshot::refresh)
-//! reads again what was changed after it. The service refreshes after each change of its own, so within a process a
-//! change holds from the moment it is answered. Where several processes share a database, a loop refreshes every few
-//! seconds.
+//! The snapshot follows the store: it knows a position in the trail of changes, and [`refresh`](Snapshot::refresh) reads
+//! again what was changed after it. The service refreshes after each change of its own, so within a process a change
+//! holds from the moment it is answered. A loop does the same for changes by other processes, and for those whose
+//! request was given up between the commit and the refresh.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -11,6 +11,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use taskcluster_core::time::Timestamp;
+use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::history::{Entry, Of, Record};
@@ -121,6 +122,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes entries of the trail from before a time. Answers how many. The newest entry always stays, so that
     /// positions never start over.
     async fn purge_history(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Changes whenever this process has changed something.
+    fn commits(&self) -> watch::Receiver<u64>;
 
     /// Whether other processes may change the same store.
     fn is_shared(&self) -> bool;

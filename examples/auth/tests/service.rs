@@ -9,6 +9,7 @@ use service_kit::service::{self, Loops, Service as _};
 use service_kit::store::Database;
 use taskcluster::auth::{Auth, CreateClientRequest, CreateRoleRequest, events};
 use taskcluster::events::{Binding, Bus, MemoryBus, Message};
+use taskcluster_auth::history::{Action, Entity, Record};
 use taskcluster_auth::{AuthService, Options, Sealer, StaticClient, sealer_for};
 use taskcluster_core::time::{Timestamp, hours};
 use taskcluster_core::{Caller, Credentials};
@@ -74,6 +75,31 @@ async fn the_world_is_told_of_every_change_in_order() {
         let payload: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
         assert_eq!(payload, serde_json::json!({ "version": 1, "roleId": role_id }));
     }
+    loops.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_whose_request_was_given_up_holds_all_the_same() {
+    let auth = open(&Database::Memory).await;
+    let backend = auth.backend();
+    backend.create_role("r", "a role", &["x".to_owned()], "somebody").await.unwrap();
+    let stop = CancellationToken::new();
+    let loops = Loops::start(auth.background(), &stop);
+    // What is left of a request that ended between the commit and everything after it.
+    let record = Record {
+        entity: Entity::Role,
+        entity_id: "r".to_owned(),
+        action: Action::Deleted,
+        client_id: "somebody".to_owned(),
+        created: backend.clock().now(),
+    };
+    assert!(backend.store().delete_role("r", record).await.unwrap());
+    let followed = async {
+        while backend.expand(&["assume:r".to_owned()]).len() > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, followed).await.unwrap();
     loops.stop().await.unwrap();
 }
 

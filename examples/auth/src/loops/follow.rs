@@ -1,4 +1,5 @@
-//! Follows what other processes change in the same store.
+//! Follows the store: what other processes change in it, and what this one changed for somebody who did not wait for the
+//! answer.
 
 use std::time::Duration;
 
@@ -19,10 +20,14 @@ pub async fn step(backend: &Backend) -> Result<(), StoreError> {
 }
 
 pub(super) async fn run(backend: &Backend, stop: &CancellationToken) {
+    let mut commits = backend.store().commits();
     loop {
+        commits.borrow_and_update();
         super::report("follow", step(backend).await);
-        if !super::pause(backend, stop, EVERY).await {
-            return;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = backend.clock().sleep(EVERY) => {}
+            Ok(()) = commits.changed() => {}
         }
     }
 }

@@ -262,6 +262,10 @@ macro_rules! implement_store {
                 .await
             }
 
+            fn commits(&self) -> watch::Receiver<u64> {
+                self.kit.commits()
+            }
+
             fn is_shared(&self) -> bool {
                 $shared
             }

@@ -8,6 +8,7 @@ use service_kit::outbox;
 use service_kit::store::{Database, Migration, SqliteStore};
 use sqlx::SqliteConnection;
 use taskcluster_core::time::Timestamp;
+use tokio::sync::watch;
 
 use super::implementation::implement_store;
 use super::{Created, Everything, Store, StoreError, message, rows};
