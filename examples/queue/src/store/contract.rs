@@ -843,6 +843,9 @@ async fn workers_are_remembered(f: &Fixture) {
         .await
         .unwrap();
     assert_eq!(listed.iter().map(|seen| seen.worker.id.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    let latest =
+        |seen: &crate::worker::SeenWorker| seen.recent_tasks.iter().map(|recent| recent.task_id).collect::<Vec<_>>();
+    assert_eq!((latest(&listed[0]), latest(&listed[1])), (vec![expected[21]], Vec::new()));
     let page = f.store.workers("proj/ci", None, &one, 10, f.now()).await.unwrap();
     assert_eq!(page.len(), 1);
 }

@@ -43,11 +43,15 @@ const RECENT: &str =
     "SELECT task_id, run_id FROM recent_tasks WHERE task_queue_id = $1 AND worker_group = $2 AND worker_id = $3
     ORDER BY position DESC LIMIT 20";
 
-const WORKERS: &str = "SELECT task_queue_id, worker_group, worker_id, expires, first_claim, last_date_active, quarantine_until, quarantine_details
-    FROM workers WHERE task_queue_id = $1 AND (worker_group > $2 OR (worker_group = $2 AND worker_id > $3))
-        AND (expires > $4 OR quarantine_until > $4)
-        AND ($5 < 0 OR (CASE WHEN quarantine_until > $4 THEN 1 ELSE 0 END) = $5)
-    ORDER BY worker_group, worker_id LIMIT $6";
+const WORKERS: &str =
+    "SELECT w.task_queue_id, w.worker_group, w.worker_id, w.expires, w.first_claim, w.last_date_active,
+        w.quarantine_until, w.quarantine_details, r.task_id, r.run_id
+    FROM workers w LEFT JOIN recent_tasks r ON r.position = (SELECT max(l.position) FROM recent_tasks l
+        WHERE l.task_queue_id = w.task_queue_id AND l.worker_group = w.worker_group AND l.worker_id = w.worker_id)
+    WHERE w.task_queue_id = $1 AND (w.worker_group > $2 OR (w.worker_group = $2 AND w.worker_id > $3))
+        AND (w.expires > $4 OR w.quarantine_until > $4)
+        AND ($5 < 0 OR (CASE WHEN w.quarantine_until > $4 THEN 1 ELSE 0 END) = $5)
+    ORDER BY w.worker_group, w.worker_id LIMIT $6";
 
 const QUEUE: &str = "SELECT task_queue_id, expires, last_date_active, description, stability FROM task_queues
     WHERE task_queue_id = $1 AND expires > $2";
@@ -235,12 +239,15 @@ impl Store {
             Arg::Int(quarantined),
             Arg::Int(limit.into()),
         ];
-        let mut reader = self.reader().await?;
-        let mut workers = reader.rows(WORKERS, &args).await?.iter().map(rows::worker).collect::<Result<Vec<_>, _>>()?;
-        for seen in &mut workers {
-            seen.recent_tasks = recent(&mut *reader, seen).await?;
-        }
-        Ok(workers)
+        let found = self.reader().await?.rows(WORKERS, &args).await?;
+        let read = found.iter().map(|row| {
+            let latest = match row.int_or_null("run_id")? {
+                Some(_) => vec![RecentTask { task_id: row.task_id("task_id")?, run_id: row.run_id("run_id")? }],
+                None => Vec::new(),
+            };
+            Ok(SeenWorker { recent_tasks: latest, ..rows::worker(row)? })
+        });
+        read.collect()
     }
 
     /// A task queue that has been used.

@@ -56,7 +56,8 @@ impl PostgresStore {
         let options = options
             .ssl_mode(PgSslMode::Disable)
             .application_name(service)
-            .options([("search_path", service)])
+            // Statements are short and many: compiling them would take longer than running them.
+            .options([("search_path", service), ("jit", "off")])
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
