@@ -149,7 +149,7 @@ fn toml_string(text: &str) -> String {
 fn lib(services: &[Service], server: bool) -> Result<String> {
     let modules = services.iter().map(|service| {
         let name = ident(&service.module);
-        let summary = first_sentence(&safe(&service.description));
+        let summary = first_sentence(&service.description);
         let title =
             if service.title.is_empty() { format!("Schemas of {}.", service.name) } else { safe(&service.title) };
         let doc = doc(&[title, summary]);

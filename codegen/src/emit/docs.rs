@@ -48,13 +48,15 @@ pub(crate) fn safe(text: &str) -> String {
     out.join("\n").trim().to_owned()
 }
 
-/// The first sentence of a description, on one line.
+/// The first sentence of a description, on one line, safe for rustdoc. Nothing if it begins with a list or the like.
 pub(crate) fn first_sentence(text: &str) -> String {
-    let paragraph = text.trim().split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    match paragraph.find(". ") {
-        Some(end) => paragraph[..=end].to_owned(),
-        None => paragraph,
-    }
+    let is_prose = |line: &&str| {
+        let is_mark = line.starts_with(|c: char| c.is_ascii_punctuation() && !"`*_[<".contains(c));
+        !line.is_empty() && !is_mark && !line.starts_with("```") && !line.starts_with("* ")
+    };
+    let lines: Vec<&str> = text.trim().lines().map(str::trim).take_while(is_prose).collect();
+    let paragraph = lines.join(" ");
+    safe(paragraph.find(". ").map_or(&paragraph, |end| &paragraph[..=end]))
 }
 
 fn is_harmless(c: char) -> bool {
@@ -69,20 +71,68 @@ fn flush(paragraph: &mut Vec<&str>, out: &mut Vec<String>) {
     // Four spaces would begin a block of code.
     let lines = paragraph.drain(..).map(|line| {
         let indent = (line.len() - line.trim_start().len()).min(3);
-        format!("{}{}", &"   "[..indent], line.trim_start())
+        format!("{}{}", &"   "[..indent], close_up(line.trim_start()))
     });
-    out.extend(escape(&lines.collect::<Vec<_>>().join("\n")).lines().map(str::to_owned));
+    let lines: Vec<String> = lines.collect();
+    let in_table =
+        lines.iter().any(|line| line.contains('-') && line.contains('|') && line.chars().all(|c| " |-:".contains(c)));
+    // Code between backticks does not reach from one item of a list into the next.
+    let mut blocks: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for line in lines {
+        let is_alone = stands_alone(line.trim_start());
+        match blocks.last_mut().filter(|_| is_open && !is_alone && !begins_block(line.trim_start())) {
+            Some(block) => {
+                block.push('\n');
+                block.push_str(&line);
+            }
+            None => blocks.push(line),
+        }
+        is_open = !is_alone;
+    }
+    out.extend(blocks.iter().flat_map(|block| escape(block, in_table).lines().map(str::to_owned).collect::<Vec<_>>()));
 }
 
-/// Escapes what stands outside of code in a paragraph.
-fn escape(text: &str) -> String {
+/// Takes away the spaces after the marks of lists and quotes, which could begin a block of code.
+fn close_up(line: &str) -> String {
+    let mut closed = String::new();
+    let mut rest = line;
+    loop {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let mark = if digits > 0 { digits + 1 } else { 1 };
+        let is_mark = rest[digits..].starts_with(if digits > 0 { &['.', ')'][..] } else { &['-', '*', '+', '>'][..] });
+        if !is_mark || !rest[mark..].starts_with(' ') {
+            let ticks = rest.len() - rest.trim_start_matches('`').len();
+            let begins_code = !closed.is_empty() && ticks > 2;
+            return if begins_code { closed + &"\\`".repeat(ticks) + &rest[ticks..] } else { closed + rest };
+        }
+        closed.push_str(&rest[..mark]);
+        closed.push(' ');
+        rest = rest[mark..].trim_start();
+    }
+}
+
+/// Whether a line begins an item of a list, or what would be taken for a block of HTML.
+fn begins_block(line: &str) -> bool {
+    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let is_number = digits > 0 && line[digits..].starts_with(['.', ')']);
+    is_number || line.starts_with(['-', '*', '+', '<'])
+}
+
+/// Whether a line is a heading, a rule, a quote or a row of a table.
+fn stands_alone(line: &str) -> bool {
+    line.starts_with(['#', '>', '=']) || line.contains('|') || line.starts_with("--")
+}
+
+/// Escapes what stands outside of code in a paragraph. The cells of a table end also in the midst of code.
+fn escape(text: &str, in_table: bool) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         if c == '`' {
             let ticks = rest.len() - rest.trim_start_matches('`').len();
             let (marks, after) = rest.split_at(ticks);
-            match end_of_code(after, ticks) {
+            match end_of_code(after, ticks).filter(|end| !in_table || !after[..*end].contains('|')) {
                 Some(end) => {
                     out.push_str(&rest[..ticks + end + ticks]);
                     rest = &rest[ticks + end + ticks..];
@@ -116,7 +166,7 @@ fn escape(text: &str) -> String {
             out.push_str(&format!("<{}>", &rest[..length]));
             rest = &rest[length..];
         } else {
-            if matches!(c, '[' | ']' | '<') || (c == '|' && out.ends_with('|')) {
+            if matches!(c, '[' | ']' | '<') || rest.starts_with("~~~") {
                 out.push('\\');
             }
             out.push(c);
@@ -194,6 +244,12 @@ mod tests {
             ("```\nlet x = <T>;", "```text\nlet x = <T>;\n```"),
             ("```js\n1\n```\nb", "```text\n1\n```\nb"),
             ("\u{202e}evil\u{7}", "evil"),
+            ("- `a\n- b` <c>", "- \\`a\n- b\\` \\<c>"),
+            ("-     a", "- a"),
+            ("1. ```x\n   ```", "1. \\`\\`\\`x\n```text\n```"),
+            ("> ~~~\n> x", "> \\~~~\n> x"),
+            ("a `b\n<!-- c` d", "a \\`b\n\\<!-- c\\` d"),
+            ("|a|b|\n|-|-|\n|`c|d`|", "|a|b|\n|-|-|\n|\\`c|d\\`|"),
             (r"already \[escaped\]", r"already \[escaped\]"),
             ("https://x/<y>", r"<https://x/>\<y>"),
         ] {
@@ -205,5 +261,7 @@ mod tests {
     fn the_first_sentence_ends_at_its_full_stop() {
         assert_eq!(first_sentence("One two.\nThree."), "One two.");
         assert_eq!(first_sentence("One\ntwo\n\nthree"), "One two");
+        assert_eq!(first_sentence("One [x]\n```\n[y]\n```"), r"One \[x\]");
+        assert_eq!(first_sentence("```\nx\n```"), "");
     }
 }

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::docs::{doc, first_sentence, safe};
+use super::docs::{doc, first_sentence};
 use super::{Emitter, ident};
 use crate::model::{Operation, Scopes, Service};
 
@@ -25,7 +25,7 @@ impl Emitter<'_> {
     fn operation(&self, service: &Service, operation: &Operation) -> TokenStream {
         let runtime = &self.runtime;
         let constant = ident(&constant(operation));
-        let summary = first_sentence(&safe(&operation.description));
+        let summary = first_sentence(&operation.description);
         let doc = doc(&[if summary.is_empty() { format!("The method `{}`.", operation.name) } else { summary }]);
         let (service, version, name, route) = (&service.name, &service.version, &operation.name, &operation.route);
         let method = ident(&format!("{:?}", operation.method));
