@@ -5,3 +5,4 @@ mod codegen;
 mod flows;
 mod kill;
 mod wire;
+mod workers;

@@ -1,0 +1,3 @@
+//! Workers against the real queue.
+
+mod native;
