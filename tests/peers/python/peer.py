@@ -33,8 +33,8 @@ def main():
     definition = {
         "taskQueueId": QUEUE,
         "created": taskcluster.stringDate(now),
-        "deadline": taskcluster.fromNowJSON("1 hour", now),
-        "expires": taskcluster.fromNowJSON("2 days", now),
+        "deadline": taskcluster.fromNowJSON("1 hour"),
+        "expires": taskcluster.fromNowJSON("2 days"),
         "tags": {"kind": "peer"},
         "metadata": {
             "name": "peer",
