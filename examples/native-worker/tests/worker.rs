@@ -213,7 +213,7 @@ async fn a_task_that_runs_too_long_is_killed_with_all_its_processes() {
     let (_, pid) = tokio::join!(bench.run(), bench.line("CHILD "));
     assert_eq!(bench.queue.state(&task_id), "failed");
     assert!(!lives(&pid));
-    assert!(bench.log(&task_id).contains("maxRunTime of 2 seconds"));
+    assert!(bench.log(&task_id).contains("maxRunTime of 2 s"));
     assert_eq!(bench.queue.text(&task_id, "public/file"), "text\n");
 }
 

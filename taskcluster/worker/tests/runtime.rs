@@ -278,7 +278,7 @@ async fn code_that_runs_too_long_is_failed_and_artifacts_are_kept() {
     let (task_id, state) = bench.resolve(payload).await;
     assert_eq!(state, "failed");
     assert_eq!(bench.queue.text(&task_id, "public/a"), "A");
-    assert!(bench.log(&task_id).contains("maxRunTime of 1 seconds"));
+    assert!(bench.log(&task_id).contains("maxRunTime of 1 s"));
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::TaskContext;
-use crate::engine::SandboxHandle;
+use crate::engine::{ResultSet, SandboxHandle};
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
-use crate::plugin::{Plugin, TaskPlugin};
+use crate::plugin::{Plugin, TaskPlugin, Verdict};
 use crate::stop::Stop;
 
 /// Ends the user's code after the seconds that the payload allows; the run is then `failed`, what it left is still uploaded.
@@ -55,7 +56,7 @@ impl Plugin for MaxRunTime {
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskMaxRunTime { task: task.clone(), limit: self.limit, time: self.limit })
+        Box::new(TaskMaxRunTime { task: task.clone(), limit: self.limit, time: self.limit, timer: None })
     }
 }
 
@@ -63,6 +64,8 @@ struct TaskMaxRunTime {
     task: Arc<TaskContext>,
     limit: Duration,
     time: Duration,
+    /// Ends the timer when dropped.
+    timer: Option<DropGuard>,
 }
 
 #[async_trait]
@@ -81,10 +84,23 @@ impl TaskPlugin for TaskMaxRunTime {
     async fn started(&mut self, _sandbox: &Arc<dyn SandboxHandle>) -> Result<()> {
         let (task, time) = (self.task.clone(), self.time);
         let end = task.clock().now() + time;
+        let over = CancellationToken::new();
+        self.timer = Some(over.clone().drop_guard());
         self.task.spawn(async move {
-            task.clock().sleep_until(end).await;
-            task.stop(Stop::Fail(format!("the task ran longer than its maxRunTime of {} seconds", time.as_secs())));
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = task.clock().sleep_until(end) => {
+                    let seconds = time.as_secs();
+                    task.stop(Stop::Fail(format!("the task ran longer than its maxRunTime of {seconds} s")));
+                }
+            }
         });
         Ok(())
+    }
+
+    async fn stopped(&mut self, _results: &dyn ResultSet) -> Result<Verdict> {
+        // Uploading what the code left is not its running.
+        self.timer = None;
+        Ok(Verdict::Good)
     }
 }
