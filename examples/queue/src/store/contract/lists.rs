@@ -1,0 +1,137 @@
+//! What is listed: members, runs that wait, workers, queues.
+
+use super::fixture::*;
+use super::prelude::*;
+
+pub(super) async fn members_and_dependents_come_in_pages(f: &Fixture) {
+    let group = f.create(json!({})).await;
+    let mut expected = BTreeSet::new();
+    for _ in 0..7 {
+        expected.insert(f.create(json!({"taskGroupId": group, "dependencies": [group]})).await.to_string());
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = f.store.dependents(group, &after, 3).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = last.task_id.to_string();
+        seen.extend(page.iter().map(|(task, _)| task.task_id.to_string()));
+    }
+    assert_eq!(seen, expected.iter().cloned().collect::<Vec<_>>());
+    expected.insert(group.to_string());
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = f.store.members(group, &after, 3).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = last.task_id.to_string();
+        seen.extend(page.iter().map(|(task, _)| task.task_id.to_string()));
+    }
+    assert_eq!(seen, expected.into_iter().collect::<Vec<_>>());
+    let wanted = [group.to_string(), TaskId::new().to_string()];
+    assert_eq!(f.store.tasks(&wanted).await.unwrap().len(), 1);
+}
+
+pub(super) async fn pending_and_claimed_come_in_pages(f: &Fixture) {
+    let mut created = Vec::new();
+    for _ in 0..5 {
+        created.push(f.create(json!({})).await);
+    }
+    let first = f.store.pending("proj/ci", 0, 3, f.now()).await.unwrap();
+    let second = f.store.pending("proj/ci", first[2].position, 3, f.now()).await.unwrap();
+    let listed: Vec<TaskId> = first.iter().chain(&second).map(|run| run.task_id).collect();
+    assert_eq!(listed, created);
+    assert_eq!(f.store.pending("other/queue", 0, 3, f.now()).await.unwrap(), []);
+    let queues = ["proj/ci".to_owned(), "other/queue".to_owned()];
+    assert_eq!(f.store.with_work(&queues, f.now()).await.unwrap(), ["proj/ci"]);
+    for number in 0..5 {
+        f.clock.advance(minutes(1));
+        assert_eq!(f.claim_as(&format!("w{number}"), 1).await.len(), 1);
+    }
+    let first = f.store.claimed("proj/ci", &Place { claimed: 0, task_id: String::new() }, 3, f.now()).await.unwrap();
+    let place = Place { claimed: first[2].claimed.as_millis(), task_id: first[2].task_id.to_string() };
+    let second = f.store.claimed("proj/ci", &place, 3, f.now()).await.unwrap();
+    let listed: Vec<TaskId> = first.iter().chain(&second).map(|run| run.task_id).collect();
+    assert_eq!(listed, created);
+    assert_eq!(first[0].worker, worker_named("w0"));
+    assert_eq!(f.store.with_work(&queues, f.now()).await.unwrap(), Vec::<String>::new());
+}
+
+pub(super) async fn workers_are_remembered(f: &Fixture) {
+    let one = worker_named("one");
+    assert_eq!(f.store.worker("proj/ci", &one).await.unwrap(), None);
+    f.store.saw_worker("proj/ci", &one, f.now()).await.unwrap();
+    let mut expected = Vec::new();
+    for _ in 0..22 {
+        let id = f.create(json!({})).await;
+        f.claim(1).await;
+        expected.push(id);
+    }
+    let seen = f.store.worker("proj/ci", &one).await.unwrap().unwrap();
+    assert_eq!((seen.first_claim, seen.last_date_active, seen.expires), (f.now(), Some(f.now()), f.now() + days(1)));
+    assert_eq!(seen.recent_tasks.iter().map(|recent| recent.task_id).collect::<Vec<_>>(), expected[2..]);
+    f.clock.advance(hours(1));
+    f.store.saw_worker("proj/ci", &one, f.now()).await.unwrap();
+    let later = f.store.worker("proj/ci", &one).await.unwrap().unwrap();
+    assert_eq!((later.first_claim, later.last_date_active), (seen.first_claim, Some(f.now())));
+    let declared = f.store.declare_worker("proj/ci", &worker_named("two"), f.now() + days(3), f.now()).await.unwrap();
+    assert_eq!((declared.last_date_active, declared.expires), (None, f.now() + days(3)));
+    let listed = f
+        .store
+        .workers("proj/ci", None, &Worker { group: String::new(), id: String::new() }, 10, f.now())
+        .await
+        .unwrap();
+    assert_eq!(listed.iter().map(|seen| seen.worker.id.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    let latest =
+        |seen: &crate::worker::SeenWorker| seen.recent_tasks.iter().map(|recent| recent.task_id).collect::<Vec<_>>();
+    assert_eq!((latest(&listed[0]), latest(&listed[1])), (vec![expected[21]], Vec::new()));
+    let page = f.store.workers("proj/ci", None, &one, 10, f.now()).await.unwrap();
+    assert_eq!(page.len(), 1);
+}
+
+pub(super) async fn quarantined_workers_are_listed(f: &Fixture) {
+    let one = worker_named("one");
+    let quarantine = |until| Quarantine {
+        client_id: "me".to_owned(),
+        updated_at: f.now(),
+        quarantine_until: until,
+        quarantine_info: "smoke".to_owned(),
+    };
+    let nobody = f.store.quarantine_worker("proj/ci", &one, quarantine(f.now() + days(9)), f.now()).await.unwrap();
+    assert_eq!(nobody, None);
+    f.store.saw_worker("proj/ci", &one, f.now()).await.unwrap();
+    f.store.saw_worker("proj/ci", &worker_named("two"), f.now()).await.unwrap();
+    let seen =
+        f.store.quarantine_worker("proj/ci", &one, quarantine(f.now() + days(9)), f.now()).await.unwrap().unwrap();
+    assert!(seen.is_quarantined(f.now()));
+    assert_eq!(seen.quarantine_details.len(), 1);
+    let nobody = Worker { group: String::new(), id: String::new() };
+    let list = |quarantined| f.store.workers("proj/ci", quarantined, &nobody, 10, f.now());
+    let names = |page: Vec<crate::worker::SeenWorker>| page.into_iter().map(|seen| seen.worker.id).collect::<Vec<_>>();
+    assert_eq!(names(list(Some(true)).await.unwrap()), ["one"]);
+    assert_eq!(names(list(Some(false)).await.unwrap()), ["two"]);
+    f.clock.advance(days(2));
+    assert_eq!(names(list(None).await.unwrap()), ["one"]);
+    let lifted =
+        f.store.quarantine_worker("proj/ci", &one, quarantine(f.now() - days(1)), f.now()).await.unwrap().unwrap();
+    assert!(!lifted.is_quarantined(f.now()));
+    assert_eq!(lifted.expires, f.now() + days(1));
+}
+
+pub(super) async fn provisioners_are_seen_through_their_queues(f: &Fixture) {
+    for queue in ["a/one", "a/two", "b/one"] {
+        f.store.saw_queue(queue, f.now() + days(5), f.now()).await.unwrap();
+        f.clock.advance(minutes(1));
+    }
+    let provisioners = f.store.provisioners("", 10, f.now()).await.unwrap();
+    assert_eq!(provisioners.iter().map(|each| each.provisioner_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(provisioners[0].last_date_active, start() + minutes(1));
+    assert_eq!(f.store.provisioners("a", 10, f.now()).await.unwrap().len(), 1);
+    assert_eq!(f.store.provisioner("c", f.now()).await.unwrap(), None);
+    let queues =
+        |list: Vec<crate::worker::TaskQueue>| list.into_iter().map(|each| each.task_queue_id).collect::<Vec<_>>();
+    assert_eq!(queues(f.store.task_queues("", 10, f.now()).await.unwrap()), ["a/one", "a/two", "b/one"]);
+    assert_eq!(queues(f.store.task_queues_of("a", "a/one", 10, f.now()).await.unwrap()), ["a/two"]);
+    assert!(f.store.task_queue("a/one", f.now()).await.unwrap().is_some());
+    f.clock.advance(days(6));
+    assert_eq!(f.store.task_queue("a/one", f.now()).await.unwrap(), None);
+    assert_eq!(f.store.provisioners("", 10, f.now()).await.unwrap(), []);
+}

@@ -1,0 +1,77 @@
+//! Claims, deadlines and what has expired.
+
+use super::fixture::*;
+use super::prelude::*;
+
+pub(super) async fn expired_lease_is_found_and_retried(f: &Fixture) {
+    let id = f.create(json!({})).await;
+    f.claim(1).await;
+    assert_eq!(f.store.expired_leases(f.now(), 10).await.unwrap(), []);
+    assert_eq!(f.store.next_lease_end(f.now()).await.unwrap(), Some(f.now() + minutes(20)));
+    f.clock.advance(minutes(20));
+    let expired = f.store.expired_leases(f.now(), 10).await.unwrap();
+    assert_eq!(expired, [LeaseEnd { task_id: id, run_id: 0.into(), taken_until: f.now() }]);
+    let task = f.apply(id, Event::ClaimExpired { run: 0.into(), taken_until: f.now() }).await;
+    assert_eq!((task.state(), task.retries_left), (State::Pending, 0));
+    f.claim(1).await;
+    f.clock.advance(minutes(20));
+    let task = f.apply(id, Event::ClaimExpired { run: 1.into(), taken_until: f.now() }).await;
+    assert_eq!(task.state(), State::Exception);
+    assert_eq!(f.store.expired_leases(f.now(), 10).await.unwrap(), []);
+    assert_eq!(f.store.next_lease_end(f.now()).await.unwrap(), None);
+}
+
+pub(super) async fn renewed_lease_is_not_expired(f: &Fixture) {
+    let id = f.create(json!({})).await;
+    f.claim(1).await;
+    f.clock.advance(minutes(15));
+    f.apply(id, Event::Reclaim { run: 0.into(), taken_until: f.now() + minutes(20) }).await;
+    f.clock.advance(minutes(10));
+    assert_eq!(f.store.expired_leases(f.now(), 10).await.unwrap(), []);
+    assert_eq!(f.store.counts("proj/ci", f.now()).await.unwrap(), Counts { pending: 0, claimed: 1 });
+}
+
+pub(super) async fn overdue_tasks_are_found(f: &Fixture) {
+    let pending = f.create(json!({"deadline": f.now() + minutes(1)})).await;
+    let unscheduled = f.create(json!({"deadline": f.now() + minutes(2), "dependencies": [pending]})).await;
+    let done = f.create(json!({"priority": "high", "deadline": f.now() + minutes(3)})).await;
+    f.run(done, complete()).await;
+    assert_eq!(f.store.next_deadline().await.unwrap(), Some(f.now() + minutes(1)));
+    f.clock.advance(minutes(5));
+    assert_eq!(f.store.overdue(f.now(), 10).await.unwrap(), [pending, unscheduled]);
+    f.events().await;
+    for id in [pending, unscheduled, done] {
+        f.apply(id, Event::DeadlinePassed).await;
+    }
+    assert_eq!(f.state(unscheduled).await, State::Exception);
+    assert_eq!(f.state(done).await, State::Completed);
+    assert_eq!(f.store.overdue(f.now(), 10).await.unwrap(), []);
+    assert_eq!(f.event_names().await.iter().filter(|name| *name == "task-exception").count(), 2);
+}
+
+pub(super) async fn expired_things_are_forgotten(f: &Fixture) {
+    let id = f.create(json!({})).await;
+    let open = f.create(json!({"priority": "very-low", "taskGroupId": id})).await;
+    f.claim(2).await;
+    let storage = Storage::Reference { url: "https://example.com".to_owned() };
+    f.store.put_artifact(artifact(id, "a", f.now() + days(1), storage), f.now()).await.unwrap().unwrap();
+    f.store.saw_worker("proj/ci", &worker_named("one"), f.now()).await.unwrap();
+    f.apply(id, complete()).await;
+    f.clock.advance(days(2));
+    let expired = f.store.expired_artifacts(f.now(), 10).await.unwrap();
+    assert_eq!(expired.len(), 1);
+    f.store.forget_artifacts(expired).await.unwrap();
+    assert_eq!(f.store.artifacts(id, 0.into(), "", 10).await.unwrap(), []);
+    assert_eq!(f.store.expire_tasks(f.now(), 10).await.unwrap(), 0);
+    f.clock.advance(days(60));
+    assert_eq!(f.store.expire_tasks(f.now(), 10).await.unwrap(), 1);
+    assert_eq!(f.store.task(id).await.unwrap(), None);
+    f.store.expire_others(f.now()).await.unwrap();
+    // The group stays as long as a task of it does.
+    assert!(f.store.group(id).await.unwrap().is_some());
+    assert_eq!(f.store.worker("proj/ci", &worker_named("one")).await.unwrap(), None);
+    f.apply(open, Event::DeadlinePassed).await;
+    assert_eq!(f.store.expire_tasks(f.now(), 10).await.unwrap(), 1);
+    f.store.expire_others(f.now()).await.unwrap();
+    assert_eq!(f.store.group(id).await.unwrap(), None);
+}
