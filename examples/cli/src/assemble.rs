@@ -5,10 +5,10 @@
 //! workers and this program itself are ordinary clients.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use service_kit::blobs::LocalBlobs;
 use service_kit::data_dir::DataDir;
@@ -70,6 +70,7 @@ impl Deployment {
     /// Opens what is kept in the data folder and begins to answer.
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
         let data = DataDir::open(&parts.data)?;
+        refuse_full_disk(data.path())?;
         let root_url = match &parts.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => format!("http://{}", parts.listener.local_addr()?),
@@ -232,6 +233,23 @@ fn open_blobs(data: &DataDir, root_url: &str) -> Result<LocalBlobs> {
     let folder = data.folder("blobs")?;
     LocalBlobs::open(&folder, url, key.expose().as_bytes(), SystemClock::shared())
         .with_context(|| format!("cannot keep artifacts in {}", folder.display()))
+}
+
+/// What must be free for anything to be worth beginning.
+const LEAST_SPACE: u64 = 32 << 20;
+
+/// A disk that is all but full lets tasks begin and then nothing be written about them.
+fn refuse_full_disk(data: &Path) -> Result<()> {
+    let Ok(disk) = rustix::fs::statvfs(data) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < LEAST_SPACE {
+        let (free, least) = (free >> 20, LEAST_SPACE >> 20);
+        bail!(
+            "the data directory {} cannot be used: the disk is full ({free} MiB are free, {least} are needed)",
+            data.display()
+        );
+    }
+    Ok(())
 }
 
 /// The database that was asked for, or a file of the service's own.

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sqlx::{Connection, Database, Pool, Transaction};
+use sqlx::{AssertSqlSafe, Connection, Database, Pool, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -172,7 +172,22 @@ where
     }
 
     async fn transaction(&self, batch: &mut [Box<dyn Job<DB>>]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.pool.begin_with(self.begin).await?;
+        let mut connection = self.pool.acquire().await?;
+        let done = self.transaction_on(&mut connection, batch).await;
+        if matches!(done, Err(sqlx::Error::InvalidSavePointStatement)) {
+            // SQLite ends a transaction by itself when the disk is full, and the library then counts one too many for
+            // ever: the connection is of no use any more.
+            connection.close_on_drop();
+        }
+        done
+    }
+
+    async fn transaction_on(
+        &self,
+        connection: &mut DB::Connection,
+        batch: &mut [Box<dyn Job<DB>>],
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = connection.begin_with(AssertSqlSafe(self.begin)).await?;
         if let [alone] = batch
             && !self.always_savepoints
         {
