@@ -24,3 +24,21 @@ impl TryFrom<TaskCredentials> for Credentials {
         (&given).try_into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificate_is_read_and_a_broken_one_is_not_shown() {
+        let certificate = r#"{"version":1,"scopes":["a"],"start":1,"expiry":2,"seed":"s","signature":"x"}"#;
+        let given = TaskCredentials::new("task-client/x", "token", certificate);
+        let credentials = Credentials::try_from(&given).unwrap();
+        assert_eq!((credentials.client_id.as_str(), credentials.access_token.expose()), ("task-client/x", "token"));
+        assert_eq!(credentials.certificate.unwrap().scopes, ["a"]);
+
+        let broken = TaskCredentials::new("task-client/x", "token", "hunter2");
+        let error = Credentials::try_from(broken).unwrap_err().to_string();
+        assert!(error.contains("task-client/x") && !error.contains("hunter2"), "{error}");
+    }
+}

@@ -99,3 +99,40 @@ fn read<E: Event>(message: Message) -> Result<Received<E::Message>, BusError> {
         Err(source) => Err(BusError::Malformed { exchange, routing_key, source }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use taskcluster_core::operation::Exchange;
+
+    use super::*;
+    use crate::events::MemoryBus;
+
+    struct Counted;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Count {
+        n: u32,
+    }
+
+    impl Event for Counted {
+        type Message = Count;
+        const EXCHANGE: Exchange =
+            Exchange { service: "test", name: "counted", exchange: "exchange/test/v1/counted", routing_key: &[] };
+    }
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_read_is_told_and_the_next_one_comes() {
+        let bus = MemoryBus::new();
+        let mut counted = listen::<Counted>(&bus, "a.#").await.unwrap();
+        let publish = |body: &'static str| bus.publish(Message::new(Counted::EXCHANGE.exchange, "a.b", body));
+        publish(r#"{"n": "one"}"#).await.unwrap();
+        publish(r#"{"n": 2, "new": true}"#).await.unwrap();
+
+        let malformed = counted.next().await.unwrap().unwrap_err();
+        assert!(matches!(&malformed, BusError::Malformed { routing_key, .. } if routing_key == "a.b"), "{malformed}");
+        let received = counted.next().await.unwrap().unwrap();
+        assert_eq!((received.message, received.routing_key.as_str()), (Count { n: 2 }, "a.b"));
+        bus.close();
+        assert!(counted.next().await.is_none());
+    }
+}
