@@ -147,7 +147,8 @@ impl Deployment {
             let worker = NativeWorker::builder(&self.root_url, queue.clone())
                 .credentials(self.worker_credentials.clone())
                 .worker_group(WORKER_GROUP)
-                .worker_id(format!("{}-{}", queue.worker_type(), std::process::id()))
+                // The same after a restart, so that it finds and gives back what it had claimed before.
+                .worker_id(queue.worker_type())
                 // Tasks are the user's own: they run on the user's machine with the user's tools.
                 .isolation(Isolation::None)
                 .capacity(capacity)

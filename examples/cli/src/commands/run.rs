@@ -73,6 +73,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     let mut served: BTreeSet<TaskQueueId> = args.serve.iter().cloned().collect();
     served.insert(TaskQueueId::from_parts(NATIVE.0, NATIVE.1)?);
     let data = args.data.clone().map_or_else(|| state_dir::of_repository(repository.root()), Ok)?;
+    let data = std::path::absolute(data).context("cannot tell where the data directory is")?;
     Ok(Plan { repository, push, in_tree, served, data, wait: args.wait })
 }
 
