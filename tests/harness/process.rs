@@ -94,6 +94,11 @@ impl Process {
         child.kill().await.context("cannot kill it")
     }
 
+    /// Its process id while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref()?.id()
+    }
+
     /// Somebody with the credentials that it printed.
     ///
     /// # Panics

@@ -1,0 +1,234 @@
+//! `cargo bench --bench lives`: whole lives of tasks, over HTTP, on the program `taskcluster up`.
+//!
+//! A life is createTask, claimWork (32 at most) and reportCompleted, each signed, with a payload of about 1 KB. The
+//! program is built in release; it authenticates within its process (`Local`) and publishes to the in-process bus.
+//! The driver is this process: its CPU time is told apart and never counted. PostgreSQL is a server of our own with
+//! `fsync` on, and pgbench's single-row inserts on it, just before, are what the rates are divided by.
+
+mod cpu;
+mod postgres;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use harness::{Process, Tester};
+use postgres::Postgres;
+use taskcluster::queue::{ClaimWorkRequest, TaskDefinitionRequest};
+use taskcluster::{Credentials, RetryPolicy, TaskId, object};
+
+const QUEUE: &str = "test/e2e";
+const SAMPLES: usize = 100;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let program = built()?;
+    println!("load of the machine: {}", std::fs::read_to_string("/proc/loadavg")?.trim());
+    match Postgres::start().await? {
+        Some(server) => on_postgres(&program, &server).await?,
+        None => println!("left out: PostgreSQL is not installed"),
+    }
+    println!("\nSQLite, WAL with synchronous=FULL");
+    let process = Process::start(program, None).await?;
+    for concurrency in [8, 32] {
+        let spent = lives(&process, None, concurrency).await?;
+        println!("  {spent}");
+    }
+    Ok(())
+}
+
+async fn on_postgres(program: &Path, server: &Postgres) -> Result<()> {
+    server.run("CREATE DATABASE deployment").await?;
+    let process = Process::start(program.to_owned(), Some(server.url("deployment"))).await?;
+    let inserts = server.single_row_inserts().await?;
+    println!("\nPostgreSQL, fsync on; pgbench single-row inserts at 8 clients: {inserts:.0}/s");
+    for concurrency in [1, 8, 32] {
+        let spent = lives(&process, Some(server), concurrency).await?;
+        println!("  {spent}; ratio {:.3} (goal at 8: >= 0.09)", spent.rate() / inserts);
+    }
+    let created = creations(&process, 32).await?;
+    println!("  createTask at 32: {created:.0}/s; ratio {:.3} (goal >= 0.24)", created / inserts);
+    let [p50, p99] = latencies(&process).await?;
+    println!(
+        "  createTask's answer to a waiting claimWork's, {SAMPLES} samples: p50 {p50:.1} ms, p99 {p99:.1} ms (goal < 5, < 20)"
+    );
+    Ok(())
+}
+
+/// Builds the program in release, as a user would.
+fn built() -> Result<PathBuf> {
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("benches/program");
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "-p",
+            "taskcluster-cli",
+            "--features",
+            "postgres",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()?;
+    ensure!(status.success(), "the program does not build");
+    Ok(target.join("release/taskcluster"))
+}
+
+/// What some lives took.
+struct Spent {
+    concurrency: u32,
+    lives: u32,
+    seconds: f64,
+    services: f64,
+    database: f64,
+    driver: f64,
+    per_life: Option<postgres::Counts>,
+}
+
+impl Spent {
+    fn rate(&self) -> f64 {
+        f64::from(self.lives) / self.seconds
+    }
+}
+
+impl std::fmt::Display for Spent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ms = |seconds: f64| seconds * 1000.0 / f64::from(self.lives);
+        write!(
+            f,
+            "at {:>2}: {:>5.0} lives/s; CPU per life {:.2} ms",
+            self.concurrency,
+            self.rate(),
+            ms(self.services + self.database)
+        )?;
+        write!(
+            f,
+            " (services {:.2}, database {:.2}; driver {:.2})",
+            ms(self.services),
+            ms(self.database),
+            ms(self.driver)
+        )?;
+        match self.per_life {
+            Some(counts) => write!(f, "; per life {:.2} statements, {:.2} WAL syncs", counts.statements, counts.syncs),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lives at this concurrency, for some seconds after a second to warm up.
+async fn lives(process: &Process, server: Option<&Postgres>, concurrency: u32) -> Result<Spent> {
+    run_lives(process, concurrency, Duration::from_secs(1)).await?;
+    let pid = process.id().context("the program runs")?;
+    let clocks = || [cpu::of_family(pid), server.map_or(0.0, |server| cpu::of_family(server.id())), cpu::own()];
+    let counts = async || match server {
+        Some(server) => server.counts().await.map(Some),
+        None => Ok(None),
+    };
+    let counted = counts().await?;
+    let (before, begun) = (clocks(), Instant::now());
+    let lives = run_lives(process, concurrency, Duration::from_secs(8)).await?;
+    let (after, seconds) = (clocks(), begun.elapsed().as_secs_f64());
+    let per_life = counted.zip(counts().await?).map(|(before, after)| postgres::Counts {
+        statements: (after.statements - before.statements) / f64::from(lives),
+        syncs: (after.syncs - before.syncs) / f64::from(lives),
+    });
+    let [services, database, driver] = [0, 1, 2].map(|at| after[at] - before[at]);
+    Ok(Spent { concurrency, lives, seconds, services, database, driver, per_life })
+}
+
+/// The number of lives that were lived to the end in this time.
+async fn run_lives(process: &Process, concurrency: u32, time: Duration) -> Result<u32> {
+    let (ended, until) = (Arc::new(AtomicU32::new(0)), Instant::now() + time);
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..concurrency {
+        let (tester, ended) = (process.root(), Arc::clone(&ended));
+        clients.spawn(async move {
+            let worker = format!("worker-{number}");
+            while Instant::now() < until {
+                tester.queue().create_task(&TaskId::new(), &task(&tester)).await?;
+                for claim in claim(&tester, &worker).await?.tasks {
+                    let credentials = Credentials::try_from(claim.credentials)?;
+                    let caller =
+                        tester.caller().to_builder().credentials(credentials).retry(RetryPolicy::never()).build()?;
+                    Tester::new(caller).queue().report_completed(&claim.status.task_id, claim.run_id).await?;
+                    ended.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            anyhow::Ok(())
+        });
+    }
+    // A client whose tasks others took waits for the next one: what it is given then ends its wait.
+    let tester = process.root();
+    tokio::time::sleep_until((until + Duration::from_millis(100)).into()).await;
+    while !clients.is_empty() {
+        match tokio::time::timeout(Duration::from_millis(50), clients.join_next()).await {
+            Ok(Some(client)) => client??,
+            Ok(None) => break,
+            Err(_) => drop(tester.queue().create_task(&TaskId::new(), &task(&tester)).await?),
+        }
+    }
+    Ok(ended.load(Ordering::Relaxed))
+}
+
+async fn claim(tester: &Tester, worker: &str) -> Result<taskcluster::queue::ClaimWorkResponse> {
+    Ok(tester.queue().claim_work(QUEUE, &ClaimWorkRequest::new("bench", worker, 32u32)).await?)
+}
+
+/// The tasks of the tests, with a payload of about 1 KB.
+fn task(tester: &Tester) -> TaskDefinitionRequest {
+    let mut task = harness::task(tester.now());
+    task.payload = object! { "command": [["/bin/sh", "-c", "x".repeat(900)]], "maxRunTime": 600 };
+    task
+}
+
+/// createTask a second; what was created is lived to the end afterwards, outside the time.
+async fn creations(process: &Process, concurrency: u32) -> Result<f64> {
+    let (created, begun) = (Arc::new(AtomicU32::new(0)), Instant::now());
+    let until = begun + Duration::from_secs(5);
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..concurrency {
+        let (tester, created) = (process.root(), Arc::clone(&created));
+        clients.spawn(async move {
+            while Instant::now() < until {
+                tester.queue().create_task(&TaskId::new(), &task(&tester)).await?;
+                created.fetch_add(1, Ordering::Relaxed);
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client??;
+    }
+    let rate = f64::from(created.load(Ordering::Relaxed)) / begun.elapsed().as_secs_f64();
+    let tester = process.root();
+    for _ in 0..created.load(Ordering::Relaxed).div_ceil(32) {
+        claim(&tester, "sweeper").await?;
+    }
+    Ok(rate)
+}
+
+/// Milliseconds from createTask's answer to the answer of a claimWork that was waiting, idle: median and 99th percentile.
+async fn latencies(process: &Process) -> Result<[f64; 2]> {
+    let tester = process.root();
+    let mut samples = Vec::with_capacity(SAMPLES);
+    while samples.len() < SAMPLES {
+        let waiter = tester.clone();
+        let waiting =
+            tokio::spawn(async move { claim(&waiter, "waiter").await.map(|claimed| (claimed, Instant::now())) });
+        // Long enough for the claim to have arrived and wait.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        tester.queue().create_task(&TaskId::new(), &task(&tester)).await?;
+        let created = Instant::now();
+        let (claimed, answered) = waiting.await??;
+        ensure!(!claimed.tasks.is_empty(), "the claim came back with nothing");
+        samples.push(answered.saturating_duration_since(created).as_secs_f64() * 1000.0);
+    }
+    samples.sort_by(f64::total_cmp);
+    Ok([samples[SAMPLES / 2], samples[SAMPLES * 99 / 100 - 1]])
+}
