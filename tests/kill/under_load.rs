@@ -13,7 +13,7 @@ const USERS: usize = 8;
 const COMPLETED: usize = 30;
 
 fn rounds() -> usize {
-    if std::env::var_os("TASKCLUSTER_TESTS_LONG").is_some() { 20 } else { 3 }
+    if std::env::var_os("TASKCLUSTER_TESTS_LONG").is_some() { 200 } else { 20 }
 }
 
 /// Creates two tasks for each that it claims and completes, until it is stopped or the deployment is gone.
