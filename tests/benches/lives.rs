@@ -1,24 +1,27 @@
 //! `cargo bench --bench lives`: whole lives of tasks, over HTTP, on the program `taskcluster up`.
 //!
-//! A life is createTask, claimWork (32 at most) and reportCompleted, each signed, with a payload of about 1 KB. The
-//! program is built in release; it authenticates within its process (`Local`) and publishes to the in-process bus.
-//! The driver is this process: its CPU time is told apart and never counted. PostgreSQL is a server of our own with
-//! `fsync` on, and pgbench's single-row inserts on it, just before, are what the rates are divided by.
+//! A life is createTask, claimWork (32 at most) and reportCompleted, each signed, with a payload of about 1 KB; at
+//! concurrency N there are N lives under way at any moment. The program is built in release; it authenticates within
+//! its process (`Local`) and publishes to the in-process bus. The driver is this process: its CPU time is told apart and
+//! never counted. PostgreSQL is a server of our own with `fsync` on, and pgbench's single-row inserts on it, just before,
+//! are what the rates are divided by.
 
 mod cpu;
 mod postgres;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use harness::{Process, Tester};
 use postgres::Postgres;
 use taskcluster::queue::{ClaimWorkRequest, TaskDefinitionRequest};
-use taskcluster::{Credentials, RetryPolicy, TaskId, object};
+use taskcluster::{Credentials, TaskId, object};
+use tokio::sync::oneshot;
 
 const QUEUE: &str = "test/e2e";
 const SAMPLES: usize = 100;
@@ -142,38 +145,59 @@ async fn lives(process: &Process, server: Option<&Postgres>, concurrency: u32) -
     Ok(Spent { concurrency, lives, seconds, services, database, driver, per_life })
 }
 
-/// The number of lives that were lived to the end in this time.
+/// The number of lives that ended in this time, with this many of them under way at any moment.
+///
+/// Who creates a task waits until its life has ended before creating the next. Two workers claim what there is and
+/// report all that they were given at once.
 async fn run_lives(process: &Process, concurrency: u32, time: Duration) -> Result<u32> {
+    let waiting: Waiting = Arc::default();
+    let mut workers = tokio::task::JoinSet::new();
+    for name in ["worker-1", "worker-2"] {
+        workers.spawn(work(process.root(), name, Arc::clone(&waiting)));
+    }
     let (ended, until) = (Arc::new(AtomicU32::new(0)), Instant::now() + time);
-    let mut clients = tokio::task::JoinSet::new();
-    for number in 0..concurrency {
-        let (tester, ended) = (process.root(), Arc::clone(&ended));
-        clients.spawn(async move {
-            let worker = format!("worker-{number}");
+    let mut creators = tokio::task::JoinSet::new();
+    for _ in 0..concurrency {
+        let (tester, waiting, ended) = (process.root(), Arc::clone(&waiting), Arc::clone(&ended));
+        creators.spawn(async move {
             while Instant::now() < until {
-                tester.queue().create_task(&TaskId::new(), &task(&tester)).await?;
-                for claim in claim(&tester, &worker).await?.tasks {
-                    let credentials = Credentials::try_from(claim.credentials)?;
-                    let caller =
-                        tester.caller().to_builder().credentials(credentials).retry(RetryPolicy::never()).build()?;
-                    Tester::new(caller).queue().report_completed(&claim.status.task_id, claim.run_id).await?;
-                    ended.fetch_add(1, Ordering::Relaxed);
-                }
+                let (id, (tell, told)) = (TaskId::new(), oneshot::channel());
+                waiting.lock().expect("nobody panics with it").insert(id, tell);
+                tester.queue().create_task(&id, &task(&tester)).await?;
+                told.await.context("a worker gave up")?;
+                ended.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(())
         });
     }
-    // A client whose tasks others took waits for the next one: what it is given then ends its wait.
-    let tester = process.root();
-    tokio::time::sleep_until((until + Duration::from_millis(100)).into()).await;
-    while !clients.is_empty() {
-        match tokio::time::timeout(Duration::from_millis(50), clients.join_next()).await {
-            Ok(Some(client)) => client??,
-            Ok(None) => break,
-            Err(_) => drop(tester.queue().create_task(&TaskId::new(), &task(&tester)).await?),
+    loop {
+        tokio::select! {
+            creator = creators.join_next() => match creator {
+                Some(creator) => creator??,
+                None => return Ok(ended.load(Ordering::Relaxed)),
+            },
+            Some(worker) = workers.join_next() => worker??,
         }
     }
-    Ok(ended.load(Ordering::Relaxed))
+}
+
+/// Who waits for the end of which task.
+type Waiting = Arc<Mutex<HashMap<TaskId, oneshot::Sender<()>>>>;
+
+/// Claims and reports until it is dropped.
+async fn work(tester: Tester, name: &'static str, waiting: Waiting) -> Result<()> {
+    loop {
+        let reports = claim(&tester, name).await?.tasks.into_iter().map(async |claim| {
+            let credentials = Credentials::try_from(claim.credentials)?;
+            let caller = tester.caller().to_builder().credentials(credentials).build()?;
+            Tester::new(caller).queue().report_completed(&claim.status.task_id, claim.run_id).await?;
+            if let Some(tell) = waiting.lock().expect("nobody panics with it").remove(&claim.status.task_id) {
+                let _ = tell.send(());
+            }
+            anyhow::Ok(())
+        });
+        futures_util::future::try_join_all(reports).await?;
+    }
 }
 
 async fn claim(tester: &Tester, worker: &str) -> Result<taskcluster::queue::ClaimWorkResponse> {
