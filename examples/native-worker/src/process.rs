@@ -4,14 +4,19 @@
 //! groups, the variable `TASK_WORKDIR` in their environment, a working directory inside the task's, and the task's own user
 //! where it has one. Without such a user, a process that sheds all of these is out of reach; that is the price of isolation
 //! `none`.
+//!
+//! Looking and killing are two steps between which a process may fork and be gone under another number. So where one call
+//! reaches many at once, it comes first: the system signals a whole group, or all processes of a user, in one go.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// How long a process may take to end politely.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
@@ -40,6 +45,12 @@ impl Tree {
     /// A process group is the task's as well.
     pub(crate) fn add_group(&mut self, leader: u32) {
         self.groups.extend(i32::try_from(leader).ok());
+    }
+
+    /// Forget the groups that nobody is in any more, before their numbers are given to somebody else's processes.
+    pub(crate) fn forget_empty_groups(&mut self) {
+        let inhabited: BTreeSet<i32> = processes().filter_map(|pid| Stat::of(pid).map(|stat| stat.group)).collect();
+        self.groups.retain(|group| inhabited.contains(group));
     }
 
     /// Ask all processes to end, wait a little, then kill what is left. Returns when nothing is left.
@@ -73,9 +84,11 @@ impl Tree {
     pub(crate) fn kill(&self) {
         let patience = Instant::now();
         loop {
-            if self.signal(Signal::KILL) == 0 {
+            if self.find().is_empty() {
                 return;
             }
+            self.kill_at_once();
+            self.signal(Signal::KILL);
             if patience.elapsed() > INSIST {
                 tracing::error!(work_dir = %self.work_dir.display(), "processes of a task do not die");
                 return;
@@ -84,46 +97,85 @@ impl Tree {
         }
     }
 
-    fn signal(&self, signal: Signal) -> usize {
-        let found = self.find();
-        for pid in &found {
-            // It may have ended in the meantime.
-            let _ = kill_process(*pid, signal);
+    /// Kill what a single call reaches: a process that forks all the time cannot slip through.
+    fn kill_at_once(&self) {
+        match self.uid {
+            Some(uid) => kill_all_of(uid),
+            None => {
+                for group in self.groups.iter().filter_map(|group| Pid::from_raw(*group)) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+            }
         }
-        found.len()
+    }
+
+    fn signal(&self, signal: Signal) {
+        for pid in self.find() {
+            // It may have ended in the meantime.
+            let _ = kill_process(pid, signal);
+        }
     }
 
     /// Processes of the task that live.
     pub(crate) fn find(&self) -> Vec<Pid> {
-        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
         let own = i32::try_from(std::process::id()).ok();
-        processes
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter(|pid: &i32| Some(*pid) != own && self.owns(*pid))
-            .filter_map(Pid::from_raw)
-            .collect()
+        processes().filter(|pid| Some(*pid) != own && self.owns(*pid)).filter_map(Pid::from_raw).collect()
     }
 
     fn owns(&self, pid: i32) -> bool {
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        // The second field, the name in parentheses, may itself contain parentheses and spaces.
-        let Ok(stat) = fs::read(process.join("stat")) else { return false };
-        let stat = String::from_utf8_lossy(&stat);
-        let mut fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
-        let dead = matches!(fields.next(), None | Some("Z" | "X"));
-        let group = fields.nth(1).and_then(|group| group.parse().ok());
-        if dead {
+        let Some(stat) = Stat::of(pid) else { return false };
+        if stat.dead {
             return false;
         }
+        let process = PathBuf::from(format!("/proc/{pid}"));
         if let Some(uid) = self.uid {
             // A process of another user cannot be the task's, and all of this user's are.
             return real_uid(&process) == Some(uid);
         }
-        group.is_some_and(|group: i32| self.groups.contains(&group))
+        self.groups.contains(&stat.group)
             || fs::read(process.join("environ"))
                 .is_ok_and(|env| env.split(|byte| *byte == 0).any(|variable| variable == self.marker))
             || fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&self.work_dir))
     }
+}
+
+/// The numbers of all processes.
+fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// What `/proc/<pid>/stat` says.
+struct Stat {
+    /// It only waits for its parent to take notice.
+    dead: bool,
+    group: i32,
+}
+
+impl Stat {
+    fn of(pid: i32) -> Option<Self> {
+        // The second field, the name in parentheses, may itself contain parentheses and spaces.
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let dead = matches!(fields.next()?, "Z" | "X");
+        Some(Self { dead, group: fields.nth(1)?.parse().ok()? })
+    }
+}
+
+/// A group without rights, for a process whose user is all that counts.
+const NOBODYS: u32 = 65534;
+
+/// Kill all processes of a user with one call, which only that user can make without reaching others.
+fn kill_all_of(uid: u32) {
+    // As root the same call would end the machine.
+    if uid == 0 {
+        return;
+    }
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "kill -KILL -1"]).uid(uid).gid(NOBODYS).current_dir("/").env_clear();
+    // Where it cannot be done (no process more, say), they are killed one by one.
+    let _ = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 fn real_uid(process: &Path) -> Option<u32> {

@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::engine::{TaskDir, blocking};
 use crate::process::{KillOnDrop, Tree};
 use crate::results::NativeResults;
-use crate::tree::give;
+use crate::tree;
 use crate::user::TemporaryUser;
 
 /// A sandbox being furnished.
@@ -43,10 +43,9 @@ pub(crate) struct Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // The user's number will be given to another one, whose caches these are not.
         if self.user.is_some() {
             for volume in &self.volumes {
-                if let Err(error) = std::os::unix::fs::lchown(volume, Some(0), Some(0)) {
+                if let Err(error) = tree::take_back(volume) {
                     tracing::error!(path = %volume.display(), %error, "cannot take a cache back");
                 }
             }
@@ -122,7 +121,7 @@ impl SandboxBuilder for NativeBuilder {
         self.home.volumes.push(volume.path.clone());
         blocking("mount a directory", move || {
             if let Some((uid, gid)) = owner {
-                give(&volume.path, uid, gid)?;
+                tree::hand_over(&volume.path, uid, gid)?;
             }
             std::os::unix::fs::symlink(&volume.path, &place)
         })
@@ -142,6 +141,10 @@ impl SandboxBuilder for NativeBuilder {
             }
         })
         .await
+    }
+
+    fn user_id(&self) -> Option<u32> {
+        Some(self.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid))
     }
 
     async fn start(mut self: Box<Self>) -> Result<Box<dyn Sandbox>> {
@@ -273,6 +276,7 @@ impl Execution {
             return Exit::Killed;
         };
         drain(&mut self.receiver, &self.task);
+        self.tree.0.forget_empty_groups();
         match status {
             Ok(status) => exit_of(status),
             Err(error) => Exit::NotStarted(error.to_string()),

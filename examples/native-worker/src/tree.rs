@@ -29,12 +29,46 @@ fn make_writable(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Give a directory and what is in it to a user and nobody else.
+pub(crate) fn hand_over(dir: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    give(dir, uid, gid)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+}
+
+/// Close a directory that was handed over to all but root. What is in it keeps its owner, whose number will be given to
+/// another user, so nobody may pass. It may have been purged meanwhile.
+pub(crate) fn take_back(dir: &Path) -> io::Result<()> {
+    match lchown(dir, Some(0), Some(0)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => fs::set_permissions(dir, fs::Permissions::from_mode(0o700)),
+    }
+}
+
 /// Give a tree to a user; links themselves change hands, not what they point at.
-pub(crate) fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     lchown(path, Some(uid), Some(gid))?;
     if fs::symlink_metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {
             give(&entry?.path(), uid, gid)?;
+        }
+    }
+    Ok(())
+}
+
+/// Remove what a user left directly below a directory that everybody may write to.
+pub(crate) fn remove_belongings(dir: &Path, uid: u32) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        // Others come and go here.
+        let Ok(found) = entry.metadata() else { continue };
+        if found.uid() == uid {
+            if found.is_dir() { remove_tree(&entry.path())? } else { fs::remove_file(entry.path())? }
         }
     }
     Ok(())

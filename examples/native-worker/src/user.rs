@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::process::Tree;
+use crate::tree::remove_belongings;
 
 /// Names of such users begin like this.
 const PREFIX: &str = "tctask-";
@@ -41,9 +42,21 @@ impl TemporaryUser {
 impl Drop for TemporaryUser {
     fn drop(&mut self) {
         Tree::new(&self.home, Some(self.uid)).kill();
+        self.remove_belongings();
         // By force, since the dead count as well until somebody reaps them.
         if let Err(error) = change_users(Command::new("userdel").args(["--force", &self.name])) {
             tracing::error!(user = self.name, %error, "cannot remove the user of a task");
+        }
+    }
+}
+
+impl TemporaryUser {
+    /// The number will be given to the next user, who must not inherit files.
+    fn remove_belongings(&self) {
+        for dir in ["/tmp", "/var/tmp", "/dev/shm"] {
+            if let Err(error) = remove_belongings(Path::new(dir), self.uid) {
+                tracing::error!(user = self.name, dir, %error, "cannot remove what a task left outside of its directory");
+            }
         }
     }
 }

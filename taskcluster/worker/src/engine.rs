@@ -48,6 +48,12 @@ pub trait SandboxBuilder: Send + fmt::Debug {
         Err(Error::Unsupported("mounted files"))
     }
 
+    /// The user of this machine as whom everything in the sandbox will run, if it runs on this machine at all. What serves the
+    /// task alone can then tell its processes from those of others. Default: nothing is known.
+    fn user_id(&self) -> Option<u32> {
+        None
+    }
+
     /// Start what the task asks for. Standard output and error go to the task's log.
     ///
     /// # Errors

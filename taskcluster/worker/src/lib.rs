@@ -13,6 +13,7 @@ mod lifecycle;
 pub mod log;
 pub mod outcome;
 pub mod payload;
+mod peer;
 pub mod plugin;
 pub mod plugins;
 mod run;

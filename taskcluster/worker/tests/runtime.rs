@@ -46,7 +46,7 @@ impl Bench {
         self.queue.add_task(definition)
     }
 
-    async fn worker(&self, settings: impl FnOnce(&mut Settings), extra: Option<Fails>) -> Worker {
+    async fn worker(&self, settings: impl FnOnce(&mut Settings), extra: Option<Trouble>) -> Worker {
         let mut values = Settings::new(self.dir.path());
         values.task_limit = Some(1);
         values.backoff = Duration::from_millis(10);
@@ -72,7 +72,7 @@ impl Bench {
         builder.plugin(BackingLog::default()).plugin(live_log).build().unwrap()
     }
 
-    async fn run_with(&self, settings: impl FnOnce(&mut Settings), extra: Option<Fails>) -> Done {
+    async fn run_with(&self, settings: impl FnOnce(&mut Settings), extra: Option<Trouble>) -> Done {
         let worker = self.worker(settings, extra).await;
         tokio::time::timeout(TIMEOUT, worker.run(self.shutdown.clone())).await.expect("the worker ends").unwrap()
     }
@@ -336,33 +336,52 @@ async fn a_log_that_cannot_be_uploaded_is_an_internal_error() {
     assert_eq!(state, "exception internal-error");
 }
 
-/// A plugin that fails in one of its hooks.
+/// A plugin that makes trouble.
 #[derive(Clone, Copy, Debug)]
-struct Fails(&'static str);
+enum Trouble {
+    /// It fails in this hook.
+    At(&'static str),
+    /// It keeps a run from going on until the queue has it as resolved.
+    Stays,
+}
 
-impl Plugin for Fails {
+struct TaskTrouble {
+    trouble: Trouble,
+    task: Arc<TaskContext>,
+}
+
+impl Plugin for Trouble {
     fn name(&self) -> &'static str {
-        "fails"
+        "trouble"
     }
 
-    fn task(&self, _task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(*self)
+    fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
+        Box::new(TaskTrouble { trouble: *self, task: task.clone() })
     }
 }
 
-impl Fails {
-    fn at(self, hook: &str) -> Result<()> {
-        if self.0 == hook { Err(Error::worker("a disk is broken")) } else { Ok(()) }
+impl TaskTrouble {
+    fn at(&self, hook: &'static str) -> Result<()> {
+        match self.trouble {
+            Trouble::At(at) if at == hook => Err(Error::worker("a disk is broken")),
+            Trouble::At(_) | Trouble::Stays => Ok(()),
+        }
     }
 }
 
 #[async_trait]
-impl TaskPlugin for Fails {
+impl TaskPlugin for TaskTrouble {
     async fn build(&mut self, _builder: &mut dyn SandboxBuilder) -> Result<()> {
         self.at("build")
     }
 
     async fn started(&mut self, _sandbox: &Arc<dyn SandboxHandle>) -> Result<()> {
+        if matches!(self.trouble, Trouble::Stays) {
+            let state = async || self.task.queue().status(&self.task.task_id()).await.unwrap().status.state;
+            while state().await.as_str() == "running" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
         self.at("started")
     }
 
@@ -381,7 +400,7 @@ async fn a_fault_of_the_worker_gives_the_run_back_before_the_code_ran_and_is_int
         let bench = Bench::new().await;
         let acts = if hook == "started" { json!([{"forever": "running"}]) } else { json!([{"print": "ran"}]) };
         let task_id = bench.add(json!({"mock": acts}));
-        bench.run_with(|_| {}, Some(Fails(hook))).await;
+        bench.run_with(|_| {}, Some(Trouble::At(hook))).await;
         assert_eq!(bench.queue.state(&task_id), state, "{hook}");
         assert!(bench.log(&task_id).contains("a disk is broken"), "{hook}");
     }
@@ -398,7 +417,7 @@ async fn a_worker_at_fault_waits_before_it_claims_again() {
         settings.task_limit = Some(2);
         settings.backoff = Duration::from_millis(300);
     };
-    bench.run_with(settings, Some(Fails("build"))).await;
+    bench.run_with(settings, Some(Trouble::At("build"))).await;
     assert_eq!(bench.queue.state(&first), "exception worker-shutdown");
     assert_eq!(bench.queue.state(&second), "exception worker-shutdown");
     // Once after the claim that failed, once after the run that did.
@@ -473,6 +492,23 @@ async fn shutdown_gives_the_run_back_at_once_and_then_uploads_the_log() {
     assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown");
     assert!(bench.log(&task_id).contains("worker-shutdown"));
     assert!(bench.position("/exception") < bench.position("PUT /content"));
+}
+
+#[tokio::test]
+async fn shutdown_tells_the_queue_without_waiting_for_what_does_not_end() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let shut = async {
+        bench.live(&task_id).await;
+        bench.shutdown.now();
+    };
+    let settings = |settings: &mut Settings| settings.task_limit = None;
+    let (done, ()) = tokio::join!(bench.run_with(settings, Some(Trouble::Stays)), shut);
+    assert_eq!(done.why, WhyDone::Shutdown);
+    assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown");
+    let reports = bench.queue.received().iter().filter(|request| request.line.ends_with("/exception")).count();
+    assert_eq!(reports, 1);
+    assert!(bench.log(&task_id).contains("worker-shutdown"));
 }
 
 #[tokio::test]

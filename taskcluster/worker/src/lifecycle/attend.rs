@@ -15,7 +15,7 @@ use crate::context::{Parts, TaskContext};
 use crate::error::chain;
 use crate::events::Event;
 use crate::log::TaskLog;
-use crate::outcome::{Outcome, Reason};
+use crate::outcome::Outcome;
 use crate::run::Run;
 use crate::shutdown::Shutdown;
 use crate::stop::Stop;
@@ -62,6 +62,8 @@ struct Claimed {
     inner: Arc<Inner>,
     task: Arc<TaskContext>,
     taken_until: Mutex<Timestamp>,
+    /// What the queue has been told; held while it is being told.
+    told: tokio::sync::Mutex<Option<Outcome>>,
     _scratch: Scratch,
 }
 
@@ -89,7 +91,8 @@ impl Claimed {
             clock: inner.clock.clone(),
             scratch: scratch.0.clone(),
         });
-        Ok(Self { inner: inner.clone(), task, taken_until: Mutex::new(claim.taken_until), _scratch: scratch })
+        let taken_until = Mutex::new(claim.taken_until);
+        Ok(Self { inner: inner.clone(), task, taken_until, told: Default::default(), _scratch: scratch })
     }
 
     /// Run the task and tell the queue how it ended.
@@ -123,31 +126,39 @@ impl Claimed {
     /// Upload the log and report, in the order that the outcome asks for.
     ///
     /// The queue takes no artifacts of a run that is completed or failed, so these are reported last. A worker that goes away
-    /// reports first, so that another one can begin; artifacts are taken for a while after an exception.
+    /// has reported already; artifacts are taken for a while after an exception.
     async fn end(&self, run: &mut Run, outcome: Outcome) -> Outcome {
-        let given_back = Outcome::Exception(Reason::WorkerShutdown);
-        if self.task.switch.abandoned() == Some(given_back) {
-            self.report(given_back).await;
-            run.finish(given_back).await;
-            return given_back;
+        if let Some(abandoned) = self.task.switch.abandoned() {
+            let outcome = self.report(abandoned).await;
+            run.finish(outcome).await;
+            return outcome;
         }
         let finishing = run.finish(outcome);
         tokio::pin!(finishing);
         tokio::select! {
-            outcome = &mut finishing => {
-                self.report(outcome).await;
+            outcome = &mut finishing => self.report(outcome).await,
+            abandoned = self.task.switch.abandon() => {
+                let outcome = self.report(abandoned).await;
+                finishing.await;
                 outcome
             }
-            abandoned = self.task.switch.abandon() => {
-                self.report(abandoned).await;
-                finishing.await;
-                abandoned
+        }
+    }
+
+    /// Tell the queue how the run ended, once. Gives what it has been told, which is what somebody else may have told before.
+    async fn report(&self, outcome: Outcome) -> Outcome {
+        let mut told = self.told.lock().await;
+        match *told {
+            Some(before) => before,
+            None => {
+                self.insist(outcome).await;
+                *told.insert(outcome)
             }
         }
     }
 
     /// Tell the queue, again and again for as long as the run is ours.
-    async fn report(&self, outcome: Outcome) {
+    async fn insist(&self, outcome: Outcome) {
         let task = &self.task;
         loop {
             let error = match self.report_once(outcome).await {
@@ -194,10 +205,14 @@ impl Claimed {
         }
     }
 
-    /// Stop the run when the worker is to go.
+    /// Stop the run when the worker is to go, and tell the queue without waiting until that is done: the machine may be gone
+    /// before a process has ended.
     async fn give_back(&self, shutdown: &Shutdown) -> Infallible {
         shutdown.given_back().await;
         self.task.stop(Stop::WorkerShutdown);
+        if let Some(given_back @ Outcome::Exception(_)) = self.task.switch.abandoned() {
+            self.report(given_back).await;
+        }
         std::future::pending().await
     }
 

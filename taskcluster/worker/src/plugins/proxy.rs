@@ -2,18 +2,21 @@
 //!
 //! Each task gets a listener of its own on the loopback interface, and its address in `TASKCLUSTER_PROXY_URL`. Other
 //! processes of the machine can reach the port, so the address has a path segment that only the task knows; a request without
-//! it is not answered. What arrives below `/api/<service>/<version>/` is signed with the run's credentials, limited to the
+//! it is not answered. A task may show its address to others without meaning to (the arguments of a command can be seen by
+//! everybody), so where the engine knows as which user the task runs, connections of other users are not answered either.
+//!
+//! What arrives below `/api/<service>/<version>/` is signed with the run's credentials, limited to the
 //! task's scopes and to making artifacts of this run (so a task cannot resolve itself), and passed on as it is; bodies are
 //! streamed both ways. Renewed credentials are used from the next request on.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Json, Response};
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use schemars::JsonSchema;
@@ -30,6 +33,7 @@ use crate::context::TaskContext;
 use crate::engine::{ResultSet, SandboxBuilder};
 use crate::error::{Error, Result, chain};
 use crate::payload::{Payload, PayloadPart};
+use crate::peer::Peer;
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
 
 /// Gives a task that asks for it the address of a proxy in `TASKCLUSTER_PROXY_URL`.
@@ -72,6 +76,7 @@ struct TaskProxy {
 
 struct Listening {
     url: String,
+    forwarder: Arc<Forwarder>,
     _server: AbortOnDropHandle<()>,
 }
 
@@ -87,7 +92,12 @@ impl TaskPlugin for TaskProxy {
 
     async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
         match &self.listening {
-            Some(listening) => builder.set_env("TASKCLUSTER_PROXY_URL", &listening.url),
+            Some(listening) => {
+                if let Some(user) = builder.user_id() {
+                    listening.forwarder.user.get_or_init(|| user);
+                }
+                builder.set_env("TASKCLUSTER_PROXY_URL", &listening.url)
+            }
             None => Ok(()),
         }
     }
@@ -106,24 +116,31 @@ async fn listen(task: Arc<TaskContext>) -> std::io::Result<Listening> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let secret = crate::secret_segment();
     let url = format!("http://{}/{secret}", listener.local_addr()?);
-    let forwarder = Arc::new(Forwarder { task, secret });
-    let router = Router::new().fallback(forward).with_state(forwarder);
+    let forwarder = Arc::new(Forwarder { task, secret, user: OnceLock::new() });
+    let router = Router::new().fallback(forward).with_state(forwarder.clone());
+    let service = router.into_make_service_with_connect_info::<Peer>();
     let server = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        if let Err(error) = axum::serve(listener, service).await {
             tracing::error!(%error, "a proxy has stopped");
         }
     });
-    Ok(Listening { url, _server: AbortOnDropHandle::new(server) })
+    Ok(Listening { url, forwarder, _server: AbortOnDropHandle::new(server) })
 }
 
 struct Forwarder {
     task: Arc<TaskContext>,
     secret: String,
+    /// As whom the task runs, where that is known.
+    user: OnceLock<u32>,
 }
 
-async fn forward(State(forwarder): State<Arc<Forwarder>>, request: Request) -> Response {
+async fn forward(
+    State(forwarder): State<Arc<Forwarder>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
     let refuse = |status: StatusCode, message: String| (status, Json(json!({"message": message}))).into_response();
-    let Some(resource) = forwarder.resource(&request) else {
+    let Some(resource) = forwarder.resource(&request).filter(|_| forwarder.serves(peer)) else {
         let help = "the proxy serves <TASKCLUSTER_PROXY_URL>/api/<service>/<version>/...";
         return refuse(StatusCode::NOT_FOUND, help.to_owned());
     };
@@ -137,6 +154,15 @@ async fn forward(State(forwarder): State<Arc<Forwarder>>, request: Request) -> R
 }
 
 impl Forwarder {
+    /// Whether a connection may be the task's.
+    fn serves(&self, peer: Peer) -> bool {
+        let serves = self.user.get().is_none_or(|user| peer.may_be(*user));
+        if !serves {
+            tracing::warn!(task.id = %self.task.task_id(), ?peer, "somebody else knows the address of a task's proxy");
+        }
+        serves
+    }
+
     /// Path and query below the root URL, still encoded as they came; `None` for what is not served here.
     fn resource(&self, request: &Request) -> Option<String> {
         let resource = request.uri().path_and_query()?.as_str();

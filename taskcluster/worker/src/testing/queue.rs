@@ -68,6 +68,8 @@ struct Books {
     uploads_fail: bool,
     claims_fail: u32,
     recent: Vec<TaskId>,
+    /// Access tokens that were given to workers for their runs.
+    issued: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl FakeQueue {
             uploads_fail: false,
             claims_fail: 0,
             recent: Vec::new(),
+            issued: Vec::new(),
         };
         let shared = Shared { state: Arc::new(Mutex::new(books)), changed: watch::channel(0).0 };
         let router = router(shared.clone());
@@ -229,6 +232,12 @@ impl FakeQueue {
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.shared.look(|books| books.received.clone())
+    }
+
+    /// The access tokens that workers got for their runs, which no task may ever see.
+    #[must_use]
+    pub fn issued_tokens(&self) -> Vec<String> {
+        self.shared.look(|books| books.issued.clone())
     }
 
     /// Wait for a request whose line contains `part`, and return the first such.
@@ -373,7 +382,7 @@ fn not_found() -> Response {
 }
 
 impl Books {
-    fn claim(&self, task_id: &TaskId, with_task: bool) -> Value {
+    fn claim(&mut self, task_id: &TaskId, with_task: bool) -> Value {
         let task = &self.tasks[task_id];
         let until = SystemClock.now() + self.claim_for;
         let mut scopes = vec![
@@ -384,6 +393,7 @@ impl Books {
         let own = task.definition["scopes"].as_array().into_iter().flatten();
         scopes.extend(own.filter_map(Value::as_str).map(str::to_owned));
         let credentials = credentials_of(&format!("task-client/{task_id}/0"), &scopes, until);
+        self.issued.push(credentials.access_token.expose().to_owned());
         let (group, id) = task.worker.clone().unwrap_or_default();
         let mut claim = json!({
             "status": task.status(task_id),
@@ -465,11 +475,11 @@ async fn statuses(State(shared): State<Shared>, Json(request): Json<Value>) -> R
 }
 
 async fn claim_task(State(shared): State<Shared>, Path((task_id, _run)): Path<(TaskId, u32)>) -> Response {
-    Json(shared.look(|books| books.claim(&task_id, true))).into_response()
+    Json(shared.change(|books| books.claim(&task_id, true))).into_response()
 }
 
 async fn reclaim(State(shared): State<Shared>, Path((task_id, _run)): Path<(TaskId, u32)>) -> Response {
-    shared.look(|books| {
+    shared.change(|books| {
         if let Some(status) = books.reclaim_fails {
             return refuse(status, "ResourceNotFound");
         }

@@ -1,0 +1,9 @@
+//! Real processes under a whole worker, against a queue over HTTP.
+
+mod bench;
+mod caches;
+mod commands;
+mod ends;
+mod isolation;
+mod processes;
+mod proxy;
