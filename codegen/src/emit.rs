@@ -83,6 +83,7 @@ impl<'m> Emitter<'m> {
             TypeRef::TaskQueueId => quote!(#runtime::ids::TaskQueueId),
             TypeRef::Priority => quote!(#runtime::ids::Priority),
             TypeRef::Secret => quote!(#runtime::secret::Secret),
+            TypeRef::SecretObject => quote!(#runtime::secret::SecretObject),
             TypeRef::Json | TypeRef::Numbered(_) => quote!(::serde_json::Value),
             TypeRef::Object => quote!(::serde_json::Map<String, ::serde_json::Value>),
             TypeRef::List(of) => {

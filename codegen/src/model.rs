@@ -118,6 +118,8 @@ pub struct Operation {
     pub input: Option<Body>,
     /// Type of the answer.
     pub output: Option<Body>,
+    /// Whether the answer has a body that no schema describes, such as a file or a stream.
+    pub blob: bool,
     /// The scopes that it asks for; nothing if it is public.
     pub scopes: Option<Scopes>,
     /// Whether it may be sent again when an answer was lost.
@@ -432,6 +434,8 @@ pub enum TypeRef {
     Json,
     /// Any JSON object.
     Object,
+    /// Any JSON object, which no log may show.
+    SecretObject,
     List(Box<TypeRef>),
     /// An object whose properties are all alike.
     Map(Box<TypeRef>),

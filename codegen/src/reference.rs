@@ -33,6 +33,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) query: Vec<&'a str>,
     pub(crate) input: Option<At<'a>>,
     pub(crate) output: Option<At<'a>>,
+    pub(crate) blob: bool,
     pub(crate) scopes: Option<Scopes>,
     pub(crate) stability: Stability,
 }
@@ -91,7 +92,7 @@ impl<'a> Entry<'a> {
             },
             None => Stability::Stable,
         };
-        // Before there were input and output schemas for all, `blob` stood for any content.
+        // `blob` stands for a body that no schema describes: today a stream or a file, in 2015 often JSON.
         let schema = |key: &str| -> Result<Option<At<'a>>> {
             match at.get(key) {
                 Some(schema) => Ok(Some(schema).filter(|_| at.text(key).is_ok_and(|text| text != Some("blob")))),
@@ -120,6 +121,7 @@ impl<'a> Entry<'a> {
             query: strings("query")?,
             input: schema("input")?,
             output: schema("output")?,
+            blob: at.text("output")? == Some("blob"),
             scopes: at.get("scopes").map(|scopes| crate::resolve::scopes::parse(&scopes)).transpose()?,
             stability,
             at,

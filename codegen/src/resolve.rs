@@ -263,6 +263,7 @@ fn operation(
         query,
         input,
         output,
+        blob: entry.blob,
         scopes: entry.scopes.clone(),
         idempotent: idempotency::is_idempotent(service, entry.method, entry.name),
         stability: entry.stability,

@@ -78,8 +78,8 @@ pub use services::*;
 pub use taskcluster_core::{
     ApiError, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error, ErrorCode,
     Exchange, ManualClock, Operation, Page, Paged, Params, Priority, Request, RetryPolicy, RootUrl, RunId,
-    ScopeExpression, ScopeSet, ScopeTemplate, Secret, SharedClock, SharedCredentials, Stability, SystemClock, TaskId,
-    TaskQueueId, Timestamp, Transport, TransportError, object,
+    ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock, SharedCredentials, Stability,
+    SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, object,
 };
 pub use taskcluster_core::{clock, credentials, hawk, ids, operation, request, routing, scopes, time, transport};
 

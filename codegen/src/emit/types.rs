@@ -372,7 +372,7 @@ fn rank(variant: &UnionVariant, shape: Option<&Shape>) -> (u8, std::cmp::Reverse
         (TypeRef::TaskId | TypeRef::Timestamp, _) => 1,
         (TypeRef::Priority | TypeRef::TaskQueueId, _) | (_, Some(Shape::Enum { .. })) => 3,
         (TypeRef::String | TypeRef::Secret | TypeRef::F64, _) => 4,
-        (TypeRef::Object, _) => 6,
+        (TypeRef::Object | TypeRef::SecretObject, _) => 6,
         _ => 2,
     };
     (group, std::cmp::Reverse(variant.required.len()))

@@ -87,6 +87,18 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
+/// The same names without the words that all of them end in, unless nothing would be left of one:
+/// `Aws Identity Proof` and `Azure Identity Proof` → `Aws` and `Azure`.
+pub(crate) fn without_common_end(names: &[&str]) -> Vec<String> {
+    let mut all: Vec<Vec<String>> = names.iter().map(|name| words(name)).collect();
+    let shares_end =
+        |all: &[Vec<String>]| all.len() > 1 && all.iter().all(|words| words.len() > 1 && words.last() == all[0].last());
+    while shares_end(&all) {
+        all.iter_mut().for_each(|words| words.truncate(words.len() - 1));
+    }
+    all.iter().map(|words| words.join(" ")).collect()
+}
+
 /// The name of a field, a function, a module.
 pub(crate) fn snake(name: &str) -> String {
     let joined = words(name).join("_").to_ascii_lowercase();
@@ -176,6 +188,14 @@ mod tests {
         ] {
             assert_eq!((snake(wire).as_str(), pascal(wire).as_str()), (expected_snake, expected_pascal), "{wire}");
         }
+    }
+
+    #[test]
+    fn a_common_end_is_left_out() {
+        assert_eq!(without_common_end(&["Aws Identity Proof", "Azure Identity Proof"]), ["Aws", "Azure"]);
+        assert_eq!(without_common_end(&["Document", "Signed Document"]), ["Document", "Signed Document"]);
+        assert_eq!(without_common_end(&["Task A", "Task B"]), ["Task A", "Task B"]);
+        assert_eq!(without_common_end(&["Lone Wolf"]), ["Lone Wolf"]);
     }
 
     #[test]

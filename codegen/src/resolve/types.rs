@@ -175,7 +175,10 @@ impl<'a> Types<'a> {
                     schema.items.as_ref().map_or(Ok(TypeRef::Json), |items| types.of(items, singular(property)))?;
                 Ok(TypeRef::List(Box::new(items)))
             })?,
-            Some(Kind::Object) => self.object(&schema)?,
+            Some(Kind::Object) => match self.object(&schema)? {
+                TypeRef::Object if property == Some("secret") => TypeRef::SecretObject,
+                of => of,
+            },
         })
     }
 
@@ -361,7 +364,7 @@ fn string(schema: &Schema<'_>, property: Option<&str>) -> TypeRef {
         _ if is_slugid => TypeRef::TaskId,
         (None, Some("taskId" | "taskGroupId")) if schema.pattern.is_none() => TypeRef::TaskId,
         (None, Some("taskQueueId")) => TypeRef::TaskQueueId,
-        (None, Some("accessToken" | "certificate")) => TypeRef::Secret,
+        (None, Some("accessToken" | "certificate" | "secret" | "staticSecret" | "token")) => TypeRef::Secret,
         _ => TypeRef::String,
     }
 }

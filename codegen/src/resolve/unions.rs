@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::{Names, pascal};
+use super::names::{Names, pascal, without_common_end};
 use super::types::{self, Types, merge, nullable, only_value};
 use crate::error::Result;
 use crate::load::At;
@@ -113,6 +113,7 @@ fn union<'a>(types: &mut Types<'a>, branches: Vec<Schema<'a>>, property: Option<
         return Ok(Found::Plain(TypeRef::Json));
     }
     let tag = tag(types, &variants)?;
+    let titles = short_titles(&variants);
     let mut idents = Names::reserving(&["Unknown"]);
     let mut found = Vec::new();
     for (index, (branch, of)) in variants.iter().enumerate() {
@@ -120,7 +121,10 @@ fn union<'a>(types: &mut Types<'a>, branches: Vec<Schema<'a>>, property: Option<
         let value = tag.as_ref().map(|(_, values)| values[index].clone());
         let name = match &value {
             Some(value) => pascal(value),
-            None => variant_name(branch, of, &variants, index),
+            None => match &titles {
+                Some(titles) => pascal(&titles[index]),
+                None => variant_name(branch, of, &variants, index),
+            },
         };
         let ident = idents.take(&[name.clone(), format!("{name}Value")]);
         if let TypeRef::Numbered(branch) = of {
@@ -207,6 +211,13 @@ fn constants(types: &Types<'_>, branch: &Schema<'_>) -> Result<Vec<(String, Valu
     Ok(constants)
 }
 
+/// The titles without what all of them end in, if each branch is an object with a title.
+fn short_titles(variants: &[(Schema<'_>, TypeRef)]) -> Option<Vec<String>> {
+    let titles: Option<Vec<&str>> =
+        variants.iter().map(|(branch, of)| branch.title.filter(|_| matches!(of, TypeRef::Numbered(_)))).collect();
+    titles.map(|titles| without_common_end(&titles))
+}
+
 fn variant_name(branch: &Schema<'_>, of: &TypeRef, variants: &[(Schema<'_>, TypeRef)], index: usize) -> String {
     let is_object = matches!(of, TypeRef::Numbered(_));
     if let Some(title) = branch.title.filter(|_| is_object) {
@@ -221,7 +232,7 @@ fn variant_name(branch: &Schema<'_>, of: &TypeRef, variants: &[(Schema<'_>, Type
         TypeRef::TaskId => "TaskId",
         TypeRef::TaskQueueId => "TaskQueueId",
         TypeRef::Priority => "Priority",
-        TypeRef::Json | TypeRef::Object => "Object",
+        TypeRef::Json | TypeRef::Object | TypeRef::SecretObject => "Object",
         TypeRef::List(_) => "List",
         TypeRef::Map(_) => "Map",
         _ => "",

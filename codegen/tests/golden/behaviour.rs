@@ -93,7 +93,7 @@ fn a_union_is_told_apart_by_its_mark() {
 
 #[test]
 fn a_union_without_a_mark_is_told_apart_by_what_is_there() {
-    use untagged_union::fixture::{Proof, Untagged, UntaggedAnswer, UntaggedByNumber};
+    use untagged_union::fixture::{Identity, Proof, Untagged, UntaggedAnswer, UntaggedByNumber};
     let value: Untagged = there_and_back(json!({"proof": {"document": "d", "signature": "s"}}));
     assert!(matches!(value.proof, Proof::SignedDocument(_)));
     let value: Untagged = there_and_back(json!({"proof": {"document": "d"}, "answer": {}, "by_number": {"kind": 2}}));
@@ -103,6 +103,9 @@ fn a_union_without_a_mark_is_told_apart_by_what_is_there() {
     let value: Untagged = there_and_back(json!({"proof": {"later": 1}, "answer": {"taskId": TASK_ID}}));
     assert!(matches!(value.proof, Proof::Unknown(_)));
     assert!(matches!(value.answer, Some(UntaggedAnswer::TaskId(_))));
+    let identity = |value| there_and_back::<Untagged>(json!({"proof": {"token": "t"}, "identity": value})).identity;
+    assert!(matches!(identity(json!({"document": "d", "signature": "s"})), Some(Identity::Aws(_))));
+    assert!(matches!(identity(json!({"document": "d"})), Some(Identity::Azure(_))));
 }
 
 #[test]
@@ -146,9 +149,10 @@ fn what_contains_itself_is_read_and_written() {
 fn well_known_properties_have_types_of_their_own() {
     let task_id: TaskId = TASK_ID.parse().unwrap();
     let value: domain::fixture::Domain = there_and_back(json!({"taskId": TASK_ID, "runId": 0, "taskQueueId": "a/b",
-        "accessToken": "secret", "created": "2026-01-02T03:04:05.678Z", "taskIds": [TASK_ID]}));
+        "accessToken": "hunter2", "token": "hunter2", "staticSecret": "hunter2", "secret": {"password": "hunter2"},
+        "created": "2026-01-02T03:04:05.678Z", "taskIds": [TASK_ID]}));
     assert_eq!((value.task_id, value.run_id), (task_id, RunId::from(0_u32)));
-    assert!(!format!("{value:?}").contains("secret"), "a secret is not shown");
+    assert!(!format!("{value:?}").contains("hunter2"), "a secret is not shown");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub use operation::{Event, Exchange, KeyField, Method, Operation, Stability};
 pub use request::{Page, Paged, Request};
 pub use root_url::RootUrl;
 pub use scopes::{Params, ScopeExpression, ScopeSet, ScopeTemplate};
-pub use secret::Secret;
+pub use secret::{Secret, SecretObject};
 pub use time::Timestamp;
 pub use transport::{Body, Transport, TransportError};
 

@@ -1,8 +1,9 @@
-//! Strings that no log may show.
+//! Strings and objects that no log may show.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// An access token or another string that must not reach a log: no `Display`, and `Debug` shows only that it is there.
 ///
@@ -56,6 +57,42 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
+/// A JSON object that must not reach a log, such as what the secrets service keeps: `Debug` shows only that it is there.
+///
+/// ```
+/// use taskcluster_core::{SecretObject, object};
+/// let secret = SecretObject::from(object! { "password": "hunter2" });
+/// assert_eq!(format!("{secret:?}"), "SecretObject(…)");
+/// assert_eq!(secret.expose()["password"], "hunter2");
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretObject(Map<String, Value>);
+
+impl SecretObject {
+    /// The secret itself. The name is there to be found by a search.
+    pub fn expose(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// The secret itself, by value.
+    pub fn into_exposed(self) -> Map<String, Value> {
+        self.0
+    }
+}
+
+impl From<Map<String, Value>> for SecretObject {
+    fn from(object: Map<String, Value>) -> Self {
+        Self(object)
+    }
+}
+
+impl fmt::Debug for SecretObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretObject(…)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +102,14 @@ mod tests {
         let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
         assert!(!format!("{secret:?} {secret:#?}").contains("hunter2"));
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"hunter2\"");
+    }
+
+    #[test]
+    fn an_object_is_hidden_too() {
+        let secret: SecretObject = serde_json::from_str(r#"{"password":"hunter2"}"#).unwrap();
+        assert!(!format!("{secret:?} {secret:#?}").contains("hunter2"));
+        assert_eq!(serde_json::to_string(&secret).unwrap(), r#"{"password":"hunter2"}"#);
+        assert_eq!(secret.clone().into_exposed(), *secret.expose());
     }
 
     #[test]

@@ -62,7 +62,7 @@ async fn a_token_for_websocktunnel_is_signed_with_the_secret() {
     let answer = auth.by_root().websocktunnel_token("audience", "client.1").await.unwrap();
     assert_eq!((answer.wst_audience.as_str(), answer.wst_client.as_str()), ("audience", "client.1"));
     assert_eq!(answer.expires, auth.now() + hours(96));
-    let (signed, signature) = answer.token.rsplit_once('.').unwrap();
+    let (signed, signature) = answer.token.expose().rsplit_once('.').unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"tunnel-secret");
     hmac::verify(&key, signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
     let claims = URL_SAFE_NO_PAD.decode(signed.split_once('.').unwrap().1).unwrap();
