@@ -8,9 +8,13 @@ use std::{env, fs};
 use taskcluster_codegen::Generator;
 use taskcluster_codegen::model::{Body, Model, TypeRef};
 
+/// The services that the SDK has a module for.
+const SERVICES: &[&str] = &["auth", "queue", "scheduler", "provisioner"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={}", taskcluster_api_references::DIR);
-    let model = Generator::new().references(taskcluster_api_references::DIR).model()?;
+    let model =
+        Generator::new().references(taskcluster_api_references::DIR).services(SERVICES.iter().copied()).model()?;
     let table = table(&model);
     fs::write(Path::new(&env::var("OUT_DIR")?).join("bodies.rs"), table)?;
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use taskcluster_codegen::Generator;
 use taskcluster_codegen::model::{Method, Model};
+use taskcluster_codegen::{Generator, Output};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../api-references")
@@ -27,18 +27,26 @@ fn posts(idempotent: bool) -> Vec<String> {
 /// Whoever adds a POST method decides here, and in `idempotency.rs`, whether a client may send it twice.
 #[test]
 fn what_is_not_sent_twice() {
-    let ours =
-        |name: &String| ["auth.", "provisioner.", "queue.", "scheduler."].iter().any(|own| name.starts_with(own));
-    let once: Vec<String> = posts(false).into_iter().filter(ours).collect();
+    let once = posts(false);
     assert_eq!(
         once,
         [
             "auth.resetAccessToken",
             "auth.githubRepoToken",
+            "hooks.triggerHook",
+            "hooks.resetTriggerToken",
+            "hooks.triggerHookWithToken",
+            "notify.email",
+            "notify.pulse",
+            "notify.matrix",
+            "notify.slack",
             "queue.rerunTask",
             "queue.claimWork",
             "queue.claimTask",
             "scheduler.extendTaskGraph",
+            "worker-manager.registerWorker",
+            "worker-manager.reregisterWorker",
+            "worker-manager.reportWorkerError",
         ]
     );
 }
@@ -46,11 +54,42 @@ fn what_is_not_sent_twice() {
 #[test]
 fn a_service_alone_becomes_the_same_as_among_others() {
     let all = Generator::new().references(folder()).generate().unwrap();
-    for service in ["auth", "queue", "provisioner"] {
+    for service in ["auth", "hooks", "object", "provisioner", "queue", "worker-manager"] {
         let alone = Generator::new().references(folder()).services([service]).generate().unwrap();
-        let among = all.files.iter().find(|file| file.service == service).unwrap();
-        assert_eq!([among], alone.files.iter().collect::<Vec<_>>().as_slice(), "{service}");
+        let of = |output: &Output| output.files.iter().find(|file| file.service == service).cloned();
+        assert!(of(&all).is_some() && of(&all) == of(&alone), "{service}");
     }
+}
+
+/// A number at the end means that two schemas wanted the same name.
+#[test]
+fn every_type_has_a_name_of_its_own() {
+    for service in model().services {
+        for of in &service.types {
+            assert!(!of.name.ends_with(|c: char| c.is_ascii_digit()), "{}: {}", service.name, of.name);
+        }
+    }
+}
+
+#[test]
+fn every_method_is_described() {
+    for service in model().services {
+        for operation in &service.operations {
+            assert!(!operation.description.is_empty(), "{}.{}", service.name, operation.name);
+        }
+        for exchange in &service.exchanges {
+            assert!(!exchange.description.is_empty(), "{} {}", service.name, exchange.name);
+        }
+    }
+}
+
+#[test]
+fn a_type_of_two_services_is_one_type() {
+    let model = model();
+    let manager = model.services.iter().find(|service| service.name == "worker-manager").unwrap();
+    let names: Vec<&str> = manager.types.iter().map(|of| of.name.as_str()).collect();
+    assert!(names.contains(&"ListedWorker"));
+    assert!(!names.contains(&"RecentTask") && !names.contains(&"QuarantineEntry"), "they are those of the queue");
 }
 
 #[test]
