@@ -4,7 +4,7 @@
 //! concurrency N there are N lives under way at any moment. The program is built in release; it authenticates within
 //! its process (`Local`) and publishes to the in-process bus. The driver is this process: its CPU time is told apart and
 //! never counted. PostgreSQL is a server of our own with `fsync` on, and pgbench's single-row inserts on it, just before,
-//! are what the rates are divided by.
+//! are what the rates are divided by. With `STATEMENTS` in the environment it also says which statements took the time.
 
 mod cpu;
 mod postgres;
@@ -51,6 +51,9 @@ async fn on_postgres(program: &Path, server: &Postgres) -> Result<()> {
     for concurrency in [1, 8, 32] {
         let spent = lives(&process, Some(server), concurrency).await?;
         println!("  {spent}; ratio {:.3} (goal at 8: >= 0.09)", spent.rate() / inserts);
+        if std::env::var_os("STATEMENTS").is_some() {
+            server.costliest(14).await?.iter().for_each(|line| println!("    {line}"));
+        }
     }
     let created = creations(&process, 32).await?;
     println!("  createTask at 32: {created:.0}/s; ratio {:.3} (goal >= 0.24)", created / inserts);
@@ -61,8 +64,11 @@ async fn on_postgres(program: &Path, server: &Postgres) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program in release, as a user would.
+/// Builds the program in release, as a user would; `PROGRAM` names one that is built already.
 fn built() -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os("PROGRAM") {
+        return Ok(program.into());
+    }
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("benches/program");
     let status = Command::new(env!("CARGO"))
         .args([
@@ -133,6 +139,9 @@ async fn lives(process: &Process, server: Option<&Postgres>, concurrency: u32) -
         Some(server) => server.counts().await.map(Some),
         None => Ok(None),
     };
+    if let Some(server) = server {
+        server.forget().await?;
+    }
     let counted = counts().await?;
     let (before, begun) = (clocks(), Instant::now());
     let lives = run_lives(process, concurrency, Duration::from_secs(8)).await?;

@@ -91,6 +91,39 @@ impl Postgres {
         Ok(Counts { statements: row.try_get(0)?, syncs: row.try_get(1)? })
     }
 
+    /// What has taken most of the server's time since [`forget`](Self::forget), one line each.
+    pub(crate) async fn costliest(&self, at_most: i64) -> Result<Vec<String>> {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+        let rows = sqlx::query(
+            "SELECT calls, total_exec_time + total_plan_time, rows, shared_blks_hit, regexp_replace(query, '\\s+', ' ', 'g')
+             FROM pg_stat_statements ORDER BY 2 DESC LIMIT $1",
+        )
+        .bind(at_most)
+        .fetch_all(&mut connection)
+        .await?;
+        connection.close().await?;
+        rows.iter()
+            .map(|row| {
+                let (calls, ms): (i64, f64) = (row.try_get(0)?, row.try_get(1)?);
+                let (rows, blocks): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+                let text: String = row.try_get(4)?;
+                let each = |total: f64| total / calls as f64;
+                Ok(format!(
+                    "{ms:>8.0} ms {calls:>7} calls {:>7.3} ms, {:>6.1} rows, {:>7.1} blocks each: {}",
+                    each(ms),
+                    each(rows as f64),
+                    each(blocks as f64),
+                    text.chars().take(150).collect::<String>()
+                ))
+            })
+            .collect()
+    }
+
+    /// Counts from here on.
+    pub(crate) async fn forget(&self) -> Result<()> {
+        self.run("SELECT pg_stat_statements_reset()").await
+    }
+
     /// Transactions a second of pgbench with 8 clients, each transaction one inserted row.
     pub(crate) async fn single_row_inserts(&self) -> Result<f64> {
         self.run(

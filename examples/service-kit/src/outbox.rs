@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use taskcluster::events::{Bus, BusError};
 use taskcluster_core::clock::SharedClock;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
@@ -30,6 +31,12 @@ const STEP: usize = 256;
 
 /// How many messages may be on their way to the bus at the same time.
 const CONCURRENCY: usize = 32;
+
+/// From one step to the next it takes this long at least, so that under load a step serves many commits.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// While another process publishes, it is tried again after this time: it may not have seen our latest rows.
+const TURN: Duration = Duration::from_millis(50);
 
 /// The table is looked at this often even if nothing was committed: another process may have left something.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -78,6 +85,9 @@ pub enum OutboxError {
     /// The bus does not take them.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// Another process is publishing.
+    #[error("another process is publishing")]
+    Busy,
 }
 
 impl From<sqlx::Error> for OutboxError {
@@ -92,7 +102,8 @@ pub trait Outbox: Send + Sync + 'static {
     /// Publishes up to `at_most` messages, oldest first, and deletes those that the bus has taken. Gives their number.
     ///
     /// # Errors
-    /// At the first message that the bus does not take; what came before it is deleted.
+    /// At the first message that the bus does not take; what came before it is deleted. [`OutboxError::Busy`] while
+    /// another process publishes.
     async fn publish(&self, bus: &dyn Bus, at_most: usize) -> Result<usize, OutboxError>;
 
     /// Changes whenever there may be new rows.
@@ -132,12 +143,14 @@ impl Relay {
         let mut failures: u32 = 0;
         loop {
             commits.borrow_and_update();
+            let next = Instant::now() + PAUSE;
             let wait = match self.step().await {
                 Ok(true) => continue,
                 Ok(false) => {
                     failures = 0;
                     SWEEP
                 }
+                Err(OutboxError::Busy) => TURN,
                 Err(error) => {
                     failures += 1;
                     // Once when it begins, then ever more seldom.
@@ -155,11 +168,12 @@ impl Relay {
                 return;
             }
             tokio::select! {
-                () = shutdown.cancelled() => {}
+                () = shutdown.cancelled() => continue,
                 () = self.clock.sleep(wait) => {}
                 // Without the sender the store is closed; the sweep or the shutdown ends the wait.
-                Ok(()) = commits.changed(), if failures == 0 => {}
+                Ok(()) = commits.changed(), if failures == 0 && wait == SWEEP => {}
             }
+            let _ = shutdown.run_until_cancelled(tokio::time::sleep_until(next)).await;
         }
     }
 }

@@ -45,16 +45,17 @@ pub async fn insert_postgres(connection: &mut PgConnection, messages: &[Message]
 
 #[async_trait]
 impl Outbox for PostgresStore {
-    /// One process at a time publishes; for the others there is nothing to do meanwhile. That keeps the order.
+    /// One process at a time publishes: that keeps the order. What it deletes need not be on the disk at once, since a
+    /// message may be published twice.
     async fn publish(&self, bus: &dyn Bus, at_most: usize) -> Result<usize, OutboxError> {
         let limit = i64::try_from(at_most).unwrap_or(i64::MAX);
-        let mut transaction = self.pool().begin().await?;
+        let mut transaction = self.pool().begin_with("BEGIN; SET LOCAL synchronous_commit = off").await?;
         let (is_ours,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_xact_lock($1)")
             .bind(self.lock_key("outbox"))
             .fetch_one(&mut *transaction)
             .await?;
         if !is_ours {
-            return Ok(0);
+            return Err(OutboxError::Busy);
         }
         let rows: Vec<Row> =
             sqlx::query_as("SELECT id, exchange, routing_key, cc, payload FROM outbox ORDER BY id LIMIT $1")

@@ -20,6 +20,18 @@ use super::{Database, StoreError};
 /// A connection that was not used for this long is tried before it is used.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// How statements are carried out. A service's statements are short, many, always the same, and find their rows by an
+/// index, while its tables change size faster than statistics follow: a plan made for an empty table, or one that takes a
+/// list of keys for a hundred of them, would read whole tables.
+const PLANS: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    // Compiling them would take longer than running them.
+    ("jit", "off"),
+];
+
 /// A service's state in PostgreSQL, in a schema of the service's name, so that services may share a database.
 ///
 /// Any number of processes may open the same one. Cloning gives another handle to the same connections.
@@ -56,8 +68,7 @@ impl PostgresStore {
         let options = options
             .ssl_mode(PgSslMode::Disable)
             .application_name(service)
-            // Statements are short and many: compiling them would take longer than running them.
-            .options([("search_path", service), ("jit", "off")])
+            .options(PLANS.iter().copied().chain([("search_path", service)]))
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
