@@ -28,6 +28,8 @@ use crate::definition::NewTask;
 use crate::task::{Event, Refusal, Task, Worker};
 use crate::waiters::Waiters;
 
+#[cfg(feature = "postgres")]
+mod announcer;
 mod artifacts;
 mod batch;
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod contract;
 mod expiry;
 mod groups;
 mod outbox;
+mod positions;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reads;
@@ -175,8 +178,7 @@ impl Store {
         let waiters = Arc::new(Waiters::default());
         let new_events = watch::Sender::new(0);
         let tracker = TaskTracker::new();
-        let instance: Arc<str> = instance.into();
-        let lanes = Lanes::start(&backend, &waiters, &new_events, &instance, &tracker);
+        let lanes = Lanes::start(&backend, &waiters, &new_events, &tracker);
         Ok(Self { backend, lanes, waiters, new_events, tracker })
     }
 

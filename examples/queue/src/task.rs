@@ -154,6 +154,15 @@ impl Task {
         }
     }
 
+    /// Who holds the last run, if a worker does.
+    #[must_use]
+    pub fn claim(&self) -> Option<&Claim> {
+        match &self.runs.last()?.state {
+            RunState::Running(claim) => Some(claim),
+            RunState::Pending | RunState::Resolved { .. } => None,
+        }
+    }
+
     /// The number of the last run.
     #[must_use]
     pub fn last_run(&self) -> Option<RunId> {

@@ -10,7 +10,8 @@ use taskcluster_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use super::sql::{Backend, Dialect, Sql};
+use super::positions::Positions;
+use super::sql::{Backend, Dialect, SURPRISES, Sql};
 use super::work::{Told, Unit, Wanted};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::artifact::{Artifact, ArtifactRefusal};
@@ -72,16 +73,16 @@ impl Lanes {
         backend: &Arc<dyn Backend>,
         waiters: &Arc<Waiters>,
         new_events: &watch::Sender<u64>,
-        instance: &Arc<str>,
         tracker: &TaskTracker,
     ) -> Self {
+        let positions = Arc::new(Positions::default());
         let senders = (0..backend.lanes()).map(|_| {
             let (sender, requests) = mpsc::channel(QUEUE);
             let lane = Lane {
                 backend: Arc::clone(backend),
                 waiters: Arc::clone(waiters),
                 new_events: new_events.clone(),
-                instance: Arc::clone(instance),
+                positions: Arc::clone(&positions),
                 requests,
             };
             tracker.spawn(lane.work());
@@ -118,7 +119,7 @@ struct Lane {
     backend: Arc<dyn Backend>,
     waiters: Arc<Waiters>,
     new_events: watch::Sender<u64>,
-    instance: Arc<str>,
+    positions: Arc<Positions>,
     requests: mpsc::Receiver<Request>,
 }
 
@@ -177,59 +178,95 @@ impl Lane {
     }
 
     async fn transaction(&self, ops: &Arc<Vec<Op>>) -> Result<Vec<Answer>, StoreError> {
-        let mut attempt = 1;
-        loop {
-            match self.try_transaction(ops).await {
-                Err(StoreError::Database(error)) if attempt < ATTEMPTS && is_collision(&error) => attempt += 1,
-                result => return result,
-            }
-        }
-    }
-
-    async fn try_transaction(&self, ops: &Arc<Vec<Op>>) -> Result<Vec<Answer>, StoreError> {
-        let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
-        let (inside, work) = (Arc::clone(&outcome), Arc::clone(ops));
-        let (dialect, instance) = (self.backend.dialect(), Arc::clone(&self.instance));
-        self.backend
-            .write(Box::new(move |sql| {
-                Box::pin(async move {
-                    let result = process(sql, dialect, &work, &instance).await?;
-                    *inside.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                    Ok(())
-                })
-            }))
-            .await?;
-        let (answers, told) =
-            outcome.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(StoreError::Lost("the answers"))?;
+        let outcome = match self.at_once(ops).await {
+            Some(outcome) => outcome,
+            None => self.attempts(ops).await,
+        };
+        let (answers, told) = outcome?;
         for (queue, count) in &told.pending {
             self.waiters.wake(queue, *count);
         }
+        self.backend.announce(&mut told.pending.keys().map(String::as_str));
         if told.events {
             self.new_events.send_modify(|count| *count += 1);
         }
         Ok(answers)
     }
+
+    /// New tasks that depend on nothing are created with one statement, where the database knows how and unless there is
+    /// a surprise: then nothing has happened, and `None` is given.
+    async fn at_once(&self, ops: &[Op]) -> Option<Result<Outcome, StoreError>> {
+        let dialect = self.backend.dialect();
+        let together = dialect.together.as_ref()?;
+        let independent = |op: &Op| matches!(op, Op::Create(new, _) if new.dependencies.is_empty());
+        if !ops.iter().all(independent) {
+            return None;
+        }
+        let new: Vec<_> = pick(ops, as_create).map(|(_, new)| new).collect();
+        let result = async {
+            let mut connection = self.backend.reader().await?;
+            let mut unit = Unit::new(&mut *connection, dialect, &self.positions);
+            let created = unit.create_at_once(together, &new).await?;
+            Ok((created.into_iter().map(Answer::Created).collect(), unit.finish().await?))
+        };
+        match result.await {
+            Err(StoreError::Database(error)) if has_code(&error, &SURPRISES) || has_code(&error, &COLLISIONS) => None,
+            result => Some(result),
+        }
+    }
+
+    async fn attempts(&self, ops: &Arc<Vec<Op>>) -> Result<Outcome, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.attempt(ops).await {
+                Err(StoreError::Database(error)) if attempt < ATTEMPTS && has_code(&error, &COLLISIONS) => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn attempt(&self, ops: &Arc<Vec<Op>>) -> Result<Outcome, StoreError> {
+        let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
+        let (inside, work) = (Arc::clone(&outcome), Arc::clone(ops));
+        let (dialect, positions) = (self.backend.dialect(), Arc::clone(&self.positions));
+        self.backend
+            .write(Box::new(move |sql| {
+                Box::pin(async move {
+                    let result = process(sql, dialect, &positions, &work).await?;
+                    *inside.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                    Ok(())
+                })
+            }))
+            .await?;
+        let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        outcome.ok_or(StoreError::Lost("the answers"))
+    }
 }
 
 /// Deadlock detected, could not serialize, or another process was first to insert: the whole transaction is to be done
 /// again.
-fn is_collision(error: &sqlx::Error) -> bool {
+const COLLISIONS: [&str; 3] = ["40P01", "40001", "23505"];
+
+fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code == "40P01" || code == "40001" || code == "23505")
+    code.is_some_and(|code| codes.contains(&&*code))
+}
+
+fn as_create(op: &Op) -> Option<(&NewTask, Timestamp)> {
+    if let Op::Create(new, now) = op { Some((new, *now)) } else { None }
 }
 
 /// Carries a batch out: new tasks first, then what happens to tasks, then artifacts, then claims.
 async fn process(
     sql: &mut dyn Sql,
     dialect: &'static Dialect,
+    positions: &Positions,
     ops: &[Op],
-    instance: &str,
 ) -> Result<Outcome, StoreError> {
-    let mut unit = Unit::new(sql, dialect);
+    let mut unit = Unit::new(sql, dialect, positions);
     let mut answers: Vec<Option<Answer>> = ops.iter().map(|_| None).collect();
 
-    let (places, new): (Vec<usize>, Vec<_>) =
-        pick(ops, |op| if let Op::Create(new, now) = op { Some((&**new, *now)) } else { None }).unzip();
+    let (places, new): (Vec<usize>, Vec<_>) = pick(ops, as_create).unzip();
     if !new.is_empty() {
         for (place, answer) in places.into_iter().zip(unit.create(&new).await?) {
             answers[place] = Some(Answer::Created(answer));
@@ -266,7 +303,7 @@ async fn process(
         }
     }
 
-    let told = unit.finish(instance).await?;
+    let told = unit.finish().await?;
     let answers = answers.into_iter().collect::<Option<Vec<_>>>().ok_or(StoreError::Lost("an answer"))?;
     Ok((answers, told))
 }

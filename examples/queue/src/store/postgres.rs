@@ -3,16 +3,18 @@
 //! Locks are taken in one order, tasks by id before groups, so that transactions of different processes wait for one
 //! another instead of running into a deadlock; should one arise all the same, the batch is done again. A claimer skips
 //! what others have locked. Whoever held the row of a pending task therefore wakes its queue after the commit, by
-//! `NOTIFY` also in other processes.
+//! `NOTIFY` also in other processes (`store/announcer.rs`).
 
 use async_trait::async_trait;
 use service_kit::outbox::{self, Outbox};
 use service_kit::store::{Database, Migration, Notifications, PostgresStore};
 use sqlx::{PgConnection, Postgres as Pg};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
+use super::announcer::Announcer;
 use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work};
 use super::sqlite::bound;
 
@@ -29,6 +31,8 @@ pub(super) struct Postgres {
     store: PostgresStore,
     /// Holds a connection, so it must go before the pool is closed.
     notifications: Mutex<Option<Notifications>>,
+    announcer: Announcer,
+    announcing: Mutex<Option<JoinHandle<()>>>,
     closing: CancellationToken,
     instance: String,
 }
@@ -38,7 +42,10 @@ impl Postgres {
     pub(super) async fn open(database: &Database, instance: &str) -> Result<Self, StoreError> {
         let store = PostgresStore::open(database, "queue", MIGRATIONS, CONNECTIONS).await?;
         let notifications = Mutex::new(Some(store.listen(&["pending"]).await?));
-        Ok(Self { store, notifications, closing: CancellationToken::new(), instance: instance.to_owned() })
+        let (announcer, closing) = (Announcer::default(), CancellationToken::new());
+        let announcing = announcer.clone().run(store.pool().clone(), instance.to_owned(), closing.clone());
+        let announcing = Mutex::new(Some(tokio::spawn(announcing)));
+        Ok(Self { store, notifications, announcer, announcing, closing, instance: instance.to_owned() })
     }
 
     async fn listen(&self) -> Option<String> {
@@ -110,6 +117,10 @@ impl Backend for Postgres {
         Ok(transaction.commit().await?)
     }
 
+    fn announce(&self, task_queue_ids: &mut dyn Iterator<Item = &str>) {
+        self.announcer.add(task_queue_ids);
+    }
+
     async fn next_wake(&self) -> Option<String> {
         match self.closing.run_until_cancelled(self.listen()).await {
             Some(wake) => wake,
@@ -124,63 +135,57 @@ impl Backend for Postgres {
     async fn close(&self) {
         self.closing.cancel();
         drop(self.notifications.lock().await.take());
+        if let Some(announcing) = self.announcing.lock().await.take() {
+            // It only ends early if it panicked.
+            let _ = announcing.await;
+        }
         self.store.close().await;
     }
 }
 
 /// Statements that stand alone and as a part of others; the number is that of their argument.
 macro_rules! statement {
+    (join_groups, $n:literal, $refused:literal) => { concat!("INSERT INTO task_groups (task_group_id, scheduler_id, expires, sealed, unresolved)
+        SELECT id, scheduler, expires, NULL, added FROM json_to_recordset($", $n, "::json) AS r(id TEXT, scheduler TEXT, expires BIGINT, added BIGINT)
+        ORDER BY id
+        ON CONFLICT (task_group_id) DO UPDATE SET
+            unresolved = CASE WHEN task_groups.scheduler_id = excluded.scheduler_id AND task_groups.sealed IS NULL
+                THEN task_groups.unresolved + excluded.unresolved ELSE ", $refused, " END,
+            expires = CASE WHEN task_groups.scheduler_id = excluded.scheduler_id AND task_groups.sealed IS NULL
+                THEN GREATEST(task_groups.expires, excluded.expires) ELSE task_groups.expires END") };
     (insert_tasks, $n:literal) => { concat!("INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, task_group_id, priority, deadline, expires, retries,
-            retries_left, requires, unsatisfied, state, is_open, ever_resolved, runs, routes, tags)
-        SELECT id, queue, scheduler, project, \"group\", priority, deadline, expires, retries, \"left\", requires, unsatisfied, state, open, ever, runs,
-            routes, tags
+            retries_left, requires, unsatisfied, state, is_open, ever_resolved, position, claimed, taken_until, awaited, runs, routes, tags)
+        SELECT id, queue, scheduler, project, \"group\", priority, deadline, expires, retries, \"left\", requires, unsatisfied, state, open, ever,
+            position, claimed, until, awaited, runs, routes, tags
         FROM json_to_recordset($", $n, "::json) AS r(id TEXT, queue TEXT, scheduler TEXT, project TEXT, \"group\" TEXT, priority BIGINT, deadline BIGINT,
-            expires BIGINT, retries BIGINT, \"left\" BIGINT, requires TEXT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT, runs TEXT,
-            routes TEXT, tags TEXT)") };
+            expires BIGINT, retries BIGINT, \"left\" BIGINT, requires TEXT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT,
+            position BIGINT, claimed BIGINT, until BIGINT, awaited BIGINT, runs TEXT, routes TEXT, tags TEXT)") };
     (insert_definitions, $n:literal) => { concat!("INSERT INTO definitions (task_id, definition)
         SELECT id, definition FROM json_to_recordset($", $n, "::json) AS r(id TEXT, definition TEXT)") };
     (update_tasks, $n:literal) => { concat!("UPDATE tasks t SET priority = r.priority, retries_left = r.\"left\", unsatisfied = r.unsatisfied, state = r.state,
-            is_open = r.open, ever_resolved = r.ever, runs = r.runs
+            is_open = r.open, ever_resolved = r.ever, position = r.position, claimed = r.claimed, taken_until = r.until, awaited = r.awaited,
+            runs = r.runs
         FROM json_to_recordset($", $n, "::json) AS r(id TEXT, priority BIGINT, \"left\" BIGINT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT,
-            runs TEXT)
+            position BIGINT, claimed BIGINT, until BIGINT, awaited BIGINT, runs TEXT)
         WHERE t.task_id = r.id") };
-    (delete_pending, $n:literal) => { concat!("DELETE FROM pending WHERE task_id IN (SELECT json_array_elements_text($", $n, "::json))") };
-    (insert_pending, $n:literal) => { concat!("INSERT INTO pending (task_id, run_id, task_queue_id, priority, deadline, inserted)
-        SELECT value->>'id', (value->>'run')::BIGINT, value->>'queue', (value->>'priority')::BIGINT, (value->>'deadline')::BIGINT,
-            (value->>'inserted')::BIGINT
-        FROM json_array_elements($", $n, "::json) WITH ORDINALITY AS r(value, key) ORDER BY key") };
-    (delete_leases, $n:literal) => { concat!("DELETE FROM leases WHERE task_id IN (SELECT json_array_elements_text($", $n, "::json))") };
-    (put_leases, $n:literal) => { concat!("INSERT INTO leases (task_id, run_id, task_queue_id, worker_group, worker_id, claimed, taken_until)
-        SELECT id, run, queue, \"group\", worker, claimed, until
-        FROM json_to_recordset($", $n, "::json) AS r(id TEXT, run BIGINT, queue TEXT, \"group\" TEXT, worker TEXT, claimed BIGINT, until BIGINT)
-        ON CONFLICT (task_id) DO UPDATE SET run_id = excluded.run_id, worker_group = excluded.worker_group, worker_id = excluded.worker_id,
-            claimed = excluded.claimed, taken_until = excluded.taken_until") };
+    (settle_groups, $n:literal) => { concat!("UPDATE task_groups g SET unresolved = unresolved - r.n
+        FROM (SELECT id, n FROM json_to_recordset($", $n, "::json) AS r(id TEXT, n BIGINT) ORDER BY id) AS r WHERE g.task_group_id = r.id
+        RETURNING g.task_group_id, g.scheduler_id, g.expires, g.sealed, g.unresolved") };
     (insert_recent, $n:literal) => { concat!("INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
-        SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', (value->>'run')::BIGINT
-        FROM json_array_elements($", $n, "::json) WITH ORDINALITY AS r(value, key) ORDER BY key") };
+        SELECT queue, \"group\", worker, id, run
+        FROM json_to_recordset($", $n, "::json) AS r(queue TEXT, \"group\" TEXT, worker TEXT, id TEXT, run BIGINT)") };
     (insert_outbox, $n:literal) => { concat!("INSERT INTO outbox (exchange, routing_key, cc, payload)
-        SELECT value->>'exchange', value->>'routing_key', value->>'cc', value->>'payload'
-        FROM json_array_elements($", $n, "::json) WITH ORDINALITY AS r(value, key) ORDER BY key") };
+        SELECT exchange, routing_key, cc, payload
+        FROM json_to_recordset($", $n, "::json) AS r(exchange TEXT, routing_key TEXT, cc TEXT, payload TEXT)") };
 }
 
+/// Rows of a list are taken in its order: that is how a function's result is read, with nothing joined to it.
 static DIALECT: Dialect = Dialect {
     lock_tasks: "SELECT * FROM tasks WHERE task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY task_id FOR NO KEY UPDATE",
     definitions: "SELECT task_id, definition FROM definitions WHERE task_id IN (SELECT json_array_elements_text($1::json))",
-    join_groups: "INSERT INTO task_groups (task_group_id, scheduler_id, expires, sealed, unresolved)
-        SELECT id, scheduler, expires, NULL, added FROM json_to_recordset($1::json) AS r(id TEXT, scheduler TEXT, expires BIGINT, added BIGINT)
-        ORDER BY id
-        ON CONFLICT (task_group_id) DO UPDATE SET
-            unresolved = task_groups.unresolved + excluded.unresolved,
-            expires = CASE
-                WHEN task_groups.scheduler_id = excluded.scheduler_id AND task_groups.sealed IS NULL AND excluded.expires > task_groups.expires
-                THEN excluded.expires ELSE task_groups.expires END
-        RETURNING task_group_id, scheduler_id, expires, sealed, unresolved",
-    settle_groups: "WITH r AS (
-            SELECT g.task_group_id, n FROM task_groups g
-            JOIN json_to_recordset($1::json) AS r(id TEXT, n BIGINT) ON g.task_group_id = r.id
-            ORDER BY g.task_group_id FOR NO KEY UPDATE OF g)
-        UPDATE task_groups g SET unresolved = unresolved - r.n FROM r WHERE g.task_group_id = r.task_group_id
-        RETURNING g.task_group_id, g.scheduler_id, g.expires, g.sealed, g.unresolved",
+    join_groups: concat!(statement!(join_groups, 1, "task_groups.unresolved + excluded.unresolved"),
+        " RETURNING task_group_id, scheduler_id, expires, sealed, unresolved"),
+    settle_groups: statement!(settle_groups, 1),
     insert_tasks: statement!(insert_tasks, 1),
     insert_definitions: statement!(insert_definitions, 1),
     insert_dependencies: "INSERT INTO dependencies (required_id, dependent_id, requires, satisfied)
@@ -190,37 +195,32 @@ static DIALECT: Dialect = Dialect {
         WHERE d.required_id = r.id AND d.satisfied = 0 AND (r.completed = 1 OR d.requires = 'all-resolved')
         RETURNING d.dependent_id",
     update_tasks: statement!(update_tasks, 1),
-    insert_pending: statement!(insert_pending, 1),
-    delete_pending: statement!(delete_pending, 1),
-    reorder_pending: "UPDATE pending p SET priority = r.priority FROM json_to_recordset($1::json) AS r(id TEXT, priority BIGINT)
-        WHERE p.task_id = r.id",
     pick: "WITH picked AS MATERIALIZED (
-            SELECT p.position, p.priority AS place, t.* FROM pending p JOIN tasks t ON t.task_id = p.task_id
-            WHERE p.task_queue_id = $1 AND p.deadline > $2 ORDER BY p.priority DESC, p.position LIMIT $3
-            FOR NO KEY UPDATE SKIP LOCKED
+            SELECT * FROM tasks WHERE task_queue_id = $1 AND position IS NOT NULL AND deadline > $2
+            ORDER BY priority DESC, position LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
         )
-        SELECT k.*, d.definition FROM picked k JOIN definitions d ON d.task_id = k.task_id ORDER BY k.place DESC, k.position",
-    put_leases: statement!(put_leases, 1),
-    delete_leases: statement!(delete_leases, 1),
+        SELECT k.*, d.definition FROM picked k JOIN definitions d ON d.task_id = k.task_id ORDER BY k.priority DESC, k.position",
     insert_recent: statement!(insert_recent, 1),
     insert_outbox: statement!(insert_outbox, 1),
     together: Some(Together {
+        // A column that must not be null refuses a group of another scheduler and a sealed one.
+        create: concat!(
+            "WITH groups_in AS (", statement!(join_groups, 1, "NULL"), "), tasks_in AS (", statement!(insert_tasks, 2),
+            "), definitions_in AS (", statement!(insert_definitions, 3), ") ", statement!(insert_outbox, 4)
+        ),
         new: concat!(
-            "WITH tasks_in AS (", statement!(insert_tasks, 1), "), definitions_in AS (", statement!(insert_definitions, 2),
-            "), pending_in AS (", statement!(insert_pending, 3), ") ", statement!(insert_outbox, 4)
+            "WITH tasks_in AS (", statement!(insert_tasks, 1), "), definitions_in AS (", statement!(insert_definitions, 2), ") ",
+            statement!(insert_outbox, 3)
         ),
         changes: concat!(
-            "WITH tasks_up AS (", statement!(update_tasks, 1), "), pending_out AS (", statement!(delete_pending, 2),
-            "), pending_in AS (", statement!(insert_pending, 3), "), leases_out AS (", statement!(delete_leases, 4),
-            "), leases_in AS (", statement!(put_leases, 5), "), recent_in AS (", statement!(insert_recent, 6),
-            ") ", statement!(insert_outbox, 7)
+            "WITH tasks_up AS (", statement!(update_tasks, 1), "), recent_in AS (", statement!(insert_recent, 2), "), settled AS (",
+            statement!(settle_groups, 3), "), outbox_in AS (", statement!(insert_outbox, 4), ") SELECT * FROM settled"
         ),
     }),
     with_work: "SELECT value AS task_queue_id FROM json_array_elements_text($1::json) AS r(value)
-        WHERE EXISTS (SELECT 1 FROM pending p WHERE p.task_queue_id = value AND p.deadline > $2)",
+        WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.task_queue_id = value AND t.position IS NOT NULL AND t.deadline > $2)",
     tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
         WHERE t.task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY t.task_id",
-    wake: Some("SELECT pg_notify('queue_pending', $2 || ' ' || value) FROM json_array_elements_text($1::json) AS r(value)"),
     delete_tasks: &[
         "DELETE FROM definitions WHERE task_id IN (SELECT json_array_elements_text($1::json))",
         "DELETE FROM dependencies WHERE required_id IN (SELECT json_array_elements_text($1::json))",

@@ -23,25 +23,23 @@ const DEPENDENTS: &str = "SELECT t.*, d.definition FROM dependencies e
     JOIN tasks t ON t.task_id = e.dependent_id JOIN definitions d ON d.task_id = t.task_id
     WHERE e.required_id = $1 AND e.dependent_id > $2 ORDER BY e.dependent_id LIMIT $3";
 
-const PENDING: &str = "SELECT p.position, p.task_id, p.run_id, p.inserted, t.priority, d.definition FROM pending p
-    JOIN tasks t ON t.task_id = p.task_id JOIN definitions d ON d.task_id = p.task_id
-    WHERE p.task_queue_id = $1 AND p.deadline > $2 AND p.position > $3 ORDER BY p.position LIMIT $4";
+const PENDING: &str = "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
+    WHERE t.task_queue_id = $1 AND t.position IS NOT NULL AND t.deadline > $2 AND t.position > $3 ORDER BY t.position LIMIT $4";
 
-const CLAIMED: &str =
-    "SELECT l.task_id, l.run_id, l.worker_group, l.worker_id, l.claimed, t.priority, d.definition FROM leases l
-    JOIN tasks t ON t.task_id = l.task_id JOIN definitions d ON d.task_id = l.task_id
-    WHERE l.task_queue_id = $1 AND l.taken_until > $2 AND (l.claimed > $3 OR (l.claimed = $3 AND l.task_id > $4))
-    ORDER BY l.claimed, l.task_id LIMIT $5";
+const CLAIMED: &str = "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
+    WHERE t.task_queue_id = $1 AND t.claimed IS NOT NULL AND t.taken_until > $2
+        AND (t.claimed > $3 OR (t.claimed = $3 AND t.task_id > $4))
+    ORDER BY t.claimed, t.task_id LIMIT $5";
 
-const COUNTS: &str = "SELECT (SELECT count(*) FROM pending WHERE task_queue_id = $1 AND deadline > $2) AS pending,
-    (SELECT count(*) FROM leases WHERE task_queue_id = $1 AND taken_until > $2) AS claimed";
+const COUNTS: &str = "SELECT
+    (SELECT count(*) FROM tasks WHERE task_queue_id = $1 AND position IS NOT NULL AND deadline > $2) AS pending,
+    (SELECT count(*) FROM tasks WHERE task_queue_id = $1 AND claimed IS NOT NULL AND taken_until > $2) AS claimed";
 
-const EXPIRED_LEASES: &str =
-    "SELECT l.task_id, l.run_id, l.taken_until FROM leases l JOIN tasks t ON t.task_id = l.task_id
-    WHERE l.taken_until <= $1 AND t.deadline >= $1 ORDER BY l.taken_until LIMIT $2";
+const EXPIRED_LEASES: &str = "SELECT * FROM tasks
+    WHERE taken_until IS NOT NULL AND taken_until <= $1 AND deadline >= $1 ORDER BY taken_until LIMIT $2";
 
-const NEXT_LEASE_END: &str =
-    "SELECT min(l.taken_until) AS next FROM leases l JOIN tasks t ON t.task_id = l.task_id WHERE t.deadline >= $1";
+const NEXT_LEASE_END: &str = "SELECT taken_until AS next FROM tasks WHERE taken_until IS NOT NULL AND deadline >= $1
+    ORDER BY taken_until LIMIT 1";
 
 const OVERDUE: &str = "SELECT task_id FROM tasks WHERE is_open = 1 AND deadline < $1 ORDER BY deadline LIMIT $2";
 
@@ -195,12 +193,13 @@ impl Store {
         found
             .iter()
             .map(|row| {
+                let (task, definition) = with_definition(row)?;
                 Ok(PendingRun {
-                    task_id: row.task_id("task_id")?,
-                    run_id: row.run_id("run_id")?,
-                    inserted: row.time("inserted")?,
-                    priority: crate::task::priority_of(row.int("priority")?),
-                    definition: row.text("definition")?,
+                    task_id: task.task_id,
+                    run_id: task.last_run().ok_or(StoreError::Lost("a run"))?,
+                    inserted: task.runs.last().ok_or(StoreError::Lost("a run"))?.scheduled,
+                    priority: task.priority,
+                    definition,
                     position: row.int("position")?,
                 })
             })
@@ -229,13 +228,15 @@ impl Store {
         found
             .iter()
             .map(|row| {
+                let (task, definition) = with_definition(row)?;
+                let claim = task.claim().ok_or(StoreError::Lost("a claim"))?;
                 Ok(ClaimedRun {
-                    task_id: row.task_id("task_id")?,
-                    run_id: row.run_id("run_id")?,
-                    worker: Worker { group: row.text("worker_group")?, id: row.text("worker_id")? },
-                    claimed: row.time("claimed")?,
-                    priority: crate::task::priority_of(row.int("priority")?),
-                    definition: row.text("definition")?,
+                    task_id: task.task_id,
+                    run_id: task.last_run().ok_or(StoreError::Lost("a run"))?,
+                    worker: claim.worker.clone(),
+                    claimed: claim.started,
+                    priority: task.priority,
+                    definition,
                 })
             })
             .collect()
@@ -271,9 +272,10 @@ impl Store {
         found
             .iter()
             .map(|row| {
+                let task = rows::task(row)?;
                 Ok(LeaseEnd {
-                    task_id: row.task_id("task_id")?,
-                    run_id: row.run_id("run_id")?,
+                    task_id: task.task_id,
+                    run_id: task.last_run().ok_or(StoreError::Lost("a run"))?,
                     taken_until: row.time("taken_until")?,
                 })
             })

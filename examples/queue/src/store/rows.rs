@@ -9,7 +9,7 @@ use crate::artifact::Artifact;
 use crate::group::Group;
 use crate::messages::Message;
 use crate::task::Worker;
-use crate::task::{Requires, Task, priority_of, rank, run};
+use crate::task::{Requires, State, Task, priority_of, rank, run};
 use crate::worker::{SeenWorker, TaskQueue};
 
 pub(super) fn requires_to_text(requires: Requires) -> &'static str {
@@ -25,6 +25,16 @@ fn requires_from_text(text: &str) -> Result<Requires, StoreError> {
         "all-resolved" => Ok(Requires::AllResolved),
         other => Err(StoreError::corrupt("requires", &other)),
     }
+}
+
+/// A task as the store keeps it.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) task: Task,
+    /// Its place among the waiting runs, the last one that it had.
+    pub(super) position: Option<i64>,
+    /// Do other tasks depend on it?
+    pub(super) awaited: bool,
 }
 
 /// A task as an argument of a statement.
@@ -45,14 +55,19 @@ pub(super) struct TaskRow<'a> {
     state: &'static str,
     open: i64,
     ever: i64,
+    position: Option<i64>,
+    claimed: Option<i64>,
+    until: Option<i64>,
+    awaited: i64,
     runs: String,
     routes: String,
     tags: &'a str,
 }
 
 impl<'a> TaskRow<'a> {
-    pub(super) fn of(task: &'a Task) -> Self {
-        let state = task.state();
+    pub(super) fn of(kept: &'a Kept) -> Self {
+        let task = &kept.task;
+        let (state, claim) = (task.state(), task.claim());
         Self {
             id: task.task_id,
             queue: &task.task_queue_id,
@@ -69,11 +84,20 @@ impl<'a> TaskRow<'a> {
             state: state.as_str(),
             open: i64::from(!state.is_resolved()),
             ever: i64::from(task.ever_resolved),
+            position: kept.position.filter(|_| state == State::Pending),
+            claimed: claim.map(|claim| claim.started.as_millis()),
+            until: claim.map(|claim| claim.taken_until.as_millis()),
+            awaited: i64::from(kept.awaited),
             runs: run::to_json(&task.runs),
             routes: serde_json::to_string(&task.routes).expect("routes are text"),
             tags: &task.tags,
         }
     }
+}
+
+/// Reads a row of `tasks`, with what the store adds.
+pub(super) fn kept(row: &Row) -> Result<Kept, StoreError> {
+    Ok(Kept { task: task(row)?, position: row.int_or_null("position")?, awaited: row.flag("awaited")? })
 }
 
 /// Reads a row of `tasks`.

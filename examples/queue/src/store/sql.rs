@@ -139,6 +139,9 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Runs the work in a transaction that writes, and returns when it is durable.
     async fn write(&self, work: Work) -> Result<(), StoreError>;
 
+    /// Tells other processes, some time soon, that runs wait in these task queues.
+    fn announce(&self, task_queue_ids: &mut dyn Iterator<Item = &str>);
+
     /// Waits until another process says that runs wait in a task queue; `None` where it may have been missed which.
     /// Never ends where there are no other processes.
     async fn next_wake(&self) -> Option<String>;
@@ -153,12 +156,18 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
 /// Statements that write several kinds of rows at once, for a database where each statement is a round trip.
 #[derive(Debug)]
 pub(super) struct Together {
-    /// $1 tasks, $2 definitions, $3 pending runs, $4 messages, as the single statements take them.
+    /// $1 groups as for `join_groups`, $2 tasks, $3 definitions, $4 messages: new tasks that depend on nothing, each in
+    /// a statement of its own that is a transaction of its own. Fails with [`SURPRISES`] where that cannot be: a task
+    /// exists, or a group does not take it.
+    pub(super) create: &'static str,
+    /// $1 tasks, $2 definitions, $3 messages.
     pub(super) new: &'static str,
-    /// $1 tasks to update, $2 ids no longer pending, $3 pending runs, $4 ids no longer leased, $5 leases, $6 recent
-    /// tasks, $7 messages.
+    /// $1 tasks to update, $2 recent tasks, $3 groups as for `settle_groups`, $4 messages → as `settle_groups`.
     pub(super) changes: &'static str,
 }
+
+/// The SQLSTATEs with which [`Together::create`] says that the tasks have to be looked at one by one.
+pub(super) const SURPRISES: [&str; 2] = ["23505", "23502"];
 
 /// The statements that differ between the databases. Lists arrive as one JSON argument, so that a statement serves any
 /// number of rows.
@@ -183,18 +192,8 @@ pub(super) struct Dialect {
     pub(super) satisfy: &'static str,
     /// $1 tasks, of which the changeable columns count.
     pub(super) update_tasks: &'static str,
-    /// $1 [{id, run, queue, priority, deadline, inserted}], in order.
-    pub(super) insert_pending: &'static str,
-    /// $1 ids.
-    pub(super) delete_pending: &'static str,
-    /// $1 [{id, priority}].
-    pub(super) reorder_pending: &'static str,
-    /// $1 queue, $2 now, $3 count → tasks with definition, of runs that wait, in order.
+    /// $1 queue, $2 now, $3 count → tasks with definition, of runs that wait, in order; locked.
     pub(super) pick: &'static str,
-    /// $1 [{id, run, queue, group, worker, claimed, until}].
-    pub(super) put_leases: &'static str,
-    /// $1 ids.
-    pub(super) delete_leases: &'static str,
     /// $1 [{queue, group, worker, id, run}], in order.
     pub(super) insert_recent: &'static str,
     /// $1 messages, in order.
@@ -205,8 +204,6 @@ pub(super) struct Dialect {
     pub(super) with_work: &'static str,
     /// $1 ids → tasks with definition, by id.
     pub(super) tasks_by_id: &'static str,
-    /// $1 queue names: tell other processes that runs wait there; empty where there are none. $2 who tells.
-    pub(super) wake: Option<&'static str>,
     /// $1 ids: all that is kept of these tasks; several statements.
     pub(super) delete_tasks: &'static [&'static str],
 }

@@ -84,6 +84,9 @@ impl Backend for Sqlite {
         self.0.write(move |connection| Box::pin(async move { work(&mut Writing(connection)).await })).await
     }
 
+    /// There are none: a database belongs to one process.
+    fn announce(&self, _task_queue_ids: &mut dyn Iterator<Item = &str>) {}
+
     async fn next_wake(&self) -> Option<String> {
         std::future::pending().await
     }
@@ -112,10 +115,10 @@ static DIALECT: Dialect = Dialect {
         FROM json_each($1) AS r WHERE task_group_id = r.value->>'id'
         RETURNING task_group_id, scheduler_id, expires, sealed, unresolved",
     insert_tasks: "INSERT INTO tasks (task_id, task_queue_id, scheduler_id, project_id, task_group_id, priority, deadline, expires, retries,
-            retries_left, requires, unsatisfied, state, is_open, ever_resolved, runs, routes, tags)
+            retries_left, requires, unsatisfied, state, is_open, ever_resolved, position, claimed, taken_until, awaited, runs, routes, tags)
         SELECT value->>'id', value->>'queue', value->>'scheduler', value->>'project', value->>'group', value->>'priority', value->>'deadline',
             value->>'expires', value->>'retries', value->>'left', value->>'requires', value->>'unsatisfied', value->>'state', value->>'open',
-            value->>'ever', value->>'runs', value->>'routes', value->>'tags'
+            value->>'ever', value->>'position', value->>'claimed', value->>'until', value->>'awaited', value->>'runs', value->>'routes', value->>'tags'
         FROM json_each($1)",
     insert_definitions: "INSERT INTO definitions (task_id, definition) SELECT value->>'id', value->>'definition' FROM json_each($1)",
     insert_dependencies: "INSERT INTO dependencies (required_id, dependent_id, requires, satisfied)
@@ -124,32 +127,20 @@ static DIALECT: Dialect = Dialect {
         WHERE required_id = r.value->>'id' AND satisfied = 0 AND (r.value->>'completed' = 1 OR requires = 'all-resolved')
         RETURNING dependent_id",
     update_tasks: "UPDATE tasks SET priority = r.value->>'priority', retries_left = r.value->>'left', unsatisfied = r.value->>'unsatisfied',
-            state = r.value->>'state', is_open = r.value->>'open', ever_resolved = r.value->>'ever', runs = r.value->>'runs'
+            state = r.value->>'state', is_open = r.value->>'open', ever_resolved = r.value->>'ever', position = r.value->>'position',
+            claimed = r.value->>'claimed', taken_until = r.value->>'until', awaited = r.value->>'awaited', runs = r.value->>'runs'
         FROM json_each($1) AS r WHERE task_id = r.value->>'id'",
-    insert_pending: "INSERT INTO pending (task_id, run_id, task_queue_id, priority, deadline, inserted)
-        SELECT value->>'id', value->>'run', value->>'queue', value->>'priority', value->>'deadline', value->>'inserted'
-        FROM json_each($1) ORDER BY key",
-    delete_pending: "DELETE FROM pending WHERE task_id IN (SELECT value FROM json_each($1))",
-    reorder_pending: "UPDATE pending SET priority = r.value->>'priority' FROM json_each($1) AS r WHERE task_id = r.value->>'id'",
-    pick: "SELECT t.*, d.definition FROM pending p
-        JOIN tasks t ON t.task_id = p.task_id JOIN definitions d ON d.task_id = p.task_id
-        WHERE p.task_queue_id = $1 AND p.deadline > $2 ORDER BY p.priority DESC, p.position LIMIT $3",
-    put_leases: "INSERT INTO leases (task_id, run_id, task_queue_id, worker_group, worker_id, claimed, taken_until)
-        SELECT value->>'id', value->>'run', value->>'queue', value->>'group', value->>'worker', value->>'claimed', value->>'until'
-        FROM json_each($1) WHERE TRUE
-        ON CONFLICT (task_id) DO UPDATE SET run_id = excluded.run_id, worker_group = excluded.worker_group, worker_id = excluded.worker_id,
-            claimed = excluded.claimed, taken_until = excluded.taken_until",
-    delete_leases: "DELETE FROM leases WHERE task_id IN (SELECT value FROM json_each($1))",
+    pick: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
+        WHERE t.task_queue_id = $1 AND t.position IS NOT NULL AND t.deadline > $2 ORDER BY t.priority DESC, t.position LIMIT $3",
     insert_recent: "INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
         SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', value->>'run' FROM json_each($1) ORDER BY key",
     insert_outbox: "INSERT INTO outbox (exchange, routing_key, cc, payload)
         SELECT value->>'exchange', value->>'routing_key', value->>'cc', value->>'payload' FROM json_each($1) ORDER BY key",
     together: None,
     with_work: "SELECT value AS task_queue_id FROM json_each($1)
-        WHERE EXISTS (SELECT 1 FROM pending p WHERE p.task_queue_id = value AND p.deadline > $2)",
+        WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.task_queue_id = value AND t.position IS NOT NULL AND t.deadline > $2)",
     tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
         WHERE t.task_id IN (SELECT value FROM json_each($1)) ORDER BY t.task_id",
-    wake: None,
     delete_tasks: &[
         "DELETE FROM definitions WHERE task_id IN (SELECT value FROM json_each($1))",
         "DELETE FROM dependencies WHERE required_id IN (SELECT value FROM json_each($1))",

@@ -11,13 +11,15 @@ use serde_json::json;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::{Timestamp, hours};
 
-use super::rows::{self, TaskRow};
-use super::sql::{Arg, Dialect, Sql, Together};
+use super::outbox::write_messages;
+use super::positions::Positions;
+use super::rows::{self, Kept, TaskRow};
+use super::sql::{Arg, Dialect, Row, Sql, Together};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::definition::{self, NewTask};
 use crate::group::Group;
 use crate::messages::{self, Message};
-use crate::task::{Announcement, Effect, Event, Outcome, Requires, Resolution, Task, Worker, rank};
+use crate::task::{Announcement, Effect, Event, Outcome, Requires, Resolution, State, Task, Worker};
 
 /// How much longer than its tasks a group is kept.
 const GROUP_OUTLIVES: std::time::Duration = hours(1);
@@ -30,27 +32,6 @@ pub(super) struct Wanted {
     pub(super) count: u32,
     pub(super) now: Timestamp,
     pub(super) taken_until: Timestamp,
-}
-
-#[derive(Serialize)]
-struct Pending {
-    id: TaskId,
-    run: RunId,
-    queue: String,
-    priority: i64,
-    deadline: i64,
-    inserted: i64,
-}
-
-#[derive(Serialize)]
-struct Lease {
-    id: TaskId,
-    run: RunId,
-    queue: String,
-    group: String,
-    worker: String,
-    claimed: i64,
-    until: i64,
 }
 
 #[derive(Serialize)]
@@ -83,14 +64,10 @@ struct Ended {
 pub(super) struct Unit<'c> {
     sql: &'c mut dyn Sql,
     dialect: &'static Dialect,
-    tasks: HashMap<TaskId, Task>,
+    positions: &'c Positions,
+    tasks: HashMap<TaskId, Kept>,
     inserted: Vec<(TaskId, String)>,
     dirty: BTreeSet<TaskId>,
-    enqueued: Vec<Pending>,
-    dequeued: BTreeSet<TaskId>,
-    reordered: BTreeMap<TaskId, i64>,
-    leases: BTreeMap<TaskId, Lease>,
-    released: BTreeSet<TaskId>,
     edges: Vec<Edge>,
     recent: Vec<Recent>,
     ended: Vec<Ended>,
@@ -111,19 +88,38 @@ fn json_list<T: Serialize>(list: &T) -> String {
     serde_json::to_string(list).expect("rows are plain data")
 }
 
+/// What new tasks mean for a group.
+#[derive(Serialize)]
+struct Joining<'a> {
+    id: TaskId,
+    scheduler: &'a str,
+    expires: i64,
+    added: i64,
+}
+
+fn joining<'a>(new: impl Iterator<Item = &'a NewTask>) -> BTreeMap<TaskId, Joining<'a>> {
+    let mut joining: BTreeMap<TaskId, Joining<'_>> = BTreeMap::new();
+    for new in new {
+        let expires = (new.task.expires + GROUP_OUTLIVES).as_millis();
+        let id = new.task.task_group_id;
+        let group = joining.entry(id).or_insert(Joining { id, scheduler: &new.task.scheduler_id, expires, added: 0 });
+        group.added += 1;
+        if group.scheduler == new.task.scheduler_id {
+            group.expires = group.expires.max(expires);
+        }
+    }
+    joining
+}
+
 impl<'c> Unit<'c> {
-    pub(super) fn new(sql: &'c mut dyn Sql, dialect: &'static Dialect) -> Self {
+    pub(super) fn new(sql: &'c mut dyn Sql, dialect: &'static Dialect, positions: &'c Positions) -> Self {
         Self {
             sql,
             dialect,
+            positions,
             tasks: HashMap::new(),
             inserted: Vec::new(),
             dirty: BTreeSet::new(),
-            enqueued: Vec::new(),
-            dequeued: BTreeSet::new(),
-            reordered: BTreeMap::new(),
-            leases: BTreeMap::new(),
-            released: BTreeSet::new(),
             edges: Vec::new(),
             recent: Vec::new(),
             ended: Vec::new(),
@@ -137,15 +133,15 @@ impl<'c> Unit<'c> {
         let missing: BTreeSet<TaskId> = ids.into_iter().filter(|id| !self.tasks.contains_key(id)).collect();
         if !missing.is_empty() {
             for row in self.sql.rows(self.dialect.lock_tasks, &[Arg::Text(&json_list(&missing))]).await? {
-                let task = rows::task(&row)?;
-                self.tasks.insert(task.task_id, task);
+                let kept = rows::kept(&row)?;
+                self.tasks.insert(kept.task.task_id, kept);
             }
         }
         Ok(())
     }
 
     pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&id)
+        self.tasks.get(&id).map(|kept| &kept.task)
     }
 
     pub(super) fn sql(&mut self) -> &mut dyn Sql {
@@ -187,7 +183,7 @@ impl<'c> Unit<'c> {
             match self.check(new, group) {
                 Ok(satisfied) => {
                     definitions.insert(id, new.definition.clone());
-                    answers.push(Ok(self.insert(new, &satisfied, *now)?));
+                    answers.push(Ok(self.insert(new, &satisfied, *now)));
                 }
                 Err(refusal) => {
                     *left_out.entry(new.task.task_group_id).or_default() += 1;
@@ -200,6 +196,24 @@ impl<'c> Unit<'c> {
         }
         self.flush().await?;
         Ok(answers)
+    }
+
+    /// Creates tasks that depend on nothing, with one statement that is a transaction of its own.
+    ///
+    /// # Errors
+    /// One of [`SURPRISES`](super::sql::SURPRISES) if one of them cannot be created so: then none is, and they have to go
+    /// through [`create`](Self::create).
+    pub(super) async fn create_at_once(
+        &mut self,
+        together: &Together,
+        new: &[(&NewTask, Timestamp)],
+    ) -> Result<Vec<Result<Task, CreateRefusal>>, StoreError> {
+        let groups = list(joining(new.iter().map(|(new, _)| *new)).values());
+        let created = new.iter().map(|(new, now)| Ok(self.insert(new, &[], *now))).collect();
+        let writes = self.take_writes();
+        let args = [&groups, &writes.tasks, &writes.definitions, &writes.messages].map(or_none);
+        self.sql.run(together.create, &args).await?;
+        Ok(created)
     }
 
     async fn definitions(&mut self, ids: &BTreeSet<TaskId>) -> Result<HashMap<TaskId, String>, StoreError> {
@@ -216,24 +230,7 @@ impl<'c> Unit<'c> {
         new: impl Iterator<Item = &NewTask>,
         known: &BTreeSet<TaskId>,
     ) -> Result<HashMap<TaskId, Group>, StoreError> {
-        #[derive(Serialize)]
-        struct Joining<'a> {
-            id: TaskId,
-            scheduler: &'a str,
-            expires: i64,
-            added: i64,
-        }
-        let mut joining: BTreeMap<TaskId, Joining<'_>> = BTreeMap::new();
-        for new in new.filter(|new| !known.contains(&new.task.task_id)) {
-            let expires = (new.task.expires + GROUP_OUTLIVES).as_millis();
-            let id = new.task.task_group_id;
-            let group =
-                joining.entry(id).or_insert(Joining { id, scheduler: &new.task.scheduler_id, expires, added: 0 });
-            group.added += 1;
-            if group.scheduler == new.task.scheduler_id {
-                group.expires = group.expires.max(expires);
-            }
-        }
+        let joining = joining(new.filter(|new| !known.contains(&new.task.task_id)));
         if joining.is_empty() {
             return Ok(HashMap::new());
         }
@@ -257,7 +254,7 @@ impl<'c> Unit<'c> {
         let mut expiring = Vec::new();
         let mut satisfied = Vec::with_capacity(new.dependencies.len());
         for id in &new.dependencies {
-            match self.tasks.get(id) {
+            match self.task(*id) {
                 // A task may wait for itself, until somebody schedules it.
                 _ if *id == new.task.task_id => satisfied.push(false),
                 None => missing.push(*id),
@@ -274,7 +271,7 @@ impl<'c> Unit<'c> {
         }
     }
 
-    fn insert(&mut self, new: &NewTask, satisfied: &[bool], now: Timestamp) -> Result<Task, StoreError> {
+    fn insert(&mut self, new: &NewTask, satisfied: &[bool], now: Timestamp) -> Task {
         let id = new.task.task_id;
         let unsatisfied = satisfied.iter().filter(|done| !**done).count();
         let task = Task { unsatisfied: u32::try_from(unsatisfied).unwrap_or(u32::MAX), ..new.task.clone() };
@@ -283,24 +280,27 @@ impl<'c> Unit<'c> {
         for (required, done) in new.dependencies.iter().zip(satisfied) {
             let requires = rows::requires_to_text(task.requires);
             self.edges.push(Edge { required: *required, dependent: id, requires, satisfied: i64::from(*done) });
+            if let Some(required) = self.tasks.get_mut(required).filter(|required| !required.awaited) {
+                required.awaited = true;
+                self.dirty.insert(required.task.task_id);
+            }
         }
-        self.tasks.insert(id, task.clone());
+        // A task may wait for itself.
+        let awaited = new.dependencies.contains(&id);
+        self.tasks.insert(id, Kept { task: task.clone(), position: None, awaited });
         if unsatisfied > 0 {
-            return Ok(task);
+            return task;
         }
         // A deadline that has passed since the check is none of the creator's business any more.
-        match self.apply_one(id, Event::Schedule, now) {
-            Ok(task) => Ok(task),
-            Err(_) => Ok(task),
-        }
+        self.apply_one(id, Event::Schedule, now).unwrap_or(task)
     }
 
     /// Tells once more what creating the task told, for those who have missed it.
     fn repeat(&mut self, id: TaskId) -> Task {
-        let task = self.tasks[&id].clone();
+        let task = self.tasks[&id].task.clone();
         let before = Task { runs: Vec::new(), ..task.clone() };
         self.messages.push(messages::announce(&before, &Announcement::Defined));
-        if task.runs.len() == 1 && task.state() == crate::task::State::Pending {
+        if task.runs.len() == 1 && task.state() == State::Pending {
             self.messages.push(messages::announce(&task, &Announcement::Pending(0.into())));
         }
         task
@@ -314,76 +314,39 @@ impl<'c> Unit<'c> {
         self.load(events.iter().map(|(id, ..)| *id)).await?;
         let answers = events.iter().map(|(id, event, now)| self.apply_one(*id, (*event).clone(), *now)).collect();
         self.release_dependents().await?;
-        self.resolve_groups().await?;
         self.flush().await?;
         Ok(answers)
     }
 
     fn apply_one(&mut self, id: TaskId, event: Event, now: Timestamp) -> Result<Task, ApplyRefusal> {
-        let before = self.tasks.get(&id).ok_or(ApplyRefusal::NoSuchTask(id))?;
-        let Outcome { task, effects } = before.apply(event, now)?;
-        let first = !before.ever_resolved;
-        if task != *before {
+        let kept = self.tasks.get_mut(&id).ok_or(ApplyRefusal::NoSuchTask(id))?;
+        let Outcome { task, effects } = kept.task.apply(event, now)?;
+        let first = !kept.task.ever_resolved;
+        if task != kept.task {
             self.dirty.insert(id);
+            kept.task = task.clone();
         }
         for effect in effects {
-            self.follow(&task, effect, first, now);
+            match effect {
+                Effect::Publish(what) => self.messages.push(messages::announce(&task, &what)),
+                Effect::Enqueue => kept.position = Some(self.positions.next(now)),
+                Effect::Resolved(resolution) => {
+                    self.ended.push(Ended { task_id: id, group: task.task_group_id, resolution, first, now });
+                }
+            }
         }
-        self.tasks.insert(id, task.clone());
         Ok(task)
-    }
-
-    fn follow(&mut self, task: &Task, effect: Effect, first: bool, now: Timestamp) {
-        let id = task.task_id;
-        match effect {
-            Effect::Publish(what) => self.messages.push(messages::announce(task, &what)),
-            Effect::Enqueue(run) => self.enqueued.push(Pending {
-                id,
-                run,
-                queue: task.task_queue_id.clone(),
-                priority: rank(&task.priority),
-                deadline: task.deadline.as_millis(),
-                inserted: now.as_millis(),
-            }),
-            Effect::Dequeue => {
-                let before = self.enqueued.len();
-                self.enqueued.retain(|pending| pending.id != id);
-                if self.enqueued.len() == before {
-                    self.dequeued.insert(id);
-                }
-            }
-            Effect::Reorder(priority) => {
-                self.reordered.insert(id, rank(&priority));
-                for pending in self.enqueued.iter_mut().filter(|pending| pending.id == id) {
-                    pending.priority = rank(&priority);
-                }
-            }
-            Effect::Lease { run, worker, started, taken_until } => {
-                self.released.remove(&id);
-                let queue = task.task_queue_id.clone();
-                let (claimed, until) = (started.as_millis(), taken_until.as_millis());
-                self.leases
-                    .insert(id, Lease { id, run, queue, group: worker.group, worker: worker.id, claimed, until });
-            }
-            Effect::Release => {
-                self.leases.remove(&id);
-                self.released.insert(id);
-            }
-            Effect::Resolved(resolution) => {
-                self.ended.push(Ended { task_id: id, group: task.task_group_id, resolution, first, now })
-            }
-        }
     }
 
     /// Dependents of what has ended: an edge is satisfied once, and the last one schedules the dependent.
     async fn release_dependents(&mut self) -> Result<(), StoreError> {
-        if self.ended.is_empty() {
+        if !self.ended.iter().any(|ended| self.tasks[&ended.task_id].awaited) {
             return Ok(());
         }
         let now = self.ended.iter().map(|ended| ended.now).max().ok_or(StoreError::Lost("the time"))?;
         // A task that failed and then completed counts as completed: the edges are sticky.
         let mut outcomes: BTreeMap<TaskId, bool> = BTreeMap::new();
-        for ended in &self.ended {
+        for ended in self.ended.iter().filter(|ended| self.tasks[&ended.task_id].awaited) {
             *outcomes.entry(ended.task_id).or_default() |= Requires::AllCompleted.satisfied_by(ended.resolution);
         }
         let list: Vec<_> =
@@ -393,29 +356,12 @@ impl<'c> Unit<'c> {
         self.load(dependents.iter().copied()).await?;
         for id in dependents {
             // The task itself may have expired before its edges are deleted.
-            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            let Some(Kept { task, .. }) = self.tasks.get_mut(&id) else { continue };
             task.unsatisfied = task.unsatisfied.saturating_sub(1);
             self.dirty.insert(id);
             if task.unsatisfied == 0 && task.runs.is_empty() {
                 // Past its deadline a task is not scheduled any more.
                 let _ = self.apply_one(id, Event::Schedule, now);
-            }
-        }
-        Ok(())
-    }
-
-    /// Groups of what has ended: whoever ends the last unresolved task says that the group is resolved.
-    async fn resolve_groups(&mut self) -> Result<(), StoreError> {
-        let mut counts: BTreeMap<TaskId, i64> = BTreeMap::new();
-        for ended in std::mem::take(&mut self.ended) {
-            *counts.entry(ended.group).or_default() += i64::from(ended.first);
-        }
-        if counts.is_empty() {
-            return Ok(());
-        }
-        for group in self.settle_groups(&counts).await? {
-            if group.unresolved <= 0 {
-                self.messages.push(messages::group_resolved(&group));
             }
         }
         Ok(())
@@ -434,9 +380,9 @@ impl<'c> Unit<'c> {
         let args = [Arg::Text(&first.task_queue_id), first.now.into(), total.into()];
         let mut picked = Vec::new();
         for row in self.sql.rows(self.dialect.pick, &args).await? {
-            let task = rows::task(&row)?;
-            picked.push((task.task_id, row.text("definition")?));
-            self.tasks.insert(task.task_id, task);
+            let kept = rows::kept(&row)?;
+            picked.push((kept.task.task_id, row.text("definition")?));
+            self.tasks.insert(kept.task.task_id, kept);
         }
         let mut picked = picked.into_iter();
         let mut answers = Vec::with_capacity(wanted.len());
@@ -444,19 +390,13 @@ impl<'c> Unit<'c> {
             let mut claimed = Vec::new();
             while claimed.len() < wanted.count as usize {
                 let Some((id, definition)) = picked.next() else { break };
-                let run = self.tasks[&id].last_run().unwrap_or_default();
+                let run = self.tasks[&id].task.last_run().unwrap_or_default();
                 let claim = Event::Claim { run, worker: wanted.worker.clone(), taken_until: wanted.taken_until };
-                match self.apply_one(id, claim, wanted.now) {
-                    Ok(task) => {
-                        let Worker { group, id: worker } = wanted.worker.clone();
-                        self.recent.push(Recent { queue: wanted.task_queue_id.clone(), group, worker, id, run });
-                        claimed.push(Claimed { task, run, definition });
-                    }
-                    // An entry that contradicts its task is dropped: the task is the truth.
-                    Err(_) => {
-                        self.dequeued.insert(id);
-                    }
-                }
+                // Its deadline may just have passed.
+                let Ok(task) = self.apply_one(id, claim, wanted.now) else { continue };
+                let Worker { group, id: worker } = wanted.worker.clone();
+                self.recent.push(Recent { queue: wanted.task_queue_id.clone(), group, worker, id, run });
+                claimed.push(Claimed { task, run, definition });
             }
             answers.push(claimed);
         }
@@ -467,48 +407,50 @@ impl<'c> Unit<'c> {
     /// Writes what has changed so far.
     async fn flush(&mut self) -> Result<(), StoreError> {
         let d = self.dialect;
+        let writes = self.take_writes();
+        let settled = match &d.together {
+            Some(together) => writes.write_together(self.sql, d, together).await?,
+            None => writes.write(self.sql, d).await?,
+        };
+        // Whoever ends the last unresolved task says that the group is resolved.
+        let groups = settled.iter().map(rows::group).collect::<Result<Vec<_>, _>>()?;
+        let resolved: Vec<Message> =
+            groups.iter().filter(|group| group.unresolved <= 0).map(messages::group_resolved).collect();
+        if !resolved.is_empty() {
+            write_messages(self.sql, d, &resolved).await?;
+        }
+        Ok(())
+    }
+
+    fn take_writes(&mut self) -> Writes {
         let inserted = std::mem::take(&mut self.inserted);
         let new: HashSet<TaskId> = inserted.iter().map(|(id, _)| *id).collect();
         let dirty = std::mem::take(&mut self.dirty);
-        let dequeued = std::mem::take(&mut self.dequeued);
-        let enqueued = std::mem::take(&mut self.enqueued);
-        // One statement sees the rows as they were before it: it cannot take a row away and add it again.
-        let again = enqueued.iter().any(|pending| dequeued.contains(&pending.id));
         let messages = std::mem::take(&mut self.messages);
         self.told_events |= !messages.is_empty();
-        let definitions = inserted.iter().map(|(id, definition)| json!({"id": id, "definition": definition}));
-        let reordered = std::mem::take(&mut self.reordered);
-        let reordered = reordered.iter().map(|(id, priority)| json!({"id": id, "priority": priority}));
-        let writes = Writes {
+        let mut groups: BTreeMap<TaskId, i64> = BTreeMap::new();
+        for ended in std::mem::take(&mut self.ended) {
+            *groups.entry(ended.group).or_default() += i64::from(ended.first);
+        }
+        Writes {
             tasks: list(inserted.iter().map(|(id, _)| TaskRow::of(&self.tasks[id]))),
-            definitions: list(definitions),
+            definitions: list(inserted.iter().map(|(id, definition)| json!({"id": id, "definition": definition}))),
             edges: list(std::mem::take(&mut self.edges).iter()),
             changed: list(dirty.iter().filter(|id| !new.contains(id)).map(|id| TaskRow::of(&self.tasks[id]))),
-            dequeued: list(dequeued.iter()),
-            enqueued: list(enqueued.iter()),
-            reordered: list(reordered),
-            released: list(std::mem::take(&mut self.released).iter()),
-            leases: list(std::mem::take(&mut self.leases).values()),
             recent: list(std::mem::take(&mut self.recent).iter()),
+            groups: list(groups.iter().map(|(id, n)| json!({"id": id, "n": n}))),
             messages: list(messages.iter().map(rows::MessageRow::of)),
-        };
-        match &d.together {
-            Some(together) if !again => writes.write_together(self.sql, d, together).await,
-            Some(_) | None => writes.write(self.sql, d).await,
         }
     }
 
     /// Writes what is left and says what is to be told after the commit.
-    pub(super) async fn finish(mut self, instance: &str) -> Result<Told, StoreError> {
+    pub(super) async fn finish(mut self) -> Result<Told, StoreError> {
         self.flush().await?;
         // Also tasks that waited before: a claimer may have skipped them while we held them.
         let mut pending: BTreeMap<String, usize> = BTreeMap::new();
-        for task in self.tasks.values().filter(|task| task.state() == crate::task::State::Pending) {
-            *pending.entry(task.task_queue_id.clone()).or_default() += 1;
-        }
-        if let Some(wake) = self.dialect.wake.filter(|_| !pending.is_empty()) {
-            let queues = json_list(&pending.keys().collect::<Vec<_>>());
-            self.sql.rows(wake, &[Arg::Text(&queues), Arg::Text(instance)]).await?;
+        let waiting = self.tasks.into_values().map(|kept| kept.task).filter(|task| task.state() == State::Pending);
+        for task in waiting {
+            *pending.entry(task.task_queue_id).or_default() += 1;
         }
         Ok(Told { pending, events: self.told_events })
     }
@@ -520,12 +462,8 @@ struct Writes {
     definitions: Option<String>,
     edges: Option<String>,
     changed: Option<String>,
-    dequeued: Option<String>,
-    enqueued: Option<String>,
-    reordered: Option<String>,
-    released: Option<String>,
-    leases: Option<String>,
     recent: Option<String>,
+    groups: Option<String>,
     messages: Option<String>,
 }
 
@@ -534,23 +472,18 @@ fn list<T: Serialize>(rows: impl Iterator<Item = T>) -> Option<String> {
     (!rows.is_empty()).then(|| json_list(&rows))
 }
 
-fn or_none(list: Option<&String>) -> Arg<'_> {
-    Arg::Text(list.map_or("[]", String::as_str))
+fn or_none(list: &Option<String>) -> Arg<'_> {
+    Arg::Text(list.as_deref().unwrap_or("[]"))
 }
 
 impl Writes {
-    /// One statement for each kind of row.
-    async fn write(&self, sql: &mut dyn Sql, d: &Dialect) -> Result<(), StoreError> {
+    /// One statement for each kind of row. Gives the groups that were settled.
+    async fn write(&self, sql: &mut dyn Sql, d: &Dialect) -> Result<Vec<Row>, StoreError> {
         let steps = [
             (d.insert_tasks, &self.tasks),
             (d.insert_definitions, &self.definitions),
             (d.insert_dependencies, &self.edges),
             (d.update_tasks, &self.changed),
-            (d.delete_pending, &self.dequeued),
-            (d.insert_pending, &self.enqueued),
-            (d.reorder_pending, &self.reordered),
-            (d.delete_leases, &self.released),
-            (d.put_leases, &self.leases),
             (d.insert_recent, &self.recent),
             (d.insert_outbox, &self.messages),
         ];
@@ -559,26 +492,30 @@ impl Writes {
                 sql.run(statement, &[Arg::Text(rows)]).await?;
             }
         }
-        Ok(())
+        match &self.groups {
+            Some(groups) => sql.rows(d.settle_groups, &[Arg::Text(groups)]).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// As few statements as possible: each is a round trip.
-    async fn write_together(mut self, sql: &mut dyn Sql, d: &Dialect, together: &Together) -> Result<(), StoreError> {
-        for (statement, rows) in [(d.insert_dependencies, &self.edges), (d.reorder_pending, &self.reordered)] {
-            if let Some(rows) = rows {
-                sql.run(statement, &[Arg::Text(rows)]).await?;
-            }
+    /// As few statements as possible: each is a round trip. Gives the groups that were settled.
+    async fn write_together(
+        mut self,
+        sql: &mut dyn Sql,
+        d: &Dialect,
+        together: &Together,
+    ) -> Result<Vec<Row>, StoreError> {
+        if let Some(edges) = &self.edges {
+            sql.run(d.insert_dependencies, &[Arg::Text(edges)]).await?;
         }
         if self.tasks.is_some() {
-            let (enqueued, messages) = (self.enqueued.take(), self.messages.take());
-            let args = [&self.tasks, &self.definitions, &enqueued, &messages].map(|rows| or_none(rows.as_ref()));
-            sql.run(together.new, &args).await?;
+            let messages = self.messages.take();
+            sql.run(together.new, &[or_none(&self.tasks), or_none(&self.definitions), or_none(&messages)]).await?;
         }
-        let changes =
-            [&self.changed, &self.dequeued, &self.enqueued, &self.released, &self.leases, &self.recent, &self.messages];
-        if changes.iter().any(|rows| rows.is_some()) {
-            sql.run(together.changes, &changes.map(|rows| or_none(rows.as_ref()))).await?;
+        let changes = [&self.changed, &self.recent, &self.groups, &self.messages];
+        if changes.iter().all(|rows| rows.is_none()) {
+            return Ok(Vec::new());
         }
-        Ok(())
+        sql.rows(together.changes, &changes.map(or_none)).await
     }
 }

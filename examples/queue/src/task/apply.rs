@@ -84,7 +84,6 @@ impl Task {
                 }
                 if priority != self.priority {
                     step.task.priority = priority.clone();
-                    step.effects.push(Effect::Reorder(priority.clone()));
                     if announce {
                         step.publish(Announcement::PriorityChanged { old: self.priority.clone(), new: priority });
                     }
@@ -121,7 +120,7 @@ impl Step {
     fn enqueue(&mut self, reason: ReasonCreated) {
         self.task.runs.push(Run::pending(reason, self.now));
         if let Some(run) = self.task.last_run() {
-            self.effects.push(Effect::Enqueue(run));
+            self.effects.push(Effect::Enqueue);
             self.publish(Announcement::Pending(run));
         }
     }
@@ -129,11 +128,6 @@ impl Step {
     /// Ends the last run and says so.
     fn end(&mut self, resolution: Resolution, with_worker: bool) {
         let (Some(number), Some(last)) = (self.task.last_run(), self.task.runs.last_mut()) else { return };
-        match last.state {
-            RunState::Pending => self.effects.push(Effect::Dequeue),
-            RunState::Running(_) => self.effects.push(Effect::Release),
-            RunState::Resolved { .. } => {}
-        }
         *last = last.resolved(resolution, self.now);
         self.publish(match resolution {
             Resolution::Completed => Announcement::Completed(number),
@@ -165,8 +159,6 @@ impl Step {
     fn resolve_unscheduled(&mut self, reason: ReasonResolved) {
         self.task.runs.push(Run::pending(ReasonCreated::Exception, self.now));
         self.resolve(Resolution::Exception(reason), false);
-        // That run never waited anywhere.
-        self.effects.retain(|effect| *effect != Effect::Dequeue);
     }
 
     fn schedule(&mut self) -> Result<(), Refusal> {
@@ -182,12 +174,10 @@ impl Step {
         let found = self.find(run)?;
         match &found.state {
             RunState::Pending => {
-                let claim = Claim { worker: worker.clone(), taken_until, started: self.now };
+                let claim = Claim { worker, taken_until, started: self.now };
                 if let Some(last) = self.task.runs.last_mut() {
                     last.state = RunState::Running(claim);
                 }
-                self.effects.push(Effect::Dequeue);
-                self.effects.push(Effect::Lease { run, worker, started: self.now, taken_until });
                 self.publish(Announcement::Running(run));
                 Ok(())
             }
@@ -204,11 +194,9 @@ impl Step {
         match &found.state {
             RunState::Running(claim) => {
                 let renewed = Claim { taken_until, ..claim.clone() };
-                let (worker, started) = (renewed.worker.clone(), renewed.started);
                 if let Some(last) = self.task.runs.last_mut() {
                     last.state = RunState::Running(renewed);
                 }
-                self.effects.push(Effect::Lease { run, worker, started, taken_until });
                 Ok(())
             }
             RunState::Pending | RunState::Resolved { .. } => Err(Self::refuse(run, &found.state, "reclaiming it")),

@@ -1,34 +1,16 @@
 //! What has to follow a transition. The store carries the effects out in the transaction that writes the task.
 
 use taskcluster_core::ids::{Priority, RunId};
-use taskcluster_core::time::Timestamp;
 
-use super::run::{Resolution, Worker};
+use super::run::Resolution;
 
 /// One consequence of a transition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Tell the world.
     Publish(Announcement),
-    /// The run waits for a worker from now on.
-    Enqueue(RunId),
-    /// No run waits for a worker any more.
-    Dequeue,
-    /// The waiting run moves within its queue.
-    Reorder(Priority),
-    /// The worker holds the run until then; replaces an earlier lease of the task.
-    Lease {
-        /// Which run.
-        run: RunId,
-        /// Who.
-        worker: Worker,
-        /// Since when.
-        started: Timestamp,
-        /// Until when.
-        taken_until: Timestamp,
-    },
-    /// Nobody holds a run of the task any more.
-    Release,
+    /// A run waits for a worker from now on, behind those that wait already.
+    Enqueue,
     /// The task has reached an end: its dependents and its group want to know.
     Resolved(Resolution),
 }
