@@ -115,6 +115,7 @@ impl Backend {
         refuse_static(client_id)?;
         let scopes = wanted.scopes.unwrap_or_default();
         check_client_scopes(&scopes)?;
+        check_description(&wanted.description)?;
         let now = self.clock.now();
         let client = Client {
             client_id: client_id.to_owned(),
@@ -154,6 +155,7 @@ impl Backend {
         refuse_static(&before.client_id)?;
         let scopes = wanted.scopes.unwrap_or_else(|| before.scopes.clone());
         check_client_scopes(&scopes)?;
+        check_description(&wanted.description)?;
         let after = Client {
             description: wanted.description,
             expires: wanted.expires,
@@ -236,6 +238,7 @@ impl Backend {
         by: &str,
     ) -> Result<Role, AuthError> {
         let scopes = role_scopes(scopes)?;
+        check_description(description)?;
         let _turn = self.turn_to_change_roles().await;
         for _ in 0..ATTEMPTS {
             let roles = self.roles().await?;
@@ -275,6 +278,7 @@ impl Backend {
         by: &str,
     ) -> Result<Option<Role>, AuthError> {
         let before = roles.get(role_id).ok_or_else(|| AuthError::NoSuchRole(role_id.to_owned()))?;
+        check_description(description)?;
         let role = Role {
             scopes: role_scopes(scopes)?,
             description: description.to_owned(),
@@ -318,6 +322,11 @@ fn role_scopes(scopes: &[String]) -> Result<Vec<String>, AuthError> {
     let mut scopes = scopes.to_vec();
     scopes.sort_unstable();
     Ok(scopes)
+}
+
+/// PostgreSQL keeps no NUL characters; that must not depend on the database.
+fn check_description(description: &str) -> Result<(), AuthError> {
+    if description.contains('\0') { Err(AuthError::Description) } else { Ok(()) }
 }
 
 pub(crate) fn refuse_static(client_id: &str) -> Result<(), AuthError> {

@@ -19,6 +19,9 @@ pub enum AuthError {
     /// A scope that may not be given to anybody.
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    /// A text that not every database can hold.
+    #[error("The description holds a NUL character, which cannot be stored")]
+    Description,
     /// Roles that lead back to themselves.
     #[error(transparent)]
     Cycle(#[from] Cycle),
@@ -49,9 +52,11 @@ impl From<AuthError> for Failure {
     fn from(error: AuthError) -> Self {
         let message = error.to_string();
         match error {
-            AuthError::Static(_) | AuthError::Scope(_) | AuthError::Cycle(_) | AuthError::ContinuationToken => {
-                Self::input_error(message)
-            }
+            AuthError::Static(_)
+            | AuthError::Scope(_)
+            | AuthError::Description
+            | AuthError::Cycle(_)
+            | AuthError::ContinuationToken => Self::input_error(message),
             AuthError::ClientExists(_) | AuthError::RoleExists(_) | AuthError::Contention => Self::conflict(message),
             AuthError::NoSuchClient(_) | AuthError::NoSuchRole(_) => Self::not_found(message),
             AuthError::Store(error) => Self::internal(error),

@@ -21,6 +21,10 @@ pub(crate) struct Cut<T> {
 pub(crate) fn after<K: DeserializeOwned>(token: Option<&str>) -> Result<Option<K>, AuthError> {
     let Some(token) = token else { return Ok(None) };
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| AuthError::ContinuationToken)?;
+    // No key holds a NUL character, and PostgreSQL does not take one.
+    if bytes.windows(6).any(|text| text == br"\u0000") {
+        return Err(AuthError::ContinuationToken);
+    }
     serde_json::from_slice(&bytes).map(Some).map_err(|_| AuthError::ContinuationToken)
 }
 
@@ -54,6 +58,7 @@ mod tests {
     fn a_made_up_token_is_refused() {
         assert!(after::<i64>(Some("no token")).is_err());
         assert!(after::<i64>(Some(&URL_SAFE_NO_PAD.encode("\"text\""))).is_err());
+        assert!(after::<String>(Some(&URL_SAFE_NO_PAD.encode(r#""a\u0000b""#))).is_err());
         assert_eq!(after::<i64>(None).unwrap(), None);
     }
 }

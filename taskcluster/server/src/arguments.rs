@@ -2,7 +2,7 @@
 //!
 //! References name the arguments of an operation but do not say what values they take; this table does. An argument
 //! keeps its meaning across operations and services, so it is looked up by name. What is not listed may be any text
-//! that is not empty.
+//! that is not empty. None holds a NUL character: PostgreSQL cannot even be asked for such a text.
 
 /// What a value has to look like.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,9 @@ pub fn path_pattern(argument: &str) -> Pattern {
         "taskQueueId" | "workerPoolId" => ("<provisionerId>/<workerType>", is_task_queue_id),
         "clientId" => ("letters, digits and any of ! @ / : . + | _ -", is_client_id),
         "projectId" => ("up to 500 letters, digits or any of . _ / -", is_project_id),
-        "roleId" | "name" => ("printable ASCII characters", is_printable),
-        _ => ("a text that is not empty", is_not_empty),
+        "roleId" => ("printable ASCII characters", is_printable),
+        "name" => ("up to 1024 printable ASCII characters", is_name),
+        _ => ("a text that is not empty and holds no NUL characters", is_text),
     };
     Pattern { text, matches }
 }
@@ -36,9 +37,9 @@ pub fn path_pattern(argument: &str) -> Pattern {
 pub fn query_pattern(parameter: &str) -> Pattern {
     let (text, matches): (_, fn(&str) -> bool) = match parameter {
         "limit" => ("a number of at least 1", is_positive_number),
-        "continuationToken" => ("a text that is not empty", is_not_empty),
+        "continuationToken" => ("a text that is not empty and holds no NUL characters", is_text),
         "quarantined" | "includeArchived" => ("true or false", is_boolean),
-        _ => ("any text", is_anything),
+        _ => ("a text without NUL characters", has_no_nul),
     };
     Pattern { text, matches }
 }
@@ -71,10 +72,19 @@ fn is_identifier(value: &str) -> bool {
     (1..=38).contains(&value.len()) && value.bytes().all(is_word)
 }
 
+/// The worker type is that of tasks: no other queue can ever hold one, and answers may not name it.
 fn is_task_queue_id(value: &str) -> bool {
     value
         .split_once('/')
-        .is_some_and(|(provisioner, worker_type)| is_identifier(provisioner) && is_identifier(worker_type))
+        .is_some_and(|(provisioner, worker_type)| is_identifier(provisioner) && is_worker_type(worker_type))
+}
+
+fn is_worker_type(value: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=38).contains(&value.len())
+        && value.bytes().all(is_inner)
+        && value.starts_with(|first: char| first.is_ascii_lowercase())
+        && !value.ends_with('-')
 }
 
 fn is_client_id(value: &str) -> bool {
@@ -89,8 +99,16 @@ fn is_printable(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
 }
 
-fn is_not_empty(value: &str) -> bool {
-    !value.is_empty()
+fn is_name(value: &str) -> bool {
+    value.len() <= 1024 && is_printable(value)
+}
+
+fn is_text(value: &str) -> bool {
+    !value.is_empty() && has_no_nul(value)
+}
+
+fn has_no_nul(value: &str) -> bool {
+    !value.contains('\0')
 }
 
 fn is_positive_number(value: &str) -> bool {
@@ -99,10 +117,6 @@ fn is_positive_number(value: &str) -> bool {
 
 fn is_boolean(value: &str) -> bool {
     matches!(value, "true" | "false")
-}
-
-fn is_anything(_: &str) -> bool {
-    true
 }
 
 fn is_word(byte: u8) -> bool {
@@ -125,10 +139,15 @@ mod tests {
         assert!(fits("runId", "0") && fits("runId", "1000") && !fits("runId", "1001") && !fits("runId", "-1"));
         assert!(!fits("runId", "") && !fits("runId", "+1"));
         assert!(fits("taskQueueId", "prov/type") && !fits("taskQueueId", "prov") && !fits("taskQueueId", "a/b/c"));
+        assert!(fits("taskQueueId", "P_/a") && fits("taskQueueId", "p/a-1") && fits("workerPoolId", "p/a"));
+        for worker_type in ["", "A", "0", "-a", "a-", "a_b", &"a".repeat(39)] {
+            assert!(!fits("taskQueueId", &format!("p/{worker_type}")), "{worker_type}");
+        }
         assert!(fits("workerId", "i-0_9") && !fits("workerId", "a.b") && !fits("workerId", &"x".repeat(39)));
         assert!(fits("clientId", "mozilla-auth0/ad|x|y/z") && !fits("clientId", "a b"));
         assert!(fits("name", "public/build log.txt") && !fits("name", "ü") && !fits("name", ""));
-        assert!(fits("somethingElse", "x") && !fits("somethingElse", ""));
+        assert!(fits("name", &"x".repeat(1024)) && !fits("name", &"x".repeat(1025)));
+        assert!(fits("somethingElse", "x") && !fits("somethingElse", "") && !fits("somethingElse", "a\0b"));
     }
 
     #[test]
@@ -137,6 +156,7 @@ mod tests {
         assert!(fits("limit", "1") && fits("limit", "99999999999"));
         assert!(!fits("limit", "0") && !fits("limit", "00") && !fits("limit", "") && !fits("limit", "-1"));
         assert!(!fits("continuationToken", ""));
-        assert!(fits("prefix", "") && fits("quarantined", "true") && !fits("quarantined", "yes"));
+        assert!(fits("prefix", "") && !fits("prefix", "\0") && !fits("continuationToken", "\0"));
+        assert!(fits("quarantined", "true") && !fits("quarantined", "yes"));
     }
 }

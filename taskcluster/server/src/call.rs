@@ -145,6 +145,11 @@ impl Call {
         self.body_text.get_or_init(|| self.body.to_string())
     }
 
+    /// The body as it came, also where the operation takes none: neither read nor checked.
+    pub fn raw_body(&self) -> &[u8] {
+        &self.received.body
+    }
+
     /// Names this request in logs.
     pub fn request_id(&self) -> &str {
         &self.received.ids.request

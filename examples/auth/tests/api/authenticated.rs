@@ -232,3 +232,10 @@ async fn a_service_elsewhere_that_asks_decides_the_same() {
     auth.by_root().disable_client("c").await.unwrap();
     assert_refused!(elsewhere.by(client).current_scopes(), 401, "AuthenticationFailed");
 }
+
+#[tokio::test]
+async fn a_host_that_is_no_name_is_the_callers_fault() {
+    let auth = Deployment::start().await.elsewhere();
+    let url = url::Url::parse("http://no_name/api/auth/v1/roles/").unwrap();
+    assert_eq!(auth.get(&url).await, 401);
+}

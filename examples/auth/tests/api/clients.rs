@@ -1,6 +1,6 @@
 //! Clients: made, seen, changed, listed, removed.
 
-use taskcluster::auth::CreateClientRequest;
+use taskcluster::auth::{CreateClientRequest, CreateRoleRequest};
 use taskcluster_auth::loops;
 use taskcluster_core::time::{days, hours, minutes};
 
@@ -209,4 +209,20 @@ async fn reading_needs_scopes() {
     assert_refused!(reader.enable_client("a/1"), 403, "InsufficientScopes");
     assert_refused!(reader.delete_client("a/1"), 403, "InsufficientScopes");
     assert_refused!(reader.reset_access_token("a/1"), 403, "InsufficientScopes");
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_everywhere_is_refused() {
+    let auth = Deployment::start().await;
+    auth.client("c", &[]).await;
+    let wanted = CreateClientRequest::new("a\0b", auth.now() + hours(1));
+    assert_refused!(auth.by_root().create_client("d", &wanted), 400, "InputError");
+    assert_refused!(auth.by_root().update_client("c", &wanted), 400, "InputError");
+    auth.role("r", &[]).await;
+    let wanted = CreateRoleRequest::new("a\0b", owned(&[]));
+    assert_refused!(auth.by_root().create_role("s", &wanted), 400, "InputError");
+    assert_refused!(auth.by_root().update_role("r", &wanted), 400, "InputError");
+    let nul = auth.by_root().list_clients().prefix("\0");
+    assert_refused!(nul, 400, "InvalidRequestArguments");
+    assert_refused!(auth.by_root().get_entity_history("secret", "a\0b"), 400, "InvalidRequestArguments");
 }

@@ -5,6 +5,7 @@ use taskcluster::queue as wire;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::scopes::Params;
 use taskcluster_core::time::{Timestamp, minutes};
+use taskcluster_server::arguments::path_pattern;
 use taskcluster_server::queue::{ListArtifactsQuery, ListLatestArtifactsQuery};
 use taskcluster_server::{Call, Failure, Reply};
 
@@ -57,6 +58,13 @@ impl Api {
             }
             other => return Err(Failure::input_error(format!("{other:?} is no artifact that we know"))),
         };
+        if let Storage::Link { artifact } = &storage
+            && !(path_pattern("name").matches)(artifact)
+        {
+            return Err(Failure::input_error(format!(
+                "no artifact can have the name {artifact:?} that the link leads to"
+            )));
+        }
         if content_type.chars().any(char::is_control) {
             return Err(Failure::input_error(format!("contentType {content_type:?} cannot stand in a header")));
         }

@@ -1,5 +1,6 @@
 //! Reports of workers on how a run ended. The scopes depend on the path alone and have been checked.
 
+use serde::Deserialize;
 use taskcluster::queue as wire;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_server::{Call, Failure};
@@ -11,11 +12,12 @@ use crate::wire as to_wire;
 impl Api {
     pub(super) async fn report_completed(
         &self,
-        _call: &Call,
+        call: &Call,
         task_id: TaskId,
         run: RunId,
     ) -> Result<wire::TaskStatusResponse, Failure> {
-        self.report(task_id, Event::Complete { run }).await
+        let event = if says_failed(call.raw_body()) { Event::Fail { run } } else { Event::Complete { run } };
+        self.report(task_id, event).await
     }
 
     pub(super) async fn report_failed(
@@ -48,4 +50,13 @@ impl Api {
     async fn report(&self, task_id: TaskId, event: Event) -> Result<wire::TaskStatusResponse, Failure> {
         Ok(wire::TaskStatusResponse::new(to_wire::status(&self.apply(task_id, event).await?)))
     }
+}
+
+/// `reportCompleted` takes no body today. Very old workers report a failure by it as well, with `{"success": false}`.
+fn says_failed(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Old {
+        success: bool,
+    }
+    serde_json::from_slice::<Old>(body).is_ok_and(|old| !old.success)
 }

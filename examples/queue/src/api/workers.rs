@@ -2,6 +2,7 @@
 
 use taskcluster::queue as wire;
 use taskcluster_core::scopes::Params;
+use taskcluster_server::arguments::path_pattern;
 use taskcluster_server::queue::ListWorkersQuery;
 use taskcluster_server::{Call, Failure};
 
@@ -89,6 +90,9 @@ impl Api {
         let now = self.clock.now();
         let (queue, worker) =
             (format!("{provisioner_id}/{worker_type}"), Worker { group: worker_group, id: worker_id });
+        if !(path_pattern("taskQueueId").matches)(&queue) {
+            return Err(Failure::input_error(format!("no task can be for the worker type {worker_type:?}")));
+        }
         let declared = self.store.declare_worker(&queue, &worker, payload.expires, now).await?;
         Ok(to_wire::worker(&declared, now))
     }

@@ -235,3 +235,18 @@ async fn answers_redirect_and_name_the_storage() {
     let body: Value = serde_json::from_slice(&raw).unwrap();
     assert_eq!((body["storageType"].as_str(), body["url"].as_str()), (Some("reference"), Some(URL)));
 }
+
+#[tokio::test]
+async fn names_that_no_artifact_can_have_are_refused() {
+    let t = Tester::new().await;
+    let id = t.running().await;
+    t.put(&id, &"x".repeat(1024), &t.reference(URL)).await.unwrap();
+    assert_eq!(
+        refusal(t.put(&id, &"x".repeat(1025), &t.reference(URL)).await),
+        refused(400, "InvalidRequestArguments")
+    );
+    for target in ["", "a\0b", "\u{fc}", &"x".repeat(1025)] {
+        assert_eq!(refusal(t.put(&id, "link", &t.link(target)).await), refused(400, "InputError"), "{target:?}");
+    }
+    assert_eq!(soon(t.queue.list_artifacts(&id, 0)).await.unwrap().artifacts.len(), 1);
+}

@@ -2,7 +2,8 @@
 #![allow(deprecated, reason = "deprecated methods have to work as long as they exist")]
 
 use futures_util::TryStreamExt as _;
-use taskcluster::queue::ClaimWorkRequest;
+use taskcluster::queue::{ClaimWorkRequest, DeclareWorkerRequest};
+use taskcluster_core::time::days;
 
 use crate::tester::{Tester, refusal, refused, soon};
 
@@ -55,4 +56,19 @@ async fn queues_are_known_once_a_worker_came() {
     assert_eq!(soon(t.queue.list_worker_types("proj")).await.unwrap().worker_types.len(), 2);
     assert_eq!(soon(t.queue.get_provisioner("proj")).await.unwrap().provisioner_id, "proj");
     assert_eq!(soon(t.queue.get_worker_type("proj", "ci")).await.unwrap().worker_type, "ci");
+}
+
+#[tokio::test]
+async fn queues_that_no_task_can_be_in_are_refused() {
+    let t = Tester::new().await;
+    let wanted = ClaimWorkRequest::new("group", "one", 1);
+    let invalid = refused(400, "InvalidRequestArguments");
+    for queue in ["proj/CI", "proj/c_i", "proj/0", "proj/-", "proj/c-"] {
+        assert_eq!(refusal(soon(t.queue.claim_work(queue, &wanted)).await), invalid, "{queue}");
+        assert_eq!(refusal(soon(t.queue.pending_tasks(queue)).await), invalid, "{queue}");
+    }
+    let declared = DeclareWorkerRequest::new(t.now() + days(1));
+    let result = soon(t.queue.declare_worker("proj", "CI", "group", "one", &declared)).await;
+    assert_eq!(refusal(result), refused(400, "InputError"));
+    assert_eq!(soon(t.queue.list_task_queues()).await.unwrap().task_queues, []);
 }

@@ -67,3 +67,17 @@ async fn other_exceptions_are_final() {
         assert_eq!(refusal(soon(t.queue.report_exception(&id, 0, &other)).await), refused(409, "RequestConflict"));
     }
 }
+
+#[tokio::test]
+async fn very_old_workers_report_failures_as_completed_without_success() {
+    let t = Tester::new().await;
+    for (body, state) in
+        [(r#"{"success": false}"#, "failed"), (r#"{"success": true}"#, "completed"), ("{", "completed")]
+    {
+        let id = t.running().await;
+        let path = format!("/api/queue/v1/task/{id}/runs/0/completed");
+        let answer = t.post(&path, body).await;
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        assert_eq!(t.state(&id).await, state, "{body}");
+    }
+}

@@ -16,7 +16,7 @@ use taskcluster::queue::{
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::{Clock as _, ManualClock};
 use taskcluster_core::credentials::{Certificate, Credentials};
-use taskcluster_core::hawk::Presented;
+use taskcluster_core::hawk::{self, Presented, RequestFacts};
 use taskcluster_core::ids::{TaskId, TaskQueueId};
 use taskcluster_core::time::{Timestamp, hours};
 use taskcluster_core::{Error, RetryPolicy, transport};
@@ -108,6 +108,16 @@ impl Tester {
         let status = answer.status().as_u16();
         let body = soon(answer.into_body().collect(1_000_000)).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// POSTs a JSON text with a signature; status and body.
+    pub(crate) async fn post(&self, path: &str, body: &str) -> (u16, String) {
+        let facts = RequestFacts { method: "post", resource: path, host: "tc.example", port: 80 };
+        let header = hawk::sign(&Credentials::new("tester", "token"), facts, None, self.now()).unwrap();
+        let request = http::Request::post(format!("{ROOT}{path}"))
+            .header("authorization", header)
+            .header("content-type", "application/json");
+        self.send(request.body(body.to_owned().into()).unwrap()).await
     }
 
     /// A client that may do no more than this.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use taskcluster::auth::operations::AUTHENTICATE_HAWK;
 use taskcluster_core::Caller;
@@ -48,6 +49,10 @@ impl Authenticator for Remote {
         let path = AUTHENTICATE_HAWK.route.to_owned();
         let answer = match self.caller.call(&AUTHENTICATE_HAWK, path, String::new(), Some(body)).await {
             Ok(answer) => answer,
+            // What was asked about is no request that anybody could sign, such as one to a host that has no name.
+            Err(error) if error.status() == Some(StatusCode::BAD_REQUEST) => {
+                return AuthOutcome::Failed { message: "a request to such a host cannot be authenticated".to_owned() };
+            }
             Err(error) => return unavailable(&error),
         };
         match serde_json::from_slice(&answer) {
