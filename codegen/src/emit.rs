@@ -120,7 +120,12 @@ impl<'m> Emitter<'m> {
 
     /// The type of what an operation answers.
     fn answer(&self, operation: &crate::model::Operation) -> TokenStream {
-        operation.output.as_ref().map_or_else(|| quote!(()), |body| self.of(&body.of))
+        let runtime = &self.runtime;
+        match &operation.output {
+            Some(body) => self.of(&body.of),
+            None if operation.blob => quote!(#runtime::request::Blob),
+            None => quote!(()),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) query: Vec<&'a str>,
     pub(crate) input: Option<At<'a>>,
     pub(crate) output: Option<At<'a>>,
+    /// Whether it answers with content of any kind instead of JSON.
     pub(crate) blob: bool,
     pub(crate) scopes: Option<Scopes>,
     pub(crate) stability: Stability,

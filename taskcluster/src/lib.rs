@@ -76,8 +76,8 @@ pub use handle::{Taskcluster, TaskclusterBuilder};
 pub use services::*;
 
 pub use taskcluster_core::{
-    ApiError, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error, ErrorCode,
-    Exchange, ManualClock, Operation, Page, Paged, Params, Priority, Request, RetryPolicy, RootUrl, RunId,
+    ApiError, Blob, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error,
+    ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, Request, RetryPolicy, RootUrl, RunId,
     ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock, SharedCredentials, Stability,
     SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, object,
 };

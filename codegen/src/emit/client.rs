@@ -180,7 +180,7 @@ fn method_doc(operation: &Operation) -> TokenStream {
     let scopes = scopes_section(operation);
     let pages = match &operation.pages {
         Some(_) => "One page by `.await`, all by `.pages()` or item by item by `.stream()`.",
-        None if operation.blob => "No schema describes the body of the answer: `.raw()` gives it as it came.",
+        None if operation.blob => "No schema describes the body of the answer, which is given as it came.",
         None => "",
     };
     doc(&[text.as_str(), pages, &facts, &scopes, &errors_doc(operation)])

@@ -36,10 +36,13 @@ impl Emitter<'_> {
             let schema = format!("{}#", body.schema);
             quote!(#schema)
         }));
-        let output = option(operation.output.as_ref().map(|body| {
-            let schema = format!("{}#", body.schema);
-            quote!(#schema)
-        }));
+        let output = option(match &operation.output {
+            Some(body) => {
+                let schema = format!("{}#", body.schema);
+                Some(quote!(#schema))
+            }
+            None => operation.blob.then(|| quote!(#runtime::operation::BLOB)),
+        });
         let scopes = option(operation.scopes.as_ref().map(|scopes| {
             let scopes = self.scopes(scopes);
             quote!(&#scopes)

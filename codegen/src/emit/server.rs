@@ -115,11 +115,12 @@ impl Emitter<'_> {
         });
         let payload = operation.input.as_ref().map(|_| quote!(call.payload()?));
         let values = arguments.chain(query).chain(payload);
+        let into_reply = if operation.blob { quote!(into_blob()) } else { quote!(into_raw()) };
         quote! {
             let shared = ::std::sync::Arc::clone(&api);
             routes.add(&#modules::#module::operations::#constant, move |call| {
                 let api = ::std::sync::Arc::clone(&shared);
-                Box::pin(async move { api.#name(&call #(, #values)*).await?.into_raw() })
+                Box::pin(async move { api.#name(&call #(, #values)*).await?.#into_reply })
             });
         }
     }

@@ -195,7 +195,7 @@ fn pages_give_their_items() {
 fn operations_are_data() {
     use methods::fixture::operations;
     let names: Vec<&str> = operations::ALL.iter().map(|operation| operation.name).collect();
-    assert_eq!(names, ["getThing", "putThing", "act", "old", "content", "free", "flags"]);
+    assert_eq!(names, ["getThing", "putThing", "act", "badge", "picture", "old", "content", "free", "flags"]);
     let operation = &operations::GET_THING;
     assert_eq!(operation.args, ["taskId", "runId", "name"]);
     assert!(operation.idempotent && !operations::ACT.idempotent);
@@ -203,6 +203,17 @@ fn operations_are_data() {
     let lists = scopes::fixture::operations::LISTS.scopes.unwrap();
     assert!(matches!(lists, ScopeTemplate::AnyOf([ScopeTemplate::AllOf(_), ScopeTemplate::Scope("c")])));
     assert!(scopes::fixture::operations::PUBLIC.scopes.is_none());
+}
+
+#[tokio::test]
+async fn content_of_any_kind_is_given_as_it_came() {
+    let svg = || http::Response::new(bytes::Bytes::from_static(b"<svg/>"));
+    let script = ScriptedTransport::new().on("fixture.badge", svg()).on("fixture.picture", svg());
+    let caller = Caller::builder("https://tc.example").transport(&script).build().unwrap();
+    let fixture = methods::fixture::Fixture::new(caller);
+    assert_eq!(fixture.badge("x").branch("main").await.unwrap().0, "<svg/>");
+    assert_eq!(fixture.picture().await.unwrap().0, "<svg/>");
+    assert_eq!(script.calls()[0].query, "branch=main");
 }
 
 #[test]

@@ -1,12 +1,29 @@
 //! When a call is repeated, and how long it waits before.
 
+mod budget;
+
 use std::time::Duration;
+
+pub(crate) use budget::Budget;
 
 /// How often and how patiently a call is tried.
 ///
 /// The delays are those of all TaskCluster clients: 100 ms, doubled each time, at most 30 s, 25 % more or less by
 /// chance, five repetitions. A `Retry-After` of the service takes the place of a shorter delay. What is not idempotent
 /// is repeated only where it certainly did not arrive.
+///
+/// When services are in trouble, repetitions are what keeps them there. So all calls of a caller, its clones and those made
+/// from it share a budget: each repetition takes one of 100; a call that succeeds gives back what it took, other successes and
+/// time earn some anew. Where none is left, the first failure of a call is its last.
+///
+/// ```
+/// use std::time::Duration;
+/// use taskcluster_core::RetryPolicy;
+///
+/// let patient = RetryPolicy::default().with_retries(10).with_deadline(Duration::from_secs(3600));
+/// assert_eq!(patient.delay(3, 0.5), Duration::from_millis(800));
+/// assert_eq!(RetryPolicy::never().retries, 0);
+/// ```
 ///
 /// Delays and timeouts are real time, whatever [`Clock`](crate::Clock) the caller has: a test's clock that stands still
 /// must not keep a call waiting.
@@ -25,6 +42,8 @@ pub struct RetryPolicy {
     pub attempt_timeout: Duration,
     /// How long all attempts and delays together may take. Default 5 min.
     pub deadline: Duration,
+    /// How many repetitions all calls together may be ahead of their successes. Default 100.
+    pub budget: u32,
 }
 
 impl Default for RetryPolicy {
@@ -36,6 +55,7 @@ impl Default for RetryPolicy {
             jitter: 0.25,
             attempt_timeout: Duration::from_secs(90),
             deadline: Duration::from_secs(300),
+            budget: 100,
         }
     }
 }
@@ -85,6 +105,13 @@ impl RetryPolicy {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// With another budget of repetitions for all calls together; `u32::MAX` for no bound.
+    #[must_use]
+    pub fn with_budget(mut self, budget: u32) -> Self {
+        self.budget = budget;
         self
     }
 

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use http::uri::{PathAndQuery, Uri};
 use url::Url;
 
-use crate::backoff::RetryPolicy;
+use crate::backoff::{Budget, RetryPolicy};
 use crate::clock::SharedClock;
 use crate::credentials::{Credentials, CredentialsProvider};
 use crate::error::Error;
@@ -27,7 +27,8 @@ pub use builder::CallerBuilder;
 
 /// Everything a call needs: the deployment, who is calling, the transport, how often to try, and the clock.
 ///
-/// Cheap to clone; clones share connections, credentials and what was learned about the server's clock. One of them
+/// Cheap to clone; clones share connections, credentials, what was learned about the server's clock, and the budget of
+/// repetitions ([`RetryPolicy::budget`]). One of them
 /// serves any number of services and tasks.
 ///
 /// ```
@@ -54,6 +55,7 @@ struct Inner {
     user_agent: HeaderValue,
     trace_id: Option<HeaderValue>,
     skew: Arc<Skew>,
+    budget: Arc<Budget>,
 }
 
 /// Who signs.

@@ -28,7 +28,7 @@ pub use credentials::{Certificate, Credentials, CredentialsProvider, SharedCrede
 pub use error::{ApiError, Error, ErrorCode};
 pub use ids::{Priority, RunId, TaskId, TaskQueueId};
 pub use operation::{Event, Exchange, KeyField, Method, Operation, Stability};
-pub use request::{Page, Paged, Request};
+pub use request::{Blob, Page, Paged, Request};
 pub use root_url::RootUrl;
 pub use scopes::{Params, ScopeExpression, ScopeSet, ScopeTemplate};
 pub use secret::{Secret, SecretObject};

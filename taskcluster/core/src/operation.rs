@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::scopes::{Params, ScopeSet, ScopeTemplate};
 
+/// What stands in place of a schema where an answer is content of any kind, such as an image.
+pub const BLOB: &str = "blob";
+
 /// One method of an API, as its reference describes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Operation {
@@ -24,7 +27,7 @@ pub struct Operation {
     pub query: &'static [&'static str],
     /// The schema of the request's body, such as `v1/create-task-request.json#`; `None` if it has no body.
     pub input: Option<&'static str>,
-    /// The schema of the answer's body; `None` if whatever comes back is ignored.
+    /// The schema of the answer's body; [`BLOB`] if it is not JSON; `None` if whatever comes back is ignored.
     pub output: Option<&'static str>,
     /// The scopes that a caller must have; `None` if anyone may call.
     pub scopes: Option<&'static ScopeTemplate>,

@@ -1,5 +1,6 @@
 //! One call before it is sent: what generated methods give back.
 
+mod blob;
 mod encode;
 mod paged;
 
@@ -17,9 +18,10 @@ use url::Url;
 
 use crate::caller::Caller;
 use crate::error::Error;
-use crate::operation::Operation;
+use crate::operation::{BLOB, Operation};
 use encode::Encoded;
 
+pub use blob::Blob;
 pub use paged::{Page, Paged};
 
 /// A call that is ready to be sent, whose answer is an `O`. Awaiting it sends it.
@@ -79,7 +81,7 @@ impl<O> Request<O> {
         self.operation
     }
 
-    /// Sends the call and gives the body of the answer as it came: for editing and sending back, or for an output that
+    /// Sends the call and gives the body of the answer as it came: for editing and sending back, or for an answer that
     /// is not JSON.
     ///
     /// # Errors
@@ -146,6 +148,9 @@ impl<O> fmt::Debug for Request<O> {
 }
 
 fn decode<O: DeserializeOwned>(operation: &Operation, body: Bytes) -> Result<O, Error> {
+    if operation.output == Some(BLOB) {
+        return blob::read(&body).map_err(|error| Error::body(operation, body, error));
+    }
     // What a method without an output answers does not matter; `()` reads `null`.
     let json: &[u8] = if operation.output.is_some() { &body } else { b"null" };
     serde_json::from_slice(json).map_err(|error| Error::body(operation, body, error))

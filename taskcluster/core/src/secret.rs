@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use zeroize::Zeroize;
 
 /// An access token or another string that must not reach a log: no `Display`, and `Debug` shows only that it is there.
+/// Its memory is wiped when it is dropped. Copies that others make of it (a request on its way, say) are theirs to wipe.
 ///
 /// ```
 /// use taskcluster_core::Secret;
@@ -26,6 +28,12 @@ impl Secret {
     /// Whether the string has no characters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -91,6 +91,35 @@ async fn delays_grow_until_the_retries_are_used_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn repetitions_come_out_of_one_budget_that_success_refills() {
+    let busy = || Answer::error(503, "", "busy");
+    let script = ScriptedTransport::new().on("queue.listThings", busy());
+    let policy = RetryPolicy::default().with_budget(7).with_base(Duration::ZERO);
+    let one = caller(&script).to_builder().retry(policy).build().unwrap();
+    let other = one.to_builder().credentials(None).build().unwrap();
+    let attempts = async |caller: &Caller| {
+        let before = script.calls().len();
+        let ok = Request::<Value>::new(caller, &LIST, &[]).await.is_ok();
+        (script.calls().len() - before, ok)
+    };
+    assert_eq!(attempts(&one).await, (6, false));
+    assert_eq!(attempts(&other).await, (3, false), "two repetitions were left");
+    assert_eq!(attempts(&one).await, (1, false), "and then none");
+
+    // What a call takes it gives back if it succeeds, and what succeeds at once earns a little.
+    script.add("queue.listThings", json!({}));
+    let end = [attempts(&one).await, attempts(&one).await, attempts(&other).await];
+    assert_eq!(end.map(|(_, ok)| ok), [false, true, true], "{end:?}");
+    for _ in 0..3 {
+        assert_eq!(attempts(&one).await, (1, true));
+    }
+    let fresh = ScriptedTransport::new().on("queue.listThings", busy()).on("queue.listThings", json!({}));
+    let recovered = one.to_builder().transport(&fresh).build().unwrap();
+    Request::<Value>::new(&recovered, &LIST, &[]).await.unwrap();
+    assert_eq!(fresh.calls().len(), 2, "five successes have earned one repetition");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_deadline_counts_all_attempts_and_delays() {
     let script = ScriptedTransport::new()
         .on("queue.listThings", Answer::error(503, "", "busy"))

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use taskcluster_core::request::Blob;
 
 use crate::Failure;
 
@@ -76,19 +77,32 @@ impl<T: Serialize> Reply<T> {
     }
 }
 
+impl Reply<Blob> {
+    /// Answers with the bytes as they are; what generated handlers of methods without JSON end with. Their type is what the
+    /// header `content-type` says, otherwise `application/octet-stream`.
+    ///
+    /// # Errors
+    /// None; the same form as [`into_raw`](Reply::into_raw) has.
+    pub fn into_blob(mut self) -> Result<RawReply, Failure> {
+        let unnamed = HeaderValue::from_static("application/octet-stream");
+        self.headers.entry(http::header::CONTENT_TYPE).or_insert(unnamed);
+        Ok(RawReply { status: self.status, headers: self.headers, body: self.value.0 })
+    }
+}
+
 impl<T> From<T> for Reply<T> {
     fn from(value: T) -> Self {
         Self::new(value)
     }
 }
 
-/// An answer as it goes out: status, headers, JSON.
+/// An answer as it goes out: status, headers, body.
 #[derive(Clone, Debug)]
 pub struct RawReply {
     /// The status; 200 together with an empty body goes out as 204.
     pub status: StatusCode,
     /// Headers beyond those that every answer has.
     pub headers: HeaderMap,
-    /// The body as JSON; `null` and nothing at all both mean that there is none.
+    /// The body, JSON unless the headers say otherwise; `null` and nothing at all both mean that there is none.
     pub body: Bytes,
 }

@@ -11,7 +11,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
 use taskcluster_core::clock::SharedClock;
-use taskcluster_core::operation::Operation;
+use taskcluster_core::operation::{BLOB, Operation};
 use taskcluster_core::time::Timestamp;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -207,7 +207,8 @@ impl PreparedRoute {
 
     /// The schema of the answer, compiled when first asked for.
     fn output(&self, schemas: &Schemas) -> Result<Option<&Schema>, SchemaError> {
-        prepared(&self.output, self.operation.output, self.operation.service, schemas)
+        let output = self.operation.output.filter(|output| *output != BLOB);
+        prepared(&self.output, output, self.operation.service, schemas)
     }
 }
 

@@ -256,6 +256,14 @@ async fn a_reply_chooses_its_status_and_headers() {
 }
 
 #[tokio::test]
+async fn a_reply_may_be_anything_but_json() {
+    let answer = Tiny::new().send(get("/api/tiny/v1/picture")).await;
+    assert_eq!((answer.status, &*answer.text()), (StatusCode::OK, "<svg/>"));
+    let types: Vec<_> = answer.headers.get_all("content-type").iter().collect();
+    assert_eq!(types, ["image/svg+xml"]);
+}
+
+#[tokio::test]
 async fn our_own_mistakes_are_500_and_say_nothing() {
     let tiny = Tiny::new();
     for name in ["internal", "panic", "bad-output"] {

@@ -5,7 +5,7 @@ use http::HeaderValue;
 
 use super::skew::Skew;
 use super::{Caller, Identity, Inner};
-use crate::backoff::RetryPolicy;
+use crate::backoff::{Budget, RetryPolicy};
 use crate::clock::{SharedClock, SystemClock};
 use crate::credentials::{Credentials, CredentialsProvider};
 use crate::environment;
@@ -27,6 +27,7 @@ pub struct CallerBuilder {
     user_agent: Option<String>,
     trace_id: Option<String>,
     skew: Arc<Skew>,
+    budget: Arc<Budget>,
 }
 
 enum Source {
@@ -52,6 +53,7 @@ impl CallerBuilder {
             user_agent: None,
             trace_id: None,
             skew: Arc::default(),
+            budget: Arc::default(),
         }
     }
 
@@ -98,6 +100,7 @@ impl CallerBuilder {
             user_agent: Some(text(&inner.user_agent)),
             trace_id: inner.trace_id.as_ref().map(text),
             skew: inner.skew.clone(),
+            budget: inner.budget.clone(),
         }
     }
 
@@ -183,6 +186,7 @@ impl CallerBuilder {
             user_agent,
             trace_id: self.trace_id.as_deref().map(|text| header("trace id", text)).transpose()?,
             skew: self.skew,
+            budget: self.budget,
         })))
     }
 }

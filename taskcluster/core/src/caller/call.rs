@@ -90,7 +90,7 @@ impl Caller {
 
 impl Call<'_> {
     async fn run(mut self) -> Result<Bytes, Error> {
-        let policy = &self.caller.0.retry;
+        let (policy, budget) = (&self.caller.0.retry, &self.caller.0.budget);
         let started = Instant::now();
         let mut repetitions = 0;
         let mut clock_corrected = false;
@@ -104,7 +104,10 @@ impl Call<'_> {
                 Err(_) => Verdict::Failed(self.silence()),
             };
             let failed = match verdict {
-                Verdict::Result(body) => return Ok(body),
+                Verdict::Result(body) => {
+                    budget.succeeded(repetitions);
+                    return Ok(body);
+                }
                 Verdict::ClockWasWrong(_) if !clock_corrected => {
                     clock_corrected = true;
                     tracing::debug!("corrected the clock by the server's");
@@ -118,6 +121,10 @@ impl Call<'_> {
             let left = policy.deadline.saturating_sub(started.elapsed());
             if !repeatable || repetitions >= policy.retries || delay >= left {
                 tracing::debug!(attempts = self.attempts, %error, "call failed");
+                return Err(error);
+            }
+            if !budget.take(policy.budget) {
+                tracing::warn!(attempts = self.attempts, %error, "not tried again: too many calls have failed of late");
                 return Err(error);
             }
             repetitions += 1;

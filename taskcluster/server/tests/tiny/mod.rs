@@ -1,4 +1,4 @@
-//! A service of five operations, written by hand in the way in which the generator writes them.
+//! A service of a few operations, written by hand in the way in which the generator writes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use taskcluster_core::clock::{SharedClock, SystemClock};
 use taskcluster_core::ids::TaskId;
-use taskcluster_core::operation::{Method, Operation, Stability};
+use taskcluster_core::operation::{BLOB, Method, Operation, Stability};
+use taskcluster_core::request::Blob;
 use taskcluster_core::scopes::{Params, ScopeTemplate};
 use taskcluster_core::time::Timestamp;
 use taskcluster_server::{
@@ -24,7 +25,7 @@ use tower::ServiceExt as _;
 
 // What a reference says, as generated constants.
 pub(crate) mod operations {
-    use super::{Method, Operation, ScopeTemplate, Stability};
+    use super::{BLOB, Method, Operation, ScopeTemplate, Stability};
 
     const fn operation(name: &'static str, method: Method, route: &'static str) -> Operation {
         Operation {
@@ -68,6 +69,8 @@ pub(crate) mod operations {
         ..operation("getFile", Method::Get, "/file/<name>")
     };
     pub(crate) static MOVED: Operation = operation("moved", Method::Get, "/moved");
+    pub(crate) static PICTURE: Operation =
+        Operation { output: Some(BLOB), ..operation("picture", Method::Get, "/picture") };
 }
 
 // What the schemas become.
@@ -102,6 +105,7 @@ pub(crate) trait TinyApi: Send + Sync + 'static {
     async fn list_things(&self, call: &Call, query: ListThingsQuery) -> Result<Reply<Value>, Failure>;
     async fn get_file(&self, call: &Call, name: String) -> Result<Reply<Value>, Failure>;
     async fn moved(&self, call: &Call) -> Result<Reply<()>, Failure>;
+    async fn picture(&self, call: &Call) -> Result<Reply<Blob>, Failure>;
 }
 
 /// The generated router: what is typed happens here, what is long in the runtime.
@@ -156,6 +160,13 @@ pub(crate) fn router(api: &Arc<dyn TinyApi>) -> Routes {
                 Box::pin(async move { api.moved(&call).await?.into_raw() })
             }
         }))
+        .with(Route::new(&operations::PICTURE, {
+            let api = Arc::clone(api);
+            move |call| {
+                let api = Arc::clone(&api);
+                Box::pin(async move { api.picture(&call).await?.into_blob() })
+            }
+        }))
 }
 
 /// The service itself.
@@ -200,6 +211,10 @@ impl TinyApi for Things {
 
     async fn moved(&self, _: &Call) -> Result<Reply<()>, Failure> {
         Ok(Reply::new(()).with_status(303).with_header("location", "https://elsewhere.example/"))
+    }
+
+    async fn picture(&self, _: &Call) -> Result<Reply<Blob>, Failure> {
+        Ok(Reply::new(Blob(Bytes::from_static(b"<svg/>"))).with_header("content-type", "image/svg+xml"))
     }
 }
 
