@@ -47,6 +47,7 @@ pub(crate) fn with_arguments(params: Params, operation: &Operation, arguments: &
 /// Refuses a caller whose scopes do not satisfy an expression.
 pub(crate) fn check(identity: &Identity, needed: &ScopeExpression) -> Result<(), Failure> {
     let Some(missing) = needed.remainder(&identity.scopes) else { return Ok(()) };
+    let (missing, needed) = (shown(&missing), shown(needed));
     Err(Failure::forbidden(match &identity.client_id {
         Some(client_id) => format!(
             "Client ID {client_id} does not have sufficient scopes and is missing the following scopes:\n\n\
@@ -59,6 +60,17 @@ pub(crate) fn check(identity: &Identity, needed: &ScopeExpression) -> Result<(),
              ```\n{needed}\n```"
         ),
     }))
+}
+
+/// An expression as text. Nobody reads a very long one to its end.
+fn shown(expression: &ScopeExpression) -> String {
+    const LONGEST: usize = 64 * 1024;
+    let mut text = expression.to_string();
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Refuses a caller who does not hold every one of some scopes.
@@ -81,6 +93,15 @@ pub(crate) fn check_payload_hash(hash: Option<&str>, received: &Received) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_not_much_longer_than_anybody_reads() {
+        let expires = Timestamp::from_millis(0);
+        let identity = Identity { client_id: Some("me".to_owned()), scopes: ScopeSet::default(), expires };
+        let needed: Vec<String> = (0..100_000).map(|number| format!("scope:{number}")).collect();
+        let message = check_all(&identity, &needed).unwrap_err().message();
+        assert!(message.len() < 200_000 && message.contains("scope:99\""), "{}", message.len());
+    }
 
     #[test]
     fn scopes_of_the_path_are_known_up_front() {

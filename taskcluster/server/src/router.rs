@@ -13,6 +13,7 @@ use serde_json::json;
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::operation::{BLOB, Operation};
 use taskcluster_core::time::Timestamp;
+use tokio::sync::Semaphore;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
@@ -26,6 +27,7 @@ use crate::routes::{Handler, Routes};
 use crate::validate::{Schema, SchemaError, Schemas};
 use crate::{authorize, published};
 
+mod beside;
 mod failed;
 mod handle;
 
@@ -58,7 +60,7 @@ impl ServiceRouter {
     pub fn new(routes: Routes, parts: Parts) -> Result<Self, SchemaError> {
         let (service, version) = (routes.service(), routes.version());
         let schemas = Schemas::of_service(&parts.references, &parts.root_url, service)?;
-        let mut prepared: Vec<PreparedRoute> = routes.into_iter().map(PreparedRoute::new).collect();
+        let mut prepared: Vec<_> = routes.into_iter().map(PreparedRoute::new).map(Arc::new).collect();
         prepared.sort_by_key(|route| route.path.rank());
         Ok(Self {
             served: Served {
@@ -73,6 +75,7 @@ impl ServiceRouter {
                 references: parts.references,
                 version: Version(parts.version),
                 validate_output: cfg!(debug_assertions),
+                large: beside::turns(),
             },
         })
     }
@@ -165,7 +168,7 @@ struct Served {
     service: &'static str,
     prefix: String,
     /// The most specific ones first.
-    routes: Vec<PreparedRoute>,
+    routes: Vec<Arc<PreparedRoute>>,
     schemas: Schemas,
     root_url: String,
     authenticator: Arc<dyn Authenticator>,
@@ -174,6 +177,8 @@ struct Served {
     references: References,
     version: Version,
     validate_output: bool,
+    /// Turns of the requests with large bodies.
+    large: Arc<Semaphore>,
 }
 
 struct PreparedRoute {
@@ -242,7 +247,7 @@ fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
 
 impl Served {
     /// The route of a request and its arguments, still encoded.
-    fn find<'p>(&self, method: &Method, path: &'p str) -> Option<(&PreparedRoute, Vec<&'p str>)> {
+    fn find<'p>(&self, method: &Method, path: &'p str) -> Option<(&Arc<PreparedRoute>, Vec<&'p str>)> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let mut routes = self.routes.iter().filter(|route| route.method == *method);
         routes.find_map(|route| Some((route, route.path.matches(path)?)))

@@ -150,6 +150,45 @@ async fn a_body_may_be_of_ten_megabytes_and_no_more() {
     assert_eq!(code(tiny.send(body(10 * 1024 * 1024 + 1)).await).await, (413, "InputTooLarge".into()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let request = Request::put(format!("/api/tiny/v1/thing/{ID}")).header("content-type", "application/json");
+    let never = Body::from_stream(futures_util::stream::pending::<Result<&str, std::io::Error>>());
+    let answer = Tiny::new().send(request.body(never).unwrap()).await;
+    assert_eq!(code(answer).await, (400, "MalformedPayload".into()));
+}
+
+/// As `put`, with much white space.
+fn put_large(path: &str, body: &Value) -> Request<Body> {
+    let mut request = put(path, body);
+    *request.body_mut() = Body::from(format!("{}{body}", " ".repeat(512 * 1024)));
+    request
+}
+
+#[tokio::test]
+async fn a_large_body_is_answered_like_any_other_but_not_repeated() {
+    let tiny = Tiny::new();
+    let path = format!("/api/tiny/v1/thing/{ID}");
+    let answer = tiny.send(put_large(&path, &json!({ "name": "x" }))).await;
+    assert_eq!((answer.status, &answer.json()["size"]), (StatusCode::OK, &json!(3)), "{}", answer.text());
+    let answer = tiny.send(put_large(&path, &json!({ "name": "missing" }))).await;
+    assert_eq!(answer.json()["requestInfo"]["payload"], "(524306 bytes, not repeated)");
+    assert_eq!(code(answer).await, (404, "ResourceNotFound".into()));
+}
+
+/// This test has a single thread, and the handler of the large request keeps one.
+#[tokio::test]
+async fn a_large_body_does_not_keep_others_waiting() {
+    let tiny = Tiny::new();
+    let large = tiny.send(put_large(&format!("/api/tiny/v1/thing/{ID}"), &json!({ "name": "busy" })));
+    let others = async {
+        assert_eq!(tiny.send(get("/api/tiny/v1/things")).await.status, StatusCode::OK);
+        tokio::task::spawn_blocking(|| tiny::BUSY.wait()).await.unwrap();
+    };
+    let (large, ()) = tokio::join!(large, others);
+    assert_eq!(large.status, StatusCode::OK, "{}", large.text());
+}
+
 #[tokio::test]
 async fn an_error_says_which_request_failed() {
     let tiny = Tiny::new();

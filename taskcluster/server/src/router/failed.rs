@@ -14,6 +14,9 @@ use crate::Failure;
 /// Properties of a body whose value an error never repeats.
 const SECRETS: [&str; 4] = ["accessToken", "authorization", "certificate", "secret"];
 
+/// A body larger than this is not repeated: its sender knows it, and who may not even call should not get it sent back.
+const MAX_REPEATED: usize = 256 * 1024;
+
 /// What an error says about the request that it answers.
 #[derive(Debug)]
 pub(super) struct Context {
@@ -34,6 +37,9 @@ impl Context {
 
     /// The body once more: it is parsed again, so that requests that succeed pay nothing.
     fn payload(&self) -> Value {
+        if self.body.len() > MAX_REPEATED {
+            return Value::from(format!("({} bytes, not repeated)", self.body.len()));
+        }
         let mut payload = serde_json::from_slice(&self.body).unwrap_or_else(|_| json!({}));
         if let Value::Object(object) = &mut payload {
             for name in SECRETS {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -14,9 +15,10 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use taskcluster_core::scopes::Params;
+use taskcluster_core::time::minutes;
 use tracing::Instrument as _;
 
-use super::{PreparedRoute, Served, failed, json_response};
+use super::{PreparedRoute, Served, beside, failed, json_response};
 use crate::request::Received;
 use crate::{Call, Failure, QueryValues, RawReply, arguments, headers, path};
 
@@ -25,6 +27,13 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// A larger one is read this far and thrown away: callers that are still sending do not see the answer.
 const MAX_DRAINED: usize = 4 * MAX_BODY;
+
+/// For how long a body may take to arrive. Who sends more slowly only wants to keep connections and memory busy.
+const ARRIVAL: Duration = minutes(5);
+
+/// Bodies above this size are worked on beside the threads that serve everybody: parsing and checking ten megabytes
+/// keeps a thread busy for the better part of a second, and anybody may send them.
+const LARGE_BODY: usize = 256 * 1024;
 
 pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -45,20 +54,18 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
         trace.id = %ids.trace,
     );
     async {
+        let route = Arc::clone(route);
         let decoded: Option<Vec<String>> = raw_arguments.iter().map(|argument| path::decode(argument)).collect();
-        let read = read(body).await;
+        let read = read_in_time(body).await;
         received.body = read.as_ref().cloned().unwrap_or_default();
-        let context = failed::Context::of(route.operation, received.body.clone(), decoded.clone().unwrap_or_default());
-        let answered = match (read, decoded) {
-            (Ok(_), Some(arguments)) => answer(&served, route, received, arguments).await,
-            (Ok(_), None) => Err(Failure::invalid_arguments("A path argument is not UTF-8.")),
-            (Err(failure), _) => Err(failure),
+        let is_large = received.body.len() > LARGE_BODY;
+        let work = respond(Arc::clone(&served), route, received, read.map(|_| decoded));
+        let mut response = if is_large {
+            beside::run(Arc::clone(&served.large), work.instrument(tracing::Span::current())).await
+        } else {
+            work.await
         };
         let now = served.clock.now();
-        let mut response = match answered {
-            Ok(reply) => success(reply),
-            Err(failure) => failed::response(&context, &failure, now),
-        };
         let duration_ms = u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), duration_ms, "answered");
         headers::add(response.headers_mut(), &ids, now);
@@ -66,6 +73,26 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// The answer once the body was read, or could not be; the arguments are missing if they are no text.
+async fn respond(
+    served: Arc<Served>,
+    route: Arc<PreparedRoute>,
+    received: Received,
+    read: Result<Option<Vec<String>>, Failure>,
+) -> Response {
+    let arguments = read.as_ref().ok().cloned().flatten().unwrap_or_default();
+    let context = failed::Context::of(route.operation, received.body.clone(), arguments);
+    let answered = match read {
+        Ok(Some(arguments)) => answer(&served, &route, received, arguments).await,
+        Ok(None) => Err(Failure::invalid_arguments("A path argument is not UTF-8.")),
+        Err(failure) => Err(failure),
+    };
+    match answered {
+        Ok(reply) => success(reply),
+        Err(failure) => failed::response(&context, &failure, served.clock.now()),
+    }
 }
 
 /// The steps after the body was read.
@@ -106,6 +133,14 @@ async fn answer(
         check_output(served, route, &reply)?;
     }
     Ok(reply)
+}
+
+/// By the machine's own timer, not the service's clock: this is about the network.
+async fn read_in_time(body: Body) -> Result<Bytes, Failure> {
+    tokio::time::timeout(ARRIVAL, read(body)).await.unwrap_or_else(|_| {
+        let minutes = ARRIVAL.as_secs() / 60;
+        Err(Failure::malformed_payload(format!("The body did not arrive within {minutes} minutes.")))
+    })
 }
 
 async fn read(mut body: Body) -> Result<Bytes, Failure> {

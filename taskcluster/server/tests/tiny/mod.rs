@@ -1,7 +1,7 @@
 //! A service of a few operations, written by hand in the way in which the generator writes them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -169,6 +169,9 @@ pub(crate) fn router(api: &Arc<dyn TinyApi>) -> Routes {
         }))
 }
 
+/// Where a thing named `busy` waits for the test.
+pub(crate) static BUSY: Barrier = Barrier::new(2);
+
 /// The service itself.
 struct Things;
 
@@ -177,6 +180,10 @@ impl TinyApi for Things {
     async fn put_thing(&self, call: &Call, thing_id: TaskId, payload: Thing) -> Result<Reply<ThingAnswer>, Failure> {
         if payload.name == "missing" {
             return Err(Failure::not_found("There is no such thing."));
+        }
+        if payload.name == "busy" {
+            // As if there was much to compute: this thread can do nothing else.
+            BUSY.wait();
         }
         if payload.name != "forgetful" {
             call.authorize(Params::new().text("name", payload.name.as_str())).await?;
