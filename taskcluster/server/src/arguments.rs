@@ -23,7 +23,9 @@ pub fn path_pattern(argument: &str) -> Pattern {
         "provisionerId" | "workerType" | "workerGroup" | "workerId" | "schedulerId" => {
             ("1 to 38 letters, digits, - or _", is_identifier)
         }
-        "taskQueueId" | "workerPoolId" => ("<provisionerId>/<workerType>", is_task_queue_id),
+        "taskQueueId" | "workerPoolId" => {
+            ("<provisionerId>/<workerType>, the latter of a-z, 0-9 and - and beginning with a letter", is_task_queue_id)
+        }
         "clientId" => ("letters, digits and any of ! @ / : . + | _ -", is_client_id),
         "projectId" => ("up to 500 letters, digits or any of . _ / -", is_project_id),
         "roleId" => ("printable ASCII characters", is_printable),
