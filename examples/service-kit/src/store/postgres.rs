@@ -1,6 +1,7 @@
 //! PostgreSQL: several connections write, each in transactions that jobs share.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Po
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::migrations::{self, Applied, Migration};
 use super::writer::Writer;
@@ -31,6 +33,9 @@ const PLANS: [(&str, &str); 5] = [
     // Compiling them would take longer than running them.
     ("jit", "off"),
 ];
+
+/// How long to wait for a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A service's state in PostgreSQL, in a schema of the service's name, so that services may share a database.
 ///
@@ -65,15 +70,15 @@ impl PostgresStore {
         let open_error = |reason: String| StoreError::Open { database: database.to_string(), reason };
         let Database::Postgres(url) = database else { return Err(open_error("it is not PostgreSQL".to_owned())) };
         let options = PgConnectOptions::from_url(url).map_err(|error| open_error(error.to_string()))?;
-        let options = options
-            .ssl_mode(PgSslMode::Disable)
+        let options = plain_where_local(options, url)
             .application_name(service)
             .options(PLANS.iter().copied().chain([("search_path", service)]))
             .statement_cache_capacity(512)
             .disable_statement_logging();
+        reach(&options).await.map_err(open_error)?;
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(2))
-            .acquire_timeout(Duration::from_secs(30))
+            .acquire_timeout(PATIENCE)
             // Asking the server before every use would cost a round trip each time.
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
@@ -249,6 +254,31 @@ async fn migrate(pool: &PgPool, service: &str, known: &[Migration]) -> Result<()
     Ok(())
 }
 
+/// Whether to encrypt is for the URL to say (`sslmode`, as in every client of PostgreSQL). Where it does not, a server of
+/// this machine is spoken to in the clear, and any other one with TLS if it offers that.
+fn plain_where_local(options: PgConnectOptions, url: &Url) -> PgConnectOptions {
+    let said = url.query_pairs().any(|(name, _)| matches!(&*name, "sslmode" | "ssl-mode"));
+    if said || std::env::var_os("PGSSLMODE").is_some() || !is_local(&options) {
+        return options;
+    }
+    options.ssl_mode(PgSslMode::Disable)
+}
+
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host().trim_matches(['[', ']']);
+    let loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    loopback || host == "localhost" || host.starts_with('/') || options.get_socket().is_some()
+}
+
+/// Connects once: a pool would go on trying for half a minute, and then not say what the matter was.
+async fn reach(options: &PgConnectOptions) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, options.connect()).await {
+        Ok(Ok(connection)) => connection.close().await.map_err(|error| reason(&error)),
+        Ok(Err(error)) => Err(reason(&error)),
+        Err(_) => Err("the server does not answer".to_owned()),
+    }
+}
+
 fn lock_key(service: &str, purpose: &str) -> i64 {
     let digest = Sha256::digest(format!("taskcluster {service} {purpose}"));
     let mut bytes = [0; 8];
@@ -260,7 +290,34 @@ fn lock_key(service: &str, purpose: &str) -> i64 {
 fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(database) => database.message().to_owned(),
-        sqlx::Error::Tls(_) => "the server insists on TLS, which is not supported".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str) -> PgSslMode {
+        let url = Url::parse(url).unwrap();
+        plain_where_local(PgConnectOptions::from_url(&url).unwrap(), &url).get_ssl_mode()
+    }
+
+    #[test]
+    fn the_url_says_whether_to_encrypt_and_only_what_is_local_is_plain_by_default() {
+        if std::env::var_os("PGSSLMODE").is_some() {
+            println!("skipped: PGSSLMODE is set");
+            return;
+        }
+        for local in ["localhost", "127.0.0.1", "[::1]", "%2Fvar%2Frun%2Fpostgresql"] {
+            assert!(matches!(mode(&format!("postgres://tc@{local}/tc")), PgSslMode::Disable), "{local}");
+            assert!(
+                matches!(mode(&format!("postgres://tc@{local}/tc?sslmode=require")), PgSslMode::Require),
+                "{local}"
+            );
+        }
+        assert!(matches!(mode("postgres://tc@db.example.com/tc"), PgSslMode::Prefer));
+        assert!(matches!(mode("postgres://tc@db.example.com/tc?sslmode=verify-full"), PgSslMode::VerifyFull));
+        assert!(matches!(mode("postgres://tc@db.example.com/tc?sslmode=disable"), PgSslMode::Disable));
     }
 }
