@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use taskcluster_core::ids::TaskQueueId;
+use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 
 /// TaskCluster on one machine.
 #[derive(Debug, Parser)]
@@ -63,8 +64,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
     /// The root URL, where others reach this deployment under another name [default: http://ADDR].
-    #[arg(long, value_name = "URL")]
-    pub(crate) public_url: Option<url::Url>,
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    pub(crate) public_url: Option<RootUrl>,
     /// Where tasks, artifacts and keys are kept [default: ~/.local/state/taskcluster/up].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -74,4 +75,11 @@ pub(crate) struct UpArgs {
     /// Run a native worker for this queue. May be repeated.
     #[arg(long, value_name = "PROVISIONER/TYPE")]
     pub(crate) serve: Vec<TaskQueueId>,
+}
+
+/// A root URL whose path would be signed by callers and lost on the way to us is none for a deployment.
+fn public_url(text: &str) -> Result<RootUrl, String> {
+    let url: RootUrl = text.parse().map_err(|error: InvalidRootUrl| error.to_string())?;
+    let authority = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+    if authority.contains('/') { Err("it must end with the host or the port".to_owned()) } else { Ok(url) }
 }

@@ -5,10 +5,10 @@
 //! workers and this program itself are ordinary clients.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use axum::Router;
 use service_kit::blobs::LocalBlobs;
 use service_kit::data_dir::DataDir;
@@ -20,7 +20,9 @@ use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SystemClock;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskQueueId;
+use taskcluster_core::root_url::RootUrl;
 use taskcluster_core::secret::Secret;
+use taskcluster_core::transport;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
@@ -28,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::first_run;
+use crate::{disk, first_run};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
@@ -43,7 +45,7 @@ const QUEUE_CLIENT: &str = "static/taskcluster/queue";
 pub(crate) struct Parts {
     pub(crate) listener: TcpListener,
     /// How others reach the listener, if not by its address.
-    pub(crate) public_url: Option<Url>,
+    pub(crate) public_url: Option<RootUrl>,
     /// Where everything is kept.
     pub(crate) data: PathBuf,
     /// One database for all services instead of a file for each.
@@ -70,9 +72,9 @@ impl Deployment {
     /// Opens what is kept in the data folder and begins to answer.
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
         let data = DataDir::open(&parts.data)?;
-        refuse_full_disk(data.path())?;
+        disk::refuse_full(data.path())?;
         let root_url = match &parts.public_url {
-            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            Some(url) => url.to_string(),
             None => format!("http://{}", parts.listener.local_addr()?),
         };
         let bus = Arc::new(MemoryBus::new());
@@ -94,6 +96,13 @@ impl Deployment {
         let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?])
             .merge(blobs.router())
             .merge(parts.beside);
+        let caller =
+            Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
+        // Not over the network: nobody is answered before this is done, and the proxy that the root URL leads to may
+        // well be started after us.
+        let within = caller.to_builder().transport(transport::in_process(router.clone())).build()?;
+        first_run::prepare(&within).await?;
+
         let background = auth.background().into_iter().chain(queue.background()).collect();
         let (serving, services) = (CancellationToken::new(), TaskTracker::new());
         let running = service::run(parts.listener, router, background, serving.clone());
@@ -105,9 +114,6 @@ impl Deployment {
             over.cancel();
         });
 
-        let caller =
-            Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
-        first_run::prepare(&caller).await?;
         Ok(Self {
             root_url,
             caller,
@@ -234,23 +240,6 @@ fn open_blobs(data: &DataDir, root_url: &str) -> Result<LocalBlobs> {
     let folder = data.folder("blobs")?;
     LocalBlobs::open(&folder, url, key.expose().as_bytes(), SystemClock::shared())
         .with_context(|| format!("cannot keep artifacts in {}", folder.display()))
-}
-
-/// What must be free for anything to be worth beginning.
-const LEAST_SPACE: u64 = 32 << 20;
-
-/// A disk that is all but full lets tasks begin and then nothing be written about them.
-fn refuse_full_disk(data: &Path) -> Result<()> {
-    let Ok(disk) = rustix::fs::statvfs(data) else { return Ok(()) };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free < LEAST_SPACE {
-        let (free, least) = (free >> 20, LEAST_SPACE >> 20);
-        bail!(
-            "the data directory {} cannot be used: the disk is full ({free} MiB are free, {least} are needed)",
-            data.display()
-        );
-    }
-    Ok(())
 }
 
 /// The database that was asked for, or a file of the service's own.

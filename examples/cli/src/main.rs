@@ -8,6 +8,7 @@ mod args;
 mod assemble;
 mod commands;
 mod commit_server;
+mod disk;
 mod exit;
 mod first_run;
 #[cfg(test)]

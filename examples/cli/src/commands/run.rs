@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -24,7 +25,7 @@ use crate::push_event::Push;
 use crate::repository::Repository;
 use crate::results::Results;
 use crate::view::{self, Begin, End, Failure, View};
-use crate::{commit_server, state_dir};
+use crate::{commit_server, disk, state_dir};
 
 /// The queue that is always served.
 const NATIVE: (&str, &str) = ("local", "native");
@@ -34,6 +35,9 @@ const SCHEDULER: &str = "local";
 
 /// Remembers the groups of a run that has not ended.
 const OPEN_GROUPS: &str = "open-groups.json";
+
+/// How long the services may take to end when they cannot write any more.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What is to be run, known before anything begins.
 struct Plan {
@@ -116,6 +120,11 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
     let outcome = tokio::select! {
         outcome = carry_out(plan, &deployment, tasks, groups, view, stops) => outcome,
         () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
+        error = disk::filled_up(&plan.data) => {
+            // Nothing can be written about how the tasks ended: they are killed, and the next run cancels the group.
+            let _ = tokio::time::timeout(LAST_WORDS, deployment.stop()).await;
+            return Err(error);
+        }
     };
     deployment.stop().await;
     outcome

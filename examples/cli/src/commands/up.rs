@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -25,6 +26,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
         let serving = async {
             let listener = TcpListener::bind(args.listen).await;
             let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
+            let address = listener.local_addr()?;
             let parts = Parts {
                 listener,
                 public_url: args.public_url.clone(),
@@ -36,7 +38,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
             if !served.is_empty() {
                 deployment.work_for(&served).await?;
             }
-            greet(&deployment, &served);
+            greet(&deployment, &served, args.public_url.as_ref().map(|_| address));
             let outcome = tokio::select! {
                 () = stops.politely.cancelled() => Ok(Outcome::Green),
                 () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
@@ -52,7 +54,8 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
     })
 }
 
-fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>) {
+/// Says how to use it; `behind` is the address, where the root URL does not tell it.
+fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, behind: Option<SocketAddr>) {
     let root_url = deployment.root_url();
     let mut lines = vec![format!("export TASKCLUSTER_ROOT_URL='{root_url}'")];
     if let Some(credentials) = deployment.caller().credentials() {
@@ -60,6 +63,11 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>) {
         lines.push(format!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose()));
     }
     lines.push(String::new());
+    if let Some(address) = behind {
+        lines.push(format!(
+            "It listens on {address}; what stands in front of it must pass on Host and X-Forwarded-Proto."
+        ));
+    }
     lines.push(match served.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "No worker runs here; with `--serve local/native` one does.".to_owned(),
         queues => format!("A native worker serves {queues}."),

@@ -1,10 +1,17 @@
 //! Bad input ends with exit code 2 and one line that names the place.
 
+use std::process::Command;
+
 use crate::fixture::{Fixture, finish, text};
 
 /// The one line that a command complains with.
-fn complaint(fixture: &Fixture, args: &[&str]) -> String {
-    let output = finish(fixture.command(args).spawn().unwrap());
+pub(crate) fn complaint(fixture: &Fixture, args: &[&str]) -> String {
+    complaint_of(fixture.command(args))
+}
+
+/// The same for a command that was prepared otherwise.
+pub(crate) fn complaint_of(mut command: Command) -> String {
+    let output = finish(command.spawn().unwrap());
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}{}", text(&output.stdout));
     let errors: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("note:")).collect();
@@ -80,7 +87,13 @@ fn a_port_that_is_taken() {
 #[test]
 fn bad_use() {
     let fixture = Fixture::empty();
-    for args in [&["run", "--serve", "no-slash"][..], &["run", "--unknown"], &["up", "--listen", "nowhere"], &["fly"]] {
+    for args in [
+        &["run", "--serve", "no-slash"][..],
+        &["run", "--unknown"],
+        &["up", "--listen", "nowhere"],
+        &["up", "--public-url", "https://x/path"],
+        &["fly"],
+    ] {
         let output = finish(fixture.command(args).spawn().unwrap());
         assert_eq!(output.status.code(), Some(2), "{args:?}");
     }

@@ -1,14 +1,14 @@
 //! `taskcluster run` on small repositories.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Command;
 
 use serde_json::Value;
 
+use crate::deployment::interrupt;
 use crate::fixture::{Fixture, finish, text};
 
 /// A `.taskcluster.yml` with tasks that depend on each other by label: (label, needs, queue, script).
-fn yml(tasks: &[(&str, &str, &str, &str)]) -> String {
+pub(crate) fn yml(tasks: &[(&str, &str, &str, &str)]) -> String {
     let mut yml = "version: 1\ntasks:\n".to_owned();
     for (label, needs, queue, script) in tasks {
         let dependencies = if needs.is_empty() { String::new() } else { format!("'${{as_slugid(\"{needs}\")}}'") };
@@ -29,7 +29,7 @@ fn yml(tasks: &[(&str, &str, &str, &str)]) -> String {
     yml
 }
 
-const HERE: &str = "local/native";
+pub(crate) const HERE: &str = "local/native";
 
 #[test]
 fn green_tasks_end_with_0_and_leave_their_logs() {
@@ -112,7 +112,7 @@ fn an_interrupt_cancels_the_group_and_a_second_run_is_refused_meanwhile() {
     assert_eq!(second.status.code(), Some(2));
     assert!(text(&second.stderr).contains(&child.id().to_string()), "{}", text(&second.stderr));
 
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    interrupt(child.id());
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
 }

@@ -1,62 +1,48 @@
 //! `taskcluster up`.
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command};
 
+use crate::deployment::{Up, command, get};
 use crate::fixture::{Fixture, finish, text};
-
-/// Starts a deployment and reads its `export` lines.
-fn up(fixture: &Fixture) -> (Child, Vec<String>) {
-    let data = fixture.data();
-    let args = ["up", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
-    let mut child = fixture.command(&args).spawn().unwrap();
-    let stdout = child.stdout.take().unwrap();
-    let mut exports = Vec::new();
-    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        if line.starts_with("export ") {
-            exports.push(line);
-        }
-        if exports.len() == 3 {
-            return (child, exports);
-        }
-    }
-    let output = child.wait_with_output().unwrap();
-    panic!("it did not come up: {exports:?} {}", text(output.stderr));
-}
-
-fn down(mut child: Child) {
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-}
 
 #[test]
 fn credentials_are_made_once_and_a_second_one_names_the_first() {
     let fixture = Fixture::empty();
-    let (first, exports) = up(&fixture);
-    let value = |exports: &[String], name: &str| {
-        let line = exports.iter().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in {exports:?}"));
-        line.split_once('=').unwrap().1.to_owned()
-    };
-    assert!(value(&exports, "TASKCLUSTER_ROOT_URL").contains("http://127.0.0.1:"));
-    let token = value(&exports, "TASKCLUSTER_ACCESS_TOKEN");
+    let first = Up::start(&fixture, &[]);
+    assert!(first.variable("TASKCLUSTER_ROOT_URL").starts_with("http://127.0.0.1:"));
+    let token = first.variable("TASKCLUSTER_ACCESS_TOKEN").to_owned();
 
-    let data = fixture.data();
-    let second =
-        finish(fixture.command(&["up", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]).spawn().unwrap());
+    let second = finish(command(&fixture, &[]).spawn().unwrap());
     assert_eq!(second.status.code(), Some(2));
-    assert!(text(&second.stderr).contains(&first.id().to_string()), "{}", text(&second.stderr));
-    down(first);
+    assert!(text(&second.stderr).contains(&format!("process {}", first.id())), "{}", text(&second.stderr));
+    first.stop();
 
-    for secret in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()) {
-        let secret_name = secret.file_name().unwrap().to_string_lossy().into_owned();
-        if secret.is_file()
-            && std::fs::read_to_string(&secret).is_ok_and(|text| text.contains(token.trim_matches('\'')))
-        {
-            assert_eq!(secret.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{secret_name}");
+    let mut secrets = 0;
+    for file in std::fs::read_dir(fixture.data()).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_file() && std::fs::read_to_string(&file).is_ok_and(|text| text.contains(&token)) {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+            secrets += 1;
         }
     }
-    let (again, exports) = up(&fixture);
-    assert_eq!(value(&exports, "TASKCLUSTER_ACCESS_TOKEN"), token);
-    down(again);
+    assert_eq!(secrets, 1);
+    let again = Up::start(&fixture, &[]);
+    assert_eq!(again.variable("TASKCLUSTER_ACCESS_TOKEN"), token);
+    again.stop();
+}
+
+#[test]
+fn behind_another_name_it_speaks_of_itself_by_that_name() {
+    let fixture = Fixture::empty();
+    // Nobody answers under the name yet: what stands in front may be started later.
+    let up = Up::start(&fixture, &["--public-url", "https://ci.example.invalid/"]);
+    assert_eq!(up.variable("TASKCLUSTER_ROOT_URL"), "https://ci.example.invalid");
+    let said = up.said();
+    let address = said.split("It listens on ").nth(1).and_then(|rest| rest.split(';').next()).expect("an address");
+    let manifest = get(address, "ci.example.invalid", "/references/manifest.json");
+    assert!(manifest.contains("https://ci.example.invalid/references/queue/v1/api.json"), "{manifest}");
+    assert!(!manifest.contains(address), "{manifest}");
+    // The roles were made all the same.
+    let role = get(address, "ci.example.invalid", "/api/auth/v1/roles/anonymous");
+    assert!(role.contains("queue:get-artifact:public/*"), "{role}");
+    up.stop();
 }
