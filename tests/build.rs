@@ -1,4 +1,5 @@
-//! Writes the table of all bodies that services send: each answer and each message with its schema and its Rust type.
+//! Writes the table of all bodies that services send (each answer and each message with its schema and its Rust type), and
+//! takes the first program out of the README.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,8 +17,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model =
         Generator::new().references(taskcluster_api_references::DIR).services(SERVICES.iter().copied()).model()?;
     let table = table(&model);
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("bodies.rs"), table)?;
+    let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("bodies.rs"), table)?;
+
+    println!("cargo::rerun-if-changed={README}");
+    let program = first_program(&fs::read_to_string(README)?).ok_or("there is no Rust in the README")?.to_owned();
+    fs::write(Path::new(&out).join("first_program.rs"), program)?;
     Ok(())
+}
+
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+
+fn first_program(readme: &str) -> Option<&str> {
+    let (_, code) = readme.split_once("```rust\n")?;
+    code.split_once("```").map(|(program, _)| program)
 }
 
 fn table(model: &Model) -> String {

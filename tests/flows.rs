@@ -2,5 +2,6 @@
 
 mod decision;
 mod dependencies;
+mod readme;
 mod time;
 mod whole_life;

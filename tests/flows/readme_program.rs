@@ -1,0 +1,3 @@
+//! The first program of the README, word for word.
+
+include!(concat!(env!("OUT_DIR"), "/first_program.rs"));
