@@ -59,6 +59,14 @@ impl Groups {
         while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {}
     }
 
+    /// Cancels tasks that never begin.
+    pub(crate) async fn give_up(&self, tasks: &[TaskId]) -> Result<()> {
+        for id in tasks {
+            self.queue.cancel_task(id).await.context("cannot cancel a task that never begins")?;
+        }
+        Ok(())
+    }
+
     /// Seals the groups and cancels what is not resolved.
     pub(crate) async fn cancel(&self) -> Result<()> {
         for id in &self.ids {

@@ -1,7 +1,9 @@
 //! How far a task group is: a pure reading of the queue's list of its tasks.
 //!
 //! The queue knows states, not prospects: a task whose dependency failed stays `unscheduled` there until its deadline.
-//! Here it counts as *not run*, and a group is over when nothing in it can move any more.
+//! Here it counts as *not run*, and a group is over when nothing in it can move any more. For a task that takes failures, what
+//! is not run is a failure as well, but the queue makes it wait for that deadline: such tasks are *given up*, see
+//! [`Progress::given_up`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,6 +24,16 @@ pub(crate) struct Member {
     pub(crate) started: Option<Timestamp>,
     pub(crate) resolved: Option<Timestamp>,
 }
+
+impl Member {
+    /// Whether it was cancelled before anybody began it.
+    fn was_given_up(&self) -> bool {
+        self.started.is_none() && matches!(&self.state, State::Exception(reason) if reason == CANCELED)
+    }
+}
+
+/// The reason of a task that was cancelled.
+const CANCELED: &str = "canceled";
 
 /// A task's state in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +97,9 @@ impl Progress {
         let standings = standings(&listed, &self.served);
         self.members = listed.into_iter().zip(standings).collect();
         let changed = |(member, standing): &&(Member, Standing)| {
-            before.get(&member.id).is_none_or(|(old, run)| old != standing || *run != member.run)
+            // A task that never began has a run all the same once it is cancelled.
+            let began_again = |run: &Option<u32>| *run != member.run && *standing != Standing::NotRun;
+            before.get(&member.id).is_none_or(|(old, run)| old != standing || began_again(run))
         };
         self.members.iter().filter(changed).map(|(member, _)| member.id).collect()
     }
@@ -119,6 +133,19 @@ impl Progress {
             (true, true) => Verdict::Green,
             (true, false) => Verdict::NotGreen,
         }
+    }
+
+    /// Tasks that never begin, and that others wait for although they would take a failure: cancelling them lets those begin.
+    pub(crate) fn given_up(&self) -> Vec<TaskId> {
+        let waiting = self.members.iter().filter(|(_, standing)| *standing == Standing::Waiting);
+        let awaited: BTreeSet<TaskId> = waiting
+            .filter(|(member, _)| member.takes_failures)
+            .flat_map(|(member, _)| member.dependencies.iter().copied())
+            .collect();
+        let stuck = |(member, standing): &&(Member, Standing)| {
+            *standing == Standing::NotRun && member.state == State::Unscheduled && awaited.contains(&member.id)
+        };
+        self.members.iter().filter(stuck).map(|(member, _)| member.id).collect()
     }
 
     /// How many tasks stand how, for a summary.
@@ -160,6 +187,7 @@ fn standings(members: &[Member], served: &BTreeSet<TaskQueueId>) -> Vec<Standing
     for member in members {
         let standing = match &member.state {
             State::Unscheduled => continue,
+            State::Exception(_) if member.was_given_up() => continue,
             State::Pending if served.contains(&member.queue) => Standing::Pending,
             State::Pending => Standing::Stranded,
             State::Running => Standing::Running,
@@ -171,10 +199,10 @@ fn standings(members: &[Member], served: &BTreeSet<TaskQueueId>) -> Vec<Standing
     }
     // A dependency of another group is not ours to judge: it may still move.
     let listed: BTreeSet<TaskId> = members.iter().map(|member| member.id).collect();
-    let unscheduled: Vec<&Member> = members.iter().filter(|member| member.state == State::Unscheduled).collect();
+    let unsettled: Vec<&Member> = members.iter().filter(|member| !known.contains_key(&member.id)).collect();
     // Each pass settles the tasks whose dependencies are all settled; a circle is what is left.
     loop {
-        let settled: Vec<(TaskId, Standing)> = unscheduled
+        let settled: Vec<(TaskId, Standing)> = unsettled
             .iter()
             .filter(|member| !known.contains_key(&member.id))
             .filter_map(|member| prospect(member, &known, &listed).map(|standing| (member.id, standing)))
@@ -194,15 +222,17 @@ fn prospect(member: &Member, known: &HashMap<TaskId, Standing>, listed: &BTreeSe
     for id in member.dependencies.iter().filter(|id| listed.contains(id)) {
         match known.get(id) {
             None => open = true,
-            Some(Standing::NotRun) => return Some(Standing::NotRun),
-            Some(Standing::Failed | Standing::Exception(_)) if !member.takes_failures => return Some(Standing::NotRun),
+            Some(Standing::Failed | Standing::Exception(_) | Standing::NotRun) if !member.takes_failures => {
+                return Some(Standing::NotRun);
+            }
             Some(Standing::Stranded) => stranded = true,
-            Some(Standing::Failed | Standing::Exception(_) | Standing::Green) => {}
+            Some(Standing::Failed | Standing::Exception(_) | Standing::NotRun | Standing::Green) => {}
             Some(Standing::Waiting | Standing::Pending | Standing::Running) => {}
         }
     }
     match (open, stranded) {
         (true, _) => None,
+        (false, _) if member.was_given_up() => Some(Standing::Exception(CANCELED.to_owned())),
         (false, true) => Some(Standing::Stranded),
         (false, false) => Some(Standing::Waiting),
     }
@@ -255,6 +285,32 @@ mod tests {
         let progress = progress(&[&lint, &report]);
         assert_eq!(words(&progress), ["exception", "waiting"]);
         assert_eq!(progress.verdict(), Verdict::Busy);
+    }
+
+    #[test]
+    fn what_takes_failures_does_not_wait_for_what_never_begins() {
+        let mut lint = member("lint", State::Failed, &[]);
+        lint.started = Some("2026-11-28T00:00:00.000Z".parse().unwrap());
+        let mut build = member("build", State::Unscheduled, &[&lint]);
+        let mut report = member("report", State::Unscheduled, &[&build]);
+        report.takes_failures = true;
+        let mut progress = progress(&[&report, &build, &lint]);
+        assert_eq!(words(&progress), ["waiting", "not run", "failed"]);
+        assert_eq!(progress.given_up(), [build.id]);
+
+        // Cancelled, it is still what it was to whoever looks.
+        (build.state, build.run) = (State::Exception(CANCELED.into()), Some(0));
+        report.state = State::Pending;
+        assert_eq!(progress.update(vec![report.clone(), build, lint]), [report.id]);
+        assert_eq!(words(&progress), ["pending", "not run", "failed"]);
+        assert_eq!(progress.given_up(), []);
+    }
+
+    #[test]
+    fn what_somebody_cancelled_is_no_success_and_no_victim() {
+        let alone = member("alone", State::Exception(CANCELED.into()), &[]);
+        let after = member("after", State::Exception(CANCELED.into()), &[&alone]);
+        assert_eq!(words(&progress(&[&after, &alone])), ["not run", "exception"]);
     }
 
     #[test]

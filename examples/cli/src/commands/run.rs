@@ -206,6 +206,7 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
     loop {
         let changed = progress.update(groups.list().await?);
         view.progress(&progress, &changed);
+        groups.give_up(&progress.given_up()).await?;
         let verdict = progress.verdict();
         match &verdict {
             Verdict::Busy => {}

@@ -70,6 +70,21 @@ fn a_red_task_ends_with_1_and_shows_the_tail_of_its_log() {
 }
 
 #[test]
+fn a_task_that_takes_failures_runs_after_what_never_ran() {
+    let yml = yml(&[
+        ("red", "", HERE, "exit 3"),
+        ("never", "red", HERE, "echo begun"),
+        ("report", "never", HERE, "echo the report"),
+    ]);
+    let (others, report) = yml.split_at(yml.rfind("    payload:").unwrap());
+    let output = Fixture::with(&format!("{others}    requires: all-resolved\n{report}")).run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("not green: 1 failed, 1 green, 1 not run"), "{stdout}");
+    assert_eq!(stdout.matches("never: not run").count(), 1, "{stdout}");
+}
+
+#[test]
 fn a_payload_that_breaks_the_schema_has_every_reason_in_the_log() {
     let yml = yml(&[("broken", "", HERE, "true")]).replace("maxRunTime: 600", "maxRunTime: soon\n      colour: blue");
     let output = Fixture::with(&yml).run(&[]);
