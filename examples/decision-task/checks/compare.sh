@@ -1,4 +1,5 @@
 cd "$work/in"
-sha256sum generated.tar generated-again.tar
 cmp generated.tar generated-again.tar
+sha256sum generated.tar generated-again.tar > "$work/out/compare.txt"
+cat "$work/out/compare.txt"
 echo "the same bytes"

@@ -18,6 +18,7 @@ use taskcluster_core::time::Timestamp;
 
 mod changes;
 mod parameters;
+mod report;
 mod tasks;
 
 use changes::Changes;
@@ -36,6 +37,9 @@ struct Args {
     /// Print the graph and create nothing.
     #[arg(long)]
     show: bool,
+    /// Write a page about the group of the task that this runs in, and create nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "show")]
+    report: Option<PathBuf>,
     /// The commit to compare with [default: BASE_REVISION, or else the first parent].
     #[arg(long, value_name = "R")]
     base: Option<String>,
@@ -66,8 +70,14 @@ async fn decide(args: &Args) -> Result<()> {
         return Ok(());
     }
 
-    let queue = Queue::new(caller()?);
+    let caller = caller()?;
     let task_id: TaskId = variable("TASK_ID")?.parse().context("TASK_ID is no task id")?;
+    if let Some(file) = &args.report {
+        let page = report::page(&caller, &task_id).await?;
+        print!("{page}");
+        return fs::write(file, page).with_context(|| format!("cannot write {}", file.display()));
+    }
+    let queue = Queue::new(caller);
     let own = queue.task(&task_id).await.context("cannot read the decision task's own definition")?;
     let created = first_decision(&queue, &task_id).await?.unwrap_or_else(|| SystemClock.now());
     let parameters = Parameters::of_task(task_id, &own, created, args.base.as_deref())?;

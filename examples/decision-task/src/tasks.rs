@@ -6,7 +6,7 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use taskcluster::graph::{CheckedGraph, TaskGraph};
-use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};
+use taskcluster::queue::{Requires, TaskDefinitionRequest, TaskMetadata};
 use taskcluster_core::object;
 use taskcluster_core::time::{days, hours};
 
@@ -39,7 +39,7 @@ const GENERATED: File = File { of: "generate", name: "generated.tar" };
 const GENERATED_AGAIN: File = File { of: "generate-again", name: "generated-again.tar" };
 
 /// The labels of tasks that need no other: if any task was ever created, one of these was.
-pub(crate) const ROOTS: [&str; 2] = ["generator", "links"];
+pub(crate) const ROOTS: [&str; 4] = ["generator", "links", "sdk", "services"];
 
 const CHECKS: &[Check] = &[
     Check {
@@ -80,7 +80,7 @@ const CHECKS: &[Check] = &[
         script: include_str!("../checks/compare.sh"),
         cache: "compare",
         takes: &[GENERATED, GENERATED_AGAIN],
-        leaves: &[],
+        leaves: &[File { of: "compare", name: "compare.txt" }],
     },
     Check {
         label: "build",
@@ -98,18 +98,14 @@ const CHECKS: &[Check] = &[
         takes: &[],
         leaves: &[File { of: "test", name: "test.txt" }],
     },
+    // Always: where this does not build, an older program has made the decision (see `.taskcluster.yml`).
     Check {
-        label: "report",
-        description: "Tell in one page what was made",
-        script: include_str!("../checks/report.sh"),
-        cache: "report",
-        takes: &[
-            GENERATED,
-            File { of: "references", name: "references.txt" },
-            File { of: "build", name: "build.txt" },
-            File { of: "test", name: "test.txt" },
-        ],
-        leaves: &[File { of: "report", name: "report.md" }],
+        label: "sdk",
+        description: "Build the SDK and the decision task",
+        script: include_str!("../checks/sdk.sh"),
+        cache: "sdk",
+        takes: &[],
+        leaves: &[],
     },
 ];
 
@@ -123,11 +119,25 @@ const LINKS: Check = Check {
     leaves: &[],
 };
 
+/// Only where something else changed than documents.
+const SERVICES: Check = Check {
+    label: "services",
+    description: "Check the services, the worker and the command line",
+    script: include_str!("../checks/services.sh"),
+    cache: "sdk",
+    takes: &[],
+    leaves: &[],
+};
+
+/// The last task: it runs however the others ended, and tells.
+const REPORT: &str = "report";
+
 /// The graph for a commit.
 pub(crate) fn graph(parameters: &Parameters, changes: &Changes) -> Result<CheckedGraph> {
     let mut graph = TaskGraph::new(parameters.decision_task);
-    let links = changes.touch(|file| file.ends_with(".md")).then_some(&LINKS);
-    for check in CHECKS.iter().chain(links) {
+    let links = changes.touch(is_document).then_some(&LINKS);
+    let services = changes.touch(|file| !is_document(file)).then_some(&SERVICES);
+    for check in CHECKS.iter().chain(links).chain(services) {
         let mut needs: Vec<&str> = check.takes.iter().map(|file| file.of).collect();
         if check.label == "test" {
             // They share what the generator's build left.
@@ -136,17 +146,41 @@ pub(crate) fn graph(parameters: &Parameters, changes: &Changes) -> Result<Checke
         let definition = definition(check, &graph, parameters);
         graph.add(check.label, needs, definition)?;
     }
+    let others: Vec<String> = graph.labels().map(str::to_owned).collect();
+    graph.add(REPORT, others.iter().map(String::as_str), report(parameters))?;
     Ok(graph.check()?)
 }
 
+fn is_document(file: &str) -> bool {
+    file.ends_with(".md")
+}
+
 fn definition(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> TaskDefinitionRequest {
+    task(check.label, check.description, payload(check, graph, parameters), parameters)
+        .with_scopes([cache_scope(check)])
+}
+
+/// This program once more, with another question.
+fn report(parameters: &Parameters) -> TaskDefinitionRequest {
+    let program = json!({"taskId": parameters.decision_task, "artifact": "public/decision-task"});
+    let payload = object! {
+        "features": {"taskclusterProxy": true},
+        "command": [["sh", "-euc", "chmod +x decision-task && ./decision-task --report report.md"]],
+        "maxRunTime": 600,
+        "mounts": [{"file": "decision-task", "content": program}],
+        "artifacts": [{"type": "file", "path": "report.md", "name": "public/report.md"}],
+    };
+    task(REPORT, "Tell in one page how the others ended and what they made", payload, parameters)
+        .with_requires(Requires::AllResolved)
+}
+
+fn task(name: &str, description: &str, payload: Map<String, Value>, parameters: &Parameters) -> TaskDefinitionRequest {
     let Parameters { created, owner, source, .. } = parameters;
-    let metadata = TaskMetadata::new(check.label, check.description, owner.as_str(), source.as_str());
-    TaskDefinitionRequest::new(*created, *created + hours(2), payload(check, graph, parameters), metadata)
+    let metadata = TaskMetadata::new(name, description, owner.as_str(), source.as_str());
+    TaskDefinitionRequest::new(*created, *created + hours(2), payload, metadata)
         .with_task_queue_id(parameters.task_queue_id.clone())
         .with_scheduler_id(parameters.scheduler_id.as_str())
         .with_expires(*created + days(7))
-        .with_scopes([cache_scope(check)])
 }
 
 fn payload(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> Map<String, Value> {
@@ -209,12 +243,23 @@ mod tests {
     }
 
     #[test]
-    fn the_links_are_checked_only_where_a_document_changed() {
-        let with = labels(&Changes::Files(vec!["README.md".into()]));
-        let without = labels(&Changes::Files(vec!["codegen/src/lib.rs".into()]));
-        assert_eq!(with.len(), without.len() + 1);
-        assert!(!without.contains(&"links".to_owned()));
-        assert_eq!(labels(&Changes::Everything), with);
+    fn what_is_checked_depends_on_what_changed() {
+        let everything = labels(&Changes::Everything);
+        let documents = labels(&Changes::Files(vec!["README.md".into()]));
+        let code = labels(&Changes::Files(vec!["codegen/src/lib.rs".into()]));
+        let lacks = |some: &[String]| -> Vec<String> {
+            everything.iter().filter(|label| !some.contains(label)).cloned().collect()
+        };
+        assert_eq!(lacks(&documents), ["services"]);
+        assert_eq!(lacks(&code), ["links"]);
+    }
+
+    #[test]
+    fn the_report_comes_after_all_others_however_they_end() {
+        let graph = graph(&parameters(), &Changes::Everything).unwrap();
+        let report = graph.tasks().last().unwrap();
+        assert_eq!((report.label.as_str(), report.needs.len()), (REPORT, graph.len() - 1));
+        assert_eq!(report.definition.requires, Some(Requires::AllResolved));
     }
 
     #[test]
