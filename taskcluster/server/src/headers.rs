@@ -1,8 +1,12 @@
 //! Headers that every answer of an API carries.
 
+use axum::Router;
+use axum::middleware::map_response;
+use axum::response::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, DATE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_SECURITY_POLICY, DATE, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use taskcluster_core::time::Timestamp;
@@ -25,6 +29,20 @@ const EVERYWHERE: [(HeaderName, HeaderValue); 8] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'")),
 ];
+
+/// 90 days.
+const OVER_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=7776000");
+
+/// Tells browsers never to come here without TLS, where the root URL says that it is there.
+pub(crate) fn over_tls_only(router: Router, root_url: &str) -> Router {
+    if !root_url.starts_with("https://") {
+        return router;
+    }
+    router.layer(map_response(|mut response: Response| async {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, OVER_TLS_ONLY);
+        response
+    }))
+}
 
 /// Adds them where the handler did not set its own.
 ///

@@ -25,7 +25,7 @@ use crate::references::References;
 use crate::request::Received;
 use crate::routes::{Handler, Routes};
 use crate::validate::{Schema, SchemaError, Schemas};
-use crate::{authorize, published};
+use crate::{authorize, headers, published};
 
 mod beside;
 mod failed;
@@ -109,13 +109,14 @@ impl ServiceRouter {
                 published::document(&served.references, &served.root_url, request.method(), request.uri().path())
             }
         });
-        Router::new()
+        let router = Router::new()
             .route(prefix, api.clone())
             .route(&format!("{prefix}/"), api.clone())
             .route(&format!("{prefix}/{{*rest}}"), api)
             .route(&format!("/references/{service}/{{*rest}}"), documents.clone())
             .route(&format!("/schemas/{service}/{{*rest}}"), documents)
-            .layer(compression())
+            .layer(compression());
+        headers::over_tls_only(router, &served.root_url)
     }
 }
 
@@ -138,6 +139,7 @@ pub fn site(services: impl IntoIterator<Item = ServiceRouter>) -> Router {
             None => published::not_found(request.method()),
         }
     };
+    let public = root_url.clone();
     let own = Router::new()
         .route(
             "/references/manifest.json",
@@ -154,6 +156,7 @@ pub fn site(services: impl IntoIterator<Item = ServiceRouter>) -> Router {
         .route("/__heartbeat__", any(root.clone()))
         .route("/__version__", any(root))
         .route("/robots.txt", any(|| async { "User-agent: *\nDisallow: /\n" }));
+    let own = headers::over_tls_only(own, &public);
     services.into_iter().map(ServiceRouter::into_router).fold(own, Router::merge).fallback(fallback)
 }
 

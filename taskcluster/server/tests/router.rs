@@ -53,6 +53,8 @@ async fn every_answer_has_the_headers_of_the_platform() {
         assert_eq!(answer.headers["access-control-max-age"], "900");
         assert_eq!(answer.headers["cache-control"], "no-store no-cache must-revalidate");
         assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        // The root URL of these tests has TLS.
+        assert_eq!(answer.headers["strict-transport-security"], "max-age=7776000");
         assert!(!answer.headers["x-for-request-id"].is_empty());
         assert!(!answer.headers["x-for-trace-id"].is_empty());
         assert!(answer.headers["date"].to_str().unwrap().ends_with(" GMT"));
