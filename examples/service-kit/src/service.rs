@@ -2,19 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+mod connections;
 
 /// How long requests may go on after a shutdown was asked for; longer than the long poll of a claim.
 const GRACE: Duration = Duration::from_secs(25);
@@ -66,7 +66,7 @@ impl fmt::Debug for Background {
 /// answers but no longer does its work in the background is worse than one that is restarted.
 ///
 /// # Errors
-/// When the listener fails, or when a loop ended by itself.
+/// When a loop ended by itself.
 pub async fn run(
     listener: TcpListener,
     router: Router,
@@ -74,30 +74,17 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let loops = Loops::start(background, &shutdown);
-    let stopped = shutdown.clone();
-    let serving = axum::serve(
-        listener.tap_io(|connection| {
-            // Small answers must not wait for more to come.
-            let _ = connection.set_nodelay(true);
-        }),
-        router.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .with_graceful_shutdown(async move { stopped.cancelled().await });
-
+    let serving = connections::serve(listener, router, connections::KEEP_ALIVE, &shutdown);
     let too_long = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
-    let served = tokio::select! {
-        served = serving => served,
-        () = too_long => {
-            tracing::warn!("some requests did not end in time and are cut off");
-            Ok(())
-        }
-    };
+    tokio::select! {
+        () = serving => {}
+        () = too_long => tracing::warn!("some requests did not end in time and are cut off"),
+    }
     shutdown.cancel();
-    let loops = loops.stop().await;
-    served.and(loops)
+    loops.stop().await
 }
 
 /// The loops of a service, without a listener: for services that share one.

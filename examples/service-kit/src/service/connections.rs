@@ -1,0 +1,112 @@
+//! The connections of a listener, and how long an idle one is kept.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::serve::Listener;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// How long a connection may be idle between two requests, or over the head of one. It must be more than what load
+/// balancers and clients think of before they use an idle connection once more.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(90);
+
+/// Answers requests until `shutdown`, and then those that have begun.
+///
+/// # Cancel safety
+/// Dropping the future closes all connections.
+pub(super) async fn serve(
+    mut listener: TcpListener,
+    router: Router,
+    keep_alive: Duration,
+    shutdown: &CancellationToken,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            // It goes on after errors of single connections, and waits while there are no more file handles.
+            (stream, peer) = Listener::accept(&mut listener) => {
+                // Small answers must not wait for more to come.
+                let _ = stream.set_nodelay(true);
+                connections.spawn(serve_one(stream, peer, router.clone(), keep_alive, shutdown.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+            () = shutdown.cancelled() => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve_one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    keep_alive: Duration,
+    shutdown: CancellationToken,
+) {
+    let answer = tower::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = router.clone().oneshot(request.map(Body::new));
+        async move { answer.await as Result<Response<Body>, Infallible> }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(keep_alive)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(answer))
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // The other side went away or said nothing: that is its right.
+        tracing::trace!(%peer, %error, "a connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed_after_a_while_and_a_busy_one_is_not() {
+        let answered_late = || async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            "late"
+        };
+        let router = Router::new().route("/", axum::routing::get(answered_late));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        // Before anybody listens: however slow this machine is, the request is there when the connection is accepted.
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let serving = serve(listener, router, Duration::from_millis(100), &shutdown);
+        let reading = async {
+            let mut answer = String::new();
+            // Ends because the server closes, after it has answered.
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("late"), "{answer}");
+            shutdown.cancel();
+        };
+        tokio::time::timeout(Duration::from_secs(90), async { tokio::join!(serving, reading) }).await.unwrap();
+    }
+}
