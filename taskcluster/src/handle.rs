@@ -49,31 +49,59 @@ impl Taskcluster {
         TaskclusterBuilder { caller: Caller::builder(root_url) }
     }
 
+    /// The deployment that is called.
+    #[must_use]
+    pub fn root_url(&self) -> &RootUrl {
+        self.caller.root_url()
+    }
+
+    /// A builder with everything that this handle has, to change something: other credentials, fewer scopes, more patience.
+    /// Connections stay shared.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), taskcluster::Error> {
+    /// use taskcluster::Taskcluster;
+    ///
+    /// let tc = Taskcluster::from_env()?;
+    /// let anonymous = tc.to_builder().credentials(None).build()?;
+    /// let careful = tc.to_builder().authorized_scopes(["queue:get-artifact:public/*"]).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn to_builder(&self) -> TaskclusterBuilder {
+        TaskclusterBuilder { caller: self.caller.to_builder() }
+    }
+
     /// What all the clients have in common: the deployment, credentials, the transport.
+    #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
     /// A client of the service auth: clients, roles, scopes, credentials.
     #[cfg(feature = "auth")]
+    #[must_use]
     pub fn auth(&self) -> crate::auth::Auth {
         crate::auth::Auth::new(self.caller.clone())
     }
 
     /// A client of the service queue: tasks, runs, claims, artifacts.
     #[cfg(feature = "queue")]
+    #[must_use]
     pub fn queue(&self) -> crate::queue::Queue {
         crate::queue::Queue::new(self.caller.clone())
     }
 
     /// A client of the service scheduler: task graphs.
     #[cfg(feature = "scheduler")]
+    #[must_use]
     pub fn scheduler(&self) -> crate::scheduler::Scheduler {
         crate::scheduler::Scheduler::new(self.caller.clone())
     }
 
     /// A client of the service provisioner: worker types.
     #[cfg(feature = "provisioner")]
+    #[must_use]
     pub fn provisioner(&self) -> crate::provisioner::Provisioner {
         crate::provisioner::Provisioner::new(self.caller.clone())
     }

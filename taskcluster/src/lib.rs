@@ -44,7 +44,8 @@
 //! - [`Taskcluster`] is the handle: one deployment, one set of credentials, a method per service.
 //!   Each service is a module with its client, its types, its [operations](Operation) as data and its events.
 //! - A call is a [`Request`]: `.await` sends it, and before that it takes optional parameters, gives its URL, or a
-//!   [signed one](Request::signed_for). A list is a [`Paged`] request, whose `stream()` fetches pages as they are needed.
+//!   [signed one](Request::signed_for). A list is a [`Paged`] request, whose `stream()` fetches pages as they are needed and whose
+//!   `all()` gives everything at once.
 //! - [`Error`] says what went wrong and answers `is_not_found()`, `code()`, `is_retryable()`. Calls are repeated where that is
 //!   safe; [`RetryPolicy`] says how often.
 //! - [`TaskId`], [`RunId`], [`Timestamp`], [`Priority`] and their like are types of their own, checked when they are made.

@@ -105,12 +105,18 @@ impl Emitter<'_> {
         );
         let streams = operation.pages.is_some().then(|| {
             let item = result(quote!(<#answer as #runtime::request::Page>::Item));
+            let items = result(quote!(Vec<<#answer as #runtime::request::Page>::Item>));
             let stream = quote!(#runtime::__private::Stream);
             quote! {
                 #[doc = " All pages, fetched as needed."]
                 pub fn pages(self) -> impl #stream<Item = #answered> + Send { self.request.pages() }
                 #[doc = " All items of all pages, fetched as needed."]
                 pub fn stream(self) -> impl #stream<Item = #item> + Send { self.request.stream() }
+                #[doc = " All items of all pages, in memory."]
+                #[doc = ""]
+                #[doc = " # Errors"]
+                #[doc = " As those of the request itself; what had come before is lost."]
+                pub async fn all(self) -> #items { self.request.all().await }
             }
         });
         quote! {
@@ -179,7 +185,7 @@ fn method_doc(operation: &Operation) -> TokenStream {
     let facts = format!("{route}{stability}{repeat}");
     let scopes = scopes_section(operation);
     let pages = match &operation.pages {
-        Some(_) => "One page by `.await`, all by `.pages()` or item by item by `.stream()`.",
+        Some(_) => "One page by `.await`; all by `.pages()`, item by item by `.stream()`, or at once by `.all()`.",
         None if operation.blob => "No schema describes the body of the answer, which is given as it came.",
         None => "",
     };

@@ -13,6 +13,7 @@ const OF_CLIENTS: &[&str] = &["caller", "clone", "default", "new"];
 
 /// Names that a request's builder has already, besides what is found on everything.
 const OF_BUILDERS: &[&str] = &[
+    "all",
     "borrow",
     "clone",
     "from",

@@ -62,6 +62,7 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// One attempt and no more.
+    #[must_use]
     pub fn never() -> Self {
         Self::default().with_retries(0)
     }
@@ -116,6 +117,7 @@ impl RetryPolicy {
     }
 
     /// The delay before repetition number `repetition`, counted from 0, where `chance` lies between 0 and 1.
+    #[must_use]
     pub fn delay(&self, repetition: u32, chance: f64) -> Duration {
         let doubled = self.base.saturating_mul(2_u32.saturating_pow(repetition)).min(self.cap);
         let jitter = if self.jitter.is_finite() { self.jitter.clamp(0.0, 1.0) } else { 0.0 };

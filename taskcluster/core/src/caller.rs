@@ -86,32 +86,50 @@ impl Caller {
 
     /// A builder with everything that this caller has, to change something: other credentials, say, over the same
     /// connections.
+    ///
+    /// ```
+    /// # use taskcluster_core::transport::testing::ScriptedTransport;
+    /// # fn main() -> Result<(), taskcluster_core::Error> {
+    /// use taskcluster_core::{Caller, Credentials};
+    /// # let script = ScriptedTransport::new();
+    /// # let builder = Caller::builder("https://tc.example.com").transport(&script);
+    /// let caller = builder.credentials(Credentials::new("me", "hunter2")).build()?;
+    /// let careful = caller.to_builder().authorized_scopes(["queue:get-artifact:public/*"]).build()?;
+    /// # assert_eq!(careful.credentials().unwrap().client_id, "me");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn to_builder(&self) -> CallerBuilder {
         CallerBuilder::of(&self.0)
     }
 
     /// The deployment that is called.
+    #[must_use]
     pub fn root_url(&self) -> &RootUrl {
         &self.0.root
     }
 
     /// The transport, for requests of your own: it sends them as they are, without signature or retry. Artifacts are
     /// fetched that way.
+    #[must_use]
     pub fn transport(&self) -> &Transport {
         &self.0.transport
     }
 
     /// The clock that dates signatures.
+    #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.0.clock
     }
 
     /// How often and how patiently calls are tried.
+    #[must_use]
     pub fn retry_policy(&self) -> &RetryPolicy {
         &self.0.retry
     }
 
     /// The credentials of this moment.
+    #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
         self.0.identity.credentials()
     }

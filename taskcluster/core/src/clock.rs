@@ -34,6 +34,7 @@ pub struct SystemClock;
 
 impl SystemClock {
     /// The clock in the form in which everything takes it.
+    #[must_use]
     pub fn shared() -> SharedClock {
         Arc::new(Self)
     }
@@ -91,11 +92,13 @@ struct Sleeper {
 
 impl ManualClock {
     /// A clock that shows `now`.
+    #[must_use]
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(Manual { now, next: 0, sleepers: Vec::new() })))
     }
 
     /// The clock in the form in which everything takes it.
+    #[must_use]
     pub fn shared(&self) -> SharedClock {
         Arc::new(self.clone())
     }
@@ -119,6 +122,7 @@ impl ManualClock {
     }
 
     /// How many are asleep; lets a test wait until somebody has begun to wait.
+    #[must_use]
     pub fn sleepers(&self) -> usize {
         self.lock().sleepers.len()
     }

@@ -18,6 +18,9 @@ pub use code::ErrorCode;
 
 /// Why a call failed.
 ///
+/// `Display` says it in one line; the error behind it, where there is one, is its [`source`](std::error::Error::source).
+/// `Debug` shows neither bodies nor credentials.
+///
 /// ```
 /// # fn show(result: Result<(), taskcluster_core::Error>) {
 /// match result {
@@ -142,6 +145,11 @@ impl Error {
         self.status() == Some(http::StatusCode::CONFLICT)
     }
 
+    /// Whether the credentials are none or have expired (401), or there were none where some are needed.
+    pub fn is_unauthorized(&self) -> bool {
+        self.status() == Some(http::StatusCode::UNAUTHORIZED)
+    }
+
     /// Whether the credentials lack scopes (403). [`ApiError::missing_scopes`] says which.
     pub fn is_forbidden(&self) -> bool {
         self.status() == Some(http::StatusCode::FORBIDDEN)
@@ -202,6 +210,7 @@ mod tests {
         assert!(error.is_not_found() && !error.is_conflict() && !error.is_retryable());
         assert_eq!(error.code(), Some(&ErrorCode::ResourceNotFound));
         assert!(Error::from(ApiError::new(409, "RequestConflict", "")).is_conflict());
+        assert!(Error::from(ApiError::new(401, "AuthenticationFailed", "")).is_unauthorized());
         assert!(Error::from(ApiError::new(503, "", "")).is_retryable());
         assert!(Error::from(ApiError::new(429, "TooManyRequests", "")).is_retryable());
         assert!(!Error::config("bad").is_retryable());

@@ -97,6 +97,7 @@ pub fn bewit(credentials: &Credentials, facts: RequestFacts<'_>, expires: Timest
 }
 
 /// The base64 of the hash of a body, as it stands in the attribute `hash`. Parameters of the content type do not count.
+#[must_use]
 pub fn payload_hash(content_type: &str, body: &[u8]) -> String {
     STANDARD.encode(digest_payload(content_type, body))
 }

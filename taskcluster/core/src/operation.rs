@@ -42,6 +42,20 @@ impl Operation {
     ///
     /// `held` must be expanded (roles replaced by their scopes), as `auth.currentScopes` gives them. `false` also if
     /// `params` lacks an argument that the scopes depend on; [`ScopeTemplate::render`] says which.
+    ///
+    /// ```
+    /// # use taskcluster_core::{Method, Operation, Params, ScopeSet, ScopeTemplate, Stability};
+    /// # static CANCEL_TASK: Operation = Operation {
+    /// #     service: "queue", version: "v1", name: "cancelTask", method: Method::Post, route: "/task/<taskId>/cancel",
+    /// #     args: &["taskId"], query: &[], input: None, output: None,
+    /// #     scopes: Some(&ScopeTemplate::Scope("queue:cancel-task:<taskId>")), idempotent: true, stability: Stability::Stable,
+    /// # };
+    /// // Each method is such a constant: `taskcluster::queue::operations::CANCEL_TASK`.
+    /// let held = ScopeSet::from_iter(["queue:cancel-task:fN1*"]);
+    /// assert!(CANCEL_TASK.can_call(&Params::new().text("taskId", "fN1SbArXTPSVFNUvaOlinQ"), &held));
+    /// assert!(!CANCEL_TASK.can_call(&Params::new().text("taskId", "bdpB1YKSQXqNoRtY3oqCrg"), &held));
+    /// ```
+    #[must_use]
     pub fn can_call(&self, params: &Params, held: &ScopeSet) -> bool {
         let Some(template) = self.scopes else { return true };
         match template.render(params) {
@@ -78,6 +92,7 @@ pub enum Method {
 
 impl Method {
     /// The name in capitals.
+    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",

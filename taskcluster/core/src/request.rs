@@ -29,6 +29,7 @@ pub use paged::{Page, Paged};
 /// ```
 /// # use taskcluster_core::{Caller, Operation, Request, Error, TaskId};
 /// # async fn show(caller: &Caller, operation: &'static Operation, id: TaskId) -> Result<(), Error> {
+/// // What generated methods do: `tc.queue().status(&id)` is such a request.
 /// let answer: serde_json::Value = Request::new(caller, operation, &[&id]).query("limit", 10).await?;
 /// # Ok(())
 /// # }
@@ -105,6 +106,19 @@ impl<O> Request<O> {
     }
 
     /// The URL of the call with a signature (a bewit) that lets whoever has it GET it for this time, as you could.
+    ///
+    /// ```
+    /// # use taskcluster_core::transport::testing::ScriptedTransport;
+    /// # use taskcluster_core::{Caller, Credentials, Operation, Request, Error, time::minutes};
+    /// # fn show(operation: &'static Operation) -> Result<(), Error> {
+    /// # let script = ScriptedTransport::new();
+    /// let caller = Caller::builder("https://tc.example.com").credentials(Credentials::new("me", "hunter2"));
+    /// # let caller = caller.transport(&script);
+    /// let url = Request::<()>::new(&caller.build()?, operation, &[&"public/log"]).signed_for(minutes(15))?;
+    /// assert!(url.query().is_some_and(|query| query.starts_with("bewit=")));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Config`] if the method is not GET, there are no credentials, or calls go through a proxy.

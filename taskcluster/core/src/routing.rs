@@ -23,6 +23,7 @@ impl Pattern {
     }
 
     /// The pattern for every key.
+    #[must_use]
     pub fn all() -> Self {
         Self::new("#")
     }
@@ -56,6 +57,7 @@ impl Pattern {
     }
 
     /// The text of the pattern.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

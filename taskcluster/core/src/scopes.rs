@@ -23,6 +23,7 @@ pub fn satisfies<S: AsRef<str>>(held: &[S], needed: &str) -> bool {
 }
 
 /// Whether the single scope `held` satisfies `needed`.
+#[must_use]
 pub fn covers(held: &str, needed: &str) -> bool {
     match held.strip_suffix('*') {
         Some(prefix) => needed.starts_with(prefix),

@@ -21,11 +21,13 @@ pub struct Secret(String);
 
 impl Secret {
     /// The secret itself. The name is there to be found by a search.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// Whether the string has no characters.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -79,11 +81,13 @@ pub struct SecretObject(Map<String, Value>);
 
 impl SecretObject {
     /// The secret itself. The name is there to be found by a search.
+    #[must_use]
     pub fn expose(&self) -> &Map<String, Value> {
         &self.0
     }
 
     /// The secret itself, by value.
+    #[must_use]
     pub fn into_exposed(self) -> Map<String, Value> {
         self.0
     }

@@ -41,33 +41,55 @@ impl Timestamp {
 
     /// The time that the system's clock says, to the millisecond. Code whose tests move the time asks a
     /// [`Clock`](crate::Clock) instead.
+    #[must_use]
     pub fn now() -> Self {
         jiff::Timestamp::now().into()
     }
 
+    /// The time that lies this far from now by the system's clock: `"2 days 3 hours"`, `"-1h"`. [`from_now`] says what may
+    /// stand there, and takes the time of another clock.
+    ///
+    /// ```
+    /// use taskcluster_core::Timestamp;
+    /// let deadline = Timestamp::from_now("2 days 3 hours")?;
+    /// assert!(deadline > Timestamp::now());
+    /// # Ok::<(), taskcluster_core::time::InvalidOffset>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The text is not such a time.
+    pub fn from_now(offset: &str) -> Result<Self, InvalidOffset> {
+        from_now(offset, Self::now())
+    }
+
     /// The time `millis` milliseconds after 1970-01-01T00:00:00Z (before, if negative); the last time that can be said,
     /// where it is beyond the year 9999.
+    #[must_use]
     pub fn from_millis(millis: i64) -> Self {
         let end = if millis < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
         Self::from(jiff::Timestamp::from_millisecond(millis).unwrap_or(end))
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
     pub fn as_millis(self) -> i64 {
         self.0.as_millisecond()
     }
 
     /// Whole seconds since 1970-01-01T00:00:00Z, rounded down.
+    #[must_use]
     pub fn as_seconds(self) -> i64 {
         self.as_millis().div_euclid(1000)
     }
 
     /// How long after `earlier` this is; nothing if it is not.
+    #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.as_millis() - earlier.as_millis()).unwrap_or(0))
     }
 
     /// How far the two are apart, whichever is first.
+    #[must_use]
     pub fn distance(self, other: Self) -> Duration {
         Duration::from_millis(self.as_millis().abs_diff(other.as_millis()))
     }
@@ -93,6 +115,13 @@ impl From<std::time::SystemTime> for Timestamp {
     fn from(time: std::time::SystemTime) -> Self {
         let end = if time < std::time::UNIX_EPOCH { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
         jiff::Timestamp::try_from(time).unwrap_or(end).into()
+    }
+}
+
+impl From<Timestamp> for std::time::SystemTime {
+    fn from(time: Timestamp) -> Self {
+        let distance = time.distance(Timestamp::UNIX_EPOCH);
+        if time < Timestamp::UNIX_EPOCH { Self::UNIX_EPOCH - distance } else { Self::UNIX_EPOCH + distance }
     }
 }
 
@@ -164,16 +193,19 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// `n` minutes.
+#[must_use]
 pub const fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
 }
 
 /// `n` hours.
+#[must_use]
 pub const fn hours(n: u64) -> Duration {
     minutes(60 * n)
 }
 
 /// `n` days of 24 hours.
+#[must_use]
 pub const fn days(n: u64) -> Duration {
     hours(24 * n)
 }
@@ -224,6 +256,14 @@ mod tests {
         assert!((time - Duration::MAX).to_string().starts_with("-009999-01-"));
         assert!(time - Duration::MAX < Timestamp::UNIX_EPOCH);
         assert_eq!(Timestamp::from_millis(i64::MAX), time + Duration::MAX);
+    }
+
+    #[test]
+    fn is_a_time_of_the_standard_library_and_back() {
+        for time in [at("2026-01-02T03:04:05.678Z"), at("1969-12-31T23:59:59.999Z")] {
+            assert_eq!(Timestamp::from(std::time::SystemTime::from(time)), time);
+        }
+        assert!(Timestamp::from_now("soon").is_err());
     }
 
     #[test]

@@ -57,6 +57,30 @@ impl Transport {
     /// A transport over any service. It is cloned for each request, so cloning should be cheap.
     ///
     /// Redirects are not the transport's business: 303 is an answer of the queue. Neither are retries.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use taskcluster_core::transport::{Body, Transport};
+    ///
+    /// /// Says what is sent; any `tower` layer will do as well.
+    /// fn loud(inner: Transport) -> Transport {
+    ///     Transport::new(tower::service_fn(move |request: Request<Body>| {
+    ///         println!("{} {}", request.method(), request.uri());
+    ///         inner.send(request)
+    ///     }))
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskcluster_core::Error> {
+    /// # use taskcluster_core::{Caller, Method, Operation, Request as Call, Stability, transport::testing::ScriptedTransport};
+    /// # static PING: Operation = Operation {
+    /// #     service: "queue", version: "v1", name: "ping", method: Method::Get, route: "/ping", args: &[], query: &[],
+    /// #     input: None, output: None, scopes: None, idempotent: true, stability: Stability::Stable,
+    /// # };
+    /// # let script = ScriptedTransport::new().on("queue.ping", serde_json::json!({}));
+    /// # let caller = Caller::builder("https://tc.example.com").transport(loud(script.transport())).build()?;
+    /// # Call::<()>::new(&caller, &PING, &[]).await
+    /// # }
+    /// ```
     pub fn new<S>(service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = TransportError> + Clone + Send + Sync + 'static,

@@ -14,6 +14,7 @@ pub struct Pattern {
 }
 
 /// The pattern of a path argument.
+#[must_use]
 pub fn path_pattern(argument: &str) -> Pattern {
     let (text, matches): (_, fn(&str) -> bool) = match argument {
         "taskId" | "taskGroupId" | "taskGraphId" | "graphId" | "decisionTaskId" => {
@@ -36,6 +37,7 @@ pub fn path_pattern(argument: &str) -> Pattern {
 }
 
 /// The pattern of a query parameter.
+#[must_use]
 pub fn query_pattern(parameter: &str) -> Pattern {
     let (text, matches): (_, fn(&str) -> bool) = match parameter {
         "limit" => ("a number of at least 1", is_positive_number),

@@ -68,12 +68,14 @@ impl Failure {
     ///
     /// # Panics
     /// When `status` is none that HTTP knows (100 to 999).
+    #[must_use]
     pub fn custom(status: u16, body: Value) -> Self {
         let status = StatusCode::from_u16(status).expect("a status between 100 and 999");
         Self(Box::new(Kind::Custom { status, body }))
     }
 
     /// The status that the caller sees.
+    #[must_use]
     pub fn status(&self) -> StatusCode {
         match &*self.0 {
             Kind::Api { status, .. } | Kind::Custom { status, .. } => *status,
@@ -82,6 +84,7 @@ impl Failure {
     }
 
     /// TaskCluster's code; nothing for a custom answer.
+    #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match &*self.0 {
             Kind::Api { code, .. } => Some(code),
@@ -91,6 +94,7 @@ impl Failure {
     }
 
     /// What the caller reads, without the footer that the runtime adds.
+    #[must_use]
     pub fn message(&self) -> String {
         match &*self.0 {
             Kind::Api { message, .. } => message.clone(),

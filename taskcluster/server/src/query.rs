@@ -39,6 +39,7 @@ impl QueryValues {
     }
 
     /// A parameter's value.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
     }
@@ -49,6 +50,7 @@ impl QueryValues {
     }
 
     /// A parameter that was checked to be a number, capped at 1000.
+    #[must_use]
     pub fn number(&self, name: &str) -> Option<u32> {
         self.get(name).map(|digits| digits.parse().map_or(MAX_LIMIT, |number: u32| number.min(MAX_LIMIT)))
     }

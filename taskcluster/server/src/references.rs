@@ -37,6 +37,7 @@ pub enum ReferenceError {
 
 impl References {
     /// Those of all services that this crate was built with.
+    #[must_use]
     pub fn embedded() -> Self {
         Self::from_files(taskcluster_api_references::FILES.iter().map(|&(name, text)| (name, Cow::Borrowed(text))))
     }
@@ -82,6 +83,7 @@ impl References {
     }
 
     /// The list of references that a deployment of some services publishes as `/references/manifest.json`.
+    #[must_use]
     pub fn manifest(&self, root_url: &str, services: &[&str]) -> Value {
         let root_url = root_url.trim_end_matches('/');
         let listed = self.paths().filter(|path| {

@@ -48,6 +48,7 @@ pub struct Routes {
 
 impl Routes {
     /// No routes yet, of a service such as `queue` and an API version such as `v1`.
+    #[must_use]
     pub fn new(service: &'static str, version: &'static str) -> Self {
         Self { service, version, routes: Vec::new() }
     }
@@ -69,11 +70,13 @@ impl Routes {
     }
 
     /// Name of the service.
+    #[must_use]
     pub fn service(&self) -> &'static str {
         self.service
     }
 
     /// Version of its API.
+    #[must_use]
     pub fn version(&self) -> &'static str {
         self.version
     }

@@ -46,6 +46,7 @@ pub struct Violations {
 
 impl Violations {
     /// One line for each: where, and what is wrong there.
+    #[must_use]
     pub fn faults(&self) -> &[String] {
         &self.faults
     }

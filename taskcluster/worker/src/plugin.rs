@@ -11,6 +11,37 @@
 //! | `stopped` | the user's code has ended and no process is left | its variant says, other plugins still run |
 //! | `finished` | always, also without any of the above; the log is closed | `internal-error`, unless nothing is to be reported |
 //! | `dispose` | always, last; the run is resolved | (cannot fail) |
+//!
+//! A plugin that gives every task a variable:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use taskcluster_worker::{Plugin, Result, SandboxBuilder, TaskContext, TaskPlugin};
+//!
+//! #[derive(Debug)]
+//! struct Region(String);
+//!
+//! impl Plugin for Region {
+//!     fn name(&self) -> &'static str {
+//!         "region"
+//!     }
+//!
+//!     fn task(&self, _task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
+//!         Box::new(TaskRegion(self.0.clone()))
+//!     }
+//! }
+//!
+//! struct TaskRegion(String);
+//!
+//! #[async_trait]
+//! impl TaskPlugin for TaskRegion {
+//!     async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
+//!         builder.set_env("REGION", &self.0)
+//!     }
+//! }
+//! ```
 
 use std::fmt;
 use std::sync::Arc;

@@ -38,6 +38,14 @@ pub(crate) struct Inner {
 }
 
 /// How a worker behaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use taskcluster_worker::Settings;
+///
+/// let settings = Settings::new("/var/lib/my-worker").with_capacity(4).with_idle_timeout(Duration::from_secs(600));
+/// assert_eq!(settings.capacity, 4);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -72,6 +80,49 @@ impl Settings {
             backoff_limit: Duration::from_secs(5 * 60),
             recover_claims: true,
         }
+    }
+
+    /// Run so many tasks at once.
+    #[must_use]
+    pub fn with_capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Go when so many tasks have been run.
+    #[must_use]
+    pub fn with_task_limit(mut self, tasks: u64) -> Self {
+        self.task_limit = Some(tasks);
+        self
+    }
+
+    /// Go when there was nothing to do for so long.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout = Some(time);
+        self
+    }
+
+    /// Ask for cancellations so often.
+    #[must_use]
+    pub fn with_cancel_poll(mut self, time: Duration) -> Self {
+        self.cancel_poll = time;
+        self
+    }
+
+    /// Wait so long after a fault of the worker's own, at most `limit` after several.
+    #[must_use]
+    pub fn with_backoff(mut self, first: Duration, limit: Duration) -> Self {
+        self.backoff = first;
+        self.backoff_limit = limit;
+        self
+    }
+
+    /// Whether to give back, at the start, what a former life of this worker left running.
+    #[must_use]
+    pub fn with_recover_claims(mut self, recover: bool) -> Self {
+        self.recover_claims = recover;
+        self
     }
 }
 

@@ -34,6 +34,7 @@ impl Certificate {
     pub const VERSION: u32 = 1;
 
     /// A certificate that is not signed yet.
+    #[must_use]
     pub fn unsigned(
         scopes: Vec<String>,
         start: Timestamp,
@@ -54,16 +55,19 @@ impl Certificate {
     }
 
     /// The text that `from_json` reads.
+    #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a certificate holds texts and numbers only")
     }
 
     /// When the credentials begin to be valid.
+    #[must_use]
     pub fn starts(&self) -> Timestamp {
         Timestamp::from_millis(self.start)
     }
 
     /// When they end to be valid.
+    #[must_use]
     pub fn expires(&self) -> Timestamp {
         Timestamp::from_millis(self.expiry)
     }

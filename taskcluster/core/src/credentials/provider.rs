@@ -34,6 +34,7 @@ pub struct SharedCredentials(Arc<RwLock<Option<Credentials>>>);
 
 impl SharedCredentials {
     /// Begins with these.
+    #[must_use]
     pub fn new(credentials: Credentials) -> Self {
         Self(Arc::new(RwLock::new(Some(credentials))))
     }

@@ -19,6 +19,18 @@ impl Credentials {
     ///
     /// Services allow a clock to be 5 minutes off, so a `start` a few minutes ago is wise.
     ///
+    /// ```
+    /// use taskcluster_core::time::{hours, minutes};
+    /// use taskcluster_core::{Credentials, Timestamp};
+    ///
+    /// let mine = Credentials::new("project/me", "hunter2");
+    /// let now = Timestamp::now();
+    /// let scopes = ["queue:cancel-task:*"];
+    /// let lent = mine.temporary(&scopes, now - minutes(5), now + hours(1), Some("project/me/bot"))?;
+    /// assert_eq!(lent.client_id, "project/me/bot");
+    /// # Ok::<(), taskcluster_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Config`] if these credentials are temporary themselves, the time is longer than 31 days or not
     /// positive, a scope has a character other than printable ASCII, or the name is empty or the issuer's own.
@@ -78,6 +90,7 @@ impl Credentials {
 impl Certificate {
     /// The signature that the issuer with this token gives; `client_id` is the name of the credentials and counts only
     /// if there is an issuer.
+    #[must_use]
     pub fn sign(&self, client_id: &str, issuer_token: &Secret) -> String {
         STANDARD.encode(hmac::sign(&key(issuer_token), self.signed_text(client_id).as_bytes()))
     }
@@ -85,6 +98,7 @@ impl Certificate {
     /// Whether the issuer with this token has signed this, compared in constant time.
     ///
     /// It says nothing about times, scopes or the issuer's right to do so.
+    #[must_use]
     pub fn is_signed_by(&self, client_id: &str, issuer_token: &Secret) -> bool {
         let Ok(signature) = STANDARD.decode(&self.signature) else { return false };
         let (key, text) = (key(issuer_token), self.signed_text(client_id));
@@ -94,6 +108,7 @@ impl Certificate {
     }
 
     /// The access token of the temporary credentials, which only the issuer's token gives.
+    #[must_use]
     pub fn access_token(&self, issuer_token: &Secret) -> Secret {
         URL_SAFE_NO_PAD.encode(hmac::sign(&key(issuer_token), self.seed.as_bytes())).into()
     }

@@ -54,6 +54,7 @@ impl ErrorCode {
     ];
 
     /// The word on the wire.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::MalformedPayload => "MalformedPayload",
@@ -73,6 +74,7 @@ impl ErrorCode {
     }
 
     /// The status that goes with the code; 500 for one that is not known.
+    #[must_use]
     pub fn status(&self) -> http::StatusCode {
         use http::StatusCode as Status;
         match self {

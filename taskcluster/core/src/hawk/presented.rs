@@ -182,6 +182,7 @@ fn decode_mac(text: &str) -> Result<Vec<u8>, HawkError> {
 /// Takes the parameter `bewit` out of a resource: the resource without it, and its value.
 ///
 /// As in Hawk's own library the last one counts, and the resource is what stands before and after it.
+#[must_use]
 pub fn split_bewit(resource: &str) -> Option<(Cow<'_, str>, &str)> {
     let question = resource.find('?')?;
     let places = resource[question..].match_indices("bewit=").map(|(place, _)| question + place);

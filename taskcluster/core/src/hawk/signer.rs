@@ -57,6 +57,7 @@ impl Signer {
     }
 
     /// The client id.
+    #[must_use]
     pub fn client_id(&self) -> &str {
         &self.id
     }

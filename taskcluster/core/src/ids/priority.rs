@@ -33,6 +33,7 @@ impl Priority {
         [Self::Lowest, Self::VeryLow, Self::Low, Self::Medium, Self::High, Self::VeryHigh, Self::Highest];
 
     /// The word on the wire.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::Unknown(word) => word,

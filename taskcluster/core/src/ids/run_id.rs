@@ -12,11 +12,13 @@ pub struct RunId(u32);
 
 impl RunId {
     /// The run with this number.
+    #[must_use]
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
     /// The number.
+    #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }

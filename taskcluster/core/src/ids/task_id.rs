@@ -36,6 +36,7 @@ impl TaskId {
     /// A new random id, of the "nice" kind: it begins with a letter from `A` to `f`, never with a dash that a command
     /// line would take for a flag.
     #[allow(clippy::new_without_default, reason = "a default that differs each time would surprise")]
+    #[must_use]
     pub fn new() -> Self {
         let mut bytes = uuid::Uuid::new_v4().into_bytes();
         bytes[0] &= 0x7f;
@@ -46,6 +47,7 @@ impl TaskId {
     /// instead of more of them.
     ///
     /// The first 16 bytes of SHA-256 over the parent's bytes and the label, shaped as a nice version 4 UUID.
+    #[must_use]
     pub fn derive(parent: &Self, label: &str) -> Self {
         let mut context = ring::digest::Context::new(&ring::digest::SHA256);
         context.update(&parent.0);
@@ -57,11 +59,13 @@ impl TaskId {
     }
 
     /// The id with these bytes, whatever they are.
+    #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
     /// The 16 bytes.
+    #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -109,6 +113,28 @@ impl FromStr for TaskId {
         } else {
             Err(InvalidTaskId { text: text.to_owned(), reason: "it must be the slugid of a version 4 UUID" })
         }
+    }
+}
+
+impl From<TaskId> for String {
+    fn from(id: TaskId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<&str> for TaskId {
+    type Error = InvalidTaskId;
+
+    fn try_from(text: &str) -> Result<Self, InvalidTaskId> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for TaskId {
+    type Error = InvalidTaskId;
+
+    fn try_from(text: String) -> Result<Self, InvalidTaskId> {
+        text.parse()
     }
 }
 
@@ -191,6 +217,7 @@ mod tests {
         ] {
             let error = text.parse::<TaskId>().unwrap_err();
             assert!(error.to_string().contains(text), "{error}");
+            assert_eq!(TaskId::try_from(text), Err(error));
         }
     }
 

@@ -43,16 +43,19 @@ impl TaskQueueId {
     }
 
     /// The half before the slash.
+    #[must_use]
     pub fn provisioner_id(&self) -> &str {
         self.0.split_once('/').map_or(&self.0, |(provisioner, _)| provisioner)
     }
 
     /// The half after the slash; empty where a service sent a name without one.
+    #[must_use]
     pub fn worker_type(&self) -> &str {
         self.0.split_once('/').map_or("", |(_, worker_type)| worker_type)
     }
 
     /// The whole name.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -83,6 +86,22 @@ impl AsRef<str> for TaskQueueId {
 impl From<TaskQueueId> for String {
     fn from(id: TaskQueueId) -> Self {
         id.0
+    }
+}
+
+impl TryFrom<&str> for TaskQueueId {
+    type Error = InvalidTaskQueueId;
+
+    fn try_from(text: &str) -> Result<Self, InvalidTaskQueueId> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for TaskQueueId {
+    type Error = InvalidTaskQueueId;
+
+    fn try_from(text: String) -> Result<Self, InvalidTaskQueueId> {
+        text.parse()
     }
 }
 

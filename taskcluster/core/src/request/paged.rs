@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -28,7 +28,40 @@ pub trait Page {
 }
 
 /// A call whose answer is a list in pages. Awaiting it gives one page; [`stream`](Self::stream) gives all items,
-/// fetching pages as they are needed.
+/// fetching pages as they are needed, and [`all`](Self::all) gives them at once.
+///
+/// ```
+/// # use taskcluster_core::transport::testing::ScriptedTransport;
+/// # use taskcluster_core::{Caller, Error, Method, Operation, Page, Paged, Stability};
+/// # use futures_util::TryStreamExt;
+/// # static LIST: Operation = Operation {
+/// #     service: "auth", version: "v1", name: "listThings", method: Method::Get, route: "/things", args: &[],
+/// #     query: &["limit", "continuationToken"], input: None, output: Some("v1/things.json#"), scopes: None,
+/// #     idempotent: true, stability: Stability::Stable,
+/// # };
+/// # #[derive(serde::Deserialize)]
+/// # struct Things { things: Vec<String>, #[serde(rename = "continuationToken")] token: Option<String> }
+/// # impl Page for Things {
+/// #     type Item = String;
+/// #     fn continuation_token(&self) -> Option<&str> { self.token.as_deref() }
+/// #     fn into_items(self) -> Vec<String> { self.things }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let answers = || ScriptedTransport::new()
+/// #     .on("auth.listThings", serde_json::json!({ "things": ["a", "b"], "continuationToken": "more" }))
+/// #     .on("auth.listThings", serde_json::json!({ "things": ["c"] }));
+/// # let caller = |script: ScriptedTransport| Caller::builder("https://tc.example.com").transport(&script).build();
+/// # let list = || Ok::<_, Error>(Paged::<Things>::new(&caller(answers())?, &LIST, &[]));
+/// // `list()` stands for a generated method, such as `tc.auth().list_clients()`.
+/// let mut things = list()?.limit(2).stream(); // with `futures_util::TryStreamExt`
+/// while let Some(thing) = things.try_next().await? {
+///     println!("{thing}");
+/// }
+/// assert_eq!(list()?.all().await?, ["a", "b", "c"]);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a request is sent by awaiting it or its stream"]
 pub struct Paged<P> {
     request: Request<P>,
@@ -138,6 +171,22 @@ impl<P: Page + DeserializeOwned + Send + 'static> Paged<P> {
             Err(error) => stream::iter([Err(error)]).right_stream(),
         };
         Box::pin(self.pages().flat_map(items))
+    }
+}
+
+impl<P: Page + DeserializeOwned + Send + 'static> Paged<P>
+where
+    P::Item: Send + 'static,
+{
+    /// All items from here on, in memory. For lists that may be very long, [`stream`](Self::stream) is better.
+    ///
+    /// # Errors
+    /// As [`pages`](Self::pages), with the first error; what had come before is lost.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up what has come so far.
+    pub async fn all(self) -> Result<Vec<P::Item>, Error> {
+        self.stream().try_collect().await
     }
 }
 

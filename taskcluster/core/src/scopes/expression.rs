@@ -21,6 +21,7 @@ pub enum ScopeExpression {
 
 impl ScopeExpression {
     /// Whether somebody with these scopes has what is asked for.
+    #[must_use]
     pub fn satisfied_by(&self, held: &ScopeSet) -> bool {
         match self {
             Self::Scope(scope) => held.satisfies(scope),

@@ -23,6 +23,7 @@ pub struct ScopeSet(Vec<String>);
 ///
 /// That puts a scope with a star before all those that it satisfies and next to them, which is what normalising and
 /// searching build on.
+#[must_use]
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (stem_a, stem_b) = (a.strip_suffix('*'), b.strip_suffix('*'));
     let by_stem = stem_a.unwrap_or(a).cmp(stem_b.unwrap_or(b));
@@ -31,11 +32,13 @@ pub fn compare(a: &str, b: &str) -> Ordering {
 
 impl ScopeSet {
     /// The set with no scopes.
+    #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
     /// Whether one of the scopes satisfies `needed`. Takes logarithmic time.
+    #[must_use]
     pub fn satisfies(&self, needed: &str) -> bool {
         // Everything between `p*` and a scope that begins with `p` begins with `p` too, and is therefore not in the
         // set: only the last scope that is not after `needed` can satisfy it. The exception is `x**`, which sorts after
@@ -51,6 +54,7 @@ impl ScopeSet {
     }
 
     /// Whether this very scope is in the set. A scope that another one satisfies is not.
+    #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
         self.0.binary_search_by(|held| compare(held, scope)).is_ok()
     }
@@ -61,16 +65,19 @@ impl ScopeSet {
     }
 
     /// The scopes, in order.
+    #[must_use]
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
 
     /// How many scopes there are after normalising.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there are no scopes.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -90,6 +97,7 @@ impl ScopeSet {
     }
 
     /// The scopes as a list.
+    #[must_use]
     pub fn into_vec(self) -> Vec<String> {
         self.0
     }

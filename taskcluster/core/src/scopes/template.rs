@@ -58,6 +58,7 @@ pub struct Params(BTreeMap<Cow<'static, str>, Param>);
 
 impl Params {
     /// No values.
+    #[must_use]
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
@@ -88,6 +89,7 @@ impl Params {
     }
 
     /// The value of this name.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Param> {
         self.0.get(name)
     }
@@ -166,6 +168,7 @@ impl ScopeTemplate {
     }
 
     /// Every name that the template may ask for, each once.
+    #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         self.collect_names(None, &mut names);

@@ -33,16 +33,19 @@ impl TransportError {
     }
 
     /// What kind of failure it is.
+    #[must_use]
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
     }
 
     /// Whether another attempt may go better.
+    #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind != TransportErrorKind::Request
     }
 
     /// Whether the server certainly has not seen the request.
+    #[must_use]
     pub fn is_connect(&self) -> bool {
         self.kind == TransportErrorKind::Connect
     }

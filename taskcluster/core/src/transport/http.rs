@@ -57,11 +57,13 @@ impl HttpTransport {
 
     /// A transport over a client that you have configured yourself. It must not follow redirects, since a 303 of the
     /// queue is an answer.
+    #[must_use]
     pub fn with_client(client: reqwest::Client) -> Self {
         Self { client, no_tls: None }
     }
 
     /// The transport in the form in which a caller takes it.
+    #[must_use]
     pub fn into_transport(self) -> Transport {
         Transport::new(self)
     }

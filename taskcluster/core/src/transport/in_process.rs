@@ -11,6 +11,22 @@ use super::{Body, BoxError, Transport, TransportError, TransportErrorKind};
 ///
 /// The service sees the absolute URI and a `host` header, as it would behind a server. An error of the service itself
 /// (a router has none) is a broken connection.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use taskcluster_core::Caller;
+/// use taskcluster_core::transport::{Body, in_process};
+///
+/// # fn main() -> Result<(), taskcluster_core::Error> {
+/// // An `axum::Router` is such a service.
+/// let service = tower::service_fn(|request: Request<Body>| async move {
+///     Ok::<_, Infallible>(Response::new(Body::from(format!("{{\"path\": {:?}}}", request.uri().path()))))
+/// });
+/// let caller = Caller::builder("https://tc.example.com").transport(in_process(service)).build()?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn in_process<S, B>(service: S) -> Transport
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,

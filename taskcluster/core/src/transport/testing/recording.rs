@@ -9,6 +9,20 @@ use crate::transport::{Body, Transport, TransportError, TransportErrorKind};
 
 /// A transport that passes everything on to another one and remembers it. Bodies are read whole. Clones share the
 /// record.
+///
+/// ```
+/// use taskcluster_core::Caller;
+/// use taskcluster_core::transport::testing::{RecordingTransport, ScriptedTransport};
+///
+/// # fn main() -> Result<(), taskcluster_core::Error> {
+/// # let http = ScriptedTransport::new();
+/// let recorder = RecordingTransport::new(&http); // or an `HttpTransport`
+/// let caller = Caller::builder("https://tc.example.com").transport(recorder.transport()).build()?;
+/// // Call something; then play it again without a network:
+/// let replay = Caller::builder("https://tc.example.com").transport(recorder.script().transport()).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RecordingTransport {
     inner: Transport,
@@ -41,6 +55,7 @@ impl RecordingTransport {
     }
 
     /// A script that gives the recorded answers again, by method name or by HTTP method and path.
+    #[must_use]
     pub fn script(&self) -> ScriptedTransport {
         let script = ScriptedTransport::new();
         for recorded in self.recorded() {
@@ -57,6 +72,7 @@ impl RecordingTransport {
     }
 
     /// The recorder in the form in which a caller takes it.
+    #[must_use]
     pub fn transport(&self) -> Transport {
         let recorder = self.clone();
         Transport::new(service_fn(move |request| recorder.clone().pass(request)))

@@ -67,12 +67,14 @@ impl Answer {
     }
 
     /// A refusal in the services' form.
+    #[must_use]
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         let info = json!({ "method": "", "params": {}, "payload": {}, "time": "2026-01-01T00:00:00.000Z" });
         Self::json(status, &json!({ "code": code, "message": message, "requestInfo": info }))
     }
 
     /// 204 without a body.
+    #[must_use]
     pub fn no_content() -> Self {
         let mut answer = Response::new(Bytes::new());
         *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -128,6 +130,7 @@ impl From<Response<Bytes>> for Answer {
 
 impl ScriptedTransport {
     /// A script without a line. A call that no line is for gets a transport error that names it.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -151,11 +154,13 @@ impl ScriptedTransport {
     }
 
     /// What was asked so far, in order.
+    #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.lock().calls.clone()
     }
 
     /// The script in the form in which a caller takes it.
+    #[must_use]
     pub fn transport(&self) -> Transport {
         let script = self.clone();
         Transport::new(service_fn(move |request| script.clone().answer(request)))
