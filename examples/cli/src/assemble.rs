@@ -83,15 +83,16 @@ impl Deployment {
         let asked = parts.database.as_deref();
         let auth = open_auth(database(asked, &data, "auth")?, &data, &root_url, on_bus(), &tokens).await?;
         let blobs = open_blobs(&data, &root_url)?;
-        let queue = QueueService::open(taskcluster_queue::Options::new(
+        let (serving, services) = (CancellationToken::new(), TaskTracker::new());
+        let options = taskcluster_queue::Options::new(
             &root_url,
             database(asked, &data, "queue")?,
             Arc::new(blobs.clone()),
             on_bus(),
             auth.local(),
             Credentials::new(QUEUE_CLIENT, tokens.queue.clone()),
-        ))
-        .await?;
+        );
+        let queue = QueueService::open(options.with_shutdown(serving.clone())).await?;
 
         let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?])
             .merge(blobs.router())
@@ -104,7 +105,6 @@ impl Deployment {
         first_run::prepare(&within).await?;
 
         let background = auth.background().into_iter().chain(queue.background()).collect();
-        let (serving, services) = (CancellationToken::new(), TaskTracker::new());
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();
         services.spawn(async move {

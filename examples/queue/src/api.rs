@@ -13,6 +13,7 @@ use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::{Timestamp, minutes};
 use taskcluster_server::queue::*;
 use taskcluster_server::{Call, Failure, Reply};
+use tokio_util::sync::CancellationToken;
 
 use crate::definition::Limits;
 use crate::store::{ApplyRefusal, Store};
@@ -67,6 +68,8 @@ pub struct Parts {
     pub credentials: Credentials,
     /// How the queue behaves.
     pub settings: Settings,
+    /// Cancelled when nobody shall wait any longer.
+    pub shutdown: CancellationToken,
 }
 
 /// The queue as an implementation of its reference.
@@ -76,6 +79,7 @@ pub struct Api {
     clock: SharedClock,
     credentials: Credentials,
     settings: Settings,
+    shutdown: CancellationToken,
     /// What this process remembers of workers, so that a claim need not ask the store about its worker each time.
     seen: Mutex<HashMap<(String, Worker), Seen>>,
 }
@@ -101,8 +105,8 @@ impl Api {
     /// The methods over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, blobs, clock, credentials, settings } = parts;
-        Self { store, blobs, clock, credentials, settings, seen: Mutex::default() }
+        let Parts { store, blobs, clock, credentials, settings, shutdown } = parts;
+        Self { store, blobs, clock, credentials, settings, shutdown, seen: Mutex::default() }
     }
 
     async fn find(&self, task_id: TaskId) -> Result<Task, Failure> {

@@ -125,12 +125,14 @@ async fn serve(config: Config) -> Result<()> {
         Arc::new(authenticator),
         config.credentials(),
     );
-    let queue = QueueService::open(options.with_settings(config.settings()).with_clock(clock)).await?;
+    let shutdown = shutdown::on_signal()?;
+    let options = options.with_settings(config.settings()).with_clock(clock).with_shutdown(shutdown.clone());
+    let queue = QueueService::open(options).await?;
     let listener = service::listen(&config.listen).await?;
     tracing::info!(address = %listener.local_addr()?, root_url = config.root_url, "the queue answers");
     let router = queue.router().merge(blobs.router());
     let store = queue.store().clone();
-    service::run(listener, router, queue.background(), shutdown::on_signal()?).await?;
+    service::run(listener, router, queue.background(), shutdown).await?;
     store.close().await;
     Ok(())
 }

@@ -11,6 +11,7 @@ use taskcluster::events::Bus;
 use taskcluster_core::clock::{SharedClock, SystemClock};
 use taskcluster_core::credentials::Credentials;
 use taskcluster_server::{Authenticator, Parts, References, SchemaError, ServiceRouter};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api, Settings};
 use crate::loops::{self, ClaimResolver, DeadlineResolver, Expiry, Listener, Sweep, Waker};
@@ -36,6 +37,8 @@ pub struct Options {
     pub settings: Settings,
     /// Where the time comes from.
     pub clock: SharedClock,
+    /// Cancelled when the service is to end.
+    pub shutdown: CancellationToken,
 }
 
 impl Options {
@@ -57,6 +60,7 @@ impl Options {
             credentials,
             settings: Settings::default(),
             clock: SystemClock::shared(),
+            shutdown: CancellationToken::new(),
         }
     }
 
@@ -71,6 +75,14 @@ impl Options {
     #[must_use]
     pub fn with_clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// With the token that ends the process: those who wait for work are then answered at once, so that the end does
+    /// not have to wait for them.
+    #[must_use]
+    pub fn with_shutdown(mut self, shutdown: CancellationToken) -> Self {
+        self.shutdown = shutdown;
         self
     }
 }
@@ -122,6 +134,7 @@ impl QueueService {
             clock: Arc::clone(&options.clock),
             credentials: options.credentials.clone(),
             settings: options.settings,
+            shutdown: options.shutdown.clone(),
         }));
         Ok(Self { options, store, api })
     }

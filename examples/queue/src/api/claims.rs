@@ -38,7 +38,7 @@ impl Api {
                 // It waits as if there was no work, and leaves what there is to others.
                 drop(bell);
                 waiters.wake(task_queue_id, 1);
-                self.clock.sleep_until(end).await;
+                let _ = self.shutdown.run_until_cancelled(self.clock.sleep_until(end)).await;
                 return Ok(Vec::new());
             }
             let mut rung = std::pin::pin!(bell.notified());
@@ -53,6 +53,7 @@ impl Api {
             tokio::select! {
                 () = rung => {}
                 () = self.clock.sleep_until(end) => return Ok(Vec::new()),
+                () = self.shutdown.cancelled() => return Ok(Vec::new()),
             }
         }
     }

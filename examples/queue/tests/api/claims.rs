@@ -210,3 +210,15 @@ async fn reclaiming_moves_the_end_of_the_claim() {
     soon(t.queue.report_completed(&id, 0)).await.unwrap();
     assert_eq!(refusal(soon(t.queue.reclaim_task(&id, 0)).await), refused(409, "RequestConflict"));
 }
+
+#[tokio::test]
+async fn a_shutdown_ends_the_waiting() {
+    let t = Tester::new().await;
+    let request = ClaimWorkRequest::new("group", "one", 1);
+    let stop = async {
+        until_somebody_waits(&t, 1).await;
+        t.shutdown.cancel();
+    };
+    let (claimed, ()) = tokio::join!(soon(t.queue.claim_work("proj/ci", &request)), stop);
+    assert_eq!(claimed.unwrap().tasks, []);
+}

@@ -23,6 +23,7 @@ use taskcluster_core::{Error, RetryPolicy, transport};
 use taskcluster_queue::loops::{ClaimResolver, DeadlineResolver, Expiry, Sweep as _};
 use taskcluster_queue::{Options, QueueService};
 use taskcluster_server::{AuthOutcome, AuthRequest, Authenticator};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) const ROOT: &str = "http://tc.example";
@@ -56,6 +57,7 @@ pub(crate) struct Tester {
     /// A client that may do everything.
     pub(crate) queue: Queue,
     pub(crate) blobs: LocalBlobs,
+    pub(crate) shutdown: CancellationToken,
     service: QueueService,
     caller: Caller,
     _folder: tempfile::TempDir,
@@ -82,7 +84,9 @@ impl Tester {
             Arc::new(Believer),
             credentials.clone(),
         );
-        let service = QueueService::open(options.with_clock(clock.shared())).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let options = options.with_clock(clock.shared()).with_shutdown(shutdown.clone());
+        let service = QueueService::open(options).await.unwrap();
         let router = service.router().merge(blobs.router());
         let caller = Caller::builder(ROOT)
             .credentials(Credentials::new("tester", "token"))
@@ -91,7 +95,7 @@ impl Tester {
             .transport(transport::in_process(router))
             .build()
             .unwrap();
-        Self { clock, bus, queue: Queue::new(caller.clone()), blobs, service, caller, _folder: folder }
+        Self { clock, bus, queue: Queue::new(caller.clone()), blobs, shutdown, service, caller, _folder: folder }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
