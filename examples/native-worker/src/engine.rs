@@ -10,11 +10,11 @@ use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Engine, SandboxBuilder};
 use taskcluster_worker::error::{Error, Result};
 use taskcluster_worker::payload::{Payload, PayloadPart};
+use taskcluster_worker::remove_tree;
 
 use crate::isolation::Isolation;
 use crate::process::Tree;
 use crate::sandbox::NativeBuilder;
-use crate::tree::remove_tree;
 use crate::user::{self, TemporaryUser};
 
 /// Runs commands on the machine itself.

@@ -5,29 +5,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::Path;
 
-/// Remove a tree, also where a task took its own right to write away (caches of modules do that).
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
-            fs::remove_dir_all(path)
-        }
-        end => end,
-    }
-}
-
-fn make_writable(dir: &Path) -> io::Result<()> {
-    let mode = fs::symlink_metadata(dir)?.permissions().mode();
-    fs::set_permissions(dir, fs::Permissions::from_mode(mode | 0o700))?;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            make_writable(&entry.path())?;
-        }
-    }
-    Ok(())
-}
+use taskcluster_worker::remove_tree;
 
 /// Give a directory and what is in it to a user and nobody else.
 pub(crate) fn hand_over(dir: &Path, uid: u32, gid: u32) -> io::Result<()> {
@@ -68,7 +46,7 @@ pub(crate) fn remove_belongings(dir: &Path, uid: u32) -> io::Result<()> {
         // Others come and go here.
         let Ok(found) = entry.metadata() else { continue };
         if found.uid() == uid {
-            if found.is_dir() { remove_tree(&entry.path())? } else { fs::remove_file(entry.path())? }
+            remove_tree(&entry.path())?;
         }
     }
     Ok(())
@@ -98,19 +76,6 @@ fn walk(dir: &Path, prefix: &str, found: &mut Vec<String>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tree_without_the_right_to_write_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = dir.path().join("tree");
-        fs::create_dir_all(tree.join("a/b")).unwrap();
-        fs::write(tree.join("a/b/file"), "").unwrap();
-        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0o500)).unwrap();
-        fs::set_permissions(tree.join("a"), fs::Permissions::from_mode(0o500)).unwrap();
-        remove_tree(&tree).unwrap();
-        assert!(!tree.exists());
-        remove_tree(&tree).unwrap();
-    }
 
     #[test]
     fn files_are_listed_without_following_links_to_directories() {

@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::tree::remove_tree;
+
 /// A folder of caches.
 #[derive(Clone, Debug)]
 pub struct CacheStore {
@@ -102,7 +104,7 @@ impl Cache {
     /// # Errors
     /// The disk does not obey.
     pub fn purge(self) -> io::Result<()> {
-        fs::remove_dir_all(&self.path)
+        remove_tree(&self.path)
     }
 }
 
@@ -140,6 +142,7 @@ fn folder_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn an_instance_persists_and_is_used_by_one_task_at_a_time() {
@@ -162,7 +165,10 @@ mod tests {
         let store = CacheStore::open(dir.path()).unwrap();
         let cache = store.acquire("a/../b").unwrap();
         let path = cache.path().to_owned();
-        fs::write(path.join("object"), "broken").unwrap();
+        fs::create_dir(path.join("module")).unwrap();
+        fs::write(path.join("module/object"), "broken").unwrap();
+        // As caches of modules are.
+        fs::set_permissions(path.join("module"), fs::Permissions::from_mode(0o500)).unwrap();
         cache.purge().unwrap();
         let again = store.acquire("a/../b").unwrap();
         assert_eq!(again.path(), path);

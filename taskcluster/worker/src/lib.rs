@@ -21,6 +21,7 @@ pub mod shutdown;
 pub mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tree;
 pub mod worker;
 
 pub use context::TaskContext;
@@ -32,6 +33,7 @@ pub use outcome::{Outcome, Reason};
 pub use payload::{Payload, PayloadPart, PayloadSchema};
 pub use plugin::{Plugin, TaskPlugin, Verdict};
 pub use shutdown::Shutdown;
+pub use tree::remove_tree;
 pub use worker::{Done, Settings, WhyDone, Worker, WorkerBuilder, WorkerError};
 
 /// A path segment that nobody guesses: 244 random bits.

@@ -143,10 +143,10 @@ async fn an_upload_that_fails_is_an_internal_error() {
 async fn lose_the_claim(claim: Duration, status: u16) -> (Bench, TaskId) {
     let bench = Bench::new().await;
     bench.queue.claim_for(claim);
-    bench.queue.fail_reclaims(status);
     let task_id = bench.script("echo READY $$; while :; do sleep 1000; done");
     let watch = async {
         let pid = bench.line("READY ").await;
+        bench.queue.fail_reclaims(status);
         crate::bench::gone(&pid).await;
     };
     let late = |builder: taskcluster_native_worker::NativeWorkerBuilder| {
