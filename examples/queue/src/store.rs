@@ -46,6 +46,7 @@ mod sql;
 mod sqlite;
 mod work;
 mod workers;
+mod writes;
 
 use self::batch::{Answer, Lanes, Op};
 pub use self::reads::{ClaimedRun, Counts, LeaseEnd, PendingRun, Place};
@@ -167,11 +168,10 @@ impl Store {
     /// # Errors
     /// The database cannot be opened, or has been written by a newer version.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
-        let instance = TaskId::new().to_string();
         let backend: Arc<dyn Backend> = match database {
             Database::Memory | Database::Sqlite(_) => Arc::new(sqlite::Sqlite::open(database).await?),
             #[cfg(feature = "postgres")]
-            Database::Postgres(_) => Arc::new(postgres::Postgres::open(database, &instance).await?),
+            Database::Postgres(_) => Arc::new(postgres::Postgres::open(database).await?),
             #[cfg(not(feature = "postgres"))]
             Database::Postgres(_) => return Err(StoreError::Unsupported(database.to_string())),
         };

@@ -6,6 +6,7 @@ mod dependencies;
 mod fixture;
 mod groups;
 mod lists;
+mod sample;
 mod tasks;
 mod time;
 

@@ -9,16 +9,17 @@ use async_trait::async_trait;
 use service_kit::outbox::{self, Outbox};
 use service_kit::store::{Database, Migration, Notifications, PostgresStore};
 use sqlx::{PgConnection, Postgres as Pg};
+use taskcluster_core::ids::TaskId;
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::StoreError;
 use super::announcer::Announcer;
 use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work};
 use super::sqlite::bound;
 
-const MIGRATIONS: &[Migration] = &[
+pub(super) const MIGRATIONS: &[Migration] = &[
     ("0001_tasks.sql", include_str!("../../migrations/postgres/0001_tasks.sql")),
     ("0002_outbox.sql", outbox::POSTGRES_TABLE),
 ];
@@ -32,20 +33,25 @@ pub(super) struct Postgres {
     /// Holds a connection, so it must go before the pool is closed.
     notifications: Mutex<Option<Notifications>>,
     announcer: Announcer,
-    announcing: Mutex<Option<JoinHandle<()>>>,
+    announcing: TaskTracker,
     closing: CancellationToken,
+    /// Whoever forgets to close must not leave the announcer behind.
+    _end: DropGuard,
+    /// The name of this handle among those of all processes.
     instance: String,
 }
 
 impl Postgres {
     /// Connects and brings the tables up to date.
-    pub(super) async fn open(database: &Database, instance: &str) -> Result<Self, StoreError> {
+    pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
+        let instance = TaskId::new().to_string();
         let store = PostgresStore::open(database, "queue", MIGRATIONS, CONNECTIONS).await?;
         let notifications = Mutex::new(Some(store.listen(&["pending"]).await?));
         let (announcer, closing) = (Announcer::default(), CancellationToken::new());
-        let announcing = announcer.clone().run(store.pool().clone(), instance.to_owned(), closing.clone());
-        let announcing = Mutex::new(Some(tokio::spawn(announcing)));
-        Ok(Self { store, notifications, announcer, announcing, closing, instance: instance.to_owned() })
+        let announcing = TaskTracker::new();
+        announcing.spawn(announcer.clone().run(store.pool().clone(), instance.clone(), closing.clone()));
+        let _end = closing.clone().drop_guard();
+        Ok(Self { store, notifications, announcer, announcing, closing, _end, instance })
     }
 
     async fn listen(&self) -> Option<String> {
@@ -135,10 +141,8 @@ impl Backend for Postgres {
     async fn close(&self) {
         self.closing.cancel();
         drop(self.notifications.lock().await.take());
-        if let Some(announcing) = self.announcing.lock().await.take() {
-            // It only ends early if it panicked.
-            let _ = announcing.await;
-        }
+        self.announcing.close();
+        self.announcing.wait().await;
         self.store.close().await;
     }
 }

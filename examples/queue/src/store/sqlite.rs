@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use super::StoreError;
 use super::sql::{Arg, Backend, Dialect, Row, Sql, Work};
 
-const MIGRATIONS: &[Migration] = &[
+pub(super) const MIGRATIONS: &[Migration] = &[
     ("0001_tasks.sql", include_str!("../../migrations/sqlite/0001_tasks.sql")),
     ("0002_outbox.sql", outbox::SQLITE_TABLE),
 ];

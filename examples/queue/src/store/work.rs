@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::json;
-use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{Timestamp, hours};
 
 use super::outbox::write_messages;
 use super::positions::Positions;
 use super::rows::{self, Kept, TaskRow};
-use super::sql::{Arg, Dialect, Row, Sql, Together};
+use super::sql::{Arg, Dialect, Sql, Together};
+use super::writes::{Edge, Recent, Writes, json_list, list};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::definition::{self, NewTask};
 use crate::group::Group;
@@ -32,23 +33,6 @@ pub(super) struct Wanted {
     pub(super) count: u32,
     pub(super) now: Timestamp,
     pub(super) taken_until: Timestamp,
-}
-
-#[derive(Serialize)]
-struct Recent {
-    queue: String,
-    group: String,
-    worker: String,
-    id: TaskId,
-    run: RunId,
-}
-
-#[derive(Serialize)]
-struct Edge {
-    required: TaskId,
-    dependent: TaskId,
-    requires: &'static str,
-    satisfied: i64,
 }
 
 struct Ended {
@@ -82,10 +66,6 @@ pub(super) struct Told {
     pub(super) pending: BTreeMap<String, usize>,
     /// Are there new events to publish?
     pub(super) events: bool,
-}
-
-fn json_list<T: Serialize>(list: &T) -> String {
-    serde_json::to_string(list).expect("rows are plain data")
 }
 
 /// What new tasks mean for a group.
@@ -210,9 +190,8 @@ impl<'c> Unit<'c> {
     ) -> Result<Vec<Result<Task, CreateRefusal>>, StoreError> {
         let groups = list(joining(new.iter().map(|(new, _)| *new)).values());
         let created = new.iter().map(|(new, now)| Ok(self.insert(new, &[], *now))).collect();
-        let writes = self.take_writes();
-        let args = [&groups, &writes.tasks, &writes.definitions, &writes.messages].map(or_none);
-        self.sql.run(together.create, &args).await?;
+        let writes = Writes { groups, ..self.take_writes() };
+        writes.create(self.sql, together).await?;
         Ok(created)
     }
 
@@ -407,11 +386,7 @@ impl<'c> Unit<'c> {
     /// Writes what has changed so far.
     async fn flush(&mut self) -> Result<(), StoreError> {
         let d = self.dialect;
-        let writes = self.take_writes();
-        let settled = match &d.together {
-            Some(together) => writes.write_together(self.sql, d, together).await?,
-            None => writes.write(self.sql, d).await?,
-        };
+        let settled = self.take_writes().write(self.sql, d).await?;
         // Whoever ends the last unresolved task says that the group is resolved.
         let groups = settled.iter().map(rows::group).collect::<Result<Vec<_>, _>>()?;
         let resolved: Vec<Message> =
@@ -453,69 +428,5 @@ impl<'c> Unit<'c> {
             *pending.entry(task.task_queue_id).or_default() += 1;
         }
         Ok(Told { pending, events: self.told_events })
-    }
-}
-
-/// Rows to be written, each kind as the JSON argument of its statement; nothing where there are none.
-struct Writes {
-    tasks: Option<String>,
-    definitions: Option<String>,
-    edges: Option<String>,
-    changed: Option<String>,
-    recent: Option<String>,
-    groups: Option<String>,
-    messages: Option<String>,
-}
-
-fn list<T: Serialize>(rows: impl Iterator<Item = T>) -> Option<String> {
-    let rows: Vec<T> = rows.collect();
-    (!rows.is_empty()).then(|| json_list(&rows))
-}
-
-fn or_none(list: &Option<String>) -> Arg<'_> {
-    Arg::Text(list.as_deref().unwrap_or("[]"))
-}
-
-impl Writes {
-    /// One statement for each kind of row. Gives the groups that were settled.
-    async fn write(&self, sql: &mut dyn Sql, d: &Dialect) -> Result<Vec<Row>, StoreError> {
-        let steps = [
-            (d.insert_tasks, &self.tasks),
-            (d.insert_definitions, &self.definitions),
-            (d.insert_dependencies, &self.edges),
-            (d.update_tasks, &self.changed),
-            (d.insert_recent, &self.recent),
-            (d.insert_outbox, &self.messages),
-        ];
-        for (statement, rows) in steps {
-            if let Some(rows) = rows {
-                sql.run(statement, &[Arg::Text(rows)]).await?;
-            }
-        }
-        match &self.groups {
-            Some(groups) => sql.rows(d.settle_groups, &[Arg::Text(groups)]).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// As few statements as possible: each is a round trip. Gives the groups that were settled.
-    async fn write_together(
-        mut self,
-        sql: &mut dyn Sql,
-        d: &Dialect,
-        together: &Together,
-    ) -> Result<Vec<Row>, StoreError> {
-        if let Some(edges) = &self.edges {
-            sql.run(d.insert_dependencies, &[Arg::Text(edges)]).await?;
-        }
-        if self.tasks.is_some() {
-            let messages = self.messages.take();
-            sql.run(together.new, &[or_none(&self.tasks), or_none(&self.definitions), or_none(&messages)]).await?;
-        }
-        let changes = [&self.changed, &self.recent, &self.groups, &self.messages];
-        if changes.iter().all(|rows| rows.is_none()) {
-            return Ok(Vec::new());
-        }
-        sql.rows(together.changes, &changes.map(or_none)).await
     }
 }

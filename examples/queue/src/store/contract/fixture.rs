@@ -50,6 +50,12 @@ impl Fixture {
 
     #[cfg(feature = "postgres")]
     pub(super) async fn postgres() -> Option<Self> {
+        Self::postgres_filled(async |_| {}).await
+    }
+
+    /// The same, on a database that something is done to before.
+    #[cfg(feature = "postgres")]
+    pub(super) async fn postgres_filled(fill: impl AsyncFnOnce(&Database)) -> Option<Self> {
         use sqlx::Connection as _;
         let Ok(server) = std::env::var("TEST_POSTGRES") else {
             println!("skipped: TEST_POSTGRES is not set");
@@ -63,6 +69,7 @@ impl Fixture {
         let mut url = url::Url::parse(&server).unwrap();
         url.set_path(&name);
         let database = Database::Postgres(url);
+        fill(&database).await;
         let store = Store::open(&database).await.unwrap();
         Some(Self {
             store,
