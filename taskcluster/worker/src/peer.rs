@@ -27,6 +27,14 @@ impl Peer {
         }
     }
 
+    /// Whether the system tells who connects to a listener of ours, which it does if it tells of the listener itself.
+    pub(crate) fn is_told_at(ours: SocketAddr) -> bool {
+        let SocketAddr::V4(ours) = ours else { return false };
+        let listener = hex(ours);
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        table.lines().skip(1).any(|line| line.split_whitespace().nth(1) == Some(&listener))
+    }
+
     /// The owner of the socket that is bound to `theirs` and connected to `ours`.
     fn of(theirs: SocketAddr, ours: SocketAddr) -> Self {
         let (SocketAddr::V4(theirs), SocketAddr::V4(ours)) = (theirs, ours) else { return Self::Unknown };
@@ -87,6 +95,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = listener.local_addr().unwrap();
         let direct = TcpStream::connect(ours).unwrap();
+        if !Peer::is_told_at(ours) {
+            println!("skipped: this system does not tell who connects");
+            return;
+        }
         assert_eq!(Peer::of(direct.local_addr().unwrap(), ours), Peer::User(own));
 
         let mapped = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), ours.port()));
@@ -104,7 +116,10 @@ mod tests {
     fn nobody_is_not_a_user() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = listener.local_addr().unwrap();
-        assert_eq!(Peer::of(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), ours), Peer::Nobody);
+        if Peer::is_told_at(ours) {
+            assert_eq!(Peer::of(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), ours), Peer::Nobody);
+        }
+        assert!(!Peer::is_told_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))));
         assert!(!Peer::Nobody.may_be(0) && Peer::Unknown.may_be(0) && !Peer::User(7).may_be(0));
     }
 }

@@ -114,9 +114,10 @@ impl TaskPlugin for TaskProxy {
 
 async fn listen(task: Arc<TaskContext>) -> std::io::Result<Listening> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let address = listener.local_addr()?;
     let secret = crate::secret_segment();
-    let url = format!("http://{}/{secret}", listener.local_addr()?);
-    let forwarder = Arc::new(Forwarder { task, secret, user: OnceLock::new() });
+    let url = format!("http://{address}/{secret}");
+    let forwarder = Arc::new(Forwarder { task, secret, knows_peers: Peer::is_told_at(address), user: OnceLock::new() });
     let router = Router::new().fallback(forward).with_state(forwarder.clone());
     let service = router.into_make_service_with_connect_info::<Peer>();
     let server = tokio::spawn(async move {
@@ -130,6 +131,8 @@ async fn listen(task: Arc<TaskContext>) -> std::io::Result<Listening> {
 struct Forwarder {
     task: Arc<TaskContext>,
     secret: String,
+    /// Whether the system tells who connects. Where it does not, the secret alone has to do.
+    knows_peers: bool,
     /// As whom the task runs, where that is known.
     user: OnceLock<u32>,
 }
@@ -156,7 +159,7 @@ async fn forward(
 impl Forwarder {
     /// Whether a connection may be the task's.
     fn serves(&self, peer: Peer) -> bool {
-        let serves = self.user.get().is_none_or(|user| peer.may_be(*user));
+        let serves = !self.knows_peers || self.user.get().is_none_or(|user| peer.may_be(*user));
         if !serves {
             tracing::warn!(task.id = %self.task.task_id(), ?peer, "somebody else knows the address of a task's proxy");
         }
