@@ -25,8 +25,9 @@ pub use waker::{Listener, Waker};
 /// How much one step does at most, so that others get their turn.
 const PORTION: u32 = 100;
 
-/// A loop does not sleep longer than this: somebody else may have changed what it looks at.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// A loop does not sleep longer than this: somebody may have claimed a run for, or created a task with, less time than
+/// what was due next when it looked.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 /// When a loop wants its next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,5 +78,20 @@ async fn run_steps<S: Sweep>(sweep: &S, clock: &SharedClock, shutdown: &Cancella
             () = shutdown.cancelled() => {}
             () = clock.sleep_until(until) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_looks_again_before_a_short_claim_is_long_over() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let (soon, late) = (now + Duration::from_secs(1), now + Duration::from_secs(1200));
+        assert_eq!(Next::after(0, None, now), Next::At(now + Duration::from_secs(5)));
+        assert_eq!(Next::after(1, Some(late), now), Next::At(now + Duration::from_secs(5)));
+        assert_eq!(Next::after(1, Some(soon), now), Next::At(soon));
+        assert_eq!(Next::after(PORTION as usize, Some(late), now), Next::Now);
     }
 }
