@@ -114,6 +114,24 @@ impl Config {
         Ok(table.try_into()?)
     }
 
+    /// What `self` does not say, the file does.
+    ///
+    /// # Errors
+    /// As [`Config::read`]; besides, the file holds a secret that tasks could read, since each is a user of its own.
+    pub fn over_file(self, path: &Path) -> Result<Self> {
+        let file = Self::read(path)?;
+        let holds_secret = file.access_token.is_some() || file.certificate.is_some();
+        let config = self.over(file);
+        if holds_secret && config.isolation() == Isolation::User && anybody_can_read(path)? {
+            bail!("{0} holds credentials that every task could read: chmod 600 {0}", path.display());
+        }
+        Ok(config)
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.isolation.unwrap_or_else(Isolation::default_for_caller)
+    }
+
     /// What `self` does not say, `below` does.
     #[must_use]
     pub fn over(self, below: Self) -> Self {
@@ -148,7 +166,7 @@ impl Config {
         let task_queue_id =
             task_queue_id.parse().with_context(|| format!("task_queue_id {task_queue_id:?} is none"))?;
         let credentials = self.credentials()?;
-        let isolation = self.isolation.unwrap_or_else(Isolation::default_for_caller);
+        let isolation = self.isolation();
         let mut builder = NativeWorker::builder(root_url, task_queue_id).credentials(credentials).isolation(isolation);
         if let Some(worker_group) = self.worker_group {
             builder = builder.worker_group(worker_group);
@@ -209,6 +227,12 @@ impl Config {
             None => Ok(credentials),
         }
     }
+}
+
+fn anybody_can_read(path: &Path) -> Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let found = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(found.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(test)]

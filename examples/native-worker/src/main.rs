@@ -38,7 +38,7 @@ struct ConfigOptions {
 impl ConfigOptions {
     fn load(self) -> Result<Config> {
         match self.config {
-            Some(path) => Ok(self.options.over(Config::read(&path)?)),
+            Some(path) => self.options.over_file(&path),
             None => Ok(self.options),
         }
     }
@@ -65,7 +65,16 @@ async fn main() -> Result<()> {
     }
 }
 
+/// Keep the environment and the memory of this process, which hold its credentials, from tasks that are the same user.
+fn close_to_others() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "processes of the same user can look into this one");
+    }
+}
+
 async fn run(config: Config) -> Result<()> {
+    close_to_others();
     let worker = config.into_builder()?.build().await?;
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;

@@ -1,5 +1,6 @@
 //! The program itself.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ fn a_configuration_is_checked() {
     let good =
         "root_url = 'https://tc.example.com'\ntask_queue_id = 'a/b'\nclient_id = 'c'\naccess_token = 'secret-token'\n";
     std::fs::write(&path, good).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(check(), (true, String::new()));
     std::fs::write(&path, format!("{good}workergroup = 'g'\n")).unwrap();
     let (success, error) = check();
@@ -52,12 +54,27 @@ fn a_configuration_is_checked() {
     assert!(!success && error.contains("task_queue_id is not set"), "{error}");
 }
 
+#[test]
+fn credentials_that_tasks_could_read_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let text =
+        "root_url = 'https://tc.example.com'\ntask_queue_id = 'a/b'\nclient_id = 'c'\naccess_token = 'secret-token'\n";
+    for (isolation, mode, good) in [("user", 0o644, false), ("user", 0o600, true), ("none", 0o644, true)] {
+        std::fs::write(&path, format!("{text}isolation = '{isolation}'\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let output = program(&["check", "--config", path.to_str().unwrap()]).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), good, "{isolation} {mode:o}: {error}");
+        assert_eq!(error.contains("chmod 600"), !good, "{error}");
+    }
+}
+
 #[tokio::test]
 async fn sigterm_gives_the_task_back_and_ends_the_program() {
     let queue = FakeQueue::start().await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let payload =
-        json!({"command": [["/bin/sh", "-c", "echo READY; while :; do sleep 1000; done"]], "maxRunTime": 3600});
+    let payload = json!({"command": [["/bin/sh", "-c", "cat /proc/$PPID/environ; echo; echo READY; while :; do sleep 1000; done"]], "maxRunTime": 3600});
     let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
     let mut worker = tokio::process::Command::from(program(&["run", "--task-queue-id", "test/worker"]))
         .args(["--root-url", queue.root_url(), "--isolation", "none", "--client-id", "worker"])
@@ -80,5 +97,8 @@ async fn sigterm_gives_the_task_back_and_ends_the_program() {
     let status = tokio::time::timeout(TIMEOUT, worker.wait()).await.expect("the program ends").unwrap();
     assert!(status.success());
     assert_eq!(queue.state(&task_id), "exception worker-shutdown");
-    assert!(queue.text(&task_id, BACKING_LOG).contains("READY"));
+    let log = queue.text(&task_id, BACKING_LOG);
+    assert!(log.contains("READY"));
+    // Root may look at everything, and without isolation its tasks are root.
+    assert!(rustix::process::geteuid().is_root() || !log.contains("the-token-of-the-worker"), "{log}");
 }

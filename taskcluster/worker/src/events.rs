@@ -45,7 +45,7 @@ pub enum Event {
         /// How it ended.
         outcome: Outcome,
     },
-    /// The worker cannot claim at the moment.
+    /// The worker cannot do its work at the moment: claim, begin a run, or report how one ended.
     Trouble {
         /// Why.
         message: String,
