@@ -13,7 +13,7 @@ pub(crate) use budget::Budget;
 /// is repeated only where it certainly did not arrive.
 ///
 /// When services are in trouble, repetitions are what keeps them there. So all calls of a caller, its clones and those made
-/// from it share a budget: each repetition takes one of 100; a call that succeeds gives back what it took, other successes and
+/// from it share a budget: each repetition takes one of 500; a call that succeeds gives back what it took, other successes and
 /// time earn some anew. Where none is left, the first failure of a call is its last.
 ///
 /// ```
@@ -42,7 +42,7 @@ pub struct RetryPolicy {
     pub attempt_timeout: Duration,
     /// How long all attempts and delays together may take. Default 5 min.
     pub deadline: Duration,
-    /// How many repetitions all calls together may be ahead of their successes. Default 100.
+    /// How many repetitions all calls together may be ahead of their successes. Default 500.
     pub budget: u32,
 }
 
@@ -55,7 +55,7 @@ impl Default for RetryPolicy {
             jitter: 0.25,
             attempt_timeout: Duration::from_secs(90),
             deadline: Duration::from_secs(300),
-            budget: 100,
+            budget: 500,
         }
     }
 }
