@@ -22,22 +22,21 @@ const ROLES: [(&str, &str, &[&str]); 2] = [
             "auth:list-roles",
             "queue:get-artifact:public/*",
             "queue:get-provisioner:*",
-            "queue:get-task-group:*",
             "queue:get-task-queue:*",
             "queue:get-task:*",
             "queue:get-worker-type:*",
             "queue:get-worker:*",
             "queue:list-artifacts:*",
-            "queue:list-claimed-tasks:*",
             "queue:list-dependent-tasks:*",
-            "queue:list-pending-tasks:*",
             "queue:list-provisioners",
             "queue:list-task-group:*",
             "queue:list-task-queues",
             "queue:list-worker-types:*",
             "queue:list-workers:*",
             "queue:pending-count:*",
+            "queue:pending-list:*",
             "queue:claimed-count:*",
+            "queue:claimed-list:*",
             "queue:status:*",
         ],
     ),
@@ -80,4 +79,37 @@ pub(crate) async fn prepare(caller: &Caller) -> Result<()> {
         made.with_context(|| format!("cannot make the role {id}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use taskcluster::{auth, queue};
+    use taskcluster_core::scopes::ScopeTemplate;
+
+    use super::*;
+
+    /// What the scopes of a template begin with, before anything is filled in.
+    fn beginnings(template: &ScopeTemplate) -> Vec<&'static str> {
+        match template {
+            ScopeTemplate::Scope(text) | ScopeTemplate::ForEach { each: text, .. } => {
+                vec![text.split('<').next().unwrap_or_default()]
+            }
+            ScopeTemplate::AllOf(parts) | ScopeTemplate::AnyOf(parts) => parts.iter().flat_map(beginnings).collect(),
+            ScopeTemplate::If { then, otherwise, .. } => {
+                [Some(*then), *otherwise].into_iter().flatten().flat_map(beginnings).collect()
+            }
+        }
+    }
+
+    #[test]
+    fn every_scope_allows_something() {
+        let operations = auth::operations::ALL.iter().chain(queue::operations::ALL);
+        let asked: Vec<&str> = operations.filter_map(|operation| operation.scopes).flat_map(beginnings).collect();
+        for scope in
+            ROLES.iter().flat_map(|(_, _, scopes)| *scopes).filter(|scope| !scope.starts_with("generic-worker:"))
+        {
+            let allows = |beginning: &&str| !beginning.is_empty() && scope.starts_with(*beginning);
+            assert!(asked.iter().any(allows), "{scope}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use service_kit::store::SqliteStore;
 
+#[cfg(feature = "postgres")]
 use super::fixture::Fixture;
 use super::prelude::*;
 use crate::store::sqlite;
