@@ -3,6 +3,129 @@
 //! Ownership carries the life of a run: [`Engine::prepare`] gives a [`SandboxBuilder`], which plugins furnish;
 //! [`SandboxBuilder::start`] consumes it and gives a [`Sandbox`]; [`Sandbox::wait`] consumes that and gives a [`ResultSet`].
 //! What may arrive while somebody waits (a kill) goes through the sandbox's cloneable [`SandboxHandle`].
+//!
+//! A whole engine, for tasks whose payload is `{"count": 3}`, and a worker around it:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use taskcluster_worker::engine::{Exit, Extracted, Missing};
+//! use taskcluster_worker::*;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! #[derive(Debug)]
+//! struct Counter;
+//!
+//! /// What the engine reads of the payload; the worker refuses tasks that have something else.
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct CounterPayload {
+//!     /// How far to count.
+//!     count: u32,
+//! }
+//!
+//! #[async_trait]
+//! impl Engine for Counter {
+//!     fn name(&self) -> &'static str {
+//!         "counter"
+//!     }
+//!
+//!     fn payload(&self) -> PayloadPart {
+//!         PayloadPart::of::<CounterPayload>()
+//!     }
+//!
+//!     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
+//!         let count = payload.part::<CounterPayload>()?.count;
+//!         Ok(Box::new(Counting { task: task.clone(), count, kill: CancellationToken::new() }))
+//!     }
+//! }
+//!
+//! #[derive(Clone, Debug)]
+//! struct Counting {
+//!     task: Arc<TaskContext>,
+//!     count: u32,
+//!     kill: CancellationToken,
+//! }
+//!
+//! #[async_trait]
+//! impl SandboxBuilder for Counting {
+//!     fn set_env(&mut self, _name: &str, _value: &str) -> Result<()> {
+//!         Ok(()) // who counts has no use for variables
+//!     }
+//!
+//!     async fn start(self: Box<Self>) -> Result<Box<dyn Sandbox>> {
+//!         Ok(self)
+//!     }
+//!
+//!     async fn discard(self: Box<Self>) {}
+//! }
+//!
+//! #[async_trait]
+//! impl Sandbox for Counting {
+//!     fn handle(&self) -> Arc<dyn SandboxHandle> {
+//!         Arc::new(self.clone())
+//!     }
+//!
+//!     async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
+//!         for number in 1..=self.count {
+//!             if self.kill.is_cancelled() {
+//!                 return Ok(Box::new(Counted(Exit::Killed)));
+//!             }
+//!             self.task.log().write(format!("{number}\n").as_bytes());
+//!         }
+//!         Ok(Box::new(Counted(Exit::Code(0))))
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl SandboxHandle for Counting {
+//!     async fn kill(&self) {
+//!         self.kill.cancel();
+//!     }
+//! }
+//!
+//! #[derive(Debug)]
+//! struct Counted(Exit);
+//!
+//! #[async_trait]
+//! impl ResultSet for Counted {
+//!     fn exit(&self) -> &Exit {
+//!         &self.0
+//!     }
+//!
+//!     async fn file(&self, path: &str) -> Result<Extracted, Missing> {
+//!         Err(Missing::NotFound(path.to_owned())) // counting leaves no files
+//!     }
+//!
+//!     async fn directory(&self, path: &str) -> Result<Vec<String>, Missing> {
+//!         Err(Missing::NotFound(path.to_owned()))
+//!     }
+//!
+//!     async fn dispose(self: Box<Self>) {}
+//! }
+//!
+//! # use taskcluster_core::Credentials;
+//! # use taskcluster_worker::plugins::{BACKING_LOG, BackingLog};
+//! # use taskcluster_worker::testing::{FakeQueue, task_with_payload};
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     # let queue = FakeQueue::start().await?;
+//!     # let task_id = queue.add_task(task_with_payload(serde_json::json!({ "count": 3 }).as_object().unwrap()));
+//!     # let (root_url, dir) = (queue.root_url(), tempfile::tempdir()?);
+//!     # let work_dir = dir.path();
+//!     let identity = Identity::new("my-pool/counters".parse()?, "my-group", "machine-1");
+//!     let settings = Settings::new(work_dir).with_task_limit(1);
+//!     let worker = Worker::builder(root_url, identity, Counter, settings)
+//!         .credentials(Credentials::new("project/my-worker", "secret"))
+//!         .plugin(BackingLog::default())
+//!         .build()?;
+//!     let done = worker.run(Shutdown::new()).await?;
+//!     println!("{} task has been run", done.runs);
+//!     # assert_eq!(queue.state(&task_id), "completed");
+//!     # assert!(queue.text(&task_id, BACKING_LOG).contains("1\n2\n3\n"));
+//!     Ok(())
+//! }
+//! ```
 
 use std::fmt;
 use std::path::{Path, PathBuf};

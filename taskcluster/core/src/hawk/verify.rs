@@ -16,6 +16,23 @@ use crate::time::Timestamp;
 /// What it does not check: that the body has the hash that was signed ([`Presented::hash`]), the certificate, and the
 /// scopes.
 ///
+/// ```
+/// use taskcluster_core::hawk::{Presented, RequestFacts, sign, verify};
+/// use taskcluster_core::time::minutes;
+/// use taskcluster_core::{Credentials, Secret, Timestamp};
+///
+/// let facts = RequestFacts { method: "GET", resource: "/api/auth/v1/clients/?limit=2", host: "tc.example.com", port: 443 };
+/// let now = Timestamp::now();
+/// let header = sign(&Credentials::new("me", "hunter2"), facts, None, now)?;
+///
+/// // The service looks up the token of whoever claims to be the caller.
+/// let presented = Presented::from_header(header.to_str().expect("ASCII"))?;
+/// assert_eq!(presented.id, "me");
+/// verify(&presented, &Secret::from("hunter2"), facts, now, minutes(15))?;
+/// assert!(verify(&presented, &Secret::from("another"), facts, now, minutes(15)).is_err());
+/// # Ok::<(), taskcluster_core::hawk::HawkError>(())
+/// ```
+///
 /// # Errors
 /// Says what is wrong. The MAC is looked at first, in constant time.
 pub fn verify(
