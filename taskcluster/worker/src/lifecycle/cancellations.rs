@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use taskcluster::queue::{TaskIdsRequest, TaskStatus};
+use taskcluster::queue::{Queue, TaskIdsRequest, TaskStatus};
+use taskcluster_core::RetryPolicy;
 use taskcluster_core::ids::{RunId, TaskId};
 
 use super::Running;
@@ -11,8 +13,12 @@ use crate::error::chain;
 use crate::stop::Stop;
 use crate::worker::Inner;
 
+/// How long an answer is waited for before the question is asked anew.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Ask the queue about all running tasks in one call, again and again. What it cannot answer is left to the next reclaim.
 pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
+    let queue = impatient(inner);
     let mut told = false;
     loop {
         inner.clock.sleep(inner.settings.cancel_poll).await;
@@ -22,7 +28,7 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
         }
         let request =
             TaskIdsRequest::new().with_task_ids(known.iter().map(|(task_id, _)| *task_id).collect::<Vec<_>>());
-        let statuses = match inner.queue.statuses(&request).await {
+        let statuses = match queue.statuses(&request).await {
             Ok(response) => response.statuses,
             Err(error) => {
                 if !told {
@@ -44,6 +50,13 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
             }
         }
     }
+}
+
+/// The queue, called once without repetition: the next question is one.
+fn impatient(inner: &Inner) -> Queue {
+    let retry = RetryPolicy::never().with_attempt_timeout(PATIENCE);
+    let caller = inner.caller.to_builder().retry(retry).build();
+    caller.map_or_else(|_| inner.queue.clone(), Queue::new)
 }
 
 /// Whether the queue believes that run to be under way.
