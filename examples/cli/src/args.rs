@@ -7,9 +7,12 @@ use clap::{Args, Parser, Subcommand};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 
-/// TaskCluster on one machine.
+/// TaskCluster on your machine: run a repository's tasks, or serve a deployment.
 #[derive(Debug, Parser)]
-#[command(name = "taskcluster", version, about, arg_required_else_help = true, propagate_version = true)]
+#[command(name = "taskcluster", version, arg_required_else_help = true, propagate_version = true)]
+#[command(after_help = "\
+Example: run the tasks of the commit that you are on, as its .taskcluster.yml says
+  taskcluster run")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -49,7 +52,7 @@ pub(crate) struct RunArgs {
     /// Stay when only tasks are left that nobody here takes.
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Print one JSON event a line.
+    /// Print one JSON event a line, for programs.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -63,7 +66,7 @@ pub(crate) struct UpArgs {
     /// The address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// The root URL, where others reach this deployment under another name [default: http://ADDR].
+    /// The root URL, where others reach this deployment under another name, say behind a proxy [default: http://ADDR].
     #[arg(long, value_name = "URL", value_parser = public_url)]
     pub(crate) public_url: Option<RootUrl>,
     /// Where tasks, artifacts and keys are kept [default: ~/.local/state/taskcluster/up].

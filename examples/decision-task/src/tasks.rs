@@ -23,6 +23,8 @@ struct Check {
     script: &'static str,
     /// Checks that build keep what they built; checks that follow each other share it.
     cache: &'static str,
+    /// Checks that use a cache at the same time would have one each and build everything twice: they come one after another.
+    after: &'static [&'static str],
     takes: &'static [File],
     leaves: &'static [File],
 }
@@ -47,6 +49,7 @@ const CHECKS: &[Check] = &[
         description: "Build the code generator",
         script: include_str!("../checks/generator.sh"),
         cache: "codegen",
+        after: &[],
         takes: &[],
         leaves: &[GENERATOR],
     },
@@ -55,6 +58,7 @@ const CHECKS: &[Check] = &[
         description: "Check all API references",
         script: include_str!("../checks/references.sh"),
         cache: "references",
+        after: &[],
         takes: &[GENERATOR],
         leaves: &[File { of: "references", name: "references.txt" }],
     },
@@ -63,6 +67,7 @@ const CHECKS: &[Check] = &[
         description: "Generate code from the references",
         script: include_str!("../checks/generate.sh"),
         cache: "generate",
+        after: &[],
         takes: &[GENERATOR],
         leaves: &[GENERATED],
     },
@@ -71,6 +76,7 @@ const CHECKS: &[Check] = &[
         description: "Generate it a second time, elsewhere",
         script: include_str!("../checks/generate.sh"),
         cache: "generate-again",
+        after: &[],
         takes: &[GENERATOR],
         leaves: &[GENERATED_AGAIN],
     },
@@ -79,6 +85,7 @@ const CHECKS: &[Check] = &[
         description: "Both times, the same bytes",
         script: include_str!("../checks/compare.sh"),
         cache: "compare",
+        after: &[],
         takes: &[GENERATED, GENERATED_AGAIN],
         leaves: &[File { of: "compare", name: "compare.txt" }],
     },
@@ -87,6 +94,7 @@ const CHECKS: &[Check] = &[
         description: "Build a crate from the generated code",
         script: include_str!("../checks/build.sh"),
         cache: "sdk",
+        after: &["sdk"],
         takes: &[GENERATED],
         leaves: &[File { of: "build", name: "build.txt" }],
     },
@@ -95,6 +103,7 @@ const CHECKS: &[Check] = &[
         description: "Run the generator's tests",
         script: include_str!("../checks/test.sh"),
         cache: "codegen",
+        after: &["generator"],
         takes: &[],
         leaves: &[File { of: "test", name: "test.txt" }],
     },
@@ -104,6 +113,7 @@ const CHECKS: &[Check] = &[
         description: "Build the SDK and the decision task",
         script: include_str!("../checks/sdk.sh"),
         cache: "sdk",
+        after: &[],
         takes: &[],
         leaves: &[],
     },
@@ -115,6 +125,7 @@ const LINKS: Check = Check {
     description: "Links between documents lead somewhere",
     script: include_str!("../checks/links.sh"),
     cache: "links",
+    after: &[],
     takes: &[],
     leaves: &[],
 };
@@ -124,7 +135,8 @@ const SERVICES: Check = Check {
     label: "services",
     description: "Check the services, the worker and the command line",
     script: include_str!("../checks/services.sh"),
-    cache: "sdk",
+    cache: "services",
+    after: &[],
     takes: &[],
     leaves: &[],
 };
@@ -138,11 +150,7 @@ pub(crate) fn graph(parameters: &Parameters, changes: &Changes) -> Result<Checke
     let links = changes.touch(is_document).then_some(&LINKS);
     let services = changes.touch(|file| !is_document(file)).then_some(&SERVICES);
     for check in CHECKS.iter().chain(links).chain(services) {
-        let mut needs: Vec<&str> = check.takes.iter().map(|file| file.of).collect();
-        if check.label == "test" {
-            // They share what the generator's build left.
-            needs.push("generator");
-        }
+        let needs = check.takes.iter().map(|file| file.of).chain(check.after.iter().copied());
         let definition = definition(check, &graph, parameters);
         graph.add(check.label, needs, definition)?;
     }
@@ -274,6 +282,20 @@ mod tests {
         let roots: Vec<&str> =
             graph.tasks().filter(|task| task.needs.is_empty()).map(|task| task.label.as_str()).collect();
         assert_eq!(roots, ROOTS);
+    }
+
+    #[test]
+    fn no_two_checks_use_a_cache_at_the_same_time() {
+        let all: Vec<&Check> = CHECKS.iter().chain([&LINKS, &SERVICES]).collect();
+        let needs = |check: &Check| -> Vec<&str> {
+            check.takes.iter().map(|file| file.of).chain(check.after.iter().copied()).collect()
+        };
+        for (at, one) in all.iter().enumerate() {
+            for other in &all[at + 1..] {
+                let ordered = needs(one).contains(&other.label) || needs(other).contains(&one.label);
+                assert!(one.cache != other.cache || ordered, "{} and {}", one.label, other.label);
+            }
+        }
     }
 
     #[test]

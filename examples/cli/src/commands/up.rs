@@ -1,10 +1,10 @@
 //! `taskcluster up`: a deployment that stays.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use service_kit::telemetry::{self, LogFormat};
 use taskcluster_core::ids::TaskQueueId;
@@ -24,8 +24,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
     runtime()?.block_on(async {
         let (stops, listening) = Stops::listen()?;
         let serving = async {
-            let listener = TcpListener::bind(args.listen).await;
-            let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
+            let listener = listen(args.listen).await?;
             let address = listener.local_addr()?;
             let parts = Parts {
                 listener,
@@ -52,6 +51,15 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
             () = stops.at_once.cancelled() => Ok(Outcome::Interrupted),
         }
     })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!("{address} is in use by another program; choose another with --listen")
+        }
+        bound => bound.with_context(|| format!("cannot listen on {address}")),
+    }
 }
 
 /// Says how to use it; `behind` is the address, where the root URL does not tell it.
