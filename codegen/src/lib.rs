@@ -229,6 +229,36 @@ impl Generator {
         Ok(Output { files, inputs: library.inputs, model })
     }
 
+    /// What is wrong with the references: each file that is none, or else the first fault of each service. None if code can
+    /// be made of them.
+    pub fn faults(&self) -> Vec<Error> {
+        if self.texts.is_none() {
+            let unreadable = Library::faults(&self.settings.references);
+            if !unreadable.is_empty() {
+                return unreadable;
+            }
+        }
+        let library = match self.library() {
+            Ok(library) => library,
+            Err(error) => return vec![error],
+        };
+        let all = || library.apis().filter_map(|api| api.text("serviceName").ok()?.map(str::to_owned)).collect();
+        let mut faults: Vec<Error> = Vec::new();
+        let mut note = |found: Result<Output>| {
+            if let Err(error) = found
+                // A schema that several services use is wrong once.
+                && !faults.iter().any(|known| known.to_string() == error.to_string())
+            {
+                faults.push(error);
+            }
+        };
+        for service in self.settings.services.clone().unwrap_or_else(all) {
+            note(self.clone().services([service]).generate_formatted());
+        }
+        note(self.generate_formatted());
+        faults
+    }
+
     fn library(&self) -> Result<Library> {
         match &self.texts {
             Some(texts) => Library::from_texts(texts.iter().map(|(file, text)| (file.as_str(), text.as_str()))),

@@ -47,14 +47,31 @@ impl Library {
     /// Reads each `.json` below a folder, or one file: a document or a bundle of them.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let mut library = Self::default();
+        library.read_path(path, &mut Err)?;
+        Ok(library)
+    }
+
+    /// What keeps the files from being read, all of it.
+    pub(crate) fn faults(path: &Path) -> Vec<Error> {
+        let mut faults = Vec::new();
+        let mut note = |error| {
+            faults.push(error);
+            Ok(())
+        };
+        if let Err(error) = Self::default().read_path(path, &mut note) {
+            faults.push(error);
+        }
+        faults
+    }
+
+    /// What is wrong with a file goes to `wrong`, which says whether to go on.
+    fn read_path(&mut self, path: &Path, wrong: &mut dyn FnMut(Error) -> Result<()>) -> Result<()> {
         let is_folder = fs::metadata(path).map_err(|source| io(path, source))?.is_dir();
         if is_folder {
-            library.read_folder(path, path)?;
-        } else {
-            let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-            library.read_file(path, name)?;
+            return self.read_folder(path, path, wrong);
         }
-        Ok(library)
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        self.read_file(path, name).or_else(wrong)
     }
 
     /// Documents that stand in memory: pairs of a file name and its text.
@@ -66,7 +83,7 @@ impl Library {
         Ok(library)
     }
 
-    fn read_folder(&mut self, root: &Path, folder: &Path) -> Result<()> {
+    fn read_folder(&mut self, root: &Path, folder: &Path, wrong: &mut dyn FnMut(Error) -> Result<()>) -> Result<()> {
         self.inputs.push(folder.to_owned());
         let mut entries = fs::read_dir(folder)
             .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
@@ -77,11 +94,11 @@ impl Library {
             if path.is_dir() {
                 // Build output and hidden folders beside the references are not ours.
                 if !name.starts_with('.') && name != "target" && name != "node_modules" {
-                    self.read_folder(root, &path)?;
+                    self.read_folder(root, &path, wrong)?;
                 }
             } else if path.extension().is_some_and(|extension| extension == "json") {
                 let file = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-                self.read_file(&path, file)?;
+                self.read_file(&path, file).or_else(&mut *wrong)?;
             }
         }
         Ok(())

@@ -16,6 +16,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if matches!(arguments.command, Command::Check) {
+        let faults = generator(&arguments).server("crate").faults();
+        for fault in faults.iter().take(MOST_FAULTS) {
+            eprintln!("error: {fault}");
+        }
+        if faults.len() > MOST_FAULTS {
+            eprintln!("error: and {} more", faults.len() - MOST_FAULTS);
+        }
+        if !faults.is_empty() {
+            return ExitCode::FAILURE;
+        }
+    }
     match run(&arguments) {
         // Whoever reads may have heard enough.
         Ok(text) => {
@@ -29,12 +41,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// More than anybody reads at once.
+const MOST_FAULTS: usize = 20;
+
+fn generator(arguments: &Arguments) -> Generator {
+    let generator = Generator::new().references(&arguments.references);
+    match &arguments.services {
+        Some(services) => generator.services(services.iter().cloned()),
+        None => generator,
+    }
+}
+
 /// What the program prints.
 fn run(arguments: &Arguments) -> Result<String> {
-    let mut generator = Generator::new().references(&arguments.references);
-    if let Some(services) = &arguments.services {
-        generator = generator.services(services.iter().cloned());
-    }
+    let mut generator = generator(arguments);
     match &arguments.command {
         Command::Help => Ok(HELP.to_owned()),
         Command::Version => Ok(format!("taskcluster-codegen {}\n", env!("CARGO_PKG_VERSION"))),

@@ -36,6 +36,42 @@ fn checks_a_folder() {
 }
 
 #[test]
+fn says_all_that_is_wrong_with_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = |service: &str, input: &str| {
+        serde_json::json!({
+            "$schema": "/schemas/common/api-reference-v0.json#", "serviceName": service, "apiVersion": "v1",
+            "title": service, "description": service,
+            "entries": [{
+                "type": "function", "method": "post", "route": "/make", "query": [], "args": [], "name": "make",
+                "stability": "stable", "category": "Things", "title": "Make", "description": "Make.", "input": input
+            }]
+        })
+    };
+    for service in ["alpha", "beta"] {
+        let nowhere = api(service, "v1/nowhere.json#").to_string();
+        fs::write(folder.path().join(format!("{service}.json")), nowhere).unwrap();
+    }
+    let check = || {
+        let output = run(&["check", folder.path().to_str().unwrap()]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let faults = check();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].starts_with("error: alpha.json#/entries/0/input: "), "{faults:?}");
+    assert!(faults[1].starts_with("error: beta.json#/entries/0/input: "), "{faults:?}");
+
+    // Files that are none come first.
+    fs::write(folder.path().join("gamma.json"), "{").unwrap();
+    fs::write(folder.path().join("delta.json"), "[1,").unwrap();
+    let faults = check();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].starts_with("error: delta.json: not JSON: "), "{faults:?}");
+    assert!(faults[1].starts_with("error: gamma.json: not JSON: "), "{faults:?}");
+}
+
+#[test]
 fn prints_the_model_as_json() {
     let model: serde_json::Value = serde_json::from_str(&stdout(&run(&["model", "--json", FOREIGN]))).unwrap();
     assert_eq!(model["services"].as_array().unwrap().len(), 10);
