@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::positions::Positions;
 use super::sql::{Backend, Dialect, SURPRISES, Sql};
-use super::work::{Told, Unit, Wanted};
+use super::work::{Told, Unit, Wanted, agree_on_schedulers};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::artifact::{Artifact, ArtifactRefusal};
 use crate::definition::NewTask;
@@ -203,6 +203,9 @@ impl Lane {
             return None;
         }
         let new: Vec<_> = pick(ops, as_create).map(|(_, new)| new).collect();
+        if !agree_on_schedulers(&new) {
+            return None;
+        }
         let result = async {
             let mut connection = self.backend.reader().await?;
             let mut unit = Unit::new(&mut *connection, dialect, &self.positions);

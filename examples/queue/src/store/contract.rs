@@ -84,6 +84,7 @@ contract! {
         expired_things_are_forgotten;
     groups:
         group_has_one_scheduler
+        schedulers_that_come_at_once_do_not_share_a_group
         group_expiry_follows_its_tasks
         group_is_resolved_with_its_last_task
         whole_group_is_cancelled

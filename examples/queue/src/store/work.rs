@@ -91,6 +91,15 @@ fn joining<'a>(new: impl Iterator<Item = &'a NewTask>) -> BTreeMap<TaskId, Joini
     joining
 }
 
+/// Whether the new tasks of each group name the same scheduler; otherwise all but one have to be refused.
+pub(super) fn agree_on_schedulers(new: &[(&NewTask, Timestamp)]) -> bool {
+    let groups = joining(new.iter().map(|(new, _)| *new));
+    let agrees = |new: &NewTask| {
+        groups.get(&new.task.task_group_id).is_some_and(|group| group.scheduler == new.task.scheduler_id)
+    };
+    new.iter().all(|(new, _)| agrees(new))
+}
+
 impl<'c> Unit<'c> {
     pub(super) fn new(sql: &'c mut dyn Sql, dialect: &'static Dialect, positions: &'c Positions) -> Self {
         Self {

@@ -11,6 +11,20 @@ pub(super) async fn group_has_one_scheduler(f: &Fixture) {
     assert_eq!(f.store.group(group).await.unwrap().unwrap().unresolved, 1);
 }
 
+pub(super) async fn schedulers_that_come_at_once_do_not_share_a_group(f: &Fixture) {
+    for _ in 0..10 {
+        let group = TaskId::new();
+        let one_of = |scheduler: &'static str| {
+            let changes = json!({"taskGroupId": group, "schedulerId": scheduler});
+            async move { f.try_create(TaskId::new(), &changes).await }
+        };
+        let created = futures_util::future::join_all((0..10).map(|n| one_of(["one", "two"][n % 2]))).await;
+        let schedulers: BTreeSet<String> = created.into_iter().flatten().map(|task| task.scheduler_id).collect();
+        assert_eq!(schedulers.len(), 1);
+        assert_eq!(f.store.group(group).await.unwrap().unwrap().unresolved, 5);
+    }
+}
+
 pub(super) async fn group_expiry_follows_its_tasks(f: &Fixture) {
     let group = TaskId::new();
     f.create(json!({"taskGroupId": group})).await;
