@@ -4,6 +4,7 @@
 //! order in which locks are taken is the same everywhere and commits can overlap.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::Timestamp;
@@ -23,8 +24,14 @@ use crate::waiters::Waiters;
 const MAX_BATCH: usize = 128;
 /// How many requests may wait before those who bring more have to.
 const QUEUE: usize = 1024;
-/// How often a batch is tried after a collision with another process.
-const ATTEMPTS: usize = 5;
+/// How often a batch is done again after a collision with another process.
+const COLLISIONS_BORNE: usize = 5;
+/// How often it is done again after its connection turned out to be dead: when a server starts anew, all of a pool are.
+const LOSSES_BORNE: usize = 20;
+/// Requests come in company while so many of them share a transaction on average.
+const COMPANY: f64 = 1.2;
+/// While requests come in company, it is waited for this long whether there are more that may share a transaction.
+const LINGER: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
 pub(super) enum Op {
@@ -60,7 +67,7 @@ type Reply = oneshot::Sender<Result<Answer, StoreError>>;
 
 #[derive(Debug)]
 struct Request {
-    op: Op,
+    op: Arc<Op>,
     reply: Reply,
 }
 
@@ -84,6 +91,7 @@ impl Lanes {
                 new_events: new_events.clone(),
                 positions: Arc::clone(&positions),
                 requests,
+                company: 1.0,
             };
             tracker.spawn(lane.work());
             sender
@@ -105,7 +113,7 @@ impl Lanes {
             senders[op.lane() % count].clone()
         };
         let (reply, answer) = oneshot::channel();
-        sender.send(Request { op, reply }).await.map_err(|_| StoreError::Closed)?;
+        sender.send(Request { op: Arc::new(op), reply }).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -121,12 +129,14 @@ struct Lane {
     new_events: watch::Sender<u64>,
     positions: Arc<Positions>,
     requests: mpsc::Receiver<Request>,
+    /// How many requests have shared a transaction lately, on average.
+    company: f64,
 }
 
 impl Lane {
     async fn work(mut self) {
         let mut requests = Vec::new();
-        while self.requests.recv_many(&mut requests, MAX_BATCH).await > 0 {
+        while self.gather(&mut requests).await > 0 {
             let mut ops = Vec::with_capacity(requests.len());
             let mut replies = Vec::with_capacity(requests.len());
             for request in requests.drain(..) {
@@ -143,6 +153,25 @@ impl Lane {
         }
     }
 
+    /// Waits for requests that may share a transaction; none when there will be no more.
+    ///
+    /// As long as they have come in company lately, it is worth the wait for those that are on their way; a request that
+    /// is alone is carried out at once.
+    async fn gather(&mut self, requests: &mut Vec<Request>) -> usize {
+        let mut count = self.requests.recv_many(requests, MAX_BATCH).await;
+        if self.company > COMPANY && count > 0 && count < MAX_BATCH {
+            tokio::time::sleep(LINGER).await;
+            while count < MAX_BATCH
+                && let Ok(request) = self.requests.try_recv()
+            {
+                requests.push(request);
+                count += 1;
+            }
+        }
+        self.company = self.company * 0.9 + count as f64 * 0.1;
+        count
+    }
+
     /// A claimer that went away may have been woken for a run that now waits for the next one.
     fn pass_on(&self, op: &Op) {
         if let Op::Claim(wanted) = op {
@@ -150,8 +179,7 @@ impl Lane {
         }
     }
 
-    async fn carry_out(&self, ops: Vec<Op>, replies: Vec<Reply>) {
-        let ops = Arc::new(ops);
+    async fn carry_out(&self, ops: Vec<Arc<Op>>, replies: Vec<Reply>) {
         match self.transaction(&ops).await {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {
@@ -167,9 +195,8 @@ impl Lane {
             Err(error) => {
                 // One of them may have spoilt it for all: each gets a transaction of its own.
                 tracing::warn!(error = %error, requests = replies.len(), "a batch failed; its requests are carried out one by one");
-                let ops = Arc::try_unwrap(ops).unwrap_or_default();
                 for (op, reply) in ops.into_iter().zip(replies) {
-                    let answer = self.transaction(&Arc::new(vec![op])).await;
+                    let answer = self.transaction(&[op]).await;
                     let answer = answer.and_then(|mut answers| answers.pop().ok_or(StoreError::Lost("the answer")));
                     let _ = reply.send(answer);
                 }
@@ -177,7 +204,7 @@ impl Lane {
         }
     }
 
-    async fn transaction(&self, ops: &Arc<Vec<Op>>) -> Result<Vec<Answer>, StoreError> {
+    async fn transaction(&self, ops: &[Arc<Op>]) -> Result<Vec<Answer>, StoreError> {
         let outcome = match self.at_once(ops).await {
             Some(outcome) => outcome,
             None => self.attempts(ops).await,
@@ -195,10 +222,10 @@ impl Lane {
 
     /// New tasks that depend on nothing are created with one statement, where the database knows how and unless there is
     /// a surprise: then nothing has happened, and `None` is given.
-    async fn at_once(&self, ops: &[Op]) -> Option<Result<Outcome, StoreError>> {
+    async fn at_once(&self, ops: &[Arc<Op>]) -> Option<Result<Outcome, StoreError>> {
         let dialect = self.backend.dialect();
         let together = dialect.together.as_ref()?;
-        let independent = |op: &Op| matches!(op, Op::Create(new, _) if new.dependencies.is_empty());
+        let independent = |op: &Arc<Op>| matches!(&**op, Op::Create(new, _) if new.dependencies.is_empty());
         if !ops.iter().all(independent) {
             return None;
         }
@@ -206,31 +233,39 @@ impl Lane {
         if !agree_on_schedulers(&new) {
             return None;
         }
+        let mut connection = self.backend.alone()?;
         let result = async {
-            let mut connection = self.backend.reader().await?;
             let mut unit = Unit::new(&mut *connection, dialect, &self.positions);
             let created = unit.create_at_once(together, &new).await?;
             Ok((created.into_iter().map(Answer::Created).collect(), unit.finish().await?))
         };
         match result.await {
-            Err(StoreError::Database(error)) if has_code(&error, &SURPRISES) || has_code(&error, &COLLISIONS) => None,
+            Err(StoreError::Database(error))
+                if has_code(&error, &SURPRISES) || has_code(&error, &COLLISIONS) || is_lost(&error) =>
+            {
+                None
+            }
             result => Some(result),
         }
     }
 
-    async fn attempts(&self, ops: &Arc<Vec<Op>>) -> Result<Outcome, StoreError> {
-        let mut attempt = 1;
+    async fn attempts(&self, ops: &[Arc<Op>]) -> Result<Outcome, StoreError> {
+        let (mut collisions, mut losses) = (0, 0);
         loop {
             match self.attempt(ops).await {
-                Err(StoreError::Database(error)) if attempt < ATTEMPTS && has_code(&error, &COLLISIONS) => attempt += 1,
+                Err(StoreError::Database(error)) if collisions < COLLISIONS_BORNE && has_code(&error, &COLLISIONS) => {
+                    collisions += 1;
+                }
+                // All of it may be done again: what was committed all the same is found done.
+                Err(StoreError::Database(error)) if losses < LOSSES_BORNE && is_lost(&error) => losses += 1,
                 result => return result,
             }
         }
     }
 
-    async fn attempt(&self, ops: &Arc<Vec<Op>>) -> Result<Outcome, StoreError> {
+    async fn attempt(&self, ops: &[Arc<Op>]) -> Result<Outcome, StoreError> {
         let outcome: Arc<Mutex<Option<Outcome>>> = Arc::default();
-        let (inside, work) = (Arc::clone(&outcome), Arc::clone(ops));
+        let (inside, work) = (Arc::clone(&outcome), ops.to_vec());
         let (dialect, positions) = (self.backend.dialect(), Arc::clone(&self.positions));
         self.backend
             .write(Box::new(move |sql| {
@@ -250,6 +285,11 @@ impl Lane {
 /// again.
 const COLLISIONS: [&str; 3] = ["40P01", "40001", "23505"];
 
+/// Was the connection lost, or the server told to stop?
+fn is_lost(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_)) || has_code(error, &["57P01", "57P02"])
+}
+
 fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| codes.contains(&&*code))
@@ -264,7 +304,7 @@ async fn process(
     sql: &mut dyn Sql,
     dialect: &'static Dialect,
     positions: &Positions,
-    ops: &[Op],
+    ops: &[Arc<Op>],
 ) -> Result<Outcome, StoreError> {
     let mut unit = Unit::new(sql, dialect, positions);
     let mut answers: Vec<Option<Answer>> = ops.iter().map(|_| None).collect();
@@ -311,6 +351,9 @@ async fn process(
     Ok((answers, told))
 }
 
-fn pick<'o, T: 'o>(ops: &'o [Op], choose: impl Fn(&'o Op) -> Option<T> + 'o) -> impl Iterator<Item = (usize, T)> + 'o {
+fn pick<'o, T: 'o>(
+    ops: &'o [Arc<Op>],
+    choose: impl Fn(&'o Op) -> Option<T> + 'o,
+) -> impl Iterator<Item = (usize, T)> + 'o {
     ops.iter().enumerate().filter_map(move |(place, op)| choose(op).map(|chosen| (place, chosen)))
 }

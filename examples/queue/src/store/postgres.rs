@@ -5,10 +5,13 @@
 //! what others have locked. Whoever held the row of a pending task therefore wakes its queue after the commit, by
 //! `NOTIFY` also in other processes (`store/announcer.rs`).
 
+use std::sync::PoisonError;
+
 use async_trait::async_trait;
 use service_kit::outbox::{self, Outbox};
 use service_kit::store::{Database, Migration, Notifications, PostgresStore};
-use sqlx::{PgConnection, Postgres as Pg};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, PgConnection, Postgres as Pg};
 use taskcluster_core::ids::TaskId;
 use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -24,12 +27,17 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     ("0002_outbox.sql", outbox::POSTGRES_TABLE),
 ];
 
-/// Four lanes, the readers, the relay and the sweeps.
+/// New tasks, what happens to tasks, claims, artifacts.
+const LANES: usize = 4;
+
+/// The lanes, the readers, the relay and the sweeps.
 const CONNECTIONS: u32 = 16;
 
 #[derive(Debug)]
 pub(super) struct Postgres {
     store: PostgresStore,
+    /// Connections that have written and will again: giving one back to the pool costs a round trip.
+    writers: std::sync::Mutex<Vec<PoolConnection<Pg>>>,
     /// Holds a connection, so it must go before the pool is closed.
     notifications: Mutex<Option<Notifications>>,
     announcer: Announcer,
@@ -51,7 +59,32 @@ impl Postgres {
         let announcing = TaskTracker::new();
         announcing.spawn(announcer.clone().run(store.pool().clone(), instance.clone(), closing.clone()));
         let _end = closing.clone().drop_guard();
-        Ok(Self { store, notifications, announcer, announcing, closing, _end, instance })
+        Ok(Self {
+            store,
+            writers: std::sync::Mutex::default(),
+            notifications,
+            announcer,
+            announcing,
+            closing,
+            _end,
+            instance,
+        })
+    }
+
+    async fn writer(&self) -> Result<PoolConnection<Pg>, StoreError> {
+        let kept = self.writers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match kept {
+            Some(connection) => Ok(connection),
+            None => Ok(self.store.pool().acquire().await?),
+        }
+    }
+
+    /// Keeps a connection for the next who writes; one that has failed goes to the pool, which looks what it is good for.
+    fn keep<T>(&self, connection: PoolConnection<Pg>, result: &Result<T, StoreError>) {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        if result.is_ok() && writers.len() < LANES {
+            writers.push(connection);
+        }
     }
 
     async fn listen(&self) -> Option<String> {
@@ -75,7 +108,7 @@ impl Postgres {
     }
 }
 
-struct Reading(sqlx::pool::PoolConnection<Pg>);
+struct Reading(PoolConnection<Pg>);
 
 #[async_trait]
 impl Sql for Reading {
@@ -86,6 +119,33 @@ impl Sql for Reading {
     async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
         Writing(&mut self.0).run(statement, args).await
     }
+}
+
+/// Each statement is a transaction.
+struct Alone<'p>(&'p Postgres);
+
+#[async_trait]
+impl Sql for Alone<'_> {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        let mut connection = self.0.writer().await?;
+        let result = Writing(&mut connection).rows(statement, args).await;
+        self.0.keep(connection, &result);
+        result
+    }
+
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        let mut connection = self.0.writer().await?;
+        let result = Writing(&mut connection).run(statement, args).await;
+        self.0.keep(connection, &result);
+        result
+    }
+}
+
+async fn in_transaction(connection: &mut PgConnection, work: Work) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await?;
+    work(&mut Writing(&mut transaction)).await?;
+    // Where the work has failed, the transaction is taken back when the connection is given to the pool.
+    Ok(transaction.commit().await?)
 }
 
 struct Writing<'c>(&'c mut PgConnection);
@@ -109,7 +169,7 @@ impl Backend for Postgres {
     }
 
     fn lanes(&self) -> usize {
-        4
+        LANES
     }
 
     async fn reader(&self) -> Result<Box<dyn Sql>, StoreError> {
@@ -117,10 +177,14 @@ impl Backend for Postgres {
     }
 
     async fn write(&self, work: Work) -> Result<(), StoreError> {
-        let mut transaction = self.store.pool().begin().await?;
-        // An error drops the transaction, which takes it back.
-        work(&mut Writing(&mut transaction)).await?;
-        Ok(transaction.commit().await?)
+        let mut connection = self.writer().await?;
+        let result = in_transaction(&mut connection, work).await;
+        self.keep(connection, &result);
+        result
+    }
+
+    fn alone(&self) -> Option<Box<dyn Sql + '_>> {
+        Some(Box::new(Alone(self)))
     }
 
     fn announce(&self, task_queue_ids: &mut dyn Iterator<Item = &str>) {
@@ -143,6 +207,7 @@ impl Backend for Postgres {
         drop(self.notifications.lock().await.take());
         self.announcing.close();
         self.announcing.wait().await;
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.store.close().await;
     }
 }

@@ -136,6 +136,11 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     /// Something to read from: sees what has been committed.
     async fn reader(&self) -> Result<Box<dyn Sql>, StoreError>;
 
+    /// Something to write to for which each statement is a transaction; where [`Dialect::together`] is given.
+    fn alone(&self) -> Option<Box<dyn Sql + '_>> {
+        None
+    }
+
     /// Runs the work in a transaction that writes, and returns when it is durable.
     async fn write(&self, work: Work) -> Result<(), StoreError>;
 
