@@ -6,6 +6,8 @@ mod dependencies;
 mod fixture;
 mod groups;
 mod lists;
+#[cfg(feature = "postgres")]
+mod lost;
 mod sample;
 mod tasks;
 mod time;
