@@ -7,6 +7,8 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::fmt::temporal::Pieces;
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use from_now::{InvalidOffset, from_now};
@@ -15,7 +17,8 @@ pub use from_now::{InvalidOffset, from_now};
 ///
 /// Reads RFC 3339 with any offset and any number of fraction digits; always writes the form that TaskCluster's own
 /// services write, `YYYY-MM-DDTHH:MM:SS.mmmZ`. What is finer than a millisecond is cut off at once, so that a time is
-/// equal to itself after a round trip.
+/// equal to itself after a round trip. The last time that can be said is some hours before the end of the year 9999;
+/// later ones are read as that.
 ///
 /// ```
 /// use taskcluster_core::Timestamp;
@@ -163,9 +166,20 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         match text.parse::<jiff::Timestamp>() {
             Ok(time) => Ok(time.into()),
-            Err(source) => Err(InvalidTimestamp { text: text.to_owned(), source }),
+            Err(source) => beyond_the_ends(text).ok_or_else(|| InvalidTimestamp { text: text.to_owned(), source }),
         }
     }
+}
+
+/// The nearest time that can be said, for a well-formed one that cannot. RFC 3339 goes to the end of the year 9999 and
+/// people write that for "never", but jiff stops some hours earlier.
+fn beyond_the_ends(text: &str) -> Option<Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    let time = pieces.date().to_datetime(pieces.time()?);
+    let offset = pieces.to_numeric_offset()?;
+    offset.to_timestamp(time).err()?;
+    let end = if time.year() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    Some(end.into())
 }
 
 impl fmt::Display for Timestamp {
@@ -188,7 +202,22 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        jiff::Timestamp::deserialize(deserializer).map(Self::from)
+        deserializer.deserialize_str(TimestampText)
+    }
+}
+
+/// Reads a time without a copy of its text.
+struct TimestampText;
+
+impl Visitor<'_> for TimestampText {
+    type Value = Timestamp;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time such as 2026-01-02T03:04:05.000Z")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -236,6 +265,21 @@ mod tests {
         let time: Timestamp = serde_json::from_str("\"2026-01-02T03:04:05.123999Z\"").unwrap();
         assert_eq!(time, at("2026-01-02T03:04:05.123Z"));
         assert_eq!(at("1969-12-31T23:59:59.9999Z").as_millis(), -1);
+    }
+
+    #[test]
+    fn the_end_of_the_year_9999_is_read_as_the_last_time_there_is() {
+        let last = Timestamp::from_millis(i64::MAX);
+        assert_eq!(at("9999-12-30T22:00:00.999Z"), last);
+        for never in ["9999-12-31T23:59:59.999Z", "9999-12-30T22:00:01Z", "9999-12-31T23:59:59-23:59"] {
+            assert_eq!(at(never), last, "{never}");
+            assert_eq!(serde_json::from_str::<Timestamp>(&format!("\"{never}\"")).unwrap(), last, "{never}");
+        }
+        assert_eq!(at(&last.to_string()), last);
+        assert_eq!(at("9999-12-30T21:59:59.123Z").to_string(), "9999-12-30T21:59:59.123Z");
+        for wrong in ["9999-12-31T23:59:59.999", "9999-12-32T00:00:00Z", "9999-12-31", "10000-01-01T00:00:00Z"] {
+            assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
+        }
     }
 
     #[test]
