@@ -11,6 +11,7 @@ use url::Url;
 use crate::references::{ReferenceError, References};
 
 mod defaults;
+mod integers;
 
 use defaults::Defaults;
 
@@ -132,10 +133,19 @@ pub(crate) struct Schema {
 
 impl Schema {
     /// Adds what the value leaves out and the schema has a default for.
-    pub(crate) fn fill_defaults(&self, value: &mut Value) {
+    fn fill_defaults(&self, value: &mut Value) {
         if let Some(defaults) = &self.defaults {
             defaults.fill(value);
         }
+    }
+
+    /// Makes a value that comes from outside what handlers shall see, if it is right: with the defaults, and with whole
+    /// numbers as integers.
+    pub(crate) fn accept(&self, mut value: Value) -> Result<Value, Violations> {
+        self.fill_defaults(&mut value);
+        self.check(&value)?;
+        integers::normalize(&mut value);
+        Ok(value)
     }
 
     /// Checks a value; every violation is listed, the offending values themselves are not repeated.

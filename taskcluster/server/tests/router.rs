@@ -44,6 +44,18 @@ async fn an_operation_is_answered() {
 }
 
 #[tokio::test]
+async fn a_whole_number_may_be_written_as_a_fraction() {
+    let tiny = Tiny::new();
+    let path = format!("/api/tiny/v1/thing/{ID}");
+    let answer = tiny.send(put(&path, &json!({ "name": "x", "size": 2.0 }))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!(answer.json()["size"], 2);
+    assert_eq!(answer.json()["text"], r#"{"name":"x","size":2}"#);
+    let answer = tiny.send(put(&path, &json!({ "name": "x", "size": 2.5 }))).await;
+    assert_eq!(code(answer).await, (400, "InputValidationError".into()));
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_of_the_platform() {
     let tiny = Tiny::new();
     let mut request = get("/api/tiny/v1/nothing-there");

@@ -119,10 +119,8 @@ async fn answer(
     check_arguments(&call)?;
     call.query =
         QueryValues::parse(call.received.query(), operation.query).map_err(|faults| invalid_arguments(&faults))?;
-    if let (Some(mut body), Some(schema)) = (body, route.input(&served.schemas).map_err(Failure::internal)?) {
-        schema.fill_defaults(&mut body);
-        schema.check(&body).map_err(|violations| Failure::invalid_input(violations.to_string()))?;
-        call.body = body;
+    if let (Some(body), Some(schema)) = (body, route.input(&served.schemas).map_err(Failure::internal)?) {
+        call.body = schema.accept(body).map_err(|violations| Failure::invalid_input(violations.to_string()))?;
     }
     let reply =
         AssertUnwindSafe((route.handler)(call)).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
