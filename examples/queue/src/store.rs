@@ -49,7 +49,7 @@ mod workers;
 mod writes;
 
 use self::batch::{Answer, Lanes, Op};
-pub use self::reads::{ClaimedRun, Counts, LeaseEnd, PendingRun, Place};
+pub use self::reads::{ClaimedRun, Counts, LeaseEnd, Part, PendingRun, Place};
 use self::sql::{Backend, Sql};
 use self::work::Wanted;
 

@@ -36,9 +36,9 @@ impl Api {
     ) -> Result<wire::ListTaskGroupResponse, Failure> {
         let page = Page::new(query.continuation_token, query.limit)?;
         let group = self.find_group(group).await?;
-        let mut rows = self.store.members(group.task_group_id, page.after(0), page.rows()).await?;
-        let token = page.cut(&mut rows, |(task, _)| vec![task.task_id.to_string()]);
-        let tasks = rows.iter().map(to_wire::with_status).collect::<Result<Vec<_>, _>>()?;
+        let part = self.store.members(group.task_group_id, page.after(0), page.limit()).await?;
+        let token = Page::next(&part, |(task, _)| vec![task.task_id.to_string()]);
+        let tasks = part.rows.iter().map(to_wire::with_status).collect::<Result<Vec<_>, _>>()?;
         let mut answer =
             wire::ListTaskGroupResponse::new(group.task_group_id, group.scheduler_id, group.expires, tasks);
         answer.sealed = group.sealed;

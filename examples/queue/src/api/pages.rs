@@ -5,6 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use taskcluster_server::Failure;
 
+use crate::store::Part;
+
 /// A page never has more entries.
 const MOST: u32 = 1000;
 
@@ -42,6 +44,11 @@ impl Page {
         self.limit + 1
     }
 
+    /// How many entries the page has at most.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// A part of the place after which the page begins; empty at the beginning.
     pub(super) fn after(&self, part: usize) -> &str {
         self.place.get(part).map_or("", String::as_str)
@@ -59,9 +66,17 @@ impl Page {
             return None;
         }
         rows.truncate(limit);
-        let place = place(rows.last()?);
-        Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place).expect("a list of texts")))
+        Some(token(&place(rows.last()?)))
     }
+
+    /// The token of the page after one that the store has cut.
+    pub(super) fn next<T>(part: &Part<T>, place: impl Fn(&T) -> Vec<String>) -> Option<String> {
+        part.rows.last().filter(|_| part.more).map(|last| token(&place(last)))
+    }
+}
+
+fn token(place: &[String]) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).expect("a list of texts"))
 }
 
 #[cfg(test)]

@@ -71,9 +71,9 @@ impl Api {
         query: ListPendingTasksQuery,
     ) -> Result<wire::ListPendingTasksResponse, Failure> {
         let page = Page::new(query.continuation_token, query.limit)?;
-        let mut rows = self.store.pending(&task_queue_id, page.number_after(0), page.rows(), self.clock.now()).await?;
-        let token = page.cut(&mut rows, |run| vec![run.position.to_string()]);
-        let tasks = rows.iter().map(|run| {
+        let part = self.store.pending(&task_queue_id, page.number_after(0), page.limit(), self.clock.now()).await?;
+        let token = Page::next(&part, |run| vec![run.position.to_string()]);
+        let tasks = part.rows.iter().map(|run| {
             let definition = to_wire::definition(&run.definition, &run.priority)?;
             Ok(wire::PendingTask::new(run.task_id, run.run_id, definition, run.inserted))
         });
@@ -90,9 +90,9 @@ impl Api {
     ) -> Result<wire::ListClaimedTasksResponse, Failure> {
         let page = Page::new(query.continuation_token, query.limit)?;
         let place = Place { claimed: page.number_after(0), task_id: page.after(1).to_owned() };
-        let mut rows = self.store.claimed(&task_queue_id, &place, page.rows(), self.clock.now()).await?;
-        let token = page.cut(&mut rows, |run| vec![run.claimed.as_millis().to_string(), run.task_id.to_string()]);
-        let tasks = rows.iter().map(|run| {
+        let part = self.store.claimed(&task_queue_id, &place, page.limit(), self.clock.now()).await?;
+        let token = Page::next(&part, |run| vec![run.claimed.as_millis().to_string(), run.task_id.to_string()]);
+        let tasks = part.rows.iter().map(|run| {
             let definition = to_wire::definition(&run.definition, &run.priority)?;
             let (group, id) = (run.worker.group.as_str(), run.worker.id.as_str());
             Ok(wire::ClaimedTask::new(run.task_id, run.run_id, definition, group, id, run.claimed))

@@ -41,8 +41,12 @@ impl Api {
         payload: wire::TaskIdsRequest,
     ) -> Result<wire::TasksResponse, Failure> {
         let page = Page::new(query.continuation_token, query.limit)?;
-        let (tasks, token) = self.many(call, &page, payload).await?;
-        let entries = tasks
+        let (ids, token) = Self::many(call, &page, payload).await?;
+        let part = self.store.tasks(&ids).await?;
+        // The page may end before its last id.
+        let token = Page::next(&part, |(task, _)| vec![task.task_id.to_string()]).or(token);
+        let entries = part
+            .rows
             .iter()
             .map(|(task, text)| {
                 Ok(wire::TaskDefinitionEntry::new(task.task_id, to_wire::definition(text, &task.priority)?))
@@ -60,26 +64,26 @@ impl Api {
         payload: wire::TaskIdsRequest,
     ) -> Result<wire::StatusesResponse, Failure> {
         let page = Page::new(query.continuation_token, query.limit)?;
-        let (tasks, token) = self.many(call, &page, payload).await?;
-        let entries = tasks.iter().map(|(task, _)| wire::TaskStatusEntry::new(task.task_id, to_wire::status(task)));
+        let (ids, token) = Self::many(call, &page, payload).await?;
+        let tasks = self.store.statuses(&ids).await?;
+        let entries = tasks.iter().map(|task| wire::TaskStatusEntry::new(task.task_id, to_wire::status(task)));
         let mut answer = wire::StatusesResponse::new(entries);
         answer.continuation_token = token;
         Ok(answer)
     }
 
-    /// Tasks of a list of ids, one page of them.
+    /// One page of a list of ids, and where the next begins.
     async fn many(
-        &self,
         call: &Call,
         page: &Page,
         payload: wire::TaskIdsRequest,
-    ) -> Result<(Vec<(Task, String)>, Option<String>), Failure> {
+    ) -> Result<(Vec<String>, Option<String>), Failure> {
         let ids: BTreeSet<String> = payload.task_ids.unwrap_or_default().iter().map(TaskId::to_string).collect();
         call.authorize(Params::new().list("taskIds", ids.iter().cloned())).await?;
         let mut wanted: Vec<String> =
             ids.into_iter().filter(|id| id.as_str() > page.after(0)).take(page.rows() as usize).collect();
         let token = page.cut(&mut wanted, |id| vec![id.clone()]);
-        Ok((self.store.tasks(&wanted).await?, token))
+        Ok((wanted, token))
     }
 
     pub(super) async fn status(&self, _call: &Call, task_id: TaskId) -> Result<wire::TaskStatusResponse, Failure> {
@@ -94,9 +98,9 @@ impl Api {
     ) -> Result<wire::ListDependentTasksResponse, Failure> {
         let page = Page::new(query.continuation_token, query.limit)?;
         self.find(task_id).await?;
-        let mut rows = self.store.dependents(task_id, page.after(0), page.rows()).await?;
-        let token = page.cut(&mut rows, |(task, _)| vec![task.task_id.to_string()]);
-        let tasks = rows.iter().map(to_wire::with_status).collect::<Result<Vec<_>, _>>()?;
+        let part = self.store.dependents(task_id, page.after(0), page.limit()).await?;
+        let token = Page::next(&part, |(task, _)| vec![task.task_id.to_string()]);
+        let tasks = part.rows.iter().map(to_wire::with_status).collect::<Result<Vec<_>, _>>()?;
         let mut answer = wire::ListDependentTasksResponse::new(task_id, tasks);
         answer.continuation_token = token;
         Ok(answer)

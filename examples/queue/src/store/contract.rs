@@ -24,8 +24,10 @@ mod prelude {
     pub(super) use taskcluster_core::time::{Timestamp, days, hours, minutes};
 
     pub(super) use crate::artifact::{Artifact, ArtifactRefusal, Storage};
-    pub(super) use crate::store::{ApplyRefusal, Claimed, Counts, CreateRefusal, LeaseEnd, Place, Store, StoreError};
-    pub(super) use crate::task::{Event, ExceptionReason, State, Worker};
+    pub(super) use crate::store::{
+        ApplyRefusal, Claimed, Counts, CreateRefusal, LeaseEnd, Part, Place, Store, StoreError,
+    };
+    pub(super) use crate::task::{Event, ExceptionReason, State, Task, Worker};
     pub(super) use crate::worker::Quarantine;
 }
 
@@ -95,6 +97,7 @@ contract! {
     lists:
         members_and_dependents_come_in_pages
         pending_and_claimed_come_in_pages
+        big_definitions_make_short_pages
         workers_are_remembered
         quarantined_workers_are_listed
         provisioners_are_seen_through_their_queues;

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::StoreError;
 use super::announcer::Announcer;
-use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work};
+use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work, with_definitions};
 use super::sqlite::bound;
 
 pub(super) const MIGRATIONS: &[Migration] = &[
@@ -288,8 +288,8 @@ static DIALECT: Dialect = Dialect {
     }),
     with_work: "SELECT value AS task_queue_id FROM json_array_elements_text($1::json) AS r(value)
         WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.task_queue_id = value AND t.position IS NOT NULL AND t.deadline > $2)",
-    tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
-        WHERE t.task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY t.task_id",
+    tasks_by_id: with_definitions!("SELECT * FROM tasks WHERE task_id IN (SELECT json_array_elements_text($1::json))", ordered by "task_id", within "$2"),
+    statuses_by_id: "SELECT * FROM tasks WHERE task_id IN (SELECT json_array_elements_text($1::json)) ORDER BY task_id",
     delete_tasks: &[
         "DELETE FROM definitions WHERE task_id IN (SELECT json_array_elements_text($1::json))",
         "DELETE FROM dependencies WHERE required_id IN (SELECT json_array_elements_text($1::json))",

@@ -3,7 +3,7 @@
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::Timestamp;
 
-use super::sql::{Arg, Row};
+use super::sql::{Arg, PAGE_BYTES, Row, with_definitions};
 use super::{Store, StoreError, rows};
 use crate::group::Group;
 use crate::task::{Task, Worker};
@@ -16,20 +16,29 @@ const STATUS: &str = "SELECT * FROM tasks WHERE task_id = $1";
 const GROUP: &str =
     "SELECT task_group_id, scheduler_id, expires, sealed, unresolved FROM task_groups WHERE task_group_id = $1";
 
-const MEMBERS: &str = "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
-    WHERE t.task_group_id = $1 AND t.task_id > $2 ORDER BY t.task_id LIMIT $3";
+const MEMBERS: &str = with_definitions!(
+    "SELECT * FROM tasks WHERE task_group_id = $1 AND task_id > $2 ORDER BY task_id LIMIT $3",
+    ordered by "task_id", within "$4"
+);
 
-const DEPENDENTS: &str = "SELECT t.*, d.definition FROM dependencies e
-    JOIN tasks t ON t.task_id = e.dependent_id JOIN definitions d ON d.task_id = t.task_id
-    WHERE e.required_id = $1 AND e.dependent_id > $2 ORDER BY e.dependent_id LIMIT $3";
+const DEPENDENTS: &str = with_definitions!(
+    "SELECT t.* FROM dependencies e JOIN tasks t ON t.task_id = e.dependent_id
+        WHERE e.required_id = $1 AND e.dependent_id > $2 ORDER BY e.dependent_id LIMIT $3",
+    ordered by "task_id", within "$4"
+);
 
-const PENDING: &str = "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
-    WHERE t.task_queue_id = $1 AND t.position IS NOT NULL AND t.deadline > $2 AND t.position > $3 ORDER BY t.position LIMIT $4";
+const PENDING: &str = with_definitions!(
+    "SELECT * FROM tasks WHERE task_queue_id = $1 AND position IS NOT NULL AND deadline > $2 AND position > $3
+        ORDER BY position LIMIT $4",
+    ordered by "position", within "$5"
+);
 
-const CLAIMED: &str = "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
-    WHERE t.task_queue_id = $1 AND t.claimed IS NOT NULL AND t.taken_until > $2
-        AND (t.claimed > $3 OR (t.claimed = $3 AND t.task_id > $4))
-    ORDER BY t.claimed, t.task_id LIMIT $5";
+const CLAIMED: &str = with_definitions!(
+    "SELECT * FROM tasks WHERE task_queue_id = $1 AND claimed IS NOT NULL AND taken_until > $2
+        AND (claimed > $3 OR (claimed = $3 AND task_id > $4))
+        ORDER BY claimed, task_id LIMIT $5",
+    ordered by "claimed, task_id", within "$6"
+);
 
 const COUNTS: &str = "SELECT
     (SELECT count(*) FROM tasks WHERE task_queue_id = $1 AND position IS NOT NULL AND deadline > $2) AS pending,
@@ -44,6 +53,29 @@ const NEXT_LEASE_END: &str = "SELECT taken_until AS next FROM tasks WHERE taken_
 const OVERDUE: &str = "SELECT task_id FROM tasks WHERE is_open = 1 AND deadline < $1 ORDER BY deadline LIMIT $2";
 
 const NEXT_DEADLINE: &str = "SELECT min(deadline) AS next FROM tasks WHERE is_open = 1";
+
+/// A part of a list: cut where it has as many entries as were asked for, or where the definitions become too many bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part<T> {
+    /// The entries; at least one, unless there are none.
+    pub rows: Vec<T>,
+    /// Does the list go on after the last of them?
+    pub more: bool,
+}
+
+impl<T> Part<T> {
+    /// Reads rows of [`with_definitions`], which may be one more than are wanted.
+    fn read(found: &[Row], limit: u32, read: impl Fn(&Row) -> Result<T, StoreError>) -> Result<Self, StoreError> {
+        let before_cut = found.first().map_or(Ok(0), |row| row.number("found"))?;
+        let rows = found.iter().take(limit as usize).map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { more: rows.len() < before_cut as usize, rows })
+    }
+}
+
+/// One more than are wanted, to know whether the list goes on.
+fn and_one(limit: u32) -> Arg<'static> {
+    Arg::Int(i64::from(limit) + 1)
+}
 
 /// A run that waits for a worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +144,31 @@ fn with_definition(row: &Row) -> Result<(Task, String), StoreError> {
     Ok((rows::task(row)?, row.text("definition")?))
 }
 
+fn pending_run(row: &Row) -> Result<PendingRun, StoreError> {
+    let (task, definition) = with_definition(row)?;
+    Ok(PendingRun {
+        task_id: task.task_id,
+        run_id: task.last_run().ok_or(StoreError::Lost("a run"))?,
+        inserted: task.runs.last().ok_or(StoreError::Lost("a run"))?.scheduled,
+        priority: task.priority,
+        definition,
+        position: row.int("position")?,
+    })
+}
+
+fn claimed_run(row: &Row) -> Result<ClaimedRun, StoreError> {
+    let (task, definition) = with_definition(row)?;
+    let claim = task.claim().ok_or(StoreError::Lost("a claim"))?;
+    Ok(ClaimedRun {
+        task_id: task.task_id,
+        run_id: task.last_run().ok_or(StoreError::Lost("a run"))?,
+        worker: claim.worker.clone(),
+        claimed: claim.started,
+        priority: task.priority,
+        definition,
+    })
+}
+
 fn first_time(found: &[Row]) -> Result<Option<Timestamp>, StoreError> {
     found.first().map_or(Ok(None), |row| row.time_or_null("next"))
 }
@@ -135,14 +192,25 @@ impl Store {
         found.first().map(rows::task).transpose()
     }
 
-    /// Tasks by their ids; those that do not exist are left out.
+    /// Tasks by their ids, in the order of these; those that do not exist are left out.
     ///
     /// # Errors
     /// The store's.
-    pub async fn tasks(&self, ids: &[String]) -> Result<Vec<(Task, String)>, StoreError> {
+    pub async fn tasks(&self, ids: &[String]) -> Result<Part<(Task, String)>, StoreError> {
         let list = serde_json::to_string(ids).expect("a list of texts");
-        let found = self.reader().await?.rows(self.backend.dialect().tasks_by_id, &[Arg::Text(&list)]).await?;
-        found.iter().map(with_definition).collect()
+        let args = [Arg::Text(&list), Arg::Int(PAGE_BYTES)];
+        let found = self.reader().await?.rows(self.backend.dialect().tasks_by_id, &args).await?;
+        Part::read(&found, u32::MAX, with_definition)
+    }
+
+    /// The same without the definitions.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn statuses(&self, ids: &[String]) -> Result<Vec<Task>, StoreError> {
+        let list = serde_json::to_string(ids).expect("a list of texts");
+        let found = self.reader().await?.rows(self.backend.dialect().statuses_by_id, &[Arg::Text(&list)]).await?;
+        found.iter().map(rows::task).collect()
     }
 
     /// A task group.
@@ -158,9 +226,9 @@ impl Store {
     ///
     /// # Errors
     /// The store's.
-    pub async fn members(&self, group: TaskId, after: &str, limit: u32) -> Result<Vec<(Task, String)>, StoreError> {
-        let args = [Arg::Text(&group.to_string()), Arg::Text(after), Arg::Int(limit.into())];
-        self.reader().await?.rows(MEMBERS, &args).await?.iter().map(with_definition).collect()
+    pub async fn members(&self, group: TaskId, after: &str, limit: u32) -> Result<Part<(Task, String)>, StoreError> {
+        let args = [Arg::Text(&group.to_string()), Arg::Text(after), and_one(limit), Arg::Int(PAGE_BYTES)];
+        Part::read(&self.reader().await?.rows(MEMBERS, &args).await?, limit, with_definition)
     }
 
     /// Tasks that depend on a task by id, those after the given one.
@@ -172,9 +240,9 @@ impl Store {
         task_id: TaskId,
         after: &str,
         limit: u32,
-    ) -> Result<Vec<(Task, String)>, StoreError> {
-        let args = [Arg::Text(&task_id.to_string()), Arg::Text(after), Arg::Int(limit.into())];
-        self.reader().await?.rows(DEPENDENTS, &args).await?.iter().map(with_definition).collect()
+    ) -> Result<Part<(Task, String)>, StoreError> {
+        let args = [Arg::Text(&task_id.to_string()), Arg::Text(after), and_one(limit), Arg::Int(PAGE_BYTES)];
+        Part::read(&self.reader().await?.rows(DEPENDENTS, &args).await?, limit, with_definition)
     }
 
     /// Runs that wait in a task queue, oldest first, those after the given position.
@@ -187,23 +255,9 @@ impl Store {
         after: i64,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Vec<PendingRun>, StoreError> {
-        let args = [Arg::Text(task_queue_id), now.into(), Arg::Int(after), Arg::Int(limit.into())];
-        let found = self.reader().await?.rows(PENDING, &args).await?;
-        found
-            .iter()
-            .map(|row| {
-                let (task, definition) = with_definition(row)?;
-                Ok(PendingRun {
-                    task_id: task.task_id,
-                    run_id: task.last_run().ok_or(StoreError::Lost("a run"))?,
-                    inserted: task.runs.last().ok_or(StoreError::Lost("a run"))?.scheduled,
-                    priority: task.priority,
-                    definition,
-                    position: row.int("position")?,
-                })
-            })
-            .collect()
+    ) -> Result<Part<PendingRun>, StoreError> {
+        let args = [Arg::Text(task_queue_id), now.into(), Arg::Int(after), and_one(limit), Arg::Int(PAGE_BYTES)];
+        Part::read(&self.reader().await?.rows(PENDING, &args).await?, limit, pending_run)
     }
 
     /// Runs of a task queue that workers hold, by the time of the claim, those after the given place.
@@ -216,30 +270,16 @@ impl Store {
         after: &Place,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Vec<ClaimedRun>, StoreError> {
+    ) -> Result<Part<ClaimedRun>, StoreError> {
         let args = [
             Arg::Text(task_queue_id),
             now.into(),
             Arg::Int(after.claimed),
             Arg::Text(&after.task_id),
-            Arg::Int(limit.into()),
+            and_one(limit),
+            Arg::Int(PAGE_BYTES),
         ];
-        let found = self.reader().await?.rows(CLAIMED, &args).await?;
-        found
-            .iter()
-            .map(|row| {
-                let (task, definition) = with_definition(row)?;
-                let claim = task.claim().ok_or(StoreError::Lost("a claim"))?;
-                Ok(ClaimedRun {
-                    task_id: task.task_id,
-                    run_id: task.last_run().ok_or(StoreError::Lost("a run"))?,
-                    worker: claim.worker.clone(),
-                    claimed: claim.started,
-                    priority: task.priority,
-                    definition,
-                })
-            })
-            .collect()
+        Part::read(&self.reader().await?.rows(CLAIMED, &args).await?, limit, claimed_run)
     }
 
     /// How much there is to do in a task queue; nothing in one that nobody knows.

@@ -158,6 +158,28 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     async fn close(&self);
 }
 
+/// What a page of tasks with their definitions holds at most, in bytes of the definitions; one task always fits.
+pub(super) const PAGE_BYTES: i64 = 8 << 20;
+
+/// Adds the definitions to the rows of a list of tasks, as far as they fit into as many bytes as the argument says. The
+/// database sends no others. `found` counts the rows before the cut.
+///
+/// The definitions are looked up row by row, so that they cannot change how the rows themselves are found; the length
+/// of one is known without reading it.
+macro_rules! with_definitions {
+    ($rows:expr, ordered by $order:literal, within $bytes:literal) => {
+        concat!(
+            "SELECT page.*, (SELECT d.definition FROM definitions d WHERE d.task_id = page.task_id) AS definition FROM (
+                SELECT r.*, count(*) OVER () AS found, row_number() OVER (ORDER BY ", $order, ") AS place,
+                    sum((SELECT octet_length(d.definition) FROM definitions d WHERE d.task_id = r.task_id))
+                        OVER (ORDER BY ", $order, " ROWS UNBOUNDED PRECEDING) AS bytes
+                FROM (", $rows, ") AS r
+            ) AS page WHERE page.place = 1 OR page.bytes <= ", $bytes, " ORDER BY page.place"
+        )
+    };
+}
+pub(super) use with_definitions;
+
 /// Statements that write several kinds of rows at once, for a database where each statement is a round trip.
 #[derive(Debug)]
 pub(super) struct Together {
@@ -207,8 +229,10 @@ pub(super) struct Dialect {
     pub(super) together: Option<Together>,
     /// $1 queue names, $2 now → those in which runs wait.
     pub(super) with_work: &'static str,
-    /// $1 ids → tasks with definition, by id.
+    /// $1 ids, $2 bytes → tasks with definition, by id, as far as they fit.
     pub(super) tasks_by_id: &'static str,
+    /// $1 ids → tasks, by id.
+    pub(super) statuses_by_id: &'static str,
     /// $1 ids: all that is kept of these tasks; several statements.
     pub(super) delete_tasks: &'static [&'static str],
 }

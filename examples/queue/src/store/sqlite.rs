@@ -6,7 +6,7 @@ use service_kit::store::{Database, Migration, SqliteStore};
 use sqlx::SqliteConnection;
 
 use super::StoreError;
-use super::sql::{Arg, Backend, Dialect, Row, Sql, Work};
+use super::sql::{Arg, Backend, Dialect, Row, Sql, Work, with_definitions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[
     ("0001_tasks.sql", include_str!("../../migrations/sqlite/0001_tasks.sql")),
@@ -139,8 +139,8 @@ static DIALECT: Dialect = Dialect {
     together: None,
     with_work: "SELECT value AS task_queue_id FROM json_each($1)
         WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.task_queue_id = value AND t.position IS NOT NULL AND t.deadline > $2)",
-    tasks_by_id: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
-        WHERE t.task_id IN (SELECT value FROM json_each($1)) ORDER BY t.task_id",
+    tasks_by_id: with_definitions!("SELECT * FROM tasks WHERE task_id IN (SELECT value FROM json_each($1))", ordered by "task_id", within "$2"),
+    statuses_by_id: "SELECT * FROM tasks WHERE task_id IN (SELECT value FROM json_each($1)) ORDER BY task_id",
     delete_tasks: &[
         "DELETE FROM definitions WHERE task_id IN (SELECT value FROM json_each($1))",
         "DELETE FROM dependencies WHERE required_id IN (SELECT value FROM json_each($1))",

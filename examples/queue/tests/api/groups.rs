@@ -1,11 +1,12 @@
 //! getTaskGroup, listTaskGroup, sealTaskGroup, cancelTaskGroup, changeTaskGroupPriority.
 
 use futures_util::TryStreamExt as _;
-use taskcluster::queue::TaskPriorityRequest;
+use serde_json::json;
+use taskcluster::queue::{TaskDefinitionRequest, TaskIdsRequest, TaskPriorityRequest};
 use taskcluster_core::ids::{Priority, TaskId};
 use taskcluster_core::time::hours;
 
-use crate::tester::{Tester, refusal, refused, soon};
+use crate::tester::{Tester, object, refusal, refused, soon};
 
 #[tokio::test]
 async fn group_is_listed_in_pages() {
@@ -27,6 +28,45 @@ async fn group_is_listed_in_pages() {
     assert_eq!(refusal(soon(t.queue.list_task_group(&group).limit(0)).await).0, 400);
     assert_eq!(refusal(soon(t.with_scopes(["nothing"]).get_task_group(&group)).await).0, 403);
     assert_eq!(soon(t.queue.get_task_group(&group)).await.unwrap().task_group_id, group);
+}
+
+#[tokio::test]
+async fn pages_of_big_tasks_are_short() {
+    let t = Tester::new().await;
+    let group = t.create().await;
+    soon(t.queue.cancel_task(&group)).await.unwrap();
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        let big = object(&json!({"much": "x".repeat(5_000_000)}));
+        let change = |task: &mut TaskDefinitionRequest| {
+            task.task_group_id = Some(group);
+            task.payload = big;
+        };
+        expected.push(t.create_with(change).await);
+    }
+    let pending: Vec<_> = soon(t.queue.list_pending_tasks("proj/ci").stream().try_collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(pending.iter().map(|each| each.task_id).collect::<Vec<_>>(), expected);
+    let page = soon(t.queue.list_pending_tasks("proj/ci")).await.unwrap();
+    assert_eq!(page.tasks.len(), 1);
+    let mut wanted = TaskIdsRequest::new();
+    wanted.task_ids = Some(expected.clone());
+    let page = soon(t.queue.tasks(&wanted)).await.unwrap();
+    assert_eq!(page.tasks.len(), 1);
+    let rest = soon(t.queue.tasks(&wanted).continuation_token(page.continuation_token.unwrap())).await.unwrap();
+    assert_eq!(rest.tasks.len(), 1);
+    assert_eq!(soon(t.queue.statuses(&wanted)).await.unwrap().statuses.len(), 3);
+    expected.push(group);
+    expected.sort();
+    let mut listed: Vec<TaskId> = Vec::new();
+    let mut page = soon(t.queue.list_task_group(&group)).await.unwrap();
+    loop {
+        assert!(page.tasks.len() <= 2, "the small one and one of the others");
+        listed.extend(page.tasks.iter().map(|each| each.status.task_id));
+        let Some(token) = page.continuation_token else { break };
+        page = soon(t.queue.list_task_group(&group).continuation_token(token)).await.unwrap();
+    }
+    listed.sort();
+    assert_eq!(listed, expected);
 }
 
 #[tokio::test]

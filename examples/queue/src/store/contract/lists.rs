@@ -12,22 +12,22 @@ pub(super) async fn members_and_dependents_come_in_pages(f: &Fixture) {
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
         let page = f.store.dependents(group, &after, 3).await.unwrap();
-        let Some((last, _)) = page.last() else { break };
+        let Some((last, _)) = page.rows.last() else { break };
         after = last.task_id.to_string();
-        seen.extend(page.iter().map(|(task, _)| task.task_id.to_string()));
+        seen.extend(page.rows.iter().map(|(task, _)| task.task_id.to_string()));
     }
     assert_eq!(seen, expected.iter().cloned().collect::<Vec<_>>());
     expected.insert(group.to_string());
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
         let page = f.store.members(group, &after, 3).await.unwrap();
-        let Some((last, _)) = page.last() else { break };
+        let Some((last, _)) = page.rows.last() else { break };
         after = last.task_id.to_string();
-        seen.extend(page.iter().map(|(task, _)| task.task_id.to_string()));
+        seen.extend(page.rows.iter().map(|(task, _)| task.task_id.to_string()));
     }
     assert_eq!(seen, expected.into_iter().collect::<Vec<_>>());
     let wanted = [group.to_string(), TaskId::new().to_string()];
-    assert_eq!(f.store.tasks(&wanted).await.unwrap().len(), 1);
+    assert_eq!(f.store.tasks(&wanted).await.unwrap().rows.len(), 1);
 }
 
 pub(super) async fn pending_and_claimed_come_in_pages(f: &Fixture) {
@@ -35,24 +35,99 @@ pub(super) async fn pending_and_claimed_come_in_pages(f: &Fixture) {
     for _ in 0..5 {
         created.push(f.create(json!({})).await);
     }
-    let first = f.store.pending("proj/ci", 0, 3, f.now()).await.unwrap();
-    let second = f.store.pending("proj/ci", first[2].position, 3, f.now()).await.unwrap();
+    let first = f.store.pending("proj/ci", 0, 3, f.now()).await.unwrap().rows;
+    let second = f.store.pending("proj/ci", first[2].position, 3, f.now()).await.unwrap().rows;
     let listed: Vec<TaskId> = first.iter().chain(&second).map(|run| run.task_id).collect();
     assert_eq!(listed, created);
-    assert_eq!(f.store.pending("other/queue", 0, 3, f.now()).await.unwrap(), []);
+    assert_eq!(f.store.pending("other/queue", 0, 3, f.now()).await.unwrap(), Part { rows: Vec::new(), more: false });
     let queues = ["proj/ci".to_owned(), "other/queue".to_owned()];
     assert_eq!(f.store.with_work(&queues, f.now()).await.unwrap(), ["proj/ci"]);
     for number in 0..5 {
         f.clock.advance(minutes(1));
         assert_eq!(f.claim_as(&format!("w{number}"), 1).await.len(), 1);
     }
-    let first = f.store.claimed("proj/ci", &Place { claimed: 0, task_id: String::new() }, 3, f.now()).await.unwrap();
+    let first =
+        f.store.claimed("proj/ci", &Place { claimed: 0, task_id: String::new() }, 3, f.now()).await.unwrap().rows;
     let place = Place { claimed: first[2].claimed.as_millis(), task_id: first[2].task_id.to_string() };
-    let second = f.store.claimed("proj/ci", &place, 3, f.now()).await.unwrap();
+    let second = f.store.claimed("proj/ci", &place, 3, f.now()).await.unwrap().rows;
     let listed: Vec<TaskId> = first.iter().chain(&second).map(|run| run.task_id).collect();
     assert_eq!(listed, created);
     assert_eq!(first[0].worker, worker_named("w0"));
     assert_eq!(f.store.with_work(&queues, f.now()).await.unwrap(), Vec::<String>::new());
+}
+
+pub(super) async fn big_definitions_make_short_pages(f: &Fixture) {
+    let group = f.create(json!({"taskQueueId": "other/queue"})).await;
+    let end = f.now() + minutes(20);
+    assert_eq!(f.store.claim("other/queue", &worker_named("one"), 1, end, f.now()).await.unwrap().len(), 1);
+    f.apply(group, complete()).await;
+    let mut created = Vec::new();
+    // Two of the small ones fit together, and the big one only alone.
+    for megabytes in [3, 3, 9, 3, 3] {
+        let payload = json!({"much": "x".repeat(megabytes << 20)});
+        created.push(f.create(json!({"taskGroupId": group, "dependencies": [group], "payload": payload})).await);
+    }
+    let sizes = |part: &Part<(Task, String)>| part.rows.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let fits = |part: &Part<(Task, String)>| part.rows.len() == 1 || sizes(part) <= 8 << 20;
+    let by_id: Vec<String> = created.iter().map(TaskId::to_string).collect::<BTreeSet<_>>().into_iter().collect();
+    let (mut members, mut dependents, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
+    let last = |seen: &[String]| seen.last().cloned().unwrap_or_default();
+    let names =
+        |part: &Part<(Task, String)>| part.rows.iter().map(|(task, _)| task.task_id.to_string()).collect::<Vec<_>>();
+    loop {
+        let part = f.store.members(group, &last(&members), 100).await.unwrap();
+        assert!(fits(&part));
+        members.extend(names(&part));
+        if !part.more {
+            break;
+        }
+    }
+    loop {
+        let part = f.store.dependents(group, &last(&dependents), 100).await.unwrap();
+        assert!(fits(&part));
+        dependents.extend(names(&part));
+        if !part.more {
+            break;
+        }
+    }
+    loop {
+        let rest: Vec<String> = by_id.iter().filter(|id| **id > last(&wanted)).cloned().collect();
+        let part = f.store.tasks(&rest).await.unwrap();
+        assert!(fits(&part));
+        wanted.extend(names(&part));
+        if !part.more {
+            break;
+        }
+    }
+    members.retain(|id| *id != group.to_string());
+    assert_eq!((&members, &dependents, &wanted), (&by_id, &by_id, &by_id));
+    let (mut after, mut pages) = (0, Vec::new());
+    loop {
+        let part = f.store.pending("proj/ci", after, 100, f.now()).await.unwrap();
+        after = part.rows.last().unwrap().position;
+        pages.push(part.rows.iter().map(|run| run.task_id).collect::<Vec<_>>());
+        if !part.more {
+            break;
+        }
+    }
+    assert_eq!(pages, [&created[..2], &created[2..3], &created[3..]]);
+    for _ in 0..5 {
+        f.clock.advance(minutes(1));
+        assert_eq!(f.claim(1).await.len(), 1);
+    }
+    let (mut place, mut pages) = (Place { claimed: 0, task_id: String::new() }, Vec::new());
+    loop {
+        let part = f.store.claimed("proj/ci", &place, 100, f.now()).await.unwrap();
+        let last = part.rows.last().unwrap();
+        place = Place { claimed: last.claimed.as_millis(), task_id: last.task_id.to_string() };
+        pages.push(part.rows.iter().map(|run| run.task_id).collect::<Vec<_>>());
+        if !part.more {
+            break;
+        }
+    }
+    assert_eq!(pages, [&created[..2], &created[2..3], &created[3..]]);
+    let statuses = f.store.statuses(&by_id).await.unwrap();
+    assert_eq!(statuses.iter().map(|task| task.task_id.to_string()).collect::<Vec<_>>(), by_id);
 }
 
 pub(super) async fn workers_are_remembered(f: &Fixture) {
