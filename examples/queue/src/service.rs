@@ -185,11 +185,7 @@ impl Service for QueueService {
         vec![
             self.background_of(ClaimResolver { store: store.clone(), clock: Arc::clone(clock) }),
             self.background_of(DeadlineResolver { store: store.clone(), clock: Arc::clone(clock), delay }),
-            self.background_of(Expiry {
-                store: store.clone(),
-                blobs: Arc::clone(&self.options.blobs),
-                clock: Arc::clone(clock),
-            }),
+            self.background_of(Expiry::new(store.clone(), Arc::clone(&self.options.blobs), Arc::clone(clock))),
             self.background_of(Waker { store: store.clone(), clock: Arc::clone(clock) }),
             Background::new("queue: listener", move |stop| listener.run(stop)),
             Background::new("queue: outbox", move |stop| relay.run(stop)),

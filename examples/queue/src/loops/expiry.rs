@@ -4,30 +4,42 @@ use std::sync::Arc;
 
 use service_kit::blobs::Blobs;
 use taskcluster_core::clock::SharedClock;
-use taskcluster_core::time::minutes;
+use taskcluster_core::time::{Timestamp, minutes};
+use tokio::sync::Mutex;
 
 use super::{Next, PORTION, Sweep};
-use crate::artifact::Storage;
+use crate::artifact::{Artifact, Storage};
 use crate::store::{Store, StoreError};
 
 /// Deletes artifacts with their bytes, then tasks, then groups, queues and workers, once they have expired.
 #[derive(Debug)]
 pub struct Expiry {
-    /// The state.
-    pub store: Store,
-    /// Where the bytes are.
-    pub blobs: Arc<dyn Blobs>,
-    /// The time.
-    pub clock: SharedClock,
+    store: Store,
+    blobs: Arc<dyn Blobs>,
+    clock: SharedClock,
+    /// The artifact up to which the last steps came. Those that cannot be deleted stay, and must not keep us from what
+    /// is behind them; they are tried again from the beginning once the end is reached.
+    last: Mutex<Option<Artifact>>,
 }
 
-impl Sweep for Expiry {
-    const NAME: &'static str = "expiry";
+/// What became of a portion of artifacts.
+struct Portion {
+    found: usize,
+    forgotten: usize,
+}
 
-    async fn step(&self) -> Result<Next, StoreError> {
-        let now = self.clock.now();
-        let artifacts = self.store.expired_artifacts(now, PORTION).await?;
+impl Expiry {
+    /// Forgets what the store and the blobs hold.
+    #[must_use]
+    pub fn new(store: Store, blobs: Arc<dyn Blobs>, clock: SharedClock) -> Self {
+        Self { store, blobs, clock, last: Mutex::default() }
+    }
+
+    async fn next_artifacts(&self, now: Timestamp) -> Result<Portion, StoreError> {
+        let mut last = self.last.lock().await;
+        let artifacts = self.store.expired_artifacts(now, last.as_ref(), PORTION).await?;
         let found = artifacts.len();
+        let end = artifacts.last().filter(|_| found == PORTION as usize).cloned();
         let mut gone = Vec::with_capacity(found);
         for artifact in artifacts {
             if let Storage::Blob { key } = &artifact.storage
@@ -42,9 +54,20 @@ impl Sweep for Expiry {
         if forgotten > 0 {
             self.store.forget_artifacts(gone).await?;
         }
+        *last = end;
+        Ok(Portion { found, forgotten })
+    }
+}
+
+impl Sweep for Expiry {
+    const NAME: &'static str = "expiry";
+
+    async fn step(&self) -> Result<Next, StoreError> {
+        let now = self.clock.now();
+        let artifacts = self.next_artifacts(now).await?;
         let tasks = self.store.expire_tasks(now, PORTION).await?;
-        // What cannot be deleted must not keep us busy for ever.
-        if forgotten == PORTION as usize || tasks == PORTION as usize {
+        // Where nothing can be deleted, the storage gets a rest before the next portion is tried.
+        if (artifacts.found == PORTION as usize && artifacts.forgotten > 0) || tasks == PORTION as usize {
             return Ok(Next::Now);
         }
         self.store.expire_others(now).await?;

@@ -85,7 +85,8 @@ contract! {
         expired_lease_is_found_and_retried
         renewed_lease_is_not_expired
         overdue_tasks_are_found
-        expired_things_are_forgotten;
+        expired_things_are_forgotten
+        artifacts_that_cannot_be_deleted_do_not_block_others;
     groups:
         group_has_one_scheduler
         schedulers_that_come_at_once_do_not_share_a_group

@@ -8,7 +8,8 @@ use crate::artifact::Artifact;
 
 const EXPIRED_ARTIFACTS: &str =
     "SELECT task_id, run_id, name, content_type, content_length, expires, present, storage FROM artifacts
-    WHERE expires < $1 ORDER BY expires LIMIT $2";
+    WHERE expires < $1 AND expires >= $2 AND (expires > $2 OR (task_id, run_id, name) > ($3, $4, $5))
+    ORDER BY expires, task_id, run_id, name LIMIT $6";
 
 const FORGET_ARTIFACT: &str = "DELETE FROM artifacts WHERE task_id = $1 AND run_id = $2 AND name = $3 AND expires = $4";
 
@@ -29,13 +30,32 @@ const OLD_CLAIMS: &str = "DELETE FROM recent_tasks WHERE position IN (SELECT pos
     ) AS aged WHERE age > 20)";
 
 impl Store {
-    /// Up to `limit` artifacts that expired before the given time.
+    /// Up to `limit` artifacts that expired before the given time, those that expired first; after the given one, which
+    /// need not exist any more.
     ///
     /// # Errors
     /// The store's.
-    pub async fn expired_artifacts(&self, before: Timestamp, limit: u32) -> Result<Vec<Artifact>, StoreError> {
-        let found = self.reader().await?.rows(EXPIRED_ARTIFACTS, &[before.into(), Arg::Int(limit.into())]).await?;
-        found.iter().map(rows::artifact).collect()
+    pub async fn expired_artifacts(
+        &self,
+        before: Timestamp,
+        after: Option<&Artifact>,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, StoreError> {
+        let (expires, task_id, run_id, name) = match after {
+            None => (i64::MIN, String::new(), 0, ""),
+            Some(last) => {
+                (last.expires.as_millis(), last.task_id.to_string(), i64::from(last.run_id.get()), last.name.as_str())
+            }
+        };
+        let args = [
+            before.into(),
+            Arg::Int(expires),
+            Arg::Text(&task_id),
+            Arg::Int(run_id),
+            Arg::Text(name),
+            Arg::Int(limit.into()),
+        ];
+        self.reader().await?.rows(EXPIRED_ARTIFACTS, &args).await?.iter().map(rows::artifact).collect()
     }
 
     /// Forgets artifacts, unless their expiry has been put off meanwhile. Their bytes are deleted before, by the

@@ -210,7 +210,7 @@ impl Tester {
 
     pub(crate) async fn expire(&self) {
         let blobs = Arc::new(self.blobs.clone());
-        Expiry { store: self.service.store().clone(), blobs, clock: self.clock.shared() }.step().await.unwrap();
+        Expiry::new(self.service.store().clone(), blobs, self.clock.shared()).step().await.unwrap();
     }
 
     /// Publishes what is in the outbox and gives the names of the exchanges and the bodies.

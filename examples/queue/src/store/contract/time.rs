@@ -2,6 +2,7 @@
 
 use super::fixture::*;
 use super::prelude::*;
+use crate::loops::{Expiry, Next, Sweep as _};
 
 pub(super) async fn expired_lease_is_found_and_retried(f: &Fixture) {
     let id = f.create(json!({})).await;
@@ -58,7 +59,7 @@ pub(super) async fn expired_things_are_forgotten(f: &Fixture) {
     f.store.saw_worker("proj/ci", &worker_named("one"), f.now()).await.unwrap();
     f.apply(id, complete()).await;
     f.clock.advance(days(2));
-    let expired = f.store.expired_artifacts(f.now(), 10).await.unwrap();
+    let expired = f.store.expired_artifacts(f.now(), None, 10).await.unwrap();
     assert_eq!(expired.len(), 1);
     f.store.forget_artifacts(expired).await.unwrap();
     assert_eq!(f.store.artifacts(id, 0.into(), "", 10).await.unwrap(), []);
@@ -74,4 +75,40 @@ pub(super) async fn expired_things_are_forgotten(f: &Fixture) {
     assert_eq!(f.store.expire_tasks(f.now(), 10).await.unwrap(), 1);
     f.store.expire_others(f.now()).await.unwrap();
     assert_eq!(f.store.group(id).await.unwrap(), None);
+}
+
+pub(super) async fn artifacts_that_cannot_be_deleted_do_not_block_others(f: &Fixture) {
+    let id = f.create(json!({})).await;
+    f.claim(1).await;
+    let put = async |name: String, age, storage| {
+        let new = artifact(id, &name, f.now() + age, storage);
+        f.store.put_artifact(new, f.now()).await.unwrap().unwrap();
+    };
+    // No storage takes this key. They expire together, as the artifacts of one task do.
+    let stuck = || Storage::Blob { key: "..".to_owned() };
+    futures_util::future::join_all((0..150).map(|n| put(format!("stuck/{n}"), days(1), stuck()))).await;
+    let reference = || Storage::Reference { url: "https://example.com".to_owned() };
+    put("early".to_owned(), days(1), reference()).await;
+    put("late".to_owned(), days(2), reference()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let base = url::Url::parse("http://blobs.example/").unwrap();
+    let blobs = service_kit::blobs::LocalBlobs::open(directory.path(), base, b"secret", f.clock.shared()).unwrap();
+    let expiry = Expiry::new(f.store.clone(), Arc::new(blobs), f.clock.shared());
+    let kept = async |name: &'static str| f.store.artifact(id, 0.into(), name).await.unwrap().is_some();
+    f.clock.advance(days(1) + minutes(1));
+    assert_eq!(expiry.step().await.unwrap(), Next::Now, "the first portion begins with one that goes");
+    assert!(!kept("early").await);
+    f.clock.advance(days(1));
+    let rest = Next::At(f.now() + minutes(10));
+    assert_eq!(expiry.step().await.unwrap(), rest);
+    assert!(!kept("late").await);
+    assert_eq!(f.store.expired_artifacts(f.now(), None, 1000).await.unwrap().len(), 150);
+    // From the beginning: a portion in which nothing goes, and the rest.
+    put("later".to_owned(), minutes(1), reference()).await;
+    f.clock.advance(minutes(2));
+    let rest = Next::At(f.now() + minutes(10));
+    assert_eq!(expiry.step().await.unwrap(), rest);
+    assert!(kept("later").await);
+    assert_eq!(expiry.step().await.unwrap(), rest);
+    assert!(!kept("later").await);
 }
