@@ -15,6 +15,7 @@ use crate::error::AuthError;
 use crate::history::{Action, Entity, Record};
 use crate::local::Local;
 use crate::role::{Role, Roles, check_client_scopes, check_role_scopes};
+use crate::size;
 use crate::snapshot::Snapshot;
 use crate::store::{Created, Store, StoreError};
 
@@ -229,7 +230,8 @@ impl Backend {
     /// Adds a role. Asking for the same again gives what is there.
     ///
     /// # Errors
-    /// When its scopes may not be, when it would close a cycle, or when there is another one of its id.
+    /// When its scopes may not be, when it would close a cycle or make a role worth too much, or when there is
+    /// another one of its id.
     pub async fn create_role(
         &self,
         role_id: &str,
@@ -268,7 +270,7 @@ impl Backend {
     /// any role has changed meanwhile: look again, and decide again.
     ///
     /// # Errors
-    /// When there is no such role, its scopes may not be, or it would close a cycle.
+    /// When there is no such role, its scopes may not be, or it would close a cycle or make a role worth too much.
     pub async fn update_role(
         &self,
         roles: &Roles,
@@ -289,7 +291,9 @@ impl Backend {
     }
 
     async fn write_role(&self, roles: &Roles, role: Role, action: Action, by: &str) -> Result<Option<Role>, AuthError> {
-        cycles::check_through(&roles.rules_with(&role), &role.role_id)?;
+        let rules = roles.rules_with(&role);
+        cycles::check_through(&rules, &role.role_id)?;
+        size::check_through(rules, &role.role_id)?;
         let record = self.record(Entity::Role, &role.role_id, action, by);
         if !self.store.put_role(roles.version, role.clone(), record).await? {
             return Ok(None);

@@ -76,7 +76,7 @@ fn search(index: &Index, start: usize, finished: &mut HashSet<usize>) -> Result<
 }
 
 /// The roles that a role could grant, whatever its parameter is.
-fn dependencies(index: &Index, rule: usize) -> Vec<usize> {
+pub(crate) fn dependencies(index: &Index, rule: usize) -> Vec<usize> {
     let rule = &index.rules()[rule];
     let mut found = HashSet::new();
     for scope in &rule.scopes {

@@ -5,6 +5,7 @@ use taskcluster_server::Failure;
 use crate::client::STATIC;
 use crate::cycles::Cycle;
 use crate::role::ScopeError;
+use crate::size::TooLarge;
 use crate::store::StoreError;
 
 /// Why the service did not do what it was asked to.
@@ -25,6 +26,9 @@ pub enum AuthError {
     /// Roles that lead back to themselves.
     #[error(transparent)]
     Cycle(#[from] Cycle),
+    /// Roles that would be worth too much.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     /// There is such a client, and it is another one.
     #[error("Client '{0}' exists already, with other properties or since more than 15 minutes")]
     ClientExists(String),
@@ -56,6 +60,7 @@ impl From<AuthError> for Failure {
             | AuthError::Scope(_)
             | AuthError::Description
             | AuthError::Cycle(_)
+            | AuthError::TooLarge(_)
             | AuthError::ContinuationToken => Self::input_error(message),
             AuthError::ClientExists(_) | AuthError::RoleExists(_) | AuthError::Contention => Self::conflict(message),
             AuthError::NoSuchClient(_) | AuthError::NoSuchRole(_) => Self::not_found(message),

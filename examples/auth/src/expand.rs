@@ -9,12 +9,17 @@
 //! for what a single `assume:…` scope is worth (many requests share a few), one for whole sets (a client asks with the
 //! same set each time).
 
+mod found;
+
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use moka::sync::Cache;
 use taskcluster_core::scopes::ScopeSet;
+
+use found::{Found, Worth};
+pub(crate) use found::{MAX_BYTES, MAX_SCOPES};
 
 /// How scopes that name a role begin.
 pub(crate) const ASSUME: &str = "assume:";
@@ -104,6 +109,11 @@ impl Index {
         &self.rules
     }
 
+    /// The bytes that finding the roles of a scope looks at: its start is looked up for each length that occurs.
+    fn price(&self, scope: &str) -> usize {
+        scope.len().saturating_mul(self.prefix_lengths.len())
+    }
+
     /// Calls `found` with the number of each role that this scope grants, and the text that the role's star stands for.
     pub(crate) fn granted(&self, scope: &str, mut found: impl FnMut(usize, Option<&str>)) {
         match named(scope) {
@@ -185,33 +195,43 @@ fn names_roles(scope: &str) -> bool {
 /// );
 /// ```
 ///
-/// The roles must be free of cycles ([`cycles`](crate::cycles) refuses those); only so is an expansion sure to end.
+/// The roles must be free of cycles ([`cycles`](crate::cycles) refuses those). What roles add has a limit, far beyond
+/// what roles are usually worth ([`size`](crate::size) refuses such roles): the rest of a larger expansion is left out,
+/// so that it is worth less than it could be, and never more.
 #[derive(Debug)]
 pub struct Resolver {
     index: Index,
     /// What one scope that names roles is worth, itself left out.
-    pieces: Cache<String, Arc<ScopeSet>>,
+    pieces: Cache<String, Arc<Worth>>,
     /// What a whole set is worth.
     sets: Cache<Arc<[String]>, Arc<ScopeSet>>,
 }
 
-/// Scopes that all pieces may have together: some tens of megabytes.
-const PIECES: u64 = 300_000;
+/// The bytes that all pieces may have together.
+const PIECES: u64 = 32 << 20;
 
-/// Scopes that all whole sets may have together.
-const SETS: u64 = 300_000;
+/// The bytes that all whole sets may have together.
+const SETS: u64 = 32 << 20;
 
 impl Resolver {
     /// A resolver for these roles.
     pub fn new(rules: Vec<Rule>) -> Self {
+        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             index: Index::new(rules),
-            pieces: Cache::builder().max_capacity(PIECES).weigher(|_, set: &Arc<ScopeSet>| weight(set.len())).build(),
+            pieces: Cache::builder()
+                .max_capacity(PIECES)
+                .weigher(move |scope: &String, worth: &Arc<Worth>| weight(scope.len() + worth.bytes()))
+                .build(),
             sets: Cache::builder()
                 .max_capacity(SETS)
-                .weigher(|given: &Arc<[String]>, set: &Arc<ScopeSet>| weight(given.len() + set.len()))
+                .weigher(move |given: &Arc<[String]>, set: &Arc<ScopeSet>| weight(bytes(given) + bytes(set.as_slice())))
                 .build(),
         }
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
     }
 
     /// Everything that these scopes are worth, themselves included, in normal form.
@@ -224,45 +244,66 @@ impl Resolver {
         expanded
     }
 
-    fn compute(&self, scopes: &[String]) -> ScopeSet {
-        let mut all: Vec<String> = scopes.to_vec();
-        for scope in scopes.iter().filter(|scope| names_roles(scope)) {
-            all.extend(self.piece(scope).iter().cloned());
-        }
-        all.into_iter().collect()
+    /// Whether everything that this scope is worth is within the limits.
+    pub(crate) fn is_complete(&self, scope: &str) -> bool {
+        self.piece(scope).complete
     }
 
-    /// What one scope is worth, by a walk over the roles that it reaches.
-    fn piece(&self, scope: &str) -> Arc<ScopeSet> {
+    fn compute(&self, scopes: &[String]) -> ScopeSet {
+        let mut found = Found::default();
+        for scope in scopes.iter().filter(|scope| names_roles(scope)) {
+            if found.is_full() {
+                break;
+            }
+            found.add_all(&self.piece(scope));
+        }
+        found.into_worth().scopes.into_vec().into_iter().chain(scopes.iter().cloned()).collect()
+    }
+
+    /// What one scope is worth.
+    fn piece(&self, scope: &str) -> Arc<Worth> {
         if let Some(known) = self.pieces.get(scope) {
             return known;
         }
-        let mut results: HashSet<String> = HashSet::new();
+        let worth = Arc::new(self.walk(scope));
+        if !worth.complete {
+            let start: String = scope.chars().take(100).collect();
+            tracing::warn!(scope = start, "roles add more to this scope than an expansion may have: some is left out");
+        }
+        self.pieces.insert(scope.to_owned(), Arc::clone(&worth));
+        worth
+    }
+
+    /// Goes over the roles that a scope reaches. That takes nothing from the caches: what is left out when a limit is
+    /// met must not depend on what others have asked for.
+    fn walk(&self, scope: &str) -> Worth {
+        let mut found = Found::default();
         let mut to_visit = vec![scope.to_owned()];
         while let Some(current) = to_visit.pop() {
+            if !found.look(self.index.price(&current)) {
+                break;
+            }
             self.index.granted(&current, |number, text| {
+                if !found.look(0) {
+                    return;
+                }
                 for granted in self.index.rules[number].render(text) {
-                    if results.contains(granted.as_ref()) {
-                        continue;
+                    if !found.look(granted.len()) {
+                        return;
                     }
-                    if names_roles(&granted) {
-                        match self.pieces.get(granted.as_ref()) {
-                            Some(known) => results.extend(known.iter().cloned()),
-                            None => to_visit.push(granted.clone().into_owned()),
-                        }
+                    if found.add(&granted) && names_roles(&granted) {
+                        to_visit.push(granted.into_owned());
                     }
-                    results.insert(granted.into_owned());
                 }
             });
         }
-        let set = Arc::new(results.into_iter().collect::<ScopeSet>());
-        self.pieces.insert(scope.to_owned(), Arc::clone(&set));
-        set
+        found.into_worth()
     }
 }
 
-fn weight(scopes: usize) -> u32 {
-    u32::try_from(scopes + 1).unwrap_or(u32::MAX)
+/// What keeping these scopes takes, about.
+fn bytes(scopes: &[String]) -> usize {
+    scopes.iter().map(|scope| scope.len() + size_of::<String>()).sum::<usize>() + size_of::<ScopeSet>()
 }
 
 #[cfg(test)]
@@ -324,5 +365,36 @@ mod tests {
             .collect();
         let expanded = Resolver::new(rules).expand(&["assume:r00000".to_owned()]);
         assert_eq!(expanded.iter().count(), 40_001);
+    }
+
+    /// Each role names the next one twice, with another text.
+    fn doubling(count: usize) -> Resolver {
+        let scopes = |n: usize| ["a", "b"].map(|end| format!("assume:r{:02}:<..>{end}", n + 1));
+        Resolver::new((0..count).map(|n| Rule::new(format!("r{n:02}:*"), scopes(n))).collect())
+    }
+
+    #[test]
+    fn an_expansion_stops_at_the_limit() {
+        let expanded = doubling(64).expand(&["assume:r00:x".to_owned(), "y".to_owned()]);
+        assert_eq!(expanded.len(), MAX_SCOPES + 2);
+        assert!(expanded.satisfies("assume:r00:x") && expanded.satisfies("y"), "what was given stays");
+        assert!(expanded.iter().all(|scope| scope.starts_with("assume:r") || scope == "y"));
+    }
+
+    #[test]
+    fn many_scopes_together_have_the_same_limit() {
+        let given: Vec<String> = (0..100).map(|n| format!("assume:r04:{n}")).collect();
+        let resolver = doubling(14);
+        assert_eq!(resolver.expand(&given[..1]).len(), (1 << 11) - 1);
+        assert_eq!(resolver.expand(&given).len(), MAX_SCOPES + given.len());
+        assert_eq!(resolver.expand(&vec![given[0].clone(); 300]).len(), (1 << 11) - 1, "the same again adds nothing");
+    }
+
+    #[test]
+    fn long_scopes_have_a_limit_too() {
+        let long = |n: usize| [format!("assume:r{}:<..>{}", n + 1, "x".repeat(100_000))];
+        let resolver = Resolver::new((0..100).map(|n| Rule::new(format!("r{n}:*"), long(n))).collect());
+        let expanded = resolver.expand(&["assume:r0:".to_owned()]);
+        assert!(expanded.len() > 5 && bytes(expanded.as_slice()) < MAX_BYTES + 1000, "{}", expanded.len());
     }
 }

@@ -15,6 +15,7 @@ mod pages;
 mod role;
 pub mod seal;
 mod service;
+pub mod size;
 mod snapshot;
 pub mod static_clients;
 pub mod store;

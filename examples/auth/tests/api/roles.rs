@@ -92,6 +92,36 @@ async fn a_cycle_is_refused_and_named() {
 }
 
 #[tokio::test]
+async fn roles_that_double_each_other_are_refused_when_they_get_too_large() {
+    let links: Vec<usize> = (0..25).collect();
+    let backwards: Vec<usize> = links.iter().rev().copied().collect();
+    for order in [links, backwards] {
+        let auth = Deployment::start().await;
+        let admin = auth.client("admin", &["auth:create-role:x*", "auth:delete-role:x*", "assume:x*"]).await;
+        let admin = auth.by(admin);
+        let mut refused = None;
+        for link in order {
+            let scopes = ["a", "b"].map(|end| format!("assume:x{:02}:<..>{end}", link + 1));
+            let wanted = role(&scopes.each_ref().map(String::as_str));
+            match admin.create_role(&format!("x{link:02}:*"), &wanted).await {
+                Ok(_) => {}
+                Err(error) => {
+                    refused = Some((link, error));
+                    break;
+                }
+            }
+        }
+        let (link, error) = refused.expect("not all 25 are let through");
+        assert!(error.to_string().contains("would expand to too much"), "{error}");
+        assert_eq!(crate::deployment::refused::<()>(Err(error)), (400, "InputError".to_owned()));
+        assert!(
+            admin.create_role(&format!("x{link:02}:*"), &role(&["assume:x"])).await.is_ok(),
+            "a smaller one is fine"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_role_grants_nothing_and_deleting_it_again_is_fine() {
     let auth = Deployment::start().await;
     auth.role("r", &["x"]).await;
