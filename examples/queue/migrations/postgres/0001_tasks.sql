@@ -1,7 +1,4 @@
 -- Tasks as they change, apart from their definitions, which do not. Times are milliseconds since 1970, UTC.
---
--- Whether the last run waits or is held stands in the row itself: a task moves on by one update of one row. The partial
--- indexes are the lists of waiting and of held runs.
 CREATE TABLE tasks (
     task_id       TEXT COLLATE "C" PRIMARY KEY,
     task_queue_id TEXT COLLATE "C" NOT NULL,
@@ -18,19 +15,12 @@ CREATE TABLE tasks (
     state         TEXT COLLATE "C" NOT NULL,
     is_open       BIGINT NOT NULL, -- 1 while the last run is not resolved
     ever_resolved BIGINT NOT NULL,
-    position      BIGINT,       -- place among the waiting runs; null unless the last run waits
-    claimed       BIGINT,       -- when it was claimed, and
-    taken_until   BIGINT,       -- until when; null unless a worker holds the last run
-    awaited       BIGINT NOT NULL, -- 1 if other tasks depend on it
     runs          TEXT NOT NULL,    -- JSON, as in a task status
     routes        TEXT NOT NULL,    -- JSON
     tags          TEXT NOT NULL     -- JSON
 ) WITH (fillfactor = 70);
 CREATE INDEX tasks_by_group ON tasks (task_group_id, task_id);
 CREATE INDEX tasks_by_expiry ON tasks (expires);
-CREATE INDEX waiting_in_order ON tasks (task_queue_id, priority DESC, position) WHERE position IS NOT NULL;
-CREATE INDEX held_by_end ON tasks (taken_until) WHERE taken_until IS NOT NULL;
-CREATE INDEX held_by_claim ON tasks (task_queue_id, claimed, task_id) WHERE claimed IS NOT NULL;
 CREATE INDEX open_tasks_by_deadline ON tasks (deadline) WHERE is_open = 1;
 
 CREATE TABLE definitions (
@@ -55,6 +45,31 @@ CREATE TABLE dependencies (
     PRIMARY KEY (required_id, dependent_id)
 );
 CREATE INDEX dependencies_by_dependent ON dependencies (dependent_id);
+
+-- Runs that wait for a worker; the position is the order of insertion.
+CREATE TABLE pending (
+    position      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    task_id       TEXT COLLATE "C" NOT NULL UNIQUE,
+    run_id        BIGINT NOT NULL,
+    task_queue_id TEXT COLLATE "C" NOT NULL,
+    priority      BIGINT NOT NULL,
+    deadline      BIGINT NOT NULL,
+    inserted      BIGINT NOT NULL
+);
+CREATE INDEX pending_in_order ON pending (task_queue_id, priority DESC, position);
+
+-- Runs that a worker holds: one row per run, renewed in place.
+CREATE TABLE leases (
+    task_id       TEXT COLLATE "C" PRIMARY KEY,
+    run_id        BIGINT NOT NULL,
+    task_queue_id TEXT COLLATE "C" NOT NULL,
+    worker_group  TEXT COLLATE "C" NOT NULL,
+    worker_id     TEXT COLLATE "C" NOT NULL,
+    claimed       BIGINT NOT NULL,
+    taken_until   BIGINT NOT NULL
+);
+CREATE INDEX leases_by_end ON leases (taken_until);
+CREATE INDEX leases_by_queue ON leases (task_queue_id, claimed, task_id);
 
 CREATE TABLE artifacts (
     task_id        TEXT COLLATE "C" NOT NULL,

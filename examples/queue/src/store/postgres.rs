@@ -25,6 +25,7 @@ use super::sqlite::bound;
 pub(super) const MIGRATIONS: &[Migration] = &[
     ("0001_tasks.sql", include_str!("../../migrations/postgres/0001_tasks.sql")),
     ("0002_outbox.sql", outbox::POSTGRES_TABLE),
+    ("0003_runs_in_tasks.sql", include_str!("../../migrations/postgres/0003_runs_in_tasks.sql")),
 ];
 
 /// New tasks, what happens to tasks, claims, artifacts.

@@ -11,6 +11,7 @@ use super::sql::{Arg, Backend, Dialect, Row, Sql, Work, with_definitions};
 pub(super) const MIGRATIONS: &[Migration] = &[
     ("0001_tasks.sql", include_str!("../../migrations/sqlite/0001_tasks.sql")),
     ("0002_outbox.sql", outbox::SQLITE_TABLE),
+    ("0003_runs_in_tasks.sql", include_str!("../../migrations/sqlite/0003_runs_in_tasks.sql")),
 ];
 
 #[derive(Debug)]
