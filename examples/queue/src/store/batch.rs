@@ -28,9 +28,9 @@ const QUEUE: usize = 1024;
 const COLLISIONS_BORNE: usize = 5;
 /// How often it is done again after its connection turned out to be dead: when a server starts anew, all of a pool are.
 const LOSSES_BORNE: usize = 20;
-/// Requests come in company while so many of them share a transaction on average.
-const COMPANY: f64 = 1.2;
-/// While requests come in company, it is waited for this long whether there are more that may share a transaction.
+/// Requests come in little company while so many of them share a transaction on average. More are company enough.
+const LITTLE_COMPANY: std::ops::Range<f64> = 1.2..8.0;
+/// While requests come in little company, it is waited for this long whether there are more that may share a transaction.
 const LINGER: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
@@ -155,11 +155,12 @@ impl Lane {
 
     /// Waits for requests that may share a transaction; none when there will be no more.
     ///
-    /// As long as they have come in company lately, it is worth the wait for those that are on their way; a request that
-    /// is alone is carried out at once.
+    /// As long as they have come in little company lately, it is worth the wait for those that are on their way; a request
+    /// that is alone is carried out at once. Where there is one lane, whatever comes meanwhile shares its next transaction
+    /// anyway.
     async fn gather(&mut self, requests: &mut Vec<Request>) -> usize {
         let mut count = self.requests.recv_many(requests, MAX_BATCH).await;
-        if self.company > COMPANY && count > 0 && count < MAX_BATCH {
+        if self.backend.lanes() > 1 && LITTLE_COMPANY.contains(&self.company) && count > 0 {
             tokio::time::sleep(LINGER).await;
             while count < MAX_BATCH
                 && let Ok(request) = self.requests.try_recv()
