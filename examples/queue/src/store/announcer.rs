@@ -1,14 +1,15 @@
 //! Tells other processes in which task queues runs wait, outside of the transactions that made them wait.
 //!
 //! A notification that is part of a transaction makes its commit wait for every other such commit of the server. Sent
-//! afterwards it delays nobody, and one statement serves the commits of some milliseconds. One that is lost with the
+//! afterwards it delays nobody, and one statement serves the commits of some milliseconds. What is told is who tells
+//! it, a space, and the task queue. A notification that is lost with the
 //! process, or with the connection, is made up for by the waker of the others.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
+use service_kit::store::PostgresStore;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +17,8 @@ use tokio_util::sync::CancellationToken;
 /// From one notification to the next it takes this long at least.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The channel, with the service's name in front.
-const NOTIFY: &str =
-    "SELECT pg_notify('queue_pending', $1 || ' ' || value) FROM json_array_elements_text($2::json) AS r(value)";
+/// Where it is told.
+pub(super) const CHANNEL: &str = "pending";
 
 /// The task queues that are still to be told of.
 #[derive(Clone, Debug, Default)]
@@ -38,22 +38,22 @@ impl Announcer {
     }
 
     /// Tells of them in the name of `instance`, until the end; then of those that are left.
-    pub(super) async fn run(self, pool: PgPool, instance: String, closing: CancellationToken) {
+    pub(super) async fn run(self, store: PostgresStore, instance: String, closing: CancellationToken) {
         while closing.run_until_cancelled(self.0.bell.notified()).await.is_some() {
             let next = Instant::now() + PAUSE;
-            self.tell(&pool, &instance).await;
+            self.tell(&store, &instance).await;
             let _ = closing.run_until_cancelled(tokio::time::sleep_until(next)).await;
         }
-        self.tell(&pool, &instance).await;
+        self.tell(&store, &instance).await;
     }
 
-    async fn tell(&self, pool: &PgPool, instance: &str) {
+    async fn tell(&self, store: &PostgresStore, instance: &str) {
         let queues = std::mem::take(&mut *self.0.queues.lock().unwrap_or_else(PoisonError::into_inner));
         if queues.is_empty() {
             return;
         }
-        let list = serde_json::to_string(&queues).expect("a list of texts");
-        if let Err(error) = sqlx::query(NOTIFY).bind(instance).bind(list).execute(pool).await {
+        let told: Vec<String> = queues.iter().map(|queue| format!("{instance} {queue}")).collect();
+        if let Err(error) = store.notify(CHANNEL, &told).await {
             tracing::warn!(error = %error, "other processes are not told of waiting runs; their sweep finds them");
         }
     }

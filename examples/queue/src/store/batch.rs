@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use super::positions::Positions;
-use super::sql::{Backend, Dialect, SURPRISES, Sql};
+use super::sql::{Backend, Dialect, REFUSED, Sql};
 use super::work::{Told, Unit, Wanted, agree_on_schedulers};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::artifact::{Artifact, ArtifactRefusal};
@@ -222,7 +222,8 @@ impl Lane {
     }
 
     /// New tasks that depend on nothing are created with one statement, where the database knows how and unless there is
-    /// a surprise: then nothing has happened, and `None` is given.
+    /// a surprise: then `None` is given, and they have to be looked at one by one. Nothing has happened, or, if the
+    /// connection was lost, all of it may have.
     async fn at_once(&self, ops: &[Arc<Op>]) -> Option<Result<Outcome, StoreError>> {
         let dialect = self.backend.dialect();
         let together = dialect.together.as_ref()?;
@@ -242,7 +243,7 @@ impl Lane {
         };
         match result.await {
             Err(StoreError::Database(error))
-                if has_code(&error, &SURPRISES) || has_code(&error, &COLLISIONS) || is_lost(&error) =>
+                if has_code(&error, &[REFUSED]) || has_code(&error, &COLLISIONS) || is_lost(&error) =>
             {
                 None
             }
@@ -257,7 +258,8 @@ impl Lane {
                 Err(StoreError::Database(error)) if collisions < COLLISIONS_BORNE && has_code(&error, &COLLISIONS) => {
                     collisions += 1;
                 }
-                // All of it may be done again: what was committed all the same is found done.
+                // All of it may be done again, as by a client that got no answer: what was committed all the same is
+                // found done. Only runs that were claimed so are held by a worker that does not know, until the claim ends.
                 Err(StoreError::Database(error)) if losses < LOSSES_BORNE && is_lost(&error) => losses += 1,
                 result => return result,
             }

@@ -5,6 +5,7 @@
 //! what others have locked. Whoever held the row of a pending task therefore wakes its queue after the commit, by
 //! `NOTIFY` also in other processes (`store/announcer.rs`).
 
+use std::ops::DerefMut;
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::StoreError;
-use super::announcer::Announcer;
+use super::announcer::{Announcer, CHANNEL};
 use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work, with_definitions};
 use super::sqlite::bound;
 
@@ -55,10 +56,10 @@ impl Postgres {
     pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
         let instance = TaskId::new().to_string();
         let store = PostgresStore::open(database, "queue", MIGRATIONS, CONNECTIONS).await?;
-        let notifications = Mutex::new(Some(store.listen(&["pending"]).await?));
+        let notifications = Mutex::new(Some(store.listen(&[CHANNEL]).await?));
         let (announcer, closing) = (Announcer::default(), CancellationToken::new());
         let announcing = TaskTracker::new();
-        announcing.spawn(announcer.clone().run(store.pool().clone(), instance.clone(), closing.clone()));
+        announcing.spawn(announcer.clone().run(store.clone(), instance.clone(), closing.clone()));
         let _end = closing.clone().drop_guard();
         Ok(Self {
             store,
@@ -109,19 +110,6 @@ impl Postgres {
     }
 }
 
-struct Reading(PoolConnection<Pg>);
-
-#[async_trait]
-impl Sql for Reading {
-    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        Writing(&mut self.0).rows(statement, args).await
-    }
-
-    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
-        Writing(&mut self.0).run(statement, args).await
-    }
-}
-
 /// Each statement is a transaction.
 struct Alone<'p>(&'p Postgres);
 
@@ -129,14 +117,14 @@ struct Alone<'p>(&'p Postgres);
 impl Sql for Alone<'_> {
     async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
         let mut connection = self.0.writer().await?;
-        let result = Writing(&mut connection).rows(statement, args).await;
+        let result = On(&mut *connection).rows(statement, args).await;
         self.0.keep(connection, &result);
         result
     }
 
     async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
         let mut connection = self.0.writer().await?;
-        let result = Writing(&mut connection).run(statement, args).await;
+        let result = On(&mut *connection).run(statement, args).await;
         self.0.keep(connection, &result);
         result
     }
@@ -144,15 +132,16 @@ impl Sql for Alone<'_> {
 
 async fn in_transaction(connection: &mut PgConnection, work: Work) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
-    work(&mut Writing(&mut transaction)).await?;
+    work(&mut On(&mut *transaction)).await?;
     // Where the work has failed, the transaction is taken back when the connection is given to the pool.
     Ok(transaction.commit().await?)
 }
 
-struct Writing<'c>(&'c mut PgConnection);
+/// A connection, borrowed or owned.
+struct On<C>(C);
 
 #[async_trait]
-impl Sql for Writing<'_> {
+impl<C: DerefMut<Target = PgConnection> + Send> Sql for On<C> {
     async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
         let rows = bound!(statement, args).fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
@@ -174,7 +163,7 @@ impl Backend for Postgres {
     }
 
     async fn reader(&self) -> Result<Box<dyn Sql>, StoreError> {
-        Ok(Box::new(Reading(self.store.pool().acquire().await?)))
+        Ok(Box::new(On(self.store.pool().acquire().await?)))
     }
 
     async fn write(&self, work: Work) -> Result<(), StoreError> {

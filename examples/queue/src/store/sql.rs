@@ -184,8 +184,8 @@ pub(super) use with_definitions;
 #[derive(Debug)]
 pub(super) struct Together {
     /// $1 groups as for `join_groups`, $2 tasks, $3 definitions, $4 messages: new tasks that depend on nothing, each in
-    /// a statement of its own that is a transaction of its own. Fails with [`SURPRISES`] where that cannot be: a task
-    /// exists, or a group does not take it.
+    /// a statement of its own that is a transaction of its own. Fails where that cannot be: for a task that exists
+    /// as every second insertion does, for a group that does not take it with [`REFUSED`].
     pub(super) create: &'static str,
     /// $1 tasks, $2 definitions, $3 messages.
     pub(super) new: &'static str,
@@ -193,8 +193,8 @@ pub(super) struct Together {
     pub(super) changes: &'static str,
 }
 
-/// The SQLSTATEs with which [`Together::create`] says that the tasks have to be looked at one by one.
-pub(super) const SURPRISES: [&str; 2] = ["23505", "23502"];
+/// The SQLSTATE with which [`Together::create`] says that a group does not take a task.
+pub(super) const REFUSED: &str = "23502";
 
 /// The statements that differ between the databases. Lists arrive as one JSON argument, so that a statement serves any
 /// number of rows.

@@ -1,5 +1,7 @@
 //! SQLite: nothing to install, one process. One connection writes, several read; a commit is on disk when it returns.
 
+use std::ops::DerefMut;
+
 use async_trait::async_trait;
 use service_kit::outbox::{self, Outbox};
 use service_kit::store::{Database, Migration, SqliteStore};
@@ -40,23 +42,11 @@ macro_rules! bound {
 #[cfg(feature = "postgres")]
 pub(super) use bound;
 
-struct Reading(sqlx::pool::PoolConnection<sqlx::Sqlite>);
+/// A connection, borrowed or owned.
+struct On<C>(C);
 
 #[async_trait]
-impl Sql for Reading {
-    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        Writing(&mut self.0).rows(statement, args).await
-    }
-
-    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
-        Writing(&mut self.0).run(statement, args).await
-    }
-}
-
-struct Writing<'c>(&'c mut SqliteConnection);
-
-#[async_trait]
-impl Sql for Writing<'_> {
+impl<C: DerefMut<Target = SqliteConnection> + Send> Sql for On<C> {
     async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
         let rows = bound!(statement, args).fetch_all(&mut *self.0).await?;
         Ok(rows.into_iter().map(Row::Sqlite).collect())
@@ -78,11 +68,11 @@ impl Backend for Sqlite {
     }
 
     async fn reader(&self) -> Result<Box<dyn Sql>, StoreError> {
-        Ok(Box::new(Reading(self.0.readers().acquire().await?)))
+        Ok(Box::new(On(self.0.readers().acquire().await?)))
     }
 
     async fn write(&self, work: Work) -> Result<(), StoreError> {
-        self.0.write(move |connection| Box::pin(async move { work(&mut Writing(connection)).await })).await
+        self.0.write(move |connection| Box::pin(async move { work(&mut On(connection)).await })).await
     }
 
     /// There are none: a database belongs to one process.

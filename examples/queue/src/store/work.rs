@@ -190,8 +190,8 @@ impl<'c> Unit<'c> {
     /// Creates tasks that depend on nothing, with one statement that is a transaction of its own.
     ///
     /// # Errors
-    /// One of [`SURPRISES`](super::sql::SURPRISES) if one of them cannot be created so: then none is, and they have to go
-    /// through [`create`](Self::create).
+    /// Those of [`Together::create`] if one of them cannot be created so: then none is, and they have to go through
+    /// [`create`](Self::create).
     pub(super) async fn create_at_once(
         &mut self,
         together: &Together,

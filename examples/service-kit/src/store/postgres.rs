@@ -165,12 +165,17 @@ impl PostgresStore {
         Ok(Notifications { listener, prefix: self.channel("") })
     }
 
-    /// Wakes those who listen, when and if the transaction of `connection` is committed.
+    /// Wakes those who listen, at once. It is no part of any transaction: one that notifies makes its commit wait for
+    /// every other such commit of the server.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn notify(&self, connection: &mut PgConnection, channel: &str, payload: &str) -> Result<(), StoreError> {
-        sqlx::query("SELECT pg_notify($1, $2)").bind(self.channel(channel)).bind(payload).execute(connection).await?;
+    pub async fn notify(&self, channel: &str, payloads: &[String]) -> Result<(), StoreError> {
+        sqlx::query("SELECT pg_notify($1, payload) FROM UNNEST($2::text[]) AS told (payload)")
+            .bind(self.channel(channel))
+            .bind(payloads)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
