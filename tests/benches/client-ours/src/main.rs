@@ -9,6 +9,7 @@ use taskcluster::{Credentials, TaskId, Taskcluster};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("nobody else has chosen one");
     let (mode, root_url, calls) = arguments();
     let spent = if mode == "bare" { bare(&root_url, calls).await } else { signed(&root_url, calls).await };
     println!("{spent}");
