@@ -2,25 +2,25 @@
 
 use std::path::PathBuf;
 
-/// Why code could not be generated.
+/// Why code could not be generated, in one line that says all: build scripts and programs print it as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file is not JSON.
-    #[error("{file}: not JSON: {source}")]
+    #[error("{file}: not JSON: {reason}")]
     Json {
         /// The file, relative to the folder of references.
         file: String,
         /// What the parser said, with line and column.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// A document says something that makes no sense, or that the generator does not know.
     #[error("{file}#{pointer}: {message}")]

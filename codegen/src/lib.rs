@@ -320,5 +320,5 @@ pub(crate) fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|known| known == text) {
         return Ok(());
     }
-    fs::write(path, text).map_err(|source| Error::Io { path: path.to_owned(), source })
+    fs::write(path, text).map_err(|reason| Error::Io { path: path.to_owned(), reason })
 }

@@ -113,7 +113,7 @@ impl Library {
     fn add_text(&mut self, file: String, text: &str) -> Result<()> {
         let value: Value = match serde_json::from_str(text) {
             Ok(value) => value,
-            Err(source) => return Err(Error::Json { file, source }),
+            Err(reason) => return Err(Error::Json { file, reason }),
         };
         match value {
             // The bundle of all references that a release publishes.
@@ -247,8 +247,8 @@ impl<'a> At<'a> {
     }
 }
 
-fn io(path: &Path, source: std::io::Error) -> Error {
-    Error::Io { path: path.to_owned(), source }
+fn io(path: &Path, reason: std::io::Error) -> Error {
+    Error::Io { path: path.to_owned(), reason }
 }
 
 fn is_reference(object: &Map<String, Value>) -> bool {

@@ -65,7 +65,7 @@ impl Generator {
         for (name, text) in files {
             let path = folder.join(name);
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).map_err(|source| Error::Io { path: parent.to_owned(), source })?;
+                fs::create_dir_all(parent).map_err(|reason| Error::Io { path: parent.to_owned(), reason })?;
             }
             write_if_changed(&path, &text)?;
         }
@@ -119,7 +119,7 @@ fn crate_folder(path: &Path, place: &str) -> Result<String> {
         setting: "sdk",
         message: format!("there is no crate {place} of the SDK in {}", path.display()),
     })?;
-    let found = found.canonicalize().map_err(|source| Error::Io { path: found.clone(), source })?;
+    let found = found.canonicalize().map_err(|reason| Error::Io { path: found.clone(), reason })?;
     Ok(found.display().to_string())
 }
 

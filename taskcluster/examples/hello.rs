@@ -7,13 +7,13 @@ use taskcluster::time::{hours, minutes};
 use taskcluster::{TaskId, Taskcluster, Timestamp, object};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), taskcluster::Error> {
+async fn main() -> Result<(), taskcluster::Report> {
     let tc = Taskcluster::from_env()?;
     let task_id = TaskId::new();
     let now = Timestamp::now();
     let metadata = TaskMetadata::new("Hello", "Greets.", "you@example.com", "https://example.com/hello");
     let task = TaskDefinitionRequest::new(now, now + minutes(30), object! { "command": ["echo", "hello"] }, metadata)
-        .with_task_queue_id("examples/hello".parse::<taskcluster::TaskQueueId>().expect("two names"))
+        .with_task_queue_id("examples/hello".parse::<taskcluster::TaskQueueId>()?)
         .with_expires(now + hours(1));
 
     let created = tc.queue().create_task(&task_id, &task).await?.status;

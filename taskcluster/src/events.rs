@@ -208,7 +208,7 @@ pub enum BusError {
     #[error("the bus is closed")]
     Closed,
     /// A message's body is not what its exchange promises. The subscription goes on.
-    #[error("a message of {exchange} with key {routing_key} cannot be read: {source}")]
+    #[error("a message of {exchange} with key {routing_key} cannot be read")]
     Malformed {
         /// The exchange that it came from.
         exchange: String,

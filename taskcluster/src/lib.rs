@@ -6,7 +6,7 @@
 //! use taskcluster::{TaskId, Taskcluster, Timestamp, object};
 //!
 //! #[tokio::main(flavor = "current_thread")]
-//! async fn main() -> Result<(), taskcluster::Error> {
+//! async fn main() -> Result<(), taskcluster::Report> {
 //! # /*
 //!     let tc = Taskcluster::from_env()?; // root URL, credentials, proxy: the usual variables
 //! # */
@@ -19,10 +19,10 @@
 //!     let status = tc.queue().create_task(&task_id, &task).await?.status;
 //!     println!("{task_id} is {}", status.state);
 //!
-//!     match tc.queue().status(&"fN1SbArXTPSVFNUvaOlinQ".parse().expect("a slugid")).await {
+//!     match tc.queue().status(&"fN1SbArXTPSVFNUvaOlinQ".parse()?).await {
 //!         Ok(answer) => println!("its group is {}", answer.status.task_group_id),
 //!         Err(error) if error.is_not_found() => println!("there is no such task"),
-//!         Err(error) => return Err(error),
+//!         Err(error) => return Err(error.into()),
 //!     }
 //!     Ok(())
 //! }
@@ -46,8 +46,9 @@
 //! - A call is a [`Request`]: `.await` sends it, and before that it takes optional parameters, gives its URL, or a
 //!   [signed one](Request::signed_for). A list is a [`Paged`] request, whose `stream()` fetches pages as they are needed and whose
 //!   `all()` gives everything at once.
-//! - [`Error`] says what went wrong and answers `is_not_found()`, `code()`, `is_retryable()`. Calls are repeated where that is
-//!   safe; [`RetryPolicy`] says how often.
+//! - [`Error`] says what went wrong and answers `is_not_found()`, `code()`, `is_retryable()`. [`chain`] prints it with what is
+//!   behind it, and so does a `main` that gives back a [`Report`]. Calls are repeated where that is safe; [`RetryPolicy`]
+//!   says how often.
 //! - [`TaskId`], [`RunId`], [`Timestamp`], [`Priority`] and their like are types of their own, checked when they are made.
 //! - [`Credentials`] come from the environment, a [provider](CredentialsProvider), or are [temporary](Credentials::temporary) ones
 //!   made offline; [`scopes`] are checked offline too.
@@ -78,9 +79,9 @@ pub use services::*;
 
 pub use taskcluster_core::{
     ApiError, Blob, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error,
-    ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, Request, RetryPolicy, RootUrl, RunId,
-    ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock, SharedCredentials, Stability,
-    SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, object,
+    ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, Report, Request, RetryPolicy, RootUrl,
+    RunId, ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock, SharedCredentials, Stability,
+    SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, chain, object,
 };
 pub use taskcluster_core::{clock, credentials, hawk, ids, operation, request, routing, scopes, time, transport};
 

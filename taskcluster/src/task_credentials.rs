@@ -10,7 +10,7 @@ impl TryFrom<&TaskCredentials> for Credentials {
     /// Fails if the certificate is not one, which no queue does.
     fn try_from(given: &TaskCredentials) -> Result<Self, Error> {
         let certificate = Certificate::from_json(given.certificate.expose()).map_err(|source| Error::Config {
-            message: format!("the task's credentials {}: not the JSON of a certificate: {source}", given.client_id),
+            message: format!("the certificate of the task's credentials {} is not one", given.client_id),
             source: Some(source.into()),
         })?;
         Ok(Self::new(given.client_id.clone(), given.access_token.clone()).with_certificate(certificate))

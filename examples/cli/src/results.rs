@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use taskcluster::artifacts::Artifacts;
 use taskcluster::queue::Queue;
 use taskcluster_core::caller::Caller;
+use taskcluster_core::chain;
 use taskcluster_core::ids::TaskId;
 
 use crate::progress::Member;
@@ -63,7 +64,7 @@ impl Results {
         let listed: Vec<_> = match self.queue.list_latest_artifacts(&member.id).stream().try_collect().await {
             Ok(listed) => listed,
             Err(error) => {
-                tracing::warn!(task.id = %member.id, %error, "cannot list artifacts");
+                tracing::warn!(task.id = %member.id, error = %chain(&error), "cannot list artifacts");
                 return 1;
             }
         };

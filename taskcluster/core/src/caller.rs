@@ -137,7 +137,7 @@ impl Caller {
     /// The URL of a call, unsigned.
     pub(crate) fn url(&self, operation: &Operation, path: &str, query: &str) -> Result<Url, Error> {
         let text = format!("{}{}", self.0.root, resource("", operation, path, query));
-        Url::parse(&text).map_err(|error| Error::config_from(format!("{operation}: bad URL {text}: {error}"), error))
+        Url::parse(&text).map_err(|error| Error::config_from(format!("{operation}: bad URL {text}"), error))
     }
 
     /// The URL of a call, signed with a bewit.
@@ -161,7 +161,7 @@ impl Caller {
         let facts = RequestFacts { method: "GET", resource, host: root.host(), port: root.port() };
         let expires = self.0.skew.correct(self.0.clock.now()) + valid;
         let bewit = match self.0.identity.with_signer(|signer| signer.bewit(facts, expires)) {
-            Some(bewit) => bewit.map_err(|error| Error::config_from(format!("{operation}: {error}"), error))?,
+            Some(bewit) => bewit.map_err(|error| Error::config_from(format!("{operation}: no signature"), error))?,
             None => return refuse("there are no credentials"),
         };
         url.query_pairs_mut().append_pair("bewit", &bewit);
@@ -172,13 +172,12 @@ impl Caller {
     fn uri(&self, operation: &Operation, path: &str, query: &str) -> Result<Uri, Error> {
         let target = self.0.proxy.as_ref().unwrap_or(&self.0.root);
         let resource = PathAndQuery::try_from(resource(target.path(), operation, path, query));
-        let resource =
-            resource.map_err(|error| Error::config_from(format!("{operation}: bad path: {error}"), error))?;
+        let resource = resource.map_err(|error| Error::config_from(format!("{operation}: bad path"), error))?;
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(target.scheme().clone());
         parts.authority = Some(target.authority().clone());
         parts.path_and_query = Some(resource);
-        Uri::from_parts(parts).map_err(|error| Error::config_from(format!("{operation}: bad URL: {error}"), error))
+        Uri::from_parts(parts).map_err(|error| Error::config_from(format!("{operation}: bad URL"), error))
     }
 }
 

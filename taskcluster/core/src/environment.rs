@@ -36,7 +36,7 @@ fn not_unicode(_: &VarError) -> &'static str {
 
 pub(crate) fn url(lookup: Lookup<'_>, name: &str) -> Result<Option<RootUrl>, Error> {
     let Some(value) = read(lookup, name)? else { return Ok(None) };
-    value.parse().map(Some).map_err(|error| Error::config_from(format!("{name}: {error}"), error))
+    value.parse().map(Some).map_err(|error| Error::config_from(format!("{name} cannot be used"), error))
 }
 
 pub(crate) fn credentials(lookup: Lookup<'_>) -> Result<Option<Credentials>, Error> {
@@ -52,13 +52,14 @@ pub(crate) fn credentials(lookup: Lookup<'_>) -> Result<Option<Credentials>, Err
     };
     let Some(certificate) = certificate else { return Ok(Some(credentials)) };
     let certificate = Certificate::from_json(&certificate)
-        .map_err(|error| Error::config_from(format!("{CERTIFICATE}: not the JSON of a certificate: {error}"), error))?;
+        .map_err(|error| Error::config_from(format!("{CERTIFICATE} is not the JSON of a certificate"), error))?;
     Ok(Some(credentials.with_certificate(certificate)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain;
 
     fn from(variables: &[(&str, &str)]) -> Result<Option<Credentials>, Error> {
         credentials(&|name| {
@@ -87,12 +88,12 @@ mod tests {
             (&[(CERTIFICATE, "{}")], CLIENT_ID),
             (&[(CLIENT_ID, "me"), (ACCESS_TOKEN, "hunter2"), (CERTIFICATE, "{\"seed\":\"hunter2\"}")], CERTIFICATE),
         ] {
-            let error = from(variables).unwrap_err().to_string();
+            let error = chain(&from(variables).unwrap_err()).to_string();
             assert!(error.starts_with(name) && !error.contains("hunter2"), "{error}");
         }
         let broken = |_: &str| Err(VarError::NotUnicode("hunter2".into()));
         assert_eq!(credentials(&broken).unwrap_err().to_string(), "TASKCLUSTER_CERTIFICATE: the value is not UTF-8");
-        let error = url(&|_| Ok("nowhere".into()), ROOT_URL).unwrap_err().to_string();
-        assert!(error.starts_with("TASKCLUSTER_ROOT_URL: 'nowhere'"), "{error}");
+        let error = chain(&url(&|_| Ok("nowhere".into()), ROOT_URL).unwrap_err()).to_string();
+        assert!(error.starts_with("TASKCLUSTER_ROOT_URL cannot be used: 'nowhere'"), "{error}");
     }
 }

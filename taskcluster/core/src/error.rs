@@ -2,6 +2,7 @@
 
 mod api;
 mod code;
+mod report;
 
 use std::fmt;
 use std::ops::Deref;
@@ -15,17 +16,18 @@ use crate::transport::{BoxError, TransportError};
 
 pub use api::ApiError;
 pub use code::ErrorCode;
+pub use report::{Chain, Report, chain};
 
 /// Why a call failed.
 ///
-/// `Display` says it in one line; the error behind it, where there is one, is its [`source`](std::error::Error::source).
-/// `Debug` shows neither bodies nor credentials.
+/// `Display` says what happened to the call; what is behind it, such as a refused connection, is its
+/// [`source`](std::error::Error::source), and [`chain`] says both. `Debug` shows neither bodies nor credentials.
 ///
 /// ```
 /// # fn show(result: Result<(), taskcluster_core::Error>) {
 /// match result {
 ///     Err(error) if error.is_not_found() => println!("there is no such task"),
-///     Err(error) => println!("{error}"),
+///     Err(error) => println!("{}", taskcluster_core::chain(&error)),
 ///     Ok(()) => {}
 /// }
 /// # }
@@ -38,7 +40,7 @@ pub enum Error {
     Api(Box<ApiError>),
 
     /// No answer came.
-    #[error("{operation}: {source}{}", times(*attempts))]
+    #[error("{operation}: no answer{}", times(*attempts))]
     Transport {
         /// `service.method`.
         operation: String,
@@ -50,7 +52,7 @@ pub enum Error {
     },
 
     /// An answer came whose body is not what the method promises, or broke off.
-    #[error("{operation}: unexpected body: {source}")]
+    #[error("{operation}: unexpected body")]
     Body {
         /// `service.method`.
         operation: String,
@@ -220,7 +222,7 @@ mod tests {
     fn a_lost_connection_says_how_often_it_was_tried() {
         let source = TransportError::new(TransportErrorKind::Connect, "refused");
         let error = Error::Transport { operation: "queue.ping".into(), attempts: 6, source };
-        assert_eq!(error.to_string(), "queue.ping: cannot connect: refused (tried 6 times)");
+        assert_eq!(chain(&error).to_string(), "queue.ping: no answer (tried 6 times): cannot connect: refused");
         assert!(error.is_retryable() && error.status().is_none());
     }
 

@@ -67,7 +67,7 @@ pub enum HawkError {
     #[error("invalid method for a bewit")]
     Method,
     /// The cryptography failed.
-    #[error("cannot sign: {0}")]
+    #[error("cannot sign")]
     Crypto(#[source] hawk::Error),
 }
 

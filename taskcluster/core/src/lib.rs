@@ -25,7 +25,7 @@ pub use backoff::RetryPolicy;
 pub use caller::{Caller, CallerBuilder};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use credentials::{Certificate, Credentials, CredentialsProvider, SharedCredentials};
-pub use error::{ApiError, Error, ErrorCode};
+pub use error::{ApiError, Error, ErrorCode, Report, chain};
 pub use ids::{Priority, RunId, TaskId, TaskQueueId};
 pub use operation::{Event, Exchange, KeyField, Method, Operation, Stability};
 pub use request::{Blob, Page, Paged, Request};

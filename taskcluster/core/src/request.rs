@@ -64,7 +64,7 @@ impl<O> Request<O> {
         match serde_json::to_vec(body) {
             Ok(json) => self.body = Some(json.into()),
             Err(error) => {
-                let message = format!("{}: the body cannot be written as JSON: {error}", self.operation);
+                let message = format!("{}: the body cannot be written as JSON", self.operation);
                 self.error.get_or_insert_with(|| Error::config_from(message, error));
             }
         }

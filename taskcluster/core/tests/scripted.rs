@@ -10,7 +10,7 @@ use taskcluster_core::transport::TransportErrorKind;
 use taskcluster_core::transport::testing::{Answer, RecordingTransport, ScriptedTransport};
 use taskcluster_core::{
     Caller, Credentials, Error, Method, Operation, Page, Paged, Request, RetryPolicy, ScopeExpression,
-    SharedCredentials, Stability,
+    SharedCredentials, Stability, chain,
 };
 use tokio::time::Instant;
 
@@ -157,7 +157,7 @@ async fn what_did_not_arrive_is_sent_again_and_what_cannot_be_sent_is_not() {
 
     let script = ScriptedTransport::new().on("queue.listThings", Answer::broken(TransportErrorKind::Request, "no TLS"));
     let error = Request::<Value>::new(&caller(&script), &LIST, &[]).await.unwrap_err();
-    assert_eq!(error.to_string(), "queue.listThings: the request cannot be sent: no TLS");
+    assert_eq!(chain(&error).to_string(), "queue.listThings: no answer: the request cannot be sent: no TLS");
     assert_eq!(script.calls().len(), 1);
 }
 
@@ -265,13 +265,16 @@ fn what_cannot_work_is_refused_when_building() {
     let script = ScriptedTransport::new();
     let builder = || Caller::builder("https://tc.example.com").transport(&script);
     for (result, message) in [
-        (Caller::builder("tc.example.com").transport(&script).build(), "'tc.example.com' is not a root URL"),
-        (builder().proxy("ftp://x").build(), "the proxy: 'ftp://x/' is not a root URL"),
+        (
+            Caller::builder("tc.example.com").transport(&script).build(),
+            "the root URL cannot be used: 'tc.example.com' is not",
+        ),
+        (builder().proxy("ftp://x").build(), "the URL of the proxy cannot be used: 'ftp://x/' is not"),
         (builder().credentials(Credentials::new("a\"b", "t")).build(), "cannot sign as 'a\\\"b'"),
         (builder().user_agent("a\nb").build(), "bad user agent"),
         (builder().trace_id("a\nb").build(), "bad trace id"),
     ] {
-        let error = result.unwrap_err().to_string();
+        let error = chain(&result.unwrap_err()).to_string();
         assert!(error.starts_with(message), "{error}");
     }
     let caller = builder().credentials(Credentials::new("me", "hunter2")).build().unwrap();
@@ -310,6 +313,7 @@ async fn a_call_that_nobody_scripted_is_named() {
     let script = ScriptedTransport::new().on("GET /api/queue/v1/things", json!([1]));
     let caller = caller(&script);
     assert_eq!(Request::<Value>::new(&caller, &LIST, &[]).await.unwrap(), json!([1]));
-    let error = Request::<Value>::new(&caller, &POST, &[]).await.unwrap_err().to_string();
+    let error = Request::<Value>::new(&caller, &POST, &[]).await.unwrap_err();
+    let error = chain(&error).to_string();
     assert!(error.contains("no answer for queue.addThing POST /api/queue/v1/things"), "{error}");
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use taskcluster_core::transport::Body;
-use taskcluster_core::{RunId, TaskId};
+use taskcluster_core::{RunId, TaskId, chain};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use url::Url;
 
@@ -104,7 +104,7 @@ impl Download {
             if transfer.furthest > before {
                 patience.renew();
             }
-            tracing::debug!(task.id = %self.task_id, artifact = self.name, received = transfer.received, "download: {failure}");
+            tracing::debug!(task.id = %self.task_id, artifact = self.name, received = transfer.received, "download: {}", chain(&failure));
             match failure {
                 Failure::Local(error) => return Err(self.local(label.to_owned(), error)),
                 Failure::Changed => return Err(ArtifactError::Changed { name: self.name.clone() }),
@@ -237,14 +237,14 @@ impl Download {
 /// Why one step did not bring the rest.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("this side failed: {0}")]
-    Local(io::Error),
+    #[error("this side failed")]
+    Local(#[source] io::Error),
     #[error("the content changed")]
     Changed,
     #[error("answered {status}")]
     Refused { status: StatusCode, message: String },
-    #[error("cut: {0}")]
-    Cut(BoxError),
+    #[error("cut")]
+    Cut(#[source] BoxError),
 }
 
 /// What is known of the content from the answer that began it.

@@ -9,7 +9,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum ArtifactError {
     /// The queue refused, or could not be reached.
-    #[error("artifact {name}: {source}")]
+    #[error("the queue was asked for artifact {name} in vain")]
     Queue {
         /// Name of the artifact.
         name: String,
@@ -46,7 +46,7 @@ pub enum ArtifactError {
         message: String,
     },
     /// The connection failed too often in a row.
-    #[error("the transfer of artifact {name} was cut too often in a row: {source}")]
+    #[error("the transfer of artifact {name} was cut too often in a row")]
     Interrupted {
         /// Name of the artifact.
         name: String,
@@ -61,7 +61,7 @@ pub enum ArtifactError {
         name: String,
     },
     /// Reading or writing on this side failed.
-    #[error("artifact {name}: {path}: {source}")]
+    #[error("artifact {name}: {path} cannot be read or written")]
     Local {
         /// Name of the artifact.
         name: String,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use taskcluster_core::{RunId, TaskId, Timestamp};
+use taskcluster_core::{RunId, TaskId, Timestamp, chain};
 
 use super::content::{Content, content_type_of};
 use super::{ArtifactError, Artifacts, Patience, SILENCE};
@@ -73,7 +73,7 @@ impl Upload {
             match self.attempt(&content, &content_type).await? {
                 Attempt::Done { length } => return Ok(Uploaded { length, content_type }),
                 Attempt::Failed(error) => {
-                    tracing::debug!(task.id = %self.task_id, artifact = self.name, %error, "upload failed");
+                    tracing::debug!(task.id = %self.task_id, artifact = self.name, error = %chain(&error), "upload failed");
                     if !patience.another().await {
                         return Err(error);
                     }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use taskcluster::artifacts::{ArtifactError, Artifacts};
 use taskcluster::queue::{ErrorArtifactRequest, LinkArtifactRequest, PostArtifactRequest, ReferenceArtifactRequest};
+use taskcluster_core::chain;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::Timestamp;
 use url::Url;
 
 use crate::context::TaskContext;
 use crate::engine::Missing;
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 
 /// A file that is to become an artifact.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! Whose fault it is.
 
+use taskcluster_core::chain;
+
 /// An error of an engine or a plugin. Its variant says whose fault it is, and so how the run ends.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -82,21 +84,6 @@ impl Error {
         }
         if reasons.is_empty() { first } else { Some(Self::Payload(reasons)) }
     }
-}
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some errors repeat their cause in their own text.
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

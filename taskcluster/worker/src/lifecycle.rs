@@ -225,7 +225,7 @@ async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration) -> Claimed {
             }
             Claimed::Tasks(response.tasks)
         }
-        Err(error) => Claimed::Trouble(crate::error::chain(&error)),
+        Err(error) => Claimed::Trouble(taskcluster_core::chain(&error).to_string()),
     }
 }
 

@@ -169,8 +169,9 @@ impl CallerBuilder {
     /// [`Error::Config`] if the root URL, the proxy's, the client id, the user agent or the trace id cannot be used, or
     /// there is no transport.
     pub fn build(self) -> Result<Caller, Error> {
-        let root = self.root.map_err(|error| Error::config_from(error.to_string(), error))?;
-        let proxy = self.proxy.transpose().map_err(|error| Error::config_from(format!("the proxy: {error}"), error))?;
+        let root = self.root.map_err(|error| Error::config_from("the root URL cannot be used", error))?;
+        let proxy =
+            self.proxy.transpose().map_err(|error| Error::config_from("the URL of the proxy cannot be used", error))?;
         let user_agent = self.user_agent.as_deref();
         let user_agent = match user_agent.map(|text| header("user agent", text)).transpose()? {
             Some(user_agent) => user_agent,
@@ -198,7 +199,7 @@ fn identity(source: Source, authorized_scopes: Option<Vec<String>>) -> Result<Id
         Source::Fixed(mut credentials) => {
             credentials.authorized_scopes = authorized_scopes.or(credentials.authorized_scopes);
             let signer = Signer::new(&credentials).map_err(|error| {
-                Error::config_from(format!("cannot sign as '{}': {error}", credentials.client_id.escape_debug()), error)
+                Error::config_from(format!("cannot sign as '{}'", credentials.client_id.escape_debug()), error)
             })?;
             Ok(Identity::Fixed { signer, credentials: Box::new(credentials) })
         }
@@ -206,13 +207,13 @@ fn identity(source: Source, authorized_scopes: Option<Vec<String>>) -> Result<Id
 }
 
 fn header(what: &str, text: &str) -> Result<HeaderValue, Error> {
-    HeaderValue::from_str(text).map_err(|error| Error::config_from(format!("bad {what}: {error}"), error))
+    HeaderValue::from_str(text).map_err(|error| Error::config_from(format!("bad {what}"), error))
 }
 
 #[cfg(feature = "http")]
 fn default_transport() -> Result<Transport, Error> {
     let transport = crate::transport::http::HttpTransport::new();
-    transport.map(Into::into).map_err(|error| Error::config_from(format!("no HTTP transport: {error}"), error))
+    transport.map(Into::into).map_err(|error| Error::config_from("no HTTP transport", error))
 }
 
 #[cfg(not(feature = "http"))]
@@ -229,6 +230,7 @@ impl fmt::Debug for CallerBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain;
     use std::env::VarError;
 
     fn from(variables: &[(&str, &str)]) -> Result<Caller, Error> {
@@ -265,10 +267,10 @@ mod tests {
         let [id, token] = CREDENTIALS;
         for (variables, message) in [
             (&[id, token][..], "TASKCLUSTER_ROOT_URL is not set"),
-            (&[("TASKCLUSTER_ROOT_URL", "x"), id, token], "TASKCLUSTER_ROOT_URL: 'x' is not a root URL"),
-            (&[("TASKCLUSTER_PROXY_URL", "x")], "TASKCLUSTER_PROXY_URL: 'x' is not a root URL"),
+            (&[("TASKCLUSTER_ROOT_URL", "x"), id, token], "TASKCLUSTER_ROOT_URL cannot be used: 'x' is not a root URL"),
+            (&[("TASKCLUSTER_PROXY_URL", "x")], "TASKCLUSTER_PROXY_URL cannot be used: 'x' is not a root URL"),
         ] {
-            let error = from(variables).unwrap_err().to_string();
+            let error = chain(&from(variables).unwrap_err()).to_string();
             assert!(error.starts_with(message), "{error}");
         }
     }

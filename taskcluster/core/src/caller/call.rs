@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::Caller;
 use super::answer::{Answer, date};
 use crate::backoff::chance;
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::hawk::{RequestFacts, digest_payload};
 use crate::operation::{Method, Operation};
 use crate::transport::{Body, BodyTooLarge, BoxError, TransportError, TransportErrorKind};
@@ -120,16 +120,16 @@ impl Call<'_> {
             let delay = policy.delay(repetitions, chance()).max(wait);
             let left = policy.deadline.saturating_sub(started.elapsed());
             if !repeatable || repetitions >= policy.retries || delay >= left {
-                tracing::debug!(attempts = self.attempts, %error, "call failed");
+                tracing::debug!(attempts = self.attempts, error = %chain(&error), "call failed");
                 return Err(error);
             }
             if !budget.take(policy.budget) {
-                tracing::warn!(attempts = self.attempts, %error, "not tried again: too many calls have failed of late");
+                tracing::warn!(attempts = self.attempts, error = %chain(&error), "not tried again: too many calls have failed of late");
                 return Err(error);
             }
             repetitions += 1;
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(attempts = self.attempts, delay_ms, %error, "trying the call again");
+            tracing::debug!(attempts = self.attempts, delay_ms, error = %chain(&error), "trying the call again");
             self.last = Some(Box::new(error));
             sleep(delay).await;
         }
@@ -228,7 +228,7 @@ impl Call<'_> {
         let hash = self.hash.as_ref().map(Digest::as_ref);
         let now = inner.skew.correct(inner.clock.now());
         let signed = inner.identity.with_signer(|signer| signer.header(facts, hash, now)).transpose();
-        signed.map_err(|error| Error::config_from(format!("{}: {error}", self.operation), error))
+        signed.map_err(|error| Error::config_from(format!("{}: no signature", self.operation), error))
     }
 
     fn transport_error(&self, source: TransportError) -> Error {

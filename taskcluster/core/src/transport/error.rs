@@ -4,7 +4,7 @@ use super::BoxError;
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("{kind}: {source}")]
+#[error("{kind}")]
 pub struct TransportError {
     kind: TransportErrorKind,
     #[source]

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use tower::Service;
 
 use super::{Body, BoxError, Transport, TransportError, TransportErrorKind};
+use crate::error::chain;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -134,22 +135,8 @@ fn failure(error: reqwest::Error) -> TransportError {
         TransportErrorKind::Interrupted
     };
     // The URL may hold a bewit or a signature, which are as good as a password.
-    TransportError::new(kind, with_causes(&error.without_url()))
-}
-
-/// reqwest's own message says little; what happened is in its sources.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
+    // reqwest's own message says little; what happened is in its sources.
+    TransportError::new(kind, chain(&error.without_url()).to_string())
 }
 
 #[cfg(test)]
@@ -162,7 +149,7 @@ mod tests {
         let transport = HttpTransport { client, no_tls: Some("no certificates here") }.into_transport();
         let request = Request::get("https://127.0.0.1:1/").body(Body::empty()).unwrap();
         let error = transport.send(request).await.unwrap_err();
-        assert_eq!(error.to_string(), "the request cannot be sent: no certificates here");
+        assert_eq!(chain(&error).to_string(), "the request cannot be sent: no certificates here");
         // Bound but not listening: a port that refuses.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -52,6 +52,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain;
     use std::convert::Infallible;
 
     #[tokio::test]
@@ -76,7 +77,7 @@ mod tests {
         let broken = service_fn(|_: Request<Body>| async { Err::<Response<Body>, _>("gone") });
         let error = in_process(broken).send(Request::new(Body::empty())).await.unwrap_err();
         assert_eq!(
-            (error.kind(), error.to_string()),
+            (error.kind(), chain(&error).to_string()),
             (TransportErrorKind::Interrupted, "the connection broke: gone".to_owned())
         );
     }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use taskcluster::auth::operations::AUTHENTICATE_HAWK;
-use taskcluster_core::Caller;
 use taskcluster_core::time::Timestamp;
+use taskcluster_core::{Caller, chain};
 
 use super::{AuthOutcome, AuthRequest, Authenticator};
 
@@ -41,7 +41,7 @@ impl Authenticator for Remote {
             authorization: request.authorization.as_deref(),
             source_ip: request.source_ip.as_deref(),
         };
-        let unavailable = |error: &dyn fmt::Display| AuthOutcome::Unavailable { reason: error.to_string() };
+        let unavailable = |error: &dyn std::error::Error| AuthOutcome::Unavailable { reason: chain(error).to_string() };
         let body = match serde_json::to_vec(&question) {
             Ok(body) => body.into(),
             Err(error) => return unavailable(&error),

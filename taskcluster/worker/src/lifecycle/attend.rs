@@ -12,7 +12,6 @@ use taskcluster_core::time::Timestamp;
 
 use super::Running;
 use crate::context::{Parts, TaskContext};
-use crate::error::chain;
 use crate::events::Event;
 use crate::log::TaskLog;
 use crate::outcome::Outcome;
@@ -20,6 +19,7 @@ use crate::run::Run;
 use crate::shutdown::Shutdown;
 use crate::stop::Stop;
 use crate::worker::Inner;
+use taskcluster_core::chain;
 
 /// What the claim loop wants to know of a run.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Claimed {
     fn new(inner: &Arc<Inner>, claim: TaskClaim) -> Result<Self, String> {
         let (task_id, run_id) = (claim.status.task_id, claim.run_id);
         let credentials = SharedCredentials::new(credentials(&claim.credentials)?);
-        let caller = inner.caller_of(credentials.clone()).map_err(|error| chain(&error))?;
+        let caller = inner.caller_of(credentials.clone()).map_err(|error| chain(&error).to_string())?;
         let scratch = Scratch::create(inner.settings.work_dir.join("runs").join(format!("{task_id}_{run_id}")))
             .map_err(|error| format!("cannot make the directory of a run: {error}"))?;
         let sink = inner.events.clone().map(|events| -> Arc<dyn Fn(bytes::Bytes) + Send + Sync> {
@@ -169,7 +169,7 @@ impl Claimed {
                 tracing::info!(task.id = %task.task_id(), %outcome, "the run was resolved by somebody else");
                 return;
             }
-            let message = chain(&error);
+            let message = chain(&error).to_string();
             tracing::error!(task.id = %task.task_id(), %outcome, message, "cannot report");
             self.inner.emit(Event::Trouble { message });
             if !error.is_retryable() || task.clock().now() + AGAIN > self.taken_until() {
@@ -235,7 +235,7 @@ impl Claimed {
             if error.is_conflict() || error.is_not_found() {
                 return Err(Stop::Resolved);
             }
-            tracing::warn!(task.id = %task.task_id(), error = chain(&error), "cannot reclaim");
+            tracing::warn!(task.id = %task.task_id(), error = %chain(&error), "cannot reclaim");
             if clock.now() + AGAIN > self.taken_until() {
                 return Err(Stop::ClaimLost);
             }
@@ -270,6 +270,6 @@ impl Drop for Scratch {
 /// Credentials as the queue hands them out.
 pub(super) fn credentials(given: &TaskCredentials) -> Result<Credentials, String> {
     let certificate = Certificate::from_json(given.certificate.expose())
-        .map_err(|error| format!("the queue gave a certificate that is none: {error}"))?;
+        .map_err(|error| format!("the queue gave a certificate that is none: {}", chain(&error)))?;
     Ok(Credentials::new(&*given.client_id, given.access_token.clone()).with_certificate(certificate))
 }

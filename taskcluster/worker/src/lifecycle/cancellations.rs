@@ -9,9 +9,9 @@ use taskcluster_core::RetryPolicy;
 use taskcluster_core::ids::{RunId, TaskId};
 
 use super::Running;
-use crate::error::chain;
 use crate::stop::Stop;
 use crate::worker::Inner;
+use taskcluster_core::chain;
 
 /// How long an answer is waited for before the question is asked anew.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
             Ok(response) => response.statuses,
             Err(error) => {
                 if !told {
-                    tracing::warn!(error = chain(&error), "cannot ask for cancellations");
+                    tracing::warn!(error = %chain(&error), "cannot ask for cancellations");
                 }
                 told = true;
                 continue;

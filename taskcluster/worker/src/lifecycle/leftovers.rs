@@ -8,8 +8,8 @@ use taskcluster_core::credentials::SharedCredentials;
 use taskcluster_core::ids::{RunId, TaskId};
 
 use super::attend::credentials;
-use crate::error::chain;
 use crate::worker::Inner;
+use taskcluster_core::chain;
 
 /// Give them back, so that the queue need not wait until their claims expire. What cannot be done is left to that.
 pub(super) async fn give_back(inner: &Arc<Inner>) {
@@ -20,7 +20,7 @@ pub(super) async fn give_back(inner: &Arc<Inner>) {
     let recent = match call.await {
         Ok(worker) => worker.recent_tasks,
         Err(error) => {
-            tracing::debug!(error = chain(&error), "the queue knows of no former life of this worker");
+            tracing::debug!(error = %chain(&error), "the queue knows of no former life of this worker");
             return;
         }
     };
@@ -37,7 +37,7 @@ pub(super) async fn give_back(inner: &Arc<Inner>) {
 
 #[expect(deprecated, reason = "claimTask is the only call that gives a worker the credentials of a run once more")]
 async fn give_back_run(inner: &Arc<Inner>, task_id: TaskId, run_id: RunId) -> Result<bool, String> {
-    let told = |error: Error| chain(&error);
+    let told = |error: Error| chain(&error).to_string();
     let identity = &inner.identity;
     let status = match inner.queue.status(&task_id).await {
         Ok(response) => response.status,

@@ -31,10 +31,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::context::TaskContext;
 use crate::engine::{ResultSet, SandboxBuilder};
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
 use crate::peer::Peer;
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
+use taskcluster_core::chain;
 
 /// Gives a task that asks for it the address of a proxy in `TASKCLUSTER_PROXY_URL`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -195,7 +196,8 @@ impl Forwarder {
         *outgoing.method_mut() = parts.method;
         *outgoing.uri_mut() = uri;
         *outgoing.headers_mut() = parts.headers;
-        let response = self.task.parts.caller.transport().send(outgoing).await.map_err(|error| chain(&error))?;
+        let response =
+            self.task.parts.caller.transport().send(outgoing).await.map_err(|error| chain(&error).to_string())?;
         let (mut parts, body) = response.into_parts();
         remove_hop_headers(&mut parts.headers);
         Ok(Response::from_parts(parts, Body::new(body)))
@@ -206,10 +208,11 @@ impl Forwarder {
         let credentials = task.credentials().credentials().ok_or("the task has no credentials")?;
         let own = format!("queue:create-artifact:{}/{}", task.task_id(), task.run_id());
         let scopes = task.scopes().iter().cloned().chain([own]);
-        let signer = Signer::new(&credentials.with_authorized_scopes(scopes)).map_err(|error| error.to_string())?;
+        let signer =
+            Signer::new(&credentials.with_authorized_scopes(scopes)).map_err(|error| chain(&error).to_string())?;
         let root = task.parts.caller.root_url();
         let facts = RequestFacts { method, resource, host: root.host(), port: root.port() };
-        signer.header(facts, None, task.clock().now()).map_err(|error| error.to_string())
+        signer.header(facts, None, task.clock().now()).map_err(|error| chain(&error).to_string())
     }
 }
 

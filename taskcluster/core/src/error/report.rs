@@ -1,0 +1,99 @@
+//! Errors told with what is behind them.
+
+use std::error::Error;
+use std::fmt;
+
+/// An error and all that is behind it, in one line for a log or a terminal.
+///
+/// The errors of this crate say only their own part; [`source`](Error::source) has the rest. A part that repeats what has
+/// just been said, as some libraries have it, is left out.
+///
+/// ```
+/// use taskcluster_core::chain;
+/// use taskcluster_core::transport::{TransportError, TransportErrorKind};
+///
+/// let error = TransportError::new(TransportErrorKind::Connect, "connection refused");
+/// assert_eq!(error.to_string(), "cannot connect");
+/// assert_eq!(chain(&error).to_string(), "cannot connect: connection refused");
+/// ```
+pub fn chain<'a>(error: &'a (dyn Error + 'a)) -> Chain<'a> {
+    Chain(error)
+}
+
+/// What [`chain`] gives: something to be displayed.
+#[derive(Debug, Clone, Copy)]
+pub struct Chain<'a>(&'a (dyn Error + 'a));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            let part = error.to_string();
+            if !said.ends_with(&part) {
+                write!(f, ": {part}")?;
+                said = part;
+            }
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Any error, on its way to whoever runs the program: what `main` gives back.
+///
+/// Rust prints such an error by its `Debug`, which is here the line that [`chain`] makes.
+///
+/// ```
+/// use taskcluster_core::{Report, TaskId};
+///
+/// fn main() -> Result<(), Report> {
+///     let task_id: TaskId = "fN1SbArXTPSVFNUvaOlinQ".parse()?;
+///     println!("{task_id}");
+///     Ok(())
+/// }
+/// ```
+pub struct Report(Box<dyn Error + Send + Sync>);
+
+impl<E: Error + Send + Sync + 'static> From<E> for Report {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        chain(&*self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Layer {
+        said: &'static str,
+        source: Option<Box<dyn Error + Send + Sync>>,
+    }
+
+    fn layer(said: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Layer {
+        Layer { said, source: Some(source.into()) }
+    }
+
+    #[test]
+    fn every_part_is_said_once() {
+        let inner = layer("connect: refused", layer("refused", Layer { said: "os error 111", source: None }));
+        let error = layer("no answer", inner);
+        assert_eq!(chain(&error).to_string(), "no answer: connect: refused: os error 111");
+        assert_eq!(format!("{:?}", Report::from(error)), "no answer: connect: refused: os error 111");
+    }
+}
