@@ -260,10 +260,17 @@ impl Generator {
     }
 
     fn library(&self) -> Result<Library> {
-        match &self.texts {
-            Some(texts) => Library::from_texts(texts.iter().map(|(file, text)| (file.as_str(), text.as_str()))),
-            None => Library::read(&self.settings.references),
+        let library = match &self.texts {
+            Some(texts) => Library::from_texts(texts.iter().map(|(file, text)| (file.as_str(), text.as_str())))?,
+            None => Library::read(&self.settings.references)?,
+        };
+        if library.is_empty() {
+            // Most likely another folder was meant.
+            let place = self.settings.references.display();
+            let message = format!("there is no reference of a service in {place}");
+            return Err(Error::Setting { setting: "references", message });
         }
+        Ok(library)
     }
 }
 

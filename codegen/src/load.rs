@@ -158,6 +158,11 @@ impl Library {
         Ok(())
     }
 
+    /// Whether it describes no service at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.apis.is_empty() && self.exchanges.is_empty()
+    }
+
     /// The references of methods.
     pub(crate) fn apis(&self) -> impl Iterator<Item = At<'_>> {
         self.apis.iter().map(|number| At::root(&self.documents[*number]))

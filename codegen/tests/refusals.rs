@@ -171,6 +171,14 @@ fn services_that_do_not_exist() {
 }
 
 #[test]
+fn references_of_no_service() {
+    for documents in [vec![], vec![schema("a", r#""type": "string""#)]] {
+        let error = Generator::new().texts(documents).generate().unwrap_err().to_string();
+        assert!(error.contains("there is no reference of a service"), "{error}");
+    }
+}
+
+#[test]
 fn settings_that_are_no_paths() {
     let documents = vec![takes_a(), schema("a", r#""type": "string""#)];
     let error = Generator::new().texts(documents).runtime_path("not a path").generate().unwrap_err();

@@ -306,7 +306,10 @@ pub(super) fn enumeration(strings: &[&str]) -> Shape {
     let mut seen = BTreeSet::new();
     let variants = strings.iter().filter(|value| seen.insert(**value)).map(|value| {
         let ident = pascal(value);
-        EnumVariant { ident: idents.take(&[ident.clone(), format!("{ident}Value")]), value: (*value).to_owned() }
+        EnumVariant {
+            ident: idents.take(&[ident.clone(), format!("{}Value", ident.trim_end_matches('_'))]),
+            value: (*value).to_owned(),
+        }
     });
     Shape::Enum { variants: variants.collect() }
 }

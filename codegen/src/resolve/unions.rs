@@ -126,7 +126,7 @@ fn union<'a>(types: &mut Types<'a>, branches: Vec<Schema<'a>>, property: Option<
                 None => variant_name(branch, of, &variants, index),
             },
         };
-        let ident = idents.take(&[name.clone(), format!("{name}Value")]);
+        let ident = idents.take(&[name.clone(), format!("{}Value", name.trim_end_matches('_'))]);
         if let TypeRef::Numbered(branch) = of {
             let draft = &mut types.drafts[*branch];
             draft.variant.get_or_insert_with(|| ident.clone());
