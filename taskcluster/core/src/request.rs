@@ -24,6 +24,9 @@ use encode::Encoded;
 pub use blob::Blob;
 pub use paged::{Page, Paged};
 
+/// Room for the JSON of a body that is not unusually long, such as a task's definition.
+const USUAL_BODY: usize = 1024;
+
 /// A call that is ready to be sent, whose answer is an `O`. Awaiting it sends it.
 ///
 /// ```
@@ -61,8 +64,9 @@ impl<O> Request<O> {
 
     /// With this body, as JSON.
     pub fn with_body(mut self, body: &(impl Serialize + ?Sized)) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(json) => self.body = Some(json.into()),
+        let mut json = Vec::with_capacity(USUAL_BODY);
+        match serde_json::to_writer(&mut json, body) {
+            Ok(()) => self.body = Some(json.into()),
             Err(error) => {
                 let message = format!("{}: the body cannot be written as JSON", self.operation);
                 self.error.get_or_insert_with(|| Error::config_from(message, error));
@@ -167,7 +171,12 @@ fn decode<O: DeserializeOwned>(operation: &Operation, body: Bytes) -> Result<O, 
     }
     // What a method without an output answers does not matter; `()` reads `null`.
     let json: &[u8] = if operation.output.is_some() { &body } else { b"null" };
-    serde_json::from_slice(json).map_err(|error| Error::body(operation, body, error))
+    // To look at the whole once whether it is UTF-8 costs a fraction of looking at each string of it.
+    let read = match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(json),
+    };
+    read.map_err(|error| Error::body(operation, body, error))
 }
 
 /// Adds a parameter to a query.

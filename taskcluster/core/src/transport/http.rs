@@ -3,6 +3,7 @@
 #[cfg(feature = "rustls")]
 mod tls;
 
+use std::fmt::Write as _;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -77,7 +78,9 @@ impl HttpTransport {
         {
             return Err(refuse(reason.into()));
         }
-        let url = reqwest::Url::parse(&parts.uri.to_string()).map_err(|error| refuse(error.into()))?;
+        let mut url = String::with_capacity(256);
+        let _ = write!(url, "{}", parts.uri);
+        let url = reqwest::Url::parse(&url).map_err(|error| refuse(error.into()))?;
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
         if let Some(length) = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0) {
