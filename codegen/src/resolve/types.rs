@@ -176,7 +176,7 @@ impl<'a> Types<'a> {
                 Ok(TypeRef::List(Box::new(items)))
             })?,
             Some(Kind::Object) => match self.object(&schema)? {
-                TypeRef::Object if property == Some("secret") => TypeRef::SecretObject,
+                TypeRef::Object if is_secret(&schema, property) => TypeRef::SecretObject,
                 of => of,
             },
         })
@@ -358,6 +358,11 @@ fn integer(minimum: Option<f64>, maximum: Option<f64>) -> TypeRef {
         (Some(minimum), _) if minimum >= 0.0 => TypeRef::U64,
         _ => TypeRef::I64,
     }
+}
+
+/// Whether an object of any content is one of secrets: its name says so, or its title where the name has to be another.
+fn is_secret(schema: &Schema<'_>, property: Option<&str>) -> bool {
+    matches!(property, Some("secret" | "secrets")) || matches!(schema.title, Some("Secret" | "Secrets"))
 }
 
 fn string(schema: &Schema<'_>, property: Option<&str>) -> TypeRef {
