@@ -26,7 +26,8 @@ pub use local::LocalBlobs;
 /// upload under a key wins.
 #[async_trait]
 pub trait Blobs: Send + Sync + fmt::Debug + 'static {
-    /// A URL that takes one blob by `PUT` until `expires`, with exactly this content type and, if given, length.
+    /// A URL that takes one blob by `PUT` until `expires`, with exactly this content type and, if given, length. A
+    /// `Content-Encoding` of the upload is kept, and comes back with the blob; the bytes are not touched.
     ///
     /// # Errors
     /// [`BlobError::Key`] for a key that cannot be one.

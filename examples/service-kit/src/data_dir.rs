@@ -119,7 +119,8 @@ impl DataDir {
         writeln!(file, "{secret}")?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        // A new name is on the disk when its folder is.
+        File::open(&self.path)?.sync_all()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use service_kit::blobs::{LocalBlobs, contract};
-use taskcluster_core::clock::ManualClock;
+use service_kit::blobs::{Blobs as _, LocalBlobs, contract};
+use taskcluster_core::clock::{Clock as _, ManualClock};
 use taskcluster_core::transport::http::HttpTransport;
 use taskcluster_core::transport::{Transport, in_process};
 
@@ -31,6 +31,76 @@ async fn over_a_socket() {
     let testing = async {
         let transport = Transport::new(HttpTransport::new().unwrap());
         contract::run(&contract::Subject { blobs: Arc::new(blobs), transport, clock: Some(clock) }).await;
+        shutdown.cancel();
+    };
+    let (served, ()) = tokio::join!(serving, testing);
+    served.unwrap();
+}
+
+#[tokio::test]
+async fn pages_are_kept_from_acting_in_the_deployments_name() {
+    use taskcluster_core::transport::Body;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
+    let blobs = open(&folder, "https://tc.example/blobs", &clock);
+    let transport = in_process(blobs.router());
+    let end = clock.now() + std::time::Duration::from_secs(60);
+    for (content_type, sandboxed) in [
+        ("text/html", true),
+        ("image/svg+xml", true),
+        ("text/plain; charset=utf-8", true),
+        ("application/pdf", false),
+        ("text/html, application/pdf", true),
+    ] {
+        blobs.write("page", content_type, "<script>".into()).await.unwrap();
+        let request = http::Request::get(blobs.get_url("page", end).unwrap().as_str()).body(Body::empty()).unwrap();
+        let answer = transport.send(request).await.unwrap();
+        let policy = answer.headers().get("content-security-policy").map(|policy| policy.to_str().unwrap());
+        assert_eq!(policy, sandboxed.then_some("sandbox allow-scripts"), "{content_type}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers()["content-type"], content_type);
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_what_is_kept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
+    let blobs = open(&folder, "https://tc.example/blobs", &clock);
+    blobs.write("private", "text/plain", "x".into()).await.unwrap();
+    let mut seen = 0;
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let entry = entry.unwrap();
+            let is_folder = entry.metadata().unwrap().is_dir();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, if is_folder { 0o700 } else { 0o600 }, "{}", entry.path().display());
+            seen += 1;
+            if is_folder {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert_eq!(seen, 4, "objects, a folder of it, the blob, incoming");
+}
+
+/// Over a socket, since within a process nobody minds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_upload_is_told_of_while_it_is_sent() {
+    use taskcluster_core::transport::Body;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let blobs = open(&folder, &format!("http://{}/blobs", listener.local_addr().unwrap()), &clock);
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let serving = service_kit::service::run(listener, blobs.router(), Vec::new(), shutdown.clone());
+    let testing = async {
+        let end = clock.now() + std::time::Duration::from_secs(60);
+        let url = blobs.put_url("late", "text/plain", None, end).unwrap();
+        clock.advance(std::time::Duration::from_secs(61));
+        let request = http::Request::put(url.as_str()).header("content-type", "text/plain");
+        let request = request.body(Body::from(vec![b'x'; 20 << 20])).unwrap();
+        let answer = Transport::new(HttpTransport::new().unwrap()).send(request).await.unwrap();
+        assert_eq!(answer.status(), 403);
         shutdown.cancel();
     };
     let (served, ()) = tokio::join!(serving, testing);

@@ -38,6 +38,7 @@ struct Answer {
 /// When a promise is broken.
 pub async fn run(subject: &Subject) {
     what_is_put_can_be_got(subject).await;
+    an_encoding_comes_back(subject).await;
     any_text_is_a_key(subject).await;
     the_last_upload_wins(subject).await;
     ranges_are_given(subject).await;
@@ -66,6 +67,24 @@ async fn what_is_put_can_be_got(subject: &Subject) {
     assert_eq!((info.content_type.as_str(), info.content_length), ("text/plain; charset=utf-8", 5));
     let (content_type, content) = subject.blobs.read("a/b").await.expect("it works").expect("it exists");
     assert_eq!((content_type.as_str(), &content[..]), ("text/plain; charset=utf-8", &b"hello"[..]));
+}
+
+async fn an_encoding_comes_back(subject: &Subject) {
+    let put = subject.blobs.put_url("encoded", "text/html", None, subject.soon()).expect("a URL");
+    // One that no client of ours decodes by itself.
+    for encoding in ["br", "identity"] {
+        let request =
+            Request::put(put.as_str()).header("content-type", "text/html").header("content-encoding", encoding);
+        let request = request.header("content-length", 7);
+        assert_eq!(subject.send(request, Body::from("encoded")).await.status, StatusCode::OK);
+        let get = subject.blobs.get_url("encoded", subject.soon()).expect("a URL");
+        let answer = subject.get(&get, None).await;
+        assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"encoded"[..]), "the bytes as they are");
+        let encodings: Vec<_> = answer.headers.get_all("content-encoding").iter().collect();
+        assert!(if encoding == "br" { encodings == ["br"] } else { encodings.is_empty() }, "{encodings:?}");
+        let part = subject.get(&get, Some("bytes=2-3")).await;
+        assert_eq!((part.status, &part.body[..]), (StatusCode::PARTIAL_CONTENT, &b"co"[..]));
+    }
 }
 
 async fn any_text_is_a_key(subject: &Subject) {

@@ -3,7 +3,9 @@
 //! One file rather than two, so that a rename puts everything in its place at once. The header is the length of a JSON
 //! text (four bytes, big-endian), then the text.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -24,6 +26,9 @@ const BUFFER: usize = 1024 * 1024;
 struct Header {
     key: String,
     content_type: String,
+    /// Blobs from before there was this have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<String>,
 }
 
 /// Where the blob of a key lies below a folder. Keys may be anything, so the name is made of their hash.
@@ -42,7 +47,12 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// Begins a blob in a folder on the same file system as the one that it will move to.
-    pub(super) async fn begin(folder: &Path, key: &str, content_type: &str) -> io::Result<Self> {
+    pub(super) async fn begin(
+        folder: &Path,
+        key: &str,
+        content_type: &str,
+        content_encoding: Option<&str>,
+    ) -> io::Result<Self> {
         let folder = folder.to_owned();
         let (temporary, file) = blocking(move || {
             let temporary = NamedTempFile::new_in(folder)?;
@@ -51,7 +61,8 @@ impl Incoming {
         })
         .await?;
         let mut file = BufWriter::with_capacity(BUFFER, File::from_std(file));
-        let header = Header { key: key.to_owned(), content_type: content_type.to_owned() };
+        let content_encoding = content_encoding.map(str::to_owned);
+        let header = Header { key: key.to_owned(), content_type: content_type.to_owned(), content_encoding };
         let header = serde_json::to_vec(&header)?;
         let length = u32::try_from(header.len()).ok().filter(|length| *length <= MAX_HEADER);
         file.write_u32(length.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?).await?;
@@ -75,14 +86,24 @@ impl Incoming {
         self.file.get_ref().sync_data().await?;
         let temporary = self.temporary;
         blocking(move || {
-            if let Some(parent) = place.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            temporary.persist(place).map_err(|error| error.error)?;
-            Ok(())
+            let parent = place.parent().ok_or(io::ErrorKind::InvalidInput)?;
+            make_folder(parent)?;
+            temporary.persist(&place).map_err(|error| error.error)?;
+            // A new name is on the disk when its folder is; and that may be new as well.
+            sync_folder(parent)?;
+            sync_folder(parent.parent().ok_or(io::ErrorKind::InvalidInput)?)
         })
         .await
     }
+}
+
+/// Makes a folder, and those that it is in, for nobody but us.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// A blob that is being read, positioned at its first byte.
@@ -90,6 +111,8 @@ impl Incoming {
 pub(super) struct Stored {
     pub(super) file: File,
     pub(super) content_type: String,
+    /// How whoever uploaded it has encoded it, such as `gzip`.
+    pub(super) content_encoding: Option<String>,
     /// Where the content begins.
     pub(super) offset: u64,
     pub(super) length: u64,
@@ -117,7 +140,8 @@ impl Stored {
         let written = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let length = metadata.len().saturating_sub(offset);
         let tag = format!("\"{length:x}-{:x}\"", written.as_nanos());
-        Ok(Some(Self { file, content_type: header.content_type, offset, length, tag }))
+        let Header { content_type, content_encoding, .. } = header;
+        Ok(Some(Self { file, content_type, content_encoding, offset, length, tag }))
     }
 }
 

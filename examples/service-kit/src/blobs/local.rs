@@ -34,7 +34,7 @@ struct Inner {
 }
 
 impl LocalBlobs {
-    /// Uses a folder, which is made if it does not exist. Uploads that a crash cut off are removed.
+    /// Uses a folder, which is made if it does not exist; nobody else may look into what is in it. Uploads that a crash cut off are removed.
     ///
     /// `base_url` is where [`router`](Self::router) will be reachable, such as `https://tc.example/blobs`. `secret` signs
     /// the URLs: with the same secret they stay valid across a restart.
@@ -43,11 +43,11 @@ impl LocalBlobs {
     /// When the folder cannot be made or written.
     pub fn open(folder: &Path, base_url: Url, secret: &[u8], clock: SharedClock) -> Result<Self, BlobError> {
         let (objects, incoming) = (folder.join("objects"), folder.join("incoming"));
-        std::fs::create_dir_all(&objects)?;
+        file::make_folder(&objects)?;
         if incoming.exists() {
             std::fs::remove_dir_all(&incoming)?;
         }
-        std::fs::create_dir_all(&incoming)?;
+        file::make_folder(&incoming)?;
         Ok(Self(Arc::new(Inner { objects, incoming, base_url, signer: Signer::new(secret), clock })))
     }
 
@@ -69,8 +69,13 @@ impl LocalBlobs {
         self.0.clock.now()
     }
 
-    pub(super) async fn begin(&self, key: &str, content_type: &str) -> Result<Incoming, BlobError> {
-        Ok(Incoming::begin(&self.0.incoming, key, content_type).await?)
+    pub(super) async fn begin(
+        &self,
+        key: &str,
+        content_type: &str,
+        content_encoding: Option<&str>,
+    ) -> Result<Incoming, BlobError> {
+        Ok(Incoming::begin(&self.0.incoming, key, content_type, content_encoding).await?)
     }
 
     pub(super) async fn finish(&self, key: &str, incoming: Incoming) -> Result<(), BlobError> {
@@ -117,7 +122,7 @@ impl Blobs for LocalBlobs {
 
     async fn write(&self, key: &str, content_type: &str, content: Bytes) -> Result<(), BlobError> {
         check_key(key)?;
-        let mut incoming = self.begin(key, content_type).await?;
+        let mut incoming = self.begin(key, content_type, None).await?;
         incoming.write(&content).await?;
         self.finish(key, incoming).await
     }
