@@ -28,10 +28,29 @@ pub(crate) fn after<K: DeserializeOwned>(token: Option<&str>) -> Result<Option<K
     serde_json::from_slice(&bytes).map(Some).map_err(|_| AuthError::ContinuationToken)
 }
 
+/// A page whose rows hold more text than this ends before its limit; one row always fits.
+const PAGE_BYTES: usize = 8 << 20;
+
 /// Cuts one page out of rows of which one more was fetched than it holds.
-pub(crate) fn cut<T, K: Serialize>(mut rows: Vec<T>, limit: usize, key: impl FnOnce(&T) -> K) -> Cut<T> {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
+pub(crate) fn cut<T, K: Serialize>(rows: Vec<T>, limit: usize, key: impl FnOnce(&T) -> K) -> Cut<T> {
+    cut_within(rows, limit, |_| 0, key)
+}
+
+/// The same, also cut where the rows become too large.
+pub(crate) fn cut_within<T, K: Serialize>(
+    mut rows: Vec<T>,
+    limit: usize,
+    bytes: impl Fn(&T) -> usize,
+    key: impl FnOnce(&T) -> K,
+) -> Cut<T> {
+    let mut sum = 0;
+    let fits = |(place, row): &(usize, &T)| {
+        sum += bytes(row);
+        *place == 0 || (*place < limit && sum <= PAGE_BYTES)
+    };
+    let count = rows.iter().enumerate().take_while(fits).count();
+    let more = rows.len() > count;
+    rows.truncate(count);
     let last = rows.last().filter(|_| more).map(|row| serde_json::json!(key(row)).to_string());
     Cut { rows, continuation_token: last.map(|last| URL_SAFE_NO_PAD.encode(last)) }
 }
@@ -52,6 +71,18 @@ mod tests {
     fn the_last_page_has_no_token() {
         assert_eq!(cut(vec![1, 2], 2, |row| *row).continuation_token, None);
         assert_eq!(cut(Vec::<i64>::new(), 2, |row| *row).continuation_token, None);
+    }
+
+    #[test]
+    fn a_page_of_large_rows_is_short() {
+        let mega = 1 << 20;
+        let cut = |rows: &[usize]| cut_within(rows.to_vec(), 10, |row| *row, |row| *row);
+        let page = cut(&[3 * mega, 3 * mega, 3 * mega]);
+        assert_eq!(page.rows.len(), 2);
+        assert_eq!(after::<usize>(page.continuation_token.as_deref()).unwrap(), Some(3 * mega));
+        assert_eq!(cut(&[9 * mega, 1]).rows, [9 * mega]);
+        assert_eq!(cut(&[9 * mega]).continuation_token, None);
+        assert_eq!(cut(&[4 * mega, 4 * mega]).continuation_token, None);
     }
 
     #[test]

@@ -13,6 +13,13 @@ use taskcluster_core::time::{Timestamp, days, minutes};
 
 use crate::task::{Requires, Task};
 
+/// The longest route in bytes: its routing key begins with `route.`, and AMQP has room for 255.
+pub const MAX_ROUTE: usize = 249;
+
+/// How long the scopes of a task may be together, written as JSON. The credentials of a task carry its scopes in the head
+/// of every request, and those that its worker's proxy makes carry them twice, so the head grows to eight thirds of this.
+pub const MAX_SCOPES: usize = 128 * 1024;
+
 /// `created` may be this far from our own clock.
 const CLOCK_DRIFT: std::time::Duration = minutes(15);
 
@@ -140,6 +147,18 @@ pub enum Invalid {
     /// A scope that could never be meant.
     #[error("scope {0:?} ends in **")]
     DoubleStar(String),
+    /// Credentials with these scopes would not fit into a request.
+    #[error("the scopes of the task are {length} bytes long together; at most {MAX_SCOPES} are allowed")]
+    ScopesTooLong {
+        /// How long they are.
+        length: usize,
+    },
+    /// A route that could not be a routing key.
+    #[error("route {route:?} is {} bytes long; at most {MAX_ROUTE} are allowed", route.len())]
+    RouteTooLong {
+        /// Which.
+        route: String,
+    },
     /// The text is not a definition; the schema should have said so.
     #[error("the definition cannot be read: {0}")]
     Unreadable(String),
@@ -265,6 +284,14 @@ impl NewTask {
         if expires < deadline {
             return Err(Invalid::ExpiresBeforeDeadline { expires, deadline });
         }
+        // The schema counts characters, AMQP counts bytes.
+        if let Some(route) = self.task.routes.iter().find(|route| route.len() > MAX_ROUTE) {
+            return Err(Invalid::RouteTooLong { route: route.clone() });
+        }
+        let length = json_length(&self.scopes);
+        if length > MAX_SCOPES {
+            return Err(Invalid::ScopesTooLong { length });
+        }
         match self.scopes.iter().find(|scope| scope.ends_with("**")) {
             Some(scope) => Err(Invalid::DoubleStar(scope.clone())),
             None => Ok(()),
@@ -295,6 +322,13 @@ pub fn scopes_of(definition: &str) -> Result<Vec<String>, serde_json::Error> {
         scopes: Vec<String>,
     }
     Ok(serde_json::from_str::<Only>(definition)?.scopes)
+}
+
+/// The length of a list of printable texts as JSON.
+fn json_length(texts: &[String]) -> usize {
+    let escapes = |text: &str| text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+    // Quotes and a comma around each.
+    texts.iter().map(|text| text.len() + escapes(text) + 3).sum::<usize>() + 1
 }
 
 fn whole_milliseconds(time: Timestamp) -> Timestamp {
@@ -386,6 +420,27 @@ mod tests {
         ));
         assert!(matches!(check(&json!({"scopes": ["queue:**"]})), Err(Invalid::DoubleStar(_))));
         assert_eq!(check(&json!({"scopes": ["queue:*"]})), Ok(()));
+    }
+
+    #[test]
+    fn routes_fit_into_routing_keys() {
+        // 249 characters, which the schema allows, but half of them of two bytes.
+        let long = format!("{}{}", "ü".repeat(125), "x".repeat(124));
+        assert_eq!(check(&json!({"routes": ["a", long]})), Err(Invalid::RouteTooLong { route: long }));
+        assert_eq!(check(&json!({"routes": ["x".repeat(249)]})), Ok(()));
+        assert_eq!(check(&json!({"routes": [format!("ü{}", "x".repeat(247))]})), Ok(()));
+    }
+
+    #[test]
+    fn scopes_fit_into_the_head_of_a_request() {
+        // As JSON each takes three bytes more; the list one.
+        let fitting = vec!["x".repeat(1021); 127];
+        let last = |length: usize| [&fitting[..], &["x".repeat(length)]].concat();
+        assert_eq!(check(&json!({"scopes": last(1020)})), Ok(()));
+        assert_eq!(serde_json::to_string(&last(1020)).unwrap().len(), MAX_SCOPES);
+        assert_eq!(check(&json!({"scopes": last(1021)})), Err(Invalid::ScopesTooLong { length: MAX_SCOPES + 1 }));
+        let quotes = vec!["\"".repeat(509) + "xxxx"; 128];
+        assert_eq!(check(&json!({"scopes": quotes})), Err(Invalid::ScopesTooLong { length: MAX_SCOPES + 129 }));
     }
 
     #[test]

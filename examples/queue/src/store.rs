@@ -228,7 +228,8 @@ impl Store {
     }
 
     /// Takes up to `count` waiting runs of the task queue, the most urgent first, among equals the oldest first; none
-    /// past its deadline.
+    /// past its deadline. Fewer where their definitions would be too many bytes together; where one waits, though, somebody
+    /// gets it, and those who wait are told of the rest.
     ///
     /// Atomic: no run is given to two workers, whatever the number of claimers and processes. Does not wait: see
     /// [`Store::waiters`].

@@ -16,6 +16,10 @@ use tokio_util::task::TaskTracker;
 
 mod connections;
 
+/// How long the head of a request may be at least: credentials of a task carry all its scopes there. A longer one is
+/// answered with 431, at the latest when it is twice as long.
+pub const MAX_HEAD: usize = 512 * 1024;
+
 /// How long requests may go on after a shutdown was asked for; longer than the long poll of a claim.
 const GRACE: Duration = Duration::from_secs(25);
 

@@ -38,6 +38,15 @@ pub use migrations::Migration;
 pub use postgres::{Notifications, PostgresStore};
 pub use sqlite::SqliteStore;
 
+/// Whether a connection was lost, or its server told to stop: on another one the same may work.
+#[must_use]
+pub fn is_lost(error: &sqlx::Error) -> bool {
+    /// What PostgreSQL says when an administrator, or the crash of another connection, ends this one.
+    const ENDED: [&str; 2] = ["57P01", "57P02"];
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(error, sqlx::Error::Io(_)) || code.is_some_and(|code| ENDED.contains(&&*code))
+}
+
 /// Why the store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

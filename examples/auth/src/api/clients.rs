@@ -16,9 +16,9 @@ pub(super) async fn list(backend: &Backend, query: ListClientsQuery) -> Answer<w
     let after: Option<String> = pages::after(query.continuation_token.as_deref())?;
     let prefix = query.prefix.unwrap_or_default();
     let found = backend.store().clients(&prefix, after.as_deref(), limit + 1).await.map_err(AuthError::from)?;
-    let page = pages::cut(found, limit, |client| client.client_id.clone());
-    let mut response =
-        wire::ListClientsResponse::new(page.rows.iter().map(|client| view(backend, client)).collect::<Vec<_>>());
+    let views: Vec<wire::Client> = found.iter().map(|client| view(backend, client)).collect();
+    let page = pages::cut_within(views, limit, bytes, |client| client.client_id.clone());
+    let mut response = wire::ListClientsResponse::new(page.rows);
     response.continuation_token = page.continuation_token;
     Ok(response.into())
 }
@@ -88,6 +88,10 @@ fn wanted(payload: wire::CreateClientRequest) -> Wanted {
         scopes: payload.scopes,
         delete_on_expiration: payload.delete_on_expiration.unwrap_or_default(),
     }
+}
+
+fn bytes(client: &wire::Client) -> usize {
+    client.description.len() + client.scopes.iter().chain(&client.expanded_scopes).map(String::len).sum::<usize>()
 }
 
 /// A client as everybody may see it.

@@ -9,7 +9,7 @@ use super::Answer;
 use crate::backend::{ATTEMPTS, Backend};
 use crate::error::AuthError;
 use crate::expand::ASSUME;
-use crate::pages::{self, Cut};
+use crate::pages;
 use crate::role::Role;
 
 pub(super) async fn list(backend: &Backend) -> Answer<Vec<wire::Role>> {
@@ -18,28 +18,31 @@ pub(super) async fn list(backend: &Backend) -> Answer<Vec<wire::Role>> {
 }
 
 pub(super) async fn list_pages(backend: &Backend, query: ListRoles2Query) -> Answer<wire::ListRoles2Response> {
-    let page = page(backend, query.limit, query.continuation_token.as_deref()).await?;
-    let mut response =
-        wire::ListRoles2Response::new(page.rows.iter().map(|role| view(backend, role)).collect::<Vec<_>>());
+    let (rest, limit) = rest(backend, query.limit, query.continuation_token.as_deref()).await?;
+    let views: Vec<wire::Role> = rest.iter().map(|role| view(backend, role)).collect();
+    let page = pages::cut_within(views, limit, bytes, |role| role.role_id.clone());
+    let mut response = wire::ListRoles2Response::new(page.rows);
     response.continuation_token = page.continuation_token;
     Ok(response.into())
 }
 
 pub(super) async fn list_ids(backend: &Backend, query: ListRoleIdsQuery) -> Answer<wire::ListRoleIdsResponse> {
-    let page = page(backend, query.limit, query.continuation_token.as_deref()).await?;
-    let mut response =
-        wire::ListRoleIdsResponse::new(page.rows.into_iter().map(|role| role.role_id).collect::<Vec<_>>());
+    let (rest, limit) = rest(backend, query.limit, query.continuation_token.as_deref()).await?;
+    let ids: Vec<String> = rest.into_iter().map(|role| role.role_id).collect();
+    let page = pages::cut_within(ids, limit, String::len, String::clone);
+    let mut response = wire::ListRoleIdsResponse::new(page.rows);
     response.continuation_token = page.continuation_token;
     Ok(response.into())
 }
 
-/// Without a limit all that are left: whoever does not ask for pages does not expect any.
-async fn page(backend: &Backend, limit: Option<u32>, token: Option<&str>) -> Result<Cut<Role>, AuthError> {
+/// The roles after a token, one more than a page holds. Without a limit all that are left: whoever does not ask for pages
+/// does not expect any, and gets them only where the roles are very large.
+async fn rest(backend: &Backend, limit: Option<u32>, token: Option<&str>) -> Result<(Vec<Role>, usize), AuthError> {
     let after: Option<String> = pages::after(token)?;
     let limit = limit.map_or(usize::MAX - 1, |limit| limit as usize);
     let roles = backend.roles().await?.roles.into_iter();
     let rest = roles.skip_while(|role| after.as_ref().is_some_and(|after| role.role_id <= *after));
-    Ok(pages::cut(rest.take(limit + 1).collect(), limit, |role| role.role_id.clone()))
+    Ok((rest.take(limit + 1).collect(), limit))
 }
 
 pub(super) async fn get(backend: &Backend, role_id: &str) -> Answer<wire::Role> {
@@ -85,6 +88,10 @@ pub(super) async fn update(
 pub(super) async fn delete(backend: &Backend, call: &Call, role_id: &str) -> Answer<()> {
     backend.delete_role(role_id, call.client_id().await?).await?;
     Ok(Reply::from(()))
+}
+
+fn bytes(role: &wire::Role) -> usize {
+    role.description.len() + role.scopes.iter().chain(&role.expanded_scopes).map(String::len).sum::<usize>()
 }
 
 fn view(backend: &Backend, role: &Role) -> wire::Role {

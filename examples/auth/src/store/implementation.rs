@@ -5,10 +5,10 @@
 
 /// Implements [`Store`](super::Store) for `$store`, which has a `kit` (the service-kit's handle) and a `sealer`.
 ///
-/// `$readers` names the method of the kit that gives connections for reading. `$begin` runs at the start of each
-/// change, `$send` puts a message into the outbox; both get the connection inside its transaction.
+/// `$begin` runs at the start of each change, `$send` puts a message into the outbox; both get the connection inside its
+/// transaction.
 macro_rules! implement_store {
-    ($store:ty, $connection:ty, $readers:ident, $begin:path, $send:path, shared: $shared:literal) => {
+    ($store:ty, $connection:ty, $begin:path, $send:path, shared: $shared:literal) => {
         impl $store {
             /// Carries out a change in a transaction and answers after the commit.
             async fn change<T, F>(&self, change: F) -> Result<T, StoreError>
@@ -45,14 +45,16 @@ macro_rules! implement_store {
         impl Store for $store {
             async fn everything(&self) -> Result<Everything, StoreError> {
                 // The position first: what changes while the rest is read comes after it and is read again.
-                let position = sqlx::query_scalar(rows::SELECT_POSITION).fetch_one(self.kit.$readers()).await?;
-                let clients = sqlx::query_as(rows::SELECT_ALL_CLIENTS).fetch_all(self.kit.$readers()).await?;
+                let position =
+                    sqlx::query_scalar(rows::SELECT_POSITION).fetch_one(&mut *self.kit.reader().await?).await?;
+                let clients =
+                    sqlx::query_as(rows::SELECT_ALL_CLIENTS).fetch_all(&mut *self.kit.reader().await?).await?;
                 Ok(Everything { position, clients: rows::clients(&self.sealer, clients)?, roles: self.roles().await? })
             }
 
             async fn client(&self, client_id: &str) -> Result<Option<Client>, StoreError> {
                 let query = sqlx::query_as(rows::SELECT_CLIENT).bind(client_id);
-                let row = query.fetch_optional(self.kit.$readers()).await?;
+                let row = query.fetch_optional(&mut *self.kit.reader().await?).await?;
                 row.map(|row| rows::client(&self.sealer, row)).transpose()
             }
 
@@ -67,7 +69,7 @@ macro_rules! implement_store {
                     .bind(rows::beyond(prefix))
                     .bind(after.unwrap_or_default())
                     .bind(rows::limit(limit));
-                rows::clients(&self.sealer, query.fetch_all(self.kit.$readers()).await?)
+                rows::clients(&self.sealer, query.fetch_all(&mut *self.kit.reader().await?).await?)
             }
 
             async fn create_client(&self, client: Client, record: Record) -> Result<Created<Client>, StoreError> {
@@ -159,9 +161,10 @@ macro_rules! implement_store {
             async fn roles(&self) -> Result<Roles, StoreError> {
                 // The version first: roles that change between the two statements then belong to an old version, which
                 // no change can start from.
-                let version = sqlx::query_scalar(rows::SELECT_ROLES_VERSION).fetch_one(self.kit.$readers()).await?;
+                let version =
+                    sqlx::query_scalar(rows::SELECT_ROLES_VERSION).fetch_one(&mut *self.kit.reader().await?).await?;
                 let found: Vec<rows::RoleRow> =
-                    sqlx::query_as(rows::SELECT_ROLES).fetch_all(self.kit.$readers()).await?;
+                    sqlx::query_as(rows::SELECT_ROLES).fetch_all(&mut *self.kit.reader().await?).await?;
                 Ok(Roles { version, roles: found.into_iter().map(rows::role).collect::<Result<_, _>>()? })
             }
 
@@ -215,12 +218,12 @@ macro_rules! implement_store {
                         .bind(rows::limit(limit))
                         .bind(client_id),
                 };
-                Ok(query.fetch_all(self.kit.$readers()).await?.into_iter().map(rows::entry).collect())
+                Ok(query.fetch_all(&mut *self.kit.reader().await?).await?.into_iter().map(rows::entry).collect())
             }
 
             async fn changes_since(&self, after: i64, limit: usize) -> Result<Vec<Entry>, StoreError> {
                 let query = sqlx::query_as(rows::SELECT_ENTRIES).bind(after).bind(rows::limit(limit));
-                Ok(query.fetch_all(self.kit.$readers()).await?.into_iter().map(rows::entry).collect())
+                Ok(query.fetch_all(&mut *self.kit.reader().await?).await?.into_iter().map(rows::entry).collect())
             }
 
             async fn purge_expired_clients(

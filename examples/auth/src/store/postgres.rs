@@ -59,7 +59,7 @@ async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-implement_store!(Postgres, PgConnection, pool, begin, outbox::insert_postgres, shared: true);
+implement_store!(Postgres, PgConnection, begin, outbox::insert_postgres, shared: true);
 
 #[cfg(test)]
 mod tests {

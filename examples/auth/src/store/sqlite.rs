@@ -51,7 +51,7 @@ async fn begin(_: &mut SqliteConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-implement_store!(Sqlite, SqliteConnection, readers, begin, outbox::insert_sqlite, shared: false);
+implement_store!(Sqlite, SqliteConnection, begin, outbox::insert_sqlite, shared: false);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use service_kit::store::is_lost;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -287,11 +288,6 @@ impl Lane {
 /// Deadlock detected, could not serialize, or another process was first to insert: the whole transaction is to be done
 /// again.
 const COLLISIONS: [&str; 3] = ["40P01", "40001", "23505"];
-
-/// Was the connection lost, or the server told to stop?
-fn is_lost(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Io(_)) || has_code(error, &["57P01", "57P02"])
-}
 
 fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);

@@ -99,6 +99,8 @@ contract! {
         members_and_dependents_come_in_pages
         pending_and_claimed_come_in_pages
         big_definitions_make_short_pages
+        big_definitions_make_short_claims
+        what_a_claim_leaves_wakes_others
         workers_are_remembered
         quarantined_workers_are_listed
         provisioners_are_seen_through_their_queues;

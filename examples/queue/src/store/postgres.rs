@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use service_kit::outbox::{self, Outbox};
-use service_kit::store::{Database, Migration, Notifications, PostgresStore};
+use service_kit::store::{Database, Migration, Notifications, PostgresStore, is_lost};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, Postgres as Pg};
 use taskcluster_core::ids::TaskId;
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::StoreError;
 use super::announcer::{Announcer, CHANNEL};
-use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work, with_definitions};
+use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work, claimable, with_definitions};
 use super::sqlite::bound;
 
 pub(super) const MIGRATIONS: &[Migration] = &[
@@ -130,11 +130,58 @@ impl Sql for Alone<'_> {
     }
 }
 
-async fn in_transaction(connection: &mut PgConnection, work: Work) -> Result<(), StoreError> {
-    let mut transaction = connection.begin().await?;
-    work(&mut On(&mut *transaction)).await?;
-    // Where the work has failed, the transaction is taken back when the connection is given to the pool.
-    Ok(transaction.commit().await?)
+/// Reads. Whether the connection lives is not asked first; where it does not, a living one is asked once more.
+struct Reader {
+    store: PostgresStore,
+    connection: PoolConnection<Pg>,
+}
+
+impl Reader {
+    /// Takes another connection, if that is of any use after this error.
+    async fn anew(&mut self, error: StoreError) -> Result<&mut PgConnection, StoreError> {
+        match error {
+            StoreError::Database(error) if is_lost(&error) => {
+                self.connection.close_on_drop();
+                self.connection = self.store.reader().await?;
+                Ok(&mut self.connection)
+            }
+            error => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl Sql for Reader {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        match On(&mut *self.connection).rows(statement, args).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => On(self.anew(error).await?).rows(statement, args).await,
+        }
+    }
+
+    /// Nothing is written through it, so nothing can happen twice.
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+        match On(&mut *self.connection).run(statement, args).await {
+            Ok(count) => Ok(count),
+            Err(error) => On(self.anew(error).await?).run(statement, args).await,
+        }
+    }
+}
+
+/// Gives the work back where there is no transaction for it.
+async fn in_transaction(
+    connection: &mut PgConnection,
+    work: Work,
+) -> Result<Result<(), StoreError>, (Work, sqlx::Error)> {
+    let mut transaction = match connection.begin().await {
+        Ok(transaction) => transaction,
+        Err(error) => return Err((work, error)),
+    };
+    if let Err(error) = work(&mut On(&mut *transaction)).await {
+        // The transaction is taken back when the connection is given to the pool.
+        return Ok(Err(error));
+    }
+    Ok(transaction.commit().await.map_err(StoreError::from))
 }
 
 /// A connection, borrowed or owned.
@@ -163,14 +210,26 @@ impl Backend for Postgres {
     }
 
     async fn reader(&self) -> Result<Box<dyn Sql>, StoreError> {
-        Ok(Box::new(On(self.store.pool().acquire().await?)))
+        let connection = self.store.pool().acquire().await?;
+        Ok(Box::new(Reader { store: self.store.clone(), connection }))
     }
 
-    async fn write(&self, work: Work) -> Result<(), StoreError> {
-        let mut connection = self.writer().await?;
-        let result = in_transaction(&mut connection, work).await;
-        self.keep(connection, &result);
-        result
+    async fn write(&self, mut work: Work) -> Result<(), StoreError> {
+        loop {
+            let mut connection = self.writer().await?;
+            match in_transaction(&mut connection, work).await {
+                Ok(result) => {
+                    self.keep(connection, &result);
+                    return result;
+                }
+                // The pool has a living connection, or makes one, or says that it cannot.
+                Err((untouched, error)) if is_lost(&error) => {
+                    connection.close_on_drop();
+                    work = untouched;
+                }
+                Err((_, error)) => return Err(error.into()),
+            }
+        }
     }
 
     fn alone(&self) -> Option<Box<dyn Sql + '_>> {
@@ -254,11 +313,13 @@ static DIALECT: Dialect = Dialect {
         WHERE d.required_id = r.id AND d.satisfied = 0 AND (r.completed = 1 OR d.requires = 'all-resolved')
         RETURNING d.dependent_id",
     update_tasks: statement!(update_tasks, 1),
-    pick: "WITH picked AS MATERIALIZED (
+    pick: concat!(
+        "WITH picked AS MATERIALIZED (
             SELECT * FROM tasks WHERE task_queue_id = $1 AND position IS NOT NULL AND deadline > $2
             ORDER BY priority DESC, position LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
-        )
-        SELECT k.*, d.definition FROM picked k JOIN definitions d ON d.task_id = k.task_id ORDER BY k.priority DESC, k.position",
+        ) ",
+        claimable!("SELECT * FROM picked", within "$4")
+    ),
     insert_recent: statement!(insert_recent, 1),
     insert_outbox: statement!(insert_outbox, 1),
     together: Some(Together {

@@ -76,6 +76,10 @@ impl Row {
         get!(self, column)
     }
 
+    pub(super) fn text_or_null(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        get!(self, column)
+    }
+
     pub(super) fn int_or_null(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
         get!(self, column)
     }
@@ -158,7 +162,8 @@ pub(super) trait Backend: fmt::Debug + Send + Sync {
     async fn close(&self);
 }
 
-/// What a page of tasks with their definitions holds at most, in bytes of the definitions; one task always fits.
+/// What a page of tasks with their definitions, or the answer to a claim, holds at most, in bytes of the definitions; one
+/// task always fits.
 pub(super) const PAGE_BYTES: i64 = 8 << 20;
 
 /// Adds the definitions to the rows of a list of tasks, as far as they fit into as many bytes as the argument says. The
@@ -179,6 +184,27 @@ macro_rules! with_definitions {
     };
 }
 pub(super) use with_definitions;
+
+/// Adds the definitions to rows of waiting runs, as far as they fit into as many bytes as the argument says, and the first
+/// in any case. The other rows come without one: who has locked them has to know them.
+macro_rules! claimable {
+    ($rows:expr, within $bytes:literal) => {
+        concat!(
+            "SELECT k.*, CASE WHEN k.place = 1 OR k.bytes <= ",
+            $bytes,
+            "
+                THEN (SELECT d.definition FROM definitions d WHERE d.task_id = k.task_id) END AS definition FROM (
+                SELECT r.*, row_number() OVER (ORDER BY priority DESC, position) AS place,
+                    sum((SELECT octet_length(d.definition) FROM definitions d WHERE d.task_id = r.task_id))
+                        OVER (ORDER BY priority DESC, position ROWS UNBOUNDED PRECEDING) AS bytes
+                FROM (",
+            $rows,
+            ") AS r
+            ) AS k ORDER BY k.place"
+        )
+    };
+}
+pub(super) use claimable;
 
 /// Statements that write several kinds of rows at once, for a database where each statement is a round trip.
 #[derive(Debug)]
@@ -219,7 +245,8 @@ pub(super) struct Dialect {
     pub(super) satisfy: &'static str,
     /// $1 tasks, of which the changeable columns count.
     pub(super) update_tasks: &'static str,
-    /// $1 queue, $2 now, $3 count → tasks with definition, of runs that wait, in order; locked.
+    /// $1 queue, $2 now, $3 count, $4 bytes → tasks of runs that wait, in order, with definition as far as those fit;
+    /// locked.
     pub(super) pick: &'static str,
     /// $1 [{queue, group, worker, id, run}], in order.
     pub(super) insert_recent: &'static str,

@@ -8,7 +8,7 @@ use service_kit::store::{Database, Migration, SqliteStore};
 use sqlx::SqliteConnection;
 
 use super::StoreError;
-use super::sql::{Arg, Backend, Dialect, Row, Sql, Work, with_definitions};
+use super::sql::{Arg, Backend, Dialect, Row, Sql, Work, claimable, with_definitions};
 
 pub(super) const MIGRATIONS: &[Migration] = &[
     ("0001_tasks.sql", include_str!("../../migrations/sqlite/0001_tasks.sql")),
@@ -121,8 +121,11 @@ static DIALECT: Dialect = Dialect {
             state = r.value->>'state', is_open = r.value->>'open', ever_resolved = r.value->>'ever', position = r.value->>'position',
             claimed = r.value->>'claimed', taken_until = r.value->>'until', awaited = r.value->>'awaited', runs = r.value->>'runs'
         FROM json_each($1) AS r WHERE task_id = r.value->>'id'",
-    pick: "SELECT t.*, d.definition FROM tasks t JOIN definitions d ON d.task_id = t.task_id
-        WHERE t.task_queue_id = $1 AND t.position IS NOT NULL AND t.deadline > $2 ORDER BY t.priority DESC, t.position LIMIT $3",
+    pick: claimable!(
+        "SELECT * FROM tasks WHERE task_queue_id = $1 AND position IS NOT NULL AND deadline > $2
+            ORDER BY priority DESC, position LIMIT $3",
+        within "$4"
+    ),
     insert_recent: "INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
         SELECT value->>'queue', value->>'group', value->>'worker', value->>'id', value->>'run' FROM json_each($1) ORDER BY key",
     insert_outbox: "INSERT INTO outbox (exchange, routing_key, cc, payload)

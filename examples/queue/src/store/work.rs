@@ -14,7 +14,7 @@ use taskcluster_core::time::{Timestamp, hours};
 use super::outbox::write_messages;
 use super::positions::Positions;
 use super::rows::{self, Kept, TaskRow};
-use super::sql::{Arg, Dialect, Sql, Together};
+use super::sql::{Arg, Dialect, PAGE_BYTES, Sql, Together};
 use super::writes::{Edge, Recent, Writes, json_list, list};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::definition::{self, NewTask};
@@ -24,6 +24,9 @@ use crate::task::{Announcement, Effect, Event, Outcome, Requires, Resolution, St
 
 /// How much longer than its tasks a group is kept.
 const GROUP_OUTLIVES: std::time::Duration = hours(1);
+
+/// So many claimers at once get as many bytes as one alone may have; more share what these get, or come once more.
+const FULL_SHARES: usize = 8;
 
 /// A request for runs of a task queue.
 #[derive(Clone, Debug)]
@@ -361,23 +364,31 @@ impl<'c> Unit<'c> {
         rows.iter().map(rows::group).collect()
     }
 
-    /// Takes waiting runs of one task queue and deals them to those who want some, first come, first served.
+    /// Takes waiting runs of one task queue and deals them to those who want some, first come, first served; to each no more
+    /// than [`PAGE_BYTES`] of definitions, unless a single one is larger. What is left goes on waiting, and
+    /// [`finish`](Self::finish) tells of it like of all that waits.
     pub(super) async fn claim(&mut self, wanted: &[&Wanted]) -> Result<Vec<Vec<Claimed>>, StoreError> {
         let Some(first) = wanted.first() else { return Ok(Vec::new()) };
         let total: i64 = wanted.iter().map(|wanted| i64::from(wanted.count)).sum();
-        let args = [Arg::Text(&first.task_queue_id), first.now.into(), total.into()];
+        let bytes = PAGE_BYTES * i64::try_from(wanted.len().min(FULL_SHARES)).unwrap_or(1);
+        let args = [Arg::Text(&first.task_queue_id), first.now.into(), total.into(), bytes.into()];
         let mut picked = Vec::new();
         for row in self.sql.rows(self.dialect.pick, &args).await? {
             let kept = rows::kept(&row)?;
-            picked.push((kept.task.task_id, row.text("definition")?));
+            if let Some(definition) = row.text_or_null("definition")? {
+                picked.push((kept.task.task_id, definition));
+            }
             self.tasks.insert(kept.task.task_id, kept);
         }
-        let mut picked = picked.into_iter();
+        let mut picked = picked.into_iter().peekable();
         let mut answers = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let mut claimed = Vec::new();
+            let mut room = usize::try_from(PAGE_BYTES).unwrap_or(usize::MAX);
             while claimed.len() < wanted.count as usize {
-                let Some((id, definition)) = picked.next() else { break };
+                let alone = claimed.is_empty();
+                let Some((id, definition)) = picked.next_if(|(_, text)| alone || text.len() <= room) else { break };
+                room = room.saturating_sub(definition.len());
                 let run = self.tasks[&id].task.last_run().unwrap_or_default();
                 let claim = Event::Claim { run, worker: wanted.worker.clone(), taken_until: wanted.taken_until };
                 // Its deadline may just have passed.

@@ -31,6 +31,29 @@ async fn claimed_task_comes_with_its_definition_and_credentials() {
 }
 
 #[tokio::test]
+async fn credentials_with_as_many_scopes_as_a_task_may_have_fit_into_a_request() {
+    use taskcluster_core::credentials::{Certificate, Credentials};
+    use taskcluster_core::hawk::{self, RequestFacts};
+    let t = Tester::new().await;
+    let scopes: Vec<String> = (0..1920).map(|n| format!("project:{n:04}:{}", "x".repeat(52))).collect();
+    assert!(serde_json::to_string(&scopes).unwrap().len() > taskcluster_queue::definition::MAX_SCOPES - 1024);
+    t.create_with(|task| task.scopes = Some(scopes.clone())).await;
+    let claim = t.claim().await;
+    let issued = &claim.credentials;
+    let certificate = Certificate::from_json(issued.certificate.expose()).unwrap();
+    // As the worker's proxy signs the task's requests.
+    let credentials = Credentials::new(issued.client_id.as_str(), issued.access_token.clone())
+        .with_certificate(certificate)
+        .with_authorized_scopes(scopes);
+    let facts = RequestFacts { method: "get", resource: "/x", host: "tc.example", port: 80 };
+    let header = hawk::sign(&credentials, facts, None, t.now()).unwrap();
+    assert!(header.len() + 64 * 1024 < service_kit::service::MAX_HEAD, "{}", header.len());
+    soon(t.as_task(&claim).reclaim_task(&claim.status.task_id, 0)).await.unwrap();
+    let too_many = t.try_create(&TaskId::new(), |task| task.scopes = Some(vec!["x".repeat(130); 1000])).await;
+    assert_eq!(refusal(too_many), refused(400, "InputError"));
+}
+
+#[tokio::test]
 async fn claiming_needs_scopes_for_queue_and_worker() {
     let t = Tester::new().await;
     let request = ClaimWorkRequest::new("group", "one", 1);

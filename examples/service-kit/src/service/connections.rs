@@ -66,6 +66,7 @@ async fn serve_one(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(keep_alive)
+            .max_buf_size(super::MAX_HEAD)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(answer))
     );
     let ended = tokio::select! {
@@ -85,6 +86,37 @@ async fn serve_one(
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// The status line that a request with a head of this length gets.
+    async fn answer_to_head(length: usize) -> String {
+        let router = Router::new().route("/", axum::routing::get(|| async { "here" }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = serve(listener, router, KEEP_ALIVE, &shutdown);
+        let asking = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let (begin, end) = ("GET / HTTP/1.1\r\nconnection: close\r\nauthorization: ", "\r\n\r\n");
+            let head = format!("{begin}{}{end}", "x".repeat(length - begin.len() - end.len()));
+            let (mut receiving, mut sending) = stream.split();
+            // It may be closed before all is sent, and what it said may then be lost.
+            let send = async { sending.write_all(head.as_bytes()).await.is_ok() };
+            let mut answer = Vec::new();
+            let _ = tokio::join!(send, receiving.read_to_end(&mut answer));
+            shutdown.cancel();
+            String::from_utf8(answer).unwrap().lines().next().unwrap_or_default().to_owned()
+        };
+        tokio::time::timeout(Duration::from_secs(90), async { tokio::join!(serving, asking) }).await.unwrap().1
+    }
+
+    #[tokio::test]
+    async fn heads_are_as_long_as_the_scopes_of_a_task_need() {
+        for length in [1_000, super::super::MAX_HEAD - 1] {
+            assert_eq!(answer_to_head(length).await, "HTTP/1.1 200 OK");
+        }
+        let refused = answer_to_head(3 * super::super::MAX_HEAD).await;
+        assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431"), "{refused}");
+    }
 
     #[tokio::test]
     async fn an_idle_connection_is_closed_after_a_while_and_a_busy_one_is_not() {

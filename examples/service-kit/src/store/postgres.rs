@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Postgres};
 use tokio::sync::watch;
@@ -144,7 +145,24 @@ impl PostgresStore {
         self.lane(usize::try_from(hasher.finish() % 1024).unwrap_or_default()).run(work).await
     }
 
-    /// Connections for reads, and for transactions that a service wants to itself.
+    /// A connection that has just answered. When a server starts anew, all those of a pool are dead, and each would fail
+    /// whoever gets it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn reader(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        loop {
+            let mut connection = self.pool.acquire().await?;
+            match connection.ping().await {
+                Ok(()) => return Ok(connection),
+                // There are only so many of them; then the pool makes a new one, or says that it cannot.
+                Err(_) => connection.close_on_drop(),
+            }
+        }
+    }
+
+    /// Connections for reads that may fail when the server starts anew, and for transactions that a service wants to
+    /// itself.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }

@@ -1,9 +1,13 @@
 //! SQLite: one connection writes, others read at the same time.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection};
 use tokio::sync::watch;
@@ -46,7 +50,11 @@ impl SqliteStore {
         let open_error =
             |error: &sqlx::Error| StoreError::Open { database: database.to_string(), reason: reason(error) };
         let options = match database {
-            Database::Sqlite(path) => file(path),
+            Database::Sqlite(path) => {
+                // An error shows once more, and in the database's words, when it is opened.
+                let _ = make_private(path);
+                file(path)
+            }
             Database::Memory => SqliteConnectOptions::new().in_memory(true).shared_cache(false),
             Database::Postgres(_) => {
                 let reason = "it is not SQLite".to_owned();
@@ -86,6 +94,14 @@ impl SqliteStore {
         self.writer.run(work).await
     }
 
+    /// One of the connections that read.
+    ///
+    /// # Errors
+    /// When the store is closed, or none becomes free.
+    pub async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        Ok(self.reading.acquire().await?)
+    }
+
     /// Connections that read; each statement sees everything that was committed before it began.
     pub fn readers(&self) -> &SqlitePool {
         &self.reading
@@ -104,6 +120,13 @@ impl SqliteStore {
         self.reading.close().await;
         self.writing.close().await;
     }
+}
+
+/// Makes the file, if there is none, for nobody but us, whatever the process makes otherwise. The log and the index that
+/// SQLite puts beside it are then as it is.
+fn make_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    Ok(())
 }
 
 fn file(path: &Path) -> SqliteConnectOptions {

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Database, Pool, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::StoreError;
+use super::{StoreError, is_lost};
 
 /// How many jobs may share a transaction. More would let the first one wait too long.
 const MAX_BATCH: usize = 128;
@@ -172,30 +172,36 @@ where
     }
 
     async fn transaction(&self, batch: &mut [Box<dyn Job<DB>>]) -> Result<(), sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        let done = self.transaction_on(&mut connection, batch).await;
-        if matches!(done, Err(sqlx::Error::InvalidSavePointStatement)) {
-            // SQLite ends a transaction by itself when the disk is full, and the library then counts one too many for
-            // ever: the connection is of no use any more.
-            connection.close_on_drop();
+        loop {
+            let mut connection = self.pool.acquire().await?;
+            match self.transaction_on(&mut connection, batch).await {
+                Ok(()) => return Ok(()),
+                // Nothing has happened yet, and the pool has a living connection, or makes one, or says that it cannot.
+                Err(Broken::AtBegin(error)) if is_lost(&error) => connection.close_on_drop(),
+                Err(Broken::AtBegin(error) | Broken::Within(error)) => {
+                    if matches!(error, sqlx::Error::InvalidSavePointStatement) {
+                        // SQLite ends a transaction by itself when the disk is full, and the library then counts one too
+                        // many for ever: the connection is of no use any more.
+                        connection.close_on_drop();
+                    }
+                    return Err(error);
+                }
+            }
         }
-        done
     }
 
     async fn transaction_on(
         &self,
         connection: &mut DB::Connection,
         batch: &mut [Box<dyn Job<DB>>],
-    ) -> Result<(), sqlx::Error> {
-        let mut transaction = connection.begin_with(AssertSqlSafe(self.begin)).await?;
+    ) -> Result<(), Broken> {
+        let begun = connection.begin_with(AssertSqlSafe(self.begin)).await;
+        let mut transaction = begun.map_err(Broken::AtBegin)?;
         if let [alone] = batch
             && !self.always_savepoints
         {
-            return if alone.run(&mut transaction).await {
-                transaction.commit().await
-            } else {
-                transaction.rollback().await
-            };
+            let changed = alone.run(&mut transaction).await;
+            return end(transaction, changed).await;
         }
         let mut changed = false;
         for job in batch {
@@ -205,12 +211,31 @@ where
                 match savepoint.commit().await {
                     Ok(()) => changed = true,
                     Err(error @ sqlx::Error::Database(_)) => job.fail(error.into()),
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.into()),
                 }
             } else {
                 savepoint.rollback().await?;
             }
         }
-        if changed { transaction.commit().await } else { transaction.rollback().await }
+        end(transaction, changed).await
+    }
+}
+
+async fn end<DB: Database>(transaction: Transaction<'_, DB>, changed: bool) -> Result<(), Broken> {
+    let ended = if changed { transaction.commit().await } else { transaction.rollback().await };
+    ended.map_err(Broken::Within)
+}
+
+/// Where a transaction broke off.
+enum Broken {
+    /// No job has been begun.
+    AtBegin(sqlx::Error),
+    /// Some may have been.
+    Within(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Within(error)
     }
 }

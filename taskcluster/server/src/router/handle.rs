@@ -26,7 +26,7 @@ use crate::{Call, Failure, QueryValues, RawReply, arguments, headers, path};
 const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// A larger one is read this far and thrown away: callers that are still sending do not see the answer.
-const MAX_DRAINED: usize = 4 * MAX_BODY;
+const MAX_DRAINED: usize = 12 * MAX_BODY;
 
 /// For how long a body may take to arrive. Who sends more slowly only wants to keep connections and memory busy.
 const ARRIVAL: Duration = minutes(5);
@@ -41,6 +41,7 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
     let path = parts.uri.path().strip_prefix(served.prefix.as_str()).unwrap_or_default();
 
     let Some((route, raw_arguments)) = served.find(&received.method, path) else {
+        let _ = read_in_time(body).await;
         let mut response = served.answer_other(&received, path);
         headers::add(response.headers_mut(), &received.ids, served.clock.now());
         return response;

@@ -130,6 +130,48 @@ pub(super) async fn big_definitions_make_short_pages(f: &Fixture) {
     assert_eq!(statuses.iter().map(|task| task.task_id.to_string()).collect::<Vec<_>>(), by_id);
 }
 
+/// Tasks of so many megabytes.
+async fn create_big(f: &Fixture, megabytes: &[usize]) -> Vec<TaskId> {
+    let mut created = Vec::new();
+    for megabytes in megabytes {
+        created.push(f.create(json!({"payload": {"much": "x".repeat(megabytes << 20)}})).await);
+    }
+    created
+}
+
+pub(super) async fn big_definitions_make_short_claims(f: &Fixture) {
+    // Two of the small ones fit together, and the big one only alone.
+    let created = create_big(f, &[3, 3, 9, 3, 3]).await;
+    let urgent = f.create(json!({"priority": "high"})).await;
+    assert_eq!(ids(&f.claim(32).await), [urgent, created[0], created[1]]);
+    assert_eq!(ids(&f.claim(32).await), created[2..3]);
+    assert_eq!(f.state(created[3]).await, State::Pending);
+    assert_eq!(ids(&f.claim(1).await), created[3..4]);
+    assert_eq!(ids(&f.claim(32).await), created[4..]);
+    assert_eq!(ids(&f.claim(32).await), []);
+    assert_eq!(f.store.counts("proj/ci", f.now()).await.unwrap(), Counts { pending: 0, claimed: 6 });
+
+    // Many at once: whoever gets nothing may come once more, and nothing is given twice.
+    let mut left: BTreeSet<TaskId> = create_big(f, &[5; 4]).await.into_iter().collect();
+    while !left.is_empty() {
+        let names: Vec<String> = (0..6).map(|n| format!("w{n}")).collect();
+        let claims = futures_util::future::join_all(names.iter().map(|name| f.claim_as(name, 32))).await;
+        assert!(claims.iter().all(|claimed| claimed.len() <= 1));
+        let got = ids(&claims.concat());
+        assert!(!got.is_empty() && got.iter().all(|id| left.remove(id)), "{got:?}");
+    }
+}
+
+pub(super) async fn what_a_claim_leaves_wakes_others(f: &Fixture) {
+    let created = create_big(f, &[5, 5]).await;
+    let bell = f.store.waiters().bell("proj/ci");
+    let mut rung = std::pin::pin!(bell.notified());
+    rung.as_mut().enable();
+    assert_eq!(ids(&f.claim(32).await), created[..1]);
+    tokio::time::timeout(minutes(2), rung).await.expect("somebody is woken");
+    assert_eq!(ids(&f.claim(32).await), created[1..]);
+}
+
 pub(super) async fn workers_are_remembered(f: &Fixture) {
     let one = worker_named("one");
     assert_eq!(f.store.worker("proj/ci", &one).await.unwrap(), None);

@@ -22,6 +22,11 @@ async fn nobody_notices_that_connections_were_lost() {
     assert_eq!((created.len(), claimed.len()), (30, 30));
     futures_util::future::join_all(created.iter().map(|id| f.store.status(*id))).await;
 
+    // More readers than there are connections.
+    end_all().await;
+    let read = futures_util::future::join_all((0..100).map(|n| f.store.status(created[n % 30]))).await;
+    assert!(read.iter().all(Result::is_ok), "{:?}", read.iter().find(|read| read.is_err()));
+
     end_all().await;
     let next = f.create(json!({})).await;
     end_all().await;
