@@ -47,8 +47,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Also take the tasks of this queue. May be repeated; `local/native` is always served.
-    #[arg(long, value_name = "PROVISIONER/TYPE")]
+    #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,
+    /// Also allow the tasks this scope, as the repository's role may on the deployment that they are made for. May be repeated.
+    #[arg(long, value_name = "SCOPE", value_parser = scope)]
+    pub(crate) grant: Vec<String>,
     /// Stay when only tasks are left that nobody here takes.
     #[arg(long)]
     pub(crate) wait: bool,
@@ -76,8 +79,36 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
     /// Run a native worker for this queue. May be repeated.
-    #[arg(long, value_name = "PROVISIONER/TYPE")]
+    #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,
+}
+
+/// The name of a queue that tasks can be created for. The queue's paths allow more than its definitions of tasks do: a worker
+/// of another name would wait for ever.
+fn task_queue(text: &str) -> Result<TaskQueueId, String> {
+    let queue = text.parse::<TaskQueueId>().ok().filter(|queue| is_worker_type(queue.worker_type()));
+    queue.ok_or_else(|| {
+        "no task can name such a queue; it is PROVISIONER/TYPE: PROVISIONER of 1 to 38 letters, digits, - and _; \
+         TYPE of 1 to 38 small letters, digits and -, a letter first and no - last"
+            .to_owned()
+    })
+}
+
+/// The pattern of worker types in definitions of tasks: `[a-z]([-a-z0-9]{0,36}[a-z0-9])?`.
+fn is_worker_type(text: &str) -> bool {
+    text.len() <= 38
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// What may stand in the `scopes` of a task.
+fn scope(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        Ok(text.to_owned())
+    } else {
+        Err("a scope is made of printable ASCII".to_owned())
+    }
 }
 
 /// A root URL whose path would be signed by callers and lost on the way to us is none for a deployment.
@@ -85,4 +116,20 @@ fn public_url(text: &str) -> Result<RootUrl, String> {
     let url: RootUrl = text.parse().map_err(|error: InvalidRootUrl| error.to_string())?;
     let authority = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
     if authority.contains('/') { Err("it must end with the host or the port".to_owned()) } else { Ok(url) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_served_if_tasks_can_name_it() {
+        for name in ["local/native", "Proj_1/gw-linux-2", "a/b", &format!("{}/{}", "p".repeat(38), "w".repeat(38))] {
+            assert!(task_queue(name).is_ok(), "{name}");
+        }
+        let long = format!("a/{}", "w".repeat(39));
+        for name in ["", "a", "a/", "/b", "a/B", "a/2b", "a/-b", "a/b-", "a/b_c", "a.b/c", "a/b/c", "a/bß", &long] {
+            assert!(task_queue(name).is_err(), "{name}");
+        }
+    }
 }

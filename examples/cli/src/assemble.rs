@@ -5,7 +5,6 @@
 //! workers and this program itself are ordinary clients.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -30,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::{disk, first_run};
+use crate::{first_run, home};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
@@ -47,7 +46,7 @@ pub(crate) struct Parts {
     /// How others reach the listener, if not by its address.
     pub(crate) public_url: Option<RootUrl>,
     /// Where everything is kept.
-    pub(crate) data: PathBuf,
+    pub(crate) data: DataDir,
     /// One database for all services instead of a file for each.
     pub(crate) database: Option<String>,
     /// What else the listener answers.
@@ -69,10 +68,9 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// Opens what is kept in the data folder and begins to answer.
+    /// Opens what is kept in the data folder, and begins to answer.
     pub(crate) async fn start(parts: Parts) -> Result<Self> {
-        let data = DataDir::open(&parts.data)?;
-        disk::refuse_full(data.path())?;
+        let data = parts.data;
         let root_url = match &parts.public_url {
             Some(url) => url.to_string(),
             None => format!("http://{}", parts.listener.local_addr()?),
@@ -96,6 +94,7 @@ impl Deployment {
 
         let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?])
             .merge(blobs.router())
+            .merge(home::router(&root_url, &["auth", "queue"]))
             .merge(parts.beside);
         let caller =
             Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
@@ -139,6 +138,10 @@ impl Deployment {
     /// Calls that may do what these scopes allow.
     pub(crate) fn restricted(&self, scopes: Vec<String>) -> Result<Caller> {
         Ok(self.caller.to_builder().authorized_scopes(scopes).build()?)
+    }
+
+    pub(crate) fn data(&self) -> &DataDir {
+        &self.data
     }
 
     pub(crate) fn bus(&self) -> &dyn Bus {

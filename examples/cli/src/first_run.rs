@@ -2,7 +2,7 @@
 //!
 //! Making them again changes nothing, so it is done at each start; what somebody added to a role stays.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use taskcluster::auth::{Auth, CreateRoleRequest};
 use taskcluster_core::caller::Caller;
 
@@ -77,6 +77,27 @@ pub(crate) async fn prepare(caller: &Caller) -> Result<()> {
             Err(error) => Err(error),
         };
         made.with_context(|| format!("cannot make the role {id}"))?;
+    }
+    Ok(())
+}
+
+/// Tells the role of `grant` from one that somebody made.
+const GRANTED: &str = "What `taskcluster run --grant` allows.";
+
+/// Gives the role of a repository what its user allows in this run, and nothing of what was allowed in an earlier one.
+pub(crate) async fn grant(caller: &Caller, id: &str, scopes: &[String]) -> Result<()> {
+    let auth = Auth::new(caller.clone());
+    let cannot = || format!("cannot make the role {id}");
+    match auth.role(id).await {
+        Ok(role) if role.description == GRANTED => auth.delete_role(id).await.with_context(cannot)?,
+        Ok(_) if scopes.is_empty() => return Ok(()),
+        Ok(_) => bail!("the role {id} was made by somebody else than --grant: add the scopes to that one"),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error).with_context(cannot),
+    }
+    if !scopes.is_empty() {
+        let role = CreateRoleRequest::new(GRANTED, scopes.iter().map(String::as_str));
+        auth.create_role(id, &role).await.with_context(cannot)?;
     }
     Ok(())
 }

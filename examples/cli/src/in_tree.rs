@@ -27,6 +27,8 @@ pub(crate) struct FirstTask {
     pub(crate) task_group_id: TaskId,
     /// The definition without `taskId`.
     pub(crate) definition: Map<String, Value>,
+    /// Where it stands in the rendered file, for complaints: `tasks[0]` and its name.
+    pub(crate) place: String,
 }
 
 /// What the template may refer to besides JSON-e's own names, and what completes its tasks.
@@ -113,7 +115,9 @@ fn complete(tasks: Vec<Map<String, Value>>, context: &Context<'_>) -> Result<Vec
         definition.insert("taskGroupId".to_owned(), json!(task_group_id));
         definition.entry("created").or_insert_with(|| json!(context.now));
         definition.entry("schedulerId").or_insert_with(|| json!(context.scheduler_id));
-        complete.push(FirstTask { task_id, task_group_id, definition });
+        let name = definition.get("metadata").and_then(|metadata| metadata["name"].as_str());
+        let place = format!("tasks[{index}]{}", name.map(|name| format!(" ({name})")).unwrap_or_default());
+        complete.push(FirstTask { task_id, task_group_id, definition, place });
     }
     Ok(complete)
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 
 mod args;
 mod assemble;
@@ -14,9 +15,11 @@ mod first_run;
 #[cfg(test)]
 mod fixture;
 mod group;
+mod home;
 mod in_tree;
 mod progress;
 mod push_event;
+mod refusal;
 mod repository;
 mod results;
 mod state_dir;
@@ -26,7 +29,15 @@ use args::{Cli, Command};
 use exit::{Outcome, one_line};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // One line as everywhere: how the command is used in general is no help with a value.
+        Err(error) if error.kind() == ErrorKind::ValueValidation => {
+            eprintln!("{}", error.to_string().lines().next().unwrap_or_default());
+            return Outcome::CouldNotBegin.into();
+        }
+        Err(error) => error.exit(),
+    };
     let outcome = match cli.command {
         Command::Run(args) => commands::run(&args),
         Command::Up(args) => commands::up(&args),

@@ -59,8 +59,10 @@ pub(crate) enum Standing {
     Exception(String),
     /// Never begins, because something it needs is not green.
     NotRun,
-    /// Pending in a queue that nobody serves, or waiting for such a task.
+    /// Pending in a queue that nobody serves.
     Stranded,
+    /// Waits for a task that nobody serves.
+    Behind,
 }
 
 /// Where a group stands as a whole.
@@ -78,12 +80,14 @@ pub(crate) enum Verdict {
 pub(crate) struct Progress {
     members: Vec<(Member, Standing)>,
     served: BTreeSet<TaskQueueId>,
+    /// Whether nobody waits any longer for what nobody serves.
+    closed: bool,
 }
 
 impl Progress {
     /// Nothing known yet; tasks of other queues than `served` are stranded.
     pub(crate) fn new(served: BTreeSet<TaskQueueId>) -> Self {
-        Self { members: Vec::new(), served }
+        Self { members: Vec::new(), served, closed: false }
     }
 
     /// Takes a newer list of the group's tasks and gives the ids of those whose standing is another one.
@@ -94,7 +98,13 @@ impl Progress {
             self.members.iter().map(|(member, standing)| (member.id, (standing.clone(), member.run))).collect();
         let mut listed = listed;
         listed.sort_by_key(|member| order.get(&member.id).copied().unwrap_or(usize::MAX));
-        let standings = standings(&listed, &self.served);
+        let mut standings = standings(&listed, &self.served);
+        if self.closed {
+            standings
+                .iter_mut()
+                .filter(|standing| **standing == Standing::Behind)
+                .for_each(|it| *it = Standing::NotRun);
+        }
         self.members = listed.into_iter().zip(standings).collect();
         let changed = |(member, standing): &&(Member, Standing)| {
             // A task that never began has a run all the same once it is cancelled.
@@ -102,6 +112,12 @@ impl Progress {
             before.get(&member.id).is_none_or(|(old, run)| old != standing || began_again(run))
         };
         self.members.iter().filter(changed).map(|(member, _)| member.id).collect()
+    }
+
+    /// What waits for tasks that nobody serves never begins: gives their ids.
+    pub(crate) fn close(&mut self) -> Vec<TaskId> {
+        self.closed = true;
+        self.update(self.members.iter().map(|(member, _)| member.clone()).collect())
     }
 
     pub(crate) fn members(&self) -> &[(Member, Standing)] {
@@ -119,12 +135,9 @@ impl Progress {
             match standing {
                 Standing::Waiting | Standing::Running | Standing::Pending => return Verdict::Busy,
                 Standing::Stranded => {
-                    if member.state == State::Pending {
-                        stranded.insert(member.queue.clone());
-                    }
-                    green = false;
+                    stranded.insert(member.queue.clone());
                 }
-                Standing::Failed | Standing::Exception(_) | Standing::NotRun => green = false,
+                Standing::Failed | Standing::Exception(_) | Standing::NotRun | Standing::Behind => green = false,
                 Standing::Green => {}
             }
         }
@@ -162,7 +175,7 @@ impl Standing {
     /// The one word for it in every output.
     pub(crate) fn word(&self) -> &'static str {
         match self {
-            Standing::Waiting => "waiting",
+            Standing::Waiting | Standing::Behind => "waiting",
             Standing::Pending => "pending",
             Standing::Running => "running",
             Standing::Green => "green",
@@ -176,7 +189,7 @@ impl Standing {
     /// Whether the task is over.
     pub(crate) fn is_over(&self) -> bool {
         match self {
-            Standing::Waiting | Standing::Pending | Standing::Running | Standing::Stranded => false,
+            Standing::Waiting | Standing::Pending | Standing::Running | Standing::Stranded | Standing::Behind => false,
             Standing::Green | Standing::Failed | Standing::Exception(_) | Standing::NotRun => true,
         }
     }
@@ -217,7 +230,7 @@ fn standings(members: &[Member], served: &BTreeSet<TaskQueueId>) -> Vec<Standing
 
 /// What becomes of an unscheduled task, once it is known what becomes of its dependencies.
 fn prospect(member: &Member, known: &HashMap<TaskId, Standing>, listed: &BTreeSet<TaskId>) -> Option<Standing> {
-    let mut stranded = false;
+    let mut behind = false;
     let mut open = false;
     for id in member.dependencies.iter().filter(|id| listed.contains(id)) {
         match known.get(id) {
@@ -225,15 +238,15 @@ fn prospect(member: &Member, known: &HashMap<TaskId, Standing>, listed: &BTreeSe
             Some(Standing::Failed | Standing::Exception(_) | Standing::NotRun) if !member.takes_failures => {
                 return Some(Standing::NotRun);
             }
-            Some(Standing::Stranded) => stranded = true,
+            Some(Standing::Stranded | Standing::Behind) => behind = true,
             Some(Standing::Failed | Standing::Exception(_) | Standing::NotRun | Standing::Green) => {}
             Some(Standing::Waiting | Standing::Pending | Standing::Running) => {}
         }
     }
-    match (open, stranded) {
+    match (open, behind) {
         (true, _) => None,
         (false, _) if member.was_given_up() => Some(Standing::Exception(CANCELED.to_owned())),
-        (false, true) => Some(Standing::Stranded),
+        (false, true) => Some(Standing::Behind),
         (false, false) => Some(Standing::Waiting),
     }
 }
@@ -321,8 +334,25 @@ mod tests {
         let mut running = member("running", State::Running, &[]);
         assert_eq!(progress(&[&mac, &after, &running]).verdict(), Verdict::Busy);
         running.state = State::Completed;
-        let progress = progress(&[&mac, &after, &running]);
-        assert_eq!(words(&progress), ["not served", "not served", "green"]);
+        let mut progress = progress(&[&mac, &after, &running]);
+        assert_eq!(words(&progress), ["not served", "waiting", "green"]);
+        assert_eq!(progress.verdict(), Verdict::Stranded(["releng/mac".parse().unwrap()].into()));
+
+        // Nobody waits for somebody who serves it.
+        assert_eq!(progress.close(), [after.id]);
+        assert_eq!(words(&progress), ["not served", "not run", "green"]);
+        assert_eq!(progress.update(vec![mac, after, running]), []);
+    }
+
+    #[test]
+    fn what_needs_a_failed_task_is_not_run_whoever_serves_its_queue() {
+        let lint = member("lint", State::Failed, &[]);
+        let mut mac = member("mac", State::Pending, &[]);
+        let mut sign = member("sign", State::Unscheduled, &[&mac, &lint]);
+        let after = member("after", State::Unscheduled, &[&sign]);
+        (mac.queue, sign.queue) = ("releng/mac".parse().unwrap(), "releng/sign".parse().unwrap());
+        let progress = progress(&[&mac, &sign, &after, &lint]);
+        assert_eq!(words(&progress), ["not served", "not run", "not run", "failed"]);
         assert_eq!(progress.verdict(), Verdict::Stranded(["releng/mac".parse().unwrap()].into()));
     }
 

@@ -43,14 +43,20 @@ impl Push {
         format!("/git/{}/{}.git", self.home.owner, self.home.name)
     }
 
-    /// The scope that a push carries: every permission of its tasks comes from this role.
-    pub(crate) fn role_scope(&self) -> String {
+    /// The role of the push: every permission of its tasks comes from it.
+    pub(crate) fn role(&self) -> String {
         let Home { host, owner, name } = &self.home;
         let kind = match self.reference.strip_prefix("refs/tags/") {
             Some(tag) => format!("tag:{tag}"),
             None => format!("branch:{}", self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference)),
         };
-        format!("assume:repo:{host}/{owner}/{name}:{kind}")
+        format!("repo:{host}/{owner}/{name}:{kind}")
+    }
+
+    /// The role that every push to the repository has a part of, whatever it is pushed to.
+    pub(crate) fn roles(&self) -> String {
+        let Home { host, owner, name } = &self.home;
+        format!("repo:{host}/{owner}/{name}:*")
     }
 
     /// The event's body.
@@ -150,8 +156,8 @@ mod tests {
         fixture.commit("first", &[("a", "1")]);
         fixture.git(&["tag", "v1"]);
         let repository = Repository::discover(fixture.path()).unwrap();
-        let role = |revision| Push::of(&repository, revision, None).unwrap().role_scope();
-        assert_eq!(role("HEAD"), "assume:repo:example.com/team/thing:branch:main");
-        assert_eq!(role("v1"), "assume:repo:example.com/team/thing:tag:v1");
+        let role = |revision| Push::of(&repository, revision, None).unwrap().role();
+        assert_eq!(role("HEAD"), "repo:example.com/team/thing:branch:main");
+        assert_eq!(role("v1"), "repo:example.com/team/thing:tag:v1");
     }
 }

@@ -37,11 +37,9 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Saves into `<data>/results/<group>` and forgets the oldest groups.
-    pub(crate) fn new(data: &Path, group: TaskId, caller: &Caller) -> io::Result<Self> {
-        let all = data.join("results");
-        fs::create_dir_all(&all)?;
-        forget_oldest(&all, KEPT_GROUPS - 1)?;
+    /// Saves into the folder of the group below `all`, and forgets the oldest groups.
+    pub(crate) fn new(all: &Path, group: TaskId, caller: &Caller) -> io::Result<Self> {
+        forget_oldest(all, KEPT_GROUPS - 1)?;
         Ok(Self {
             folder: all.join(group.to_string()),
             tasks: HashMap::new(),

@@ -1,10 +1,26 @@
-//! Where things are kept when nobody says where: below the user's state directory, apart for each repository.
+//! Where things are kept: below the user's state directory, apart for each repository, where nobody says otherwise.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use service_kit::data_dir::{DataDir, DataDirError};
 use sha2::{Digest as _, Sha256};
+
+use crate::disk;
+
+/// Takes a folder for this process, if there is room in it; nobody else may use it until the process ends.
+pub(crate) fn open(path: &Path) -> Result<DataDir> {
+    let data = DataDir::open(path).map_err(|error| match error {
+        DataDirError::InUse { path, owner } => anyhow!(
+            "the data directory {} is in use by {owner}; wait for that one or stop it, or use another with --data",
+            path.display()
+        ),
+        other => other.into(),
+    })?;
+    disk::refuse_full(path)?;
+    Ok(data)
+}
 
 /// The folder for a repository: the same one in every run, so that caches stay warm.
 pub(crate) fn of_repository(root: &Path) -> Result<PathBuf> {

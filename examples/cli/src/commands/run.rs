@@ -25,7 +25,7 @@ use crate::push_event::Push;
 use crate::repository::Repository;
 use crate::results::Results;
 use crate::view::{self, Begin, End, Failure, View};
-use crate::{commit_server, disk, state_dir};
+use crate::{commit_server, disk, first_run, refusal, state_dir};
 
 /// The queue that is always served.
 const NATIVE: (&str, &str) = ("local", "native");
@@ -45,6 +45,7 @@ struct Plan {
     push: Push,
     in_tree: String,
     served: BTreeSet<TaskQueueId>,
+    granted: Vec<String>,
     data: PathBuf,
     wait: bool,
 }
@@ -55,9 +56,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     // The view owns the terminal; what goes wrong beneath it is an error of its own.
     telemetry::init(LogFormat::Text, "error");
     let mut view = view::choose(args.json);
-    if plan.repository.has_uncommitted_changes()? {
-        view.note("uncommitted changes are not part of this run");
-    }
     runtime()?.block_on(async {
         let (stops, listening) = Stops::listen()?;
         tokio::select! {
@@ -78,7 +76,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     served.insert(TaskQueueId::from_parts(NATIVE.0, NATIVE.1)?);
     let data = args.data.clone().map_or_else(|| state_dir::of_repository(repository.root()), Ok)?;
     let data = std::path::absolute(data).context("cannot tell where the data directory is")?;
-    Ok(Plan { repository, push, in_tree, served, data, wait: args.wait })
+    Ok(Plan { repository, push, in_tree, served, granted: args.grant.clone(), data, wait: args.wait })
 }
 
 async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcome> {
@@ -95,6 +93,12 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
             now: SystemClock.now(),
         },
     )?;
+    let uncommitted = plan.repository.has_uncommitted_changes()?;
+    // Whatever may refuse does so before anything is said.
+    let deployment = match tasks.is_empty() {
+        true => None,
+        false => Some(deploy(plan, listener).await?),
+    };
     let mut groups: Vec<TaskId> = tasks.iter().map(|task| task.task_group_id).collect();
     groups.dedup();
     view.begin(&Begin {
@@ -103,20 +107,14 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
         revision: &plan.push.after,
         subject: subject(&plan.push),
     });
-    if tasks.is_empty() {
+    if uncommitted {
+        view.note("uncommitted changes are not part of this run");
+    }
+    let Some(deployment) = deployment else {
         view.note(&format!("{} has no tasks for this push", in_tree::FILE));
         view.end(&End { verdict: &Verdict::Green, counts: Default::default(), results: None });
         return Ok(Outcome::Green);
-    }
-
-    let parts = Parts {
-        listener,
-        public_url: None,
-        data: plan.data.clone(),
-        database: None,
-        beside: commit_server::router(plan.repository.root()),
     };
-    let deployment = Deployment::start(parts).await?;
     let outcome = tokio::select! {
         outcome = carry_out(plan, &deployment, tasks, groups, view, stops) => outcome,
         () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
@@ -128,6 +126,17 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
     };
     deployment.stop().await;
     outcome
+}
+
+async fn deploy(plan: &Plan, listener: TcpListener) -> Result<Deployment> {
+    Deployment::start(Parts {
+        listener,
+        public_url: None,
+        data: state_dir::open(&plan.data)?,
+        database: None,
+        beside: commit_server::router(plan.repository.root()),
+    })
+    .await
 }
 
 async fn carry_out(
@@ -144,8 +153,10 @@ async fn carry_out(
     std::fs::write(&open, serde_json::to_string(&ids)?).with_context(|| format!("cannot write {}", open.display()))?;
     let mut groups = Groups::watch(ids.clone(), queue, deployment.bus()).await?;
 
-    let pusher = deployment.restricted(vec![plan.push.role_scope()])?;
-    let watched = match create(&pusher, &tasks).await {
+    let role = plan.push.role();
+    first_run::grant(deployment.caller(), &plan.push.roles(), &plan.granted).await?;
+    let pusher = deployment.restricted(vec![format!("assume:{role}")])?;
+    let watched = match create(&pusher, &tasks, &role).await {
         Ok(()) => {
             deployment.work_for(&plan.served).await?;
             watch(plan, &mut groups, view, stops).await
@@ -167,7 +178,7 @@ async fn carry_out(
         progress.update(left?);
     }
     cancelled?;
-    conclude(plan, deployment.caller(), &ids, &progress, &verdict, view).await?;
+    conclude(deployment, &ids, &progress, &verdict, view).await?;
     let _ = std::fs::remove_file(&open);
     Ok(match verdict {
         _ if stops.politely.is_cancelled() => Outcome::Interrupted,
@@ -186,13 +197,13 @@ async fn cancel_former(queue: &Queue, open: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn create(pusher: &Caller, tasks: &[FirstTask]) -> Result<()> {
-    for (index, task) in tasks.iter().enumerate() {
+async fn create(pusher: &Caller, tasks: &[FirstTask], role: &str) -> Result<()> {
+    for task in tasks {
         let definition = Value::Object(task.definition.clone());
         let request: Request<TaskStatusResponse> =
             Request::new(pusher, &queue::operations::CREATE_TASK, &[&task.task_id]).with_body(&definition);
         request.await.map_err(|error| match error.api() {
-            Some(refusal) => anyhow::anyhow!("{}: tasks[{index}]: {}", in_tree::FILE, refusal.summary()),
+            Some(answer) => anyhow::anyhow!("{}: {}: {}", in_tree::FILE, task.place, refusal::in_words(answer, role)),
             None => error.into(),
         })?;
     }
@@ -217,7 +228,12 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
                 }
                 waits = true;
             }
-            Verdict::Stranded(_) | Verdict::Green | Verdict::NotGreen => return Ok((progress, verdict)),
+            Verdict::Stranded(_) => {
+                let never = progress.close();
+                view.progress(&progress, &never);
+                return Ok((progress, verdict));
+            }
+            Verdict::Green | Verdict::NotGreen => return Ok((progress, verdict)),
         }
         tokio::select! {
             () = groups.changed() => {}
@@ -228,15 +244,15 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
 
 /// Saves what the tasks left and tells the stories of those that are not green.
 async fn conclude(
-    plan: &Plan,
-    caller: &Caller,
+    deployment: &Deployment,
     ids: &[TaskId],
     progress: &Progress,
     verdict: &Verdict,
     view: &mut dyn View,
 ) -> Result<()> {
     let [group, ..] = ids else { return Ok(()) };
-    let mut results = Results::new(&plan.data, *group, caller).context("cannot save logs and artifacts")?;
+    let mut results = Results::new(&deployment.data().folder("results")?, *group, deployment.caller())
+        .context("cannot save logs and artifacts")?;
     let mut unsaved = 0;
     for (member, _) in progress.members() {
         unsaved += results.save(member).await;

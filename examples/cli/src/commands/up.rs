@@ -24,6 +24,8 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
     runtime()?.block_on(async {
         let (stops, listening) = Stops::listen()?;
         let serving = async {
+            // Before the port, which another one on the same data is likely to have as well: that is the smaller half of it.
+            let data = state_dir::open(&data)?;
             let listener = listen(args.listen).await?;
             let address = listener.local_addr()?;
             let parts = Parts {

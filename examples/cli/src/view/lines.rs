@@ -1,6 +1,10 @@
 //! Plain lines: for log files, pipes and terminals without colour.
+//!
+//! A line for each change of a task that somebody may wait for, with the time since the start: `[00:12] build: running`.
 
+use std::fmt;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use taskcluster_core::ids::TaskId;
 
@@ -8,14 +12,22 @@ use super::{Begin, End, Failure, View, conclusion, seconds, words};
 use crate::progress::{Progress, Standing};
 
 /// Writes a line for each change.
-#[derive(Debug)]
 pub(crate) struct Lines<W> {
     out: W,
+    /// The time since the start.
+    elapsed: Box<dyn Fn() -> Duration>,
+}
+
+impl<W> fmt::Debug for Lines<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").finish_non_exhaustive()
+    }
 }
 
 impl<W: Write> Lines<W> {
     pub(crate) fn new(out: W) -> Self {
-        Self { out }
+        let start = Instant::now();
+        Self { out, elapsed: Box::new(move || start.elapsed()) }
     }
 
     fn line(&mut self, text: &str) {
@@ -37,13 +49,14 @@ impl<W: Write> View for Lines<W> {
     fn progress(&mut self, progress: &Progress, changed: &[TaskId]) {
         for (member, standing) in changed.iter().filter_map(|id| progress.get(*id)) {
             // What waits is in the summary; a line each would bury the rest.
-            if matches!(standing, Standing::Waiting | Standing::Pending) {
+            if matches!(standing, Standing::Waiting | Standing::Behind | Standing::Pending) {
                 continue;
             }
             let again = member.run.filter(|run| *run > 0).map(|run| format!(", run {run}")).unwrap_or_default();
             let time =
                 seconds(member).filter(|_| standing.is_over()).map(|s| format!(" in {s:.1} s")).unwrap_or_default();
-            self.line(&format!("{}: {}{again}{time}", member.name, words(standing)));
+            let at = clock((self.elapsed)());
+            self.line(&format!("[{at}] {}: {}{again}{time}", member.name, words(standing)));
         }
     }
 
@@ -67,6 +80,15 @@ impl<W: Write> View for Lines<W> {
     }
 }
 
+/// `02:05`, and with hours where there are some.
+fn clock(elapsed: Duration) -> String {
+    let (minutes, seconds) = (elapsed.as_secs() / 60, elapsed.as_secs() % 60);
+    match minutes / 60 {
+        0 => format!("{minutes:02}:{seconds:02}"),
+        hours => format!("{hours}:{:02}:{seconds:02}", minutes % 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +109,7 @@ mod tests {
         };
         let mut progress = Progress::new([member.queue.clone()].into());
         let mut out = Vec::new();
-        let mut lines = Lines::new(&mut out);
+        let mut lines = Lines { out: &mut out, elapsed: Box::new(|| Duration::from_secs(125)) };
         let changed = progress.update(vec![member.clone()]);
         lines.progress(&progress, &changed);
         member.state = State::Exception("worker-shutdown".into());
@@ -97,10 +119,11 @@ mod tests {
         let verdict = Verdict::Stranded(["a/b".parse().unwrap()].into());
         lines.end(&End { verdict: &verdict, counts: progress.counts(), results: Some("/r".into()) });
         let text = String::from_utf8(out).unwrap();
-        let expected = "build: running\n\
-            build: exception (worker-shutdown) in 1.5 s\n\
+        let expected = "[02:05] build: running\n\
+            [02:05] build: exception (worker-shutdown) in 1.5 s\n\
             logs and artifacts: /r\n\
             not green: 1 exception; nobody serves a/b (to run them here: --serve a/b)\n";
         assert_eq!(text, expected);
+        assert_eq!(clock(Duration::from_secs(3 * 3600 + 61)), "3:01:01");
     }
 }

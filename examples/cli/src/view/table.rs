@@ -115,7 +115,7 @@ fn mark(standing: &Standing) -> console::StyledObject<&'static str> {
         Standing::Exception(_) => style("!").red(),
         Standing::NotRun => style("–").dim(),
         Standing::Stranded => style("?").yellow(),
-        Standing::Waiting | Standing::Pending | Standing::Running => style("·").dim(),
+        Standing::Waiting | Standing::Behind | Standing::Pending | Standing::Running => style("·").dim(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::fixture::{Fixture, finish, text};
+use crate::run::{HERE, yml};
 
 /// The one line that a command complains with.
 pub(crate) fn complaint(fixture: &Fixture, args: &[&str]) -> String {
@@ -72,6 +73,24 @@ fn a_definition_that_the_queue_refuses() {
     let line = complaint(&fixture, &["run", "repository", "--data", data.to_str().unwrap()]);
     assert!(line.starts_with(".taskcluster.yml: tasks[0]: "), "{line}");
     assert!(line.contains("maxTime") && line.contains("metadata"), "{line}");
+    // An address of a process that has ended helps nobody.
+    assert!(!line.contains("://"), "{line}");
+}
+
+#[test]
+fn scopes_that_the_repository_does_not_have_unless_they_are_granted() {
+    let scopes = r#"scopes: ["queue:route:of-mine", "secrets:get:mine"]"#;
+    let yml = yml(&[("greedy", "", HERE, "true")]).replace("    payload:", &format!("    {scopes}\n    payload:"));
+    let fixture = Fixture::with(&yml);
+    let data = fixture.data();
+    let args = ["run", "repository", "--data", data.to_str().unwrap()];
+    let refused = ".taskcluster.yml: tasks[0] (greedy): the repository's role repo:localhost/local/repository:branch:main \
+                   does not have secrets:get:mine; ask for less in the task, or allow it here: --grant 'secrets:get:mine'";
+    assert_eq!(complaint(&fixture, &args), refused);
+    let output = fixture.run(&["--grant", "secrets:get:mine"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    // It holds for that run.
+    assert_eq!(complaint(&fixture, &args), refused);
 }
 
 #[test]
@@ -87,14 +106,20 @@ fn a_port_that_is_taken() {
 #[test]
 fn bad_use() {
     let fixture = Fixture::empty();
-    for args in [
-        &["run", "--serve", "no-slash"][..],
-        &["run", "--unknown"],
-        &["up", "--listen", "nowhere"],
-        &["up", "--public-url", "https://x/path"],
-        &["fly"],
-    ] {
+    for args in
+        [&["run", "--unknown"][..], &["up", "--listen", "nowhere"], &["up", "--public-url", "https://x/path"], &["fly"]]
+    {
         let output = finish(fixture.command(args).spawn().unwrap());
         assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_queue_that_no_task_can_name() {
+    for command in ["run", "up"] {
+        for name in ["no-slash", "local/Native", "local/with_line"] {
+            let line = complaint(&Fixture::empty(), &[command, "--serve", name]);
+            assert!(line.contains(&format!("'{name}'")) && line.contains("small letters, digits and -"), "{line}");
+        }
     }
 }

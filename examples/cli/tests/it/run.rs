@@ -97,11 +97,16 @@ fn a_payload_that_breaks_the_schema_has_every_reason_in_the_log() {
 
 #[test]
 fn queues_that_nobody_serves_are_named_unless_served_here() {
-    let fixture = Fixture::with(&yml(&[("mac", "", "releng/mac", "true"), ("here", "", HERE, "true")]));
+    let fixture = Fixture::with(&yml(&[
+        ("mac", "", "releng/mac", "true"),
+        ("after", "mac", HERE, "true"),
+        ("here", "", HERE, "true"),
+    ]));
     let output = fixture.run(&[]);
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{stdout}");
     assert!(stdout.contains("nobody serves releng/mac"), "{stdout}");
+    assert!(stdout.contains("not green: 1 green, 1 not run, 1 not served"), "{stdout}");
     let output = fixture.run(&["--serve", "releng/mac"]);
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
 }
@@ -125,7 +130,9 @@ fn an_interrupt_cancels_the_group_and_a_second_run_is_refused_meanwhile() {
 
     let second = finish(fixture.command(&args).spawn().unwrap());
     assert_eq!(second.status.code(), Some(2));
-    assert!(text(&second.stderr).contains(&child.id().to_string()), "{}", text(&second.stderr));
+    let refusal = text(&second.stderr);
+    assert!(refusal.contains(&format!("process {}", child.id())) && refusal.contains("--data"), "{refusal}");
+    assert_eq!(text(&second.stdout), "", "it was refused before it said anything");
 
     interrupt(child.id());
     let rest: Vec<String> = lines.map_while(Result::ok).collect();

@@ -46,3 +46,25 @@ fn behind_another_name_it_speaks_of_itself_by_that_name() {
     assert!(role.contains("queue:get-artifact:public/*"), "{role}");
     up.stop();
 }
+
+#[test]
+fn the_root_url_shows_a_page_that_says_what_is_there() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let address = up.variable("TASKCLUSTER_ROOT_URL").strip_prefix("http://").unwrap().to_owned();
+    let page = get(&address, &address, "/");
+    let (head, body) = page.split_once("\r\n\r\n").unwrap();
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("\ncontent-type: text/html; charset=utf-8\r\n"), "{head}");
+    assert!(head.contains("\ncontent-security-policy: default-src 'none';"), "{head}");
+    assert!(body.contains(env!("CARGO_PKG_VERSION")) && !body.contains("<script"), "{body}");
+    // Whatever it leads to is there.
+    let links: Vec<&str> = body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(links.contains(&"/references/queue/v1/api.json"), "{links:?}");
+    for link in links {
+        let answer = get(&address, &address, link);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{link}: {answer}");
+    }
+    up.stop();
+}

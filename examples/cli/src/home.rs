@@ -1,0 +1,62 @@
+//! `/`: a page for whoever opens the root URL to see what is there.
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{Html, IntoResponse as _};
+use axum::routing::get;
+
+/// Nothing but the page itself: no scripts, styles, frames or forms.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Serves the page of a deployment with these services.
+pub(crate) fn router(root_url: &str, services: &[&str]) -> Router {
+    let page = page(root_url, services);
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    Router::new().route("/", get(|| async move { (headers, Html(page)).into_response() }))
+}
+
+fn page(root_url: &str, services: &[&str]) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let root_url = escaped(root_url);
+    let rows: String = services
+        .iter()
+        .map(|service| {
+            format!(
+                "<li>{service}: <a href=\"/references/{service}/v1/api.json\">API</a>, \
+                 <a href=\"/references/{service}/v1/exchanges.json\">events</a>, \
+                 <a href=\"/api/{service}/v1/ping\">ping</a></li>\n"
+            )
+        })
+        .collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>TaskCluster</title>\n\
+         <h1>TaskCluster {version}</h1>\n\
+         <p>This is the root URL of a TaskCluster deployment: programs speak to it, there is no web interface. \
+         What it can be asked stands in its <a href=\"/references/manifest.json\">references</a>.</p>\n\
+         <ul>\n{rows}</ul>\n\
+         <p>Next, in a shell with the variables that <code>taskcluster up</code> printed, create a task and read what it \
+         leaves:</p>\n\
+         <pre>cargo run -p taskcluster --features artifacts --example hello</pre>\n\
+         <p>It speaks to <code>{root_url}</code> and needs a worker: <code>taskcluster up --serve local/native</code>.</p>\n\
+         </html>\n"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_url_stays_text() {
+        assert!(page("http://a/<script>", &["auth"]).contains("http://a/&lt;script&gt;"));
+    }
+}
