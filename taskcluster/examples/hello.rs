@@ -1,26 +1,65 @@
-//! Creates a task, sees that it waits, and cancels it: `cargo run -p taskcluster --example hello`.
+//! A whole task: creates one, waits until a worker has ended it, and reads its log and an artifact.
 //!
-//! Needs the variables that `taskcluster up` prints.
+//! In one terminal, from the repository:
+//!
+//! ```sh
+//! cargo run --bin taskcluster -- up --serve local/native
+//! ```
+//!
+//! In another one, paste the three `export` lines that it prints, then
+//!
+//! ```sh
+//! cargo run -p taskcluster --features artifacts --example hello
+//! ```
 
-use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};
+use std::time::Duration;
+
+use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata, TaskState};
 use taskcluster::time::{hours, minutes};
-use taskcluster::{TaskId, Taskcluster, Timestamp, object};
+use taskcluster::{Report, TaskId, TaskQueueId, Taskcluster, Timestamp, object};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), taskcluster::Report> {
+#[tokio::main]
+async fn main() -> Result<(), Report> {
     let tc = Taskcluster::from_env()?;
-    let task_id = TaskId::new();
-    let now = Timestamp::now();
-    let metadata = TaskMetadata::new("Hello", "Greets.", "you@example.com", "https://example.com/hello");
-    let task = TaskDefinitionRequest::new(now, now + minutes(30), object! { "command": ["echo", "hello"] }, metadata)
-        .with_task_queue_id("examples/hello".parse::<taskcluster::TaskQueueId>()?)
-        .with_expires(now + hours(1));
-
-    let created = tc.queue().create_task(&task_id, &task).await?.status;
-    println!("created {task_id}, which is {}", created.state);
-    let waiting = tc.queue().task_queue_counts("examples/hello").await?.pending_tasks;
-    println!("{waiting} tasks wait for a worker of examples/hello");
-    let cancelled = tc.queue().cancel_task(&task_id).await?.status;
-    println!("cancelled it: now it is {}", cancelled.state);
+    print!("{}", hello(&tc).await?);
     Ok(())
+}
+
+/// Gives the log and the artifact.
+pub(crate) async fn hello(tc: &Taskcluster) -> Result<String, Report> {
+    let task_id = TaskId::new();
+    tc.queue().create_task(&task_id, &task()).await?;
+    eprintln!("created {task_id}; waiting for a worker of local/native");
+
+    let status = loop {
+        let status = tc.queue().status(&task_id).await?.status;
+        match status.state {
+            TaskState::Unscheduled | TaskState::Pending | TaskState::Running => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            _ => break status,
+        }
+    };
+
+    let log = tc.artifacts().download_latest(&task_id, "public/logs/live_backing.log").to_memory(1 << 20).await?;
+    let log = String::from_utf8_lossy(&log);
+    if status.state != TaskState::Completed {
+        return Err(std::io::Error::other(format!("the task is {}:\n{log}", status.state)).into());
+    }
+    let greeting = tc.artifacts().download_latest(&task_id, "public/greeting.txt").to_memory(1 << 20).await?;
+    Ok(format!("{log}\npublic/greeting.txt: {}", String::from_utf8_lossy(&greeting)))
+}
+
+/// The payload is what the native worker takes: see `examples/native-worker/README.md`.
+fn task() -> TaskDefinitionRequest {
+    let payload = object! {
+        "command": [["sh", "-c", "echo hello, log; echo hello, artifact > greeting.txt"]],
+        "maxRunTime": 60,
+        "artifacts": [{"type": "file", "path": "greeting.txt", "name": "public/greeting.txt"}],
+    };
+    let metadata = TaskMetadata::new("hello", "Greets.", "you@example.com", "https://example.com/hello");
+    let now = Timestamp::now();
+    TaskDefinitionRequest::new(now, now + minutes(30), payload, metadata)
+        .with_task_queue_id("local/native".parse::<TaskQueueId>().expect("two names"))
+        .with_expires(now + hours(1))
 }

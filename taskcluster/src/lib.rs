@@ -3,7 +3,7 @@
 //! ```
 //! use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};
 //! use taskcluster::time::minutes;
-//! use taskcluster::{TaskId, Taskcluster, Timestamp, object};
+//! use taskcluster::{TaskId, TaskQueueId, Taskcluster, Timestamp, object};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), taskcluster::Report> {
@@ -13,7 +13,9 @@
 //! #   let tc = scripted();
 //!     let now = Timestamp::now();
 //!     let metadata = TaskMetadata::new("Hello", "Greets.", "you@example.com", "https://example.com/hello");
-//!     let task = TaskDefinitionRequest::new(now, now + minutes(30), object! { "command": ["echo", "hello"] }, metadata);
+//!     let payload = object! { "command": [["echo", "hello"]], "maxRunTime": 60 }; // what it may hold is the worker's choice
+//!     let task = TaskDefinitionRequest::new(now, now + minutes(30), payload, metadata)
+//!         .with_task_queue_id("local/native".parse::<TaskQueueId>()?);
 //!
 //!     let task_id = TaskId::new();
 //!     let status = tc.queue().create_task(&task_id, &task).await?.status;

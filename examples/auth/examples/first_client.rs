@@ -8,14 +8,12 @@
 //! cargo run -p taskcluster-auth --example first_client
 //! ```
 
-use std::error::Error;
-
 use taskcluster::auth::{Auth, CreateClientRequest, CreateRoleRequest};
 use taskcluster_core::time::hours;
 use taskcluster_core::{Caller, CallerBuilder, Clock as _, Credentials, SystemClock};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), taskcluster::Report> {
     let caller = CallerBuilder::from_env()?.build()?;
     let root_url = caller.root_url().to_string();
     let auth = Auth::new(caller);

@@ -64,7 +64,7 @@ pub(crate) fn first_tasks(text: &str, context: &Context<'_>) -> Result<Vec<First
 }
 
 fn parse(text: &str) -> Result<Value, InTreeError> {
-    let document: Value = serde_yaml_ng::from_str(text).map_err(|error| {
+    let document = read(text).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
         let message = error.to_string();
         // The parser repeats the place in its text, where ours stands in front.
@@ -83,6 +83,13 @@ fn parse(text: &str) -> Result<Value, InTreeError> {
         Some(key) => Err(InTreeError::Document(format!("unknown key `{key}`, known are {}", KEYS.join(", ")))),
         None => Ok(document),
     }
+}
+
+/// YAML as forges' services read it: a key that is there twice is an error, `<<` merges.
+fn read(text: &str) -> Result<Value, serde_yaml_ng::Error> {
+    let mut document: serde_yaml_ng::Value = serde_yaml_ng::from_str(text)?;
+    document.apply_merge()?;
+    serde_yaml_ng::from_value(document)
 }
 
 fn tasks_of(mut rendered: Value) -> Result<Vec<Map<String, Value>>, InTreeError> {
@@ -143,7 +150,8 @@ fn in_dependency_order(tasks: Vec<FirstTask>) -> Result<Vec<FirstTask>, InTreeEr
         let open: BTreeSet<String> = waiting.values().map(|task| task.task_id.to_string()).collect();
         let ready = waiting.iter().find(|(_, task)| !dependencies(task).any(|id| open.contains(id)));
         let Some((&index, _)) = ready else {
-            return Err(InTreeError::Cycle(open.into_iter().collect::<Vec<_>>().join(", ")));
+            let places: Vec<&str> = waiting.values().map(|task| task.place.as_str()).collect();
+            return Err(InTreeError::Cycle(places.join(", ")));
         };
         ordered.extend(waiting.remove(&index));
     }
@@ -244,7 +252,8 @@ tasks:
         };
         assert_eq!(names(&tasks_in(text).unwrap()), "cab");
         let circle = text.replace("name: a}", "name: a}, dependencies: [\"${as_slugid('b')}\"]");
-        assert!(complaint(&circle).contains("circle"), "{}", complaint(&circle));
+        let expected = ".taskcluster.yml: tasks depend on each other in a circle: tasks[0] (b), tasks[2] (a)";
+        assert_eq!(complaint(&circle), expected);
     }
 
     #[test]
@@ -290,6 +299,15 @@ tasks:
     }
 
     #[test]
+    fn yaml_is_read_as_forges_read_it() {
+        let twice = complaint("version: 1\ntasks: []\ntasks: []\n");
+        assert!(twice.starts_with(".taskcluster.yml:") && twice.contains("duplicate"), "{twice}");
+        let text = "{version: 1, tasks: [&a {priority: low, retries: 2}, {<<: *a, retries: 3}]}";
+        let tasks = tasks_in(text).unwrap();
+        assert_eq!((&tasks[1].definition["priority"], &tasks[1].definition["retries"]), (&json!("low"), &json!(3)));
+    }
+
+    #[test]
     fn a_document_of_another_shape_is_refused() {
         assert_eq!(complaint("[1]"), ".taskcluster.yml: must be a mapping with `version` and `tasks`");
         assert_eq!(complaint("tasks: []"), ".taskcluster.yml: `version: 1` is missing");
@@ -308,5 +326,7 @@ tasks:
         let complaint = complaint(text);
         assert!(complaint.starts_with(".taskcluster.yml: tasks[0].payload.command[1]: "), "{complaint}");
         assert!(complaint.contains("${event.nothing.at.all}"), "{complaint}");
+        let complaint = super::tests::complaint("{version: 1, tasks: [{taskId: '${as_slugid()}'}]}");
+        assert!(complaint.ends_with("as_slugid()}\""), "{complaint}");
     }
 }

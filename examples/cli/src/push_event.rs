@@ -4,7 +4,7 @@
 //! Web addresses name the repository's public home (its remote `origin`), while `clone_url` and its like name the
 //! server that this program keeps on loopback: tasks can fetch commits that were never pushed.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::repository::{Commit, Home, NO_COMMIT, Person, Repository};
@@ -28,9 +28,13 @@ impl Push {
             Some(base) => Some(repository.commit_hash(base)?),
             None => repository.first_parent(&after)?,
         };
+        let reference = repository.ref_of(revision, &after)?;
+        if let Some(odd) = reference.chars().find(|c| !(' '..='~').contains(c)) {
+            bail!("{reference} cannot be part of a scope, because of the character `{odd}`; give it a name in ASCII");
+        }
         Ok(Self {
             home: repository.home()?,
-            reference: repository.ref_of(revision, &after)?,
+            reference,
             commits: repository.commits(before.as_deref(), &after)?,
             default_branch: repository.default_branch()?,
             before,
@@ -159,5 +163,8 @@ mod tests {
         let role = |revision| Push::of(&repository, revision, None).unwrap().role();
         assert_eq!(role("HEAD"), "repo:example.com/team/thing:branch:main");
         assert_eq!(role("v1"), "repo:example.com/team/thing:tag:v1");
+        fixture.git(&["branch", "größe"]);
+        let refused = Push::of(&repository, "größe", None).unwrap_err().to_string();
+        assert!(refused.contains("refs/heads/größe") && refused.contains("`ö`"), "{refused}");
     }
 }

@@ -94,7 +94,8 @@ impl Repository {
             .map(|out| out.trim().to_owned()))
     }
 
-    /// The full name of the branch or tag that `revision` names, or else of a branch that has the commit.
+    /// The full name of the branch or tag that `revision` names, or else of a branch that has the commit, rather the
+    /// default branch than another.
     pub(crate) fn ref_of(&self, revision: &str, hash: &str) -> Result<String> {
         let named = match revision {
             "HEAD" => self.try_git(["symbolic-ref", "--quiet", "HEAD"])?,
@@ -105,9 +106,10 @@ impl Repository {
             return Ok(name);
         }
         let containing = self.git(["for-each-ref", "--contains", hash, "--format=%(refname)", "refs/heads"])?;
+        let default = format!("refs/heads/{}", self.default_branch()?);
         match containing.lines().next() {
-            Some(name) => Ok(name.to_owned()),
-            None => Ok(format!("refs/heads/{}", self.default_branch()?)),
+            Some(first) if !containing.lines().any(|name| name == default) => Ok(first.to_owned()),
+            _ => Ok(default),
         }
     }
 
@@ -136,8 +138,11 @@ impl Repository {
 
     /// A file as it is in a commit, or `None` where the commit lacks it.
     pub(crate) fn file(&self, hash: &str, path: &str) -> Result<Option<String>> {
-        if self.git(["ls-tree", "--full-tree", "--name-only", hash, "--", path])?.is_empty() {
-            return Ok(None);
+        let entry = self.git(["ls-tree", "--full-tree", hash, "--", path])?;
+        match entry.split(' ').next().unwrap_or_default() {
+            "" => return Ok(None),
+            "100644" | "100755" => {}
+            _ => bail!("{path} is a folder or a link in commit {}, and no file", &hash[..12.min(hash.len())]),
         }
         self.git(["cat-file", "blob", &format!("{hash}:{path}")]).map(Some)
     }
@@ -241,21 +246,24 @@ impl Home {
         let (owner, name) = path.strip_suffix(".git").unwrap_or(path).rsplit_once('/')?;
         let owner = owner.rsplit('/').next()?;
         [host, owner, name].iter().all(|part| !part.is_empty()).then(|| Self {
-            host: host.split(':').next().unwrap_or(host).to_owned(),
-            owner: owner.to_owned(),
-            name: name.to_owned(),
+            host: plain(host.split(':').next().unwrap_or(host)),
+            owner: plain(owner),
+            name: plain(name),
         })
     }
 
     fn of_folder(root: &Path) -> Self {
         let folder = root.file_name().and_then(OsStr::to_str).unwrap_or("repository");
         let folder = folder.strip_suffix(".git").unwrap_or(folder);
-        // The name becomes part of a URL and of scopes.
-        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-        let name: String = folder.chars().map(plain).collect();
+        let name = plain(folder);
         let name = if name.trim_matches('.').is_empty() { "repository".to_owned() } else { name };
         Self { host: "localhost".to_owned(), owner: "local".to_owned(), name }
     }
+}
+
+/// A name as part of URLs and of scopes.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
 }
 
 /// A `git` that works in `root` and listens to nothing that a hook or a calling git left in the environment.
@@ -289,6 +297,7 @@ mod tests {
         for url in ["/srv/git/thing.git", "file:///srv/git/thing.git", "../thing", "https://example.com/"] {
             assert_eq!(home(url), None, "{url}");
         }
+        assert_eq!(home("git@example.com:our team/thing*.git").as_deref(), Some("example.com/our-team/thing-"));
         assert_eq!(Home::of_folder(Path::new("/x/my thing.git")).name, "my-thing");
     }
 
@@ -317,6 +326,10 @@ mod tests {
         assert_eq!(root[0].added, ["gone", "keep", "naïve file"]);
         assert_eq!(repository.file(&head, "keep").unwrap().as_deref(), Some("2"));
         assert_eq!(repository.file(&head, "gone").unwrap(), None);
+
+        fixture.commit("third", &[("folder/file", "1")]);
+        let head = repository.commit_hash("HEAD").unwrap();
+        assert!(repository.file(&head, "folder").unwrap_err().to_string().starts_with("folder is a folder or a link"));
     }
 
     #[test]
@@ -331,6 +344,10 @@ mod tests {
         assert_eq!(name("main"), "refs/heads/main");
         assert_eq!(name("v1"), "refs/tags/v1");
         assert_eq!(name("HEAD~1"), "refs/heads/main");
+        fixture.git(&["branch", "a-branch-before"]);
+        fixture.git(&["checkout", "-q", "--detach"]);
+        assert_eq!(name("HEAD"), "refs/heads/main");
+        assert_eq!(name("a-branch-before"), "refs/heads/a-branch-before");
         assert!(repository.commit_hash("nowhere").unwrap_err().to_string().contains("`nowhere`"));
     }
 

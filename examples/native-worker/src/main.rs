@@ -1,6 +1,8 @@
 //! The stand-alone native worker.
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -45,24 +47,39 @@ impl ConfigOptions {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
-    match Options::parse().command {
+    match carry_out(Options::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> Result<()> {
+    match command {
         Command::Run(options) => run(options.load()?).await,
         Command::Check(options) => {
             options.load()?.into_builder()?;
-            println!("the configuration is good");
+            print("the configuration is good");
             Ok(())
         }
         Command::Schema => {
-            println!("{}", serde_json::to_string_pretty(&NativeWorker::payload_schema())?);
+            print(&serde_json::to_string_pretty(&NativeWorker::payload_schema())?);
             Ok(())
         }
     }
+}
+
+/// Whoever reads may have heard enough.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Keep the environment and the memory of this process, which hold its credentials, from tasks that are the same user.

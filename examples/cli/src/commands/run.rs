@@ -71,7 +71,10 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     let push = Push::of(&repository, &args.revision, args.base.as_deref())?;
     let short = &push.after[..12];
     let in_tree = repository.file(&push.after, in_tree::FILE)?;
-    let in_tree = in_tree.with_context(|| format!("commit {short} has no {}", in_tree::FILE))?;
+    let in_tree = in_tree.with_context(|| match repository.root().join(in_tree::FILE).is_file() {
+        true => format!("commit {short} has no {}: commit the one that is there", in_tree::FILE),
+        false => format!("commit {short} has no {}", in_tree::FILE),
+    })?;
     let mut served: BTreeSet<TaskQueueId> = args.serve.iter().cloned().collect();
     served.insert(TaskQueueId::from_parts(NATIVE.0, NATIVE.1)?);
     let data = args.data.clone().map_or_else(|| state_dir::of_repository(repository.root()), Ok)?;
@@ -170,13 +173,15 @@ async fn carry_out(
         return watched.map(|_| Outcome::CouldNotBegin);
     }
     let (mut progress, verdict) = watched?;
-    if stops.politely.is_cancelled() {
+    let last = if stops.politely.is_cancelled() {
         // The worker learns of it by an event; what it was running then ends without being reported.
         deployment.stop_working().await;
-        progress.update(groups.list().await?);
+        groups.list().await?
     } else {
-        progress.update(left?);
-    }
+        left?
+    };
+    let changed = progress.update(last);
+    view.progress(&progress, &changed);
     cancelled?;
     conclude(deployment, &ids, &progress, &verdict, view).await?;
     let _ = std::fs::remove_file(&open);

@@ -44,7 +44,12 @@ fn hide_field(key: &str, value: &Value) -> (String, Value) {
 
 /// Shows an expression as its author wrote it.
 pub(super) fn unhide(expression: &str) -> String {
-    expression.replace(&format!("(\"{OPEN}\" + ("), &format!("{NAME}(")).replace(&format!(") + \"{CLOSE}\")"), ")")
+    let (open, close) = (format!("(\"{OPEN}\" + ("), format!(") + \"{CLOSE}\")"));
+    // Complaints of the parser quote it.
+    let quoted = |text: &str| format!("{text:?}").trim_matches('"').to_owned();
+    let call = format!("{NAME}(");
+    let shown = expression.replace(&quoted(&open), &call).replace(&quoted(&close), ")");
+    shown.replace(&open, &call).replace(&close, ")")
 }
 
 /// Ids by label, drawn when a label is first met.

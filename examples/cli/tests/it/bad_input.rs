@@ -43,9 +43,11 @@ fn a_commit_without_taskcluster_yml() {
     let fixture = Fixture::empty();
     fixture.git(&["init", "-q"]);
     fixture.commit(&[("other", "")]);
+    assert!(complaint(&fixture, &["run", "repository"]).ends_with(" has no .taskcluster.yml"));
     // It is the commit that counts.
     std::fs::write(fixture.repository().join(".taskcluster.yml"), "version: 1").unwrap();
-    assert!(complaint(&fixture, &["run", "repository"]).contains("has no .taskcluster.yml"));
+    let line = complaint(&fixture, &["run", "repository"]);
+    assert!(line.ends_with(" has no .taskcluster.yml: commit the one that is there"), "{line}");
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod bad_data;
 mod bad_input;
 mod deployment;
 mod fixture;
+mod guide;
+mod hello;
 mod postgres;
 mod run;
 #[cfg(feature = "postgres")]

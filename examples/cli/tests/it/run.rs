@@ -137,4 +137,6 @@ fn an_interrupt_cancels_the_group_and_a_second_run_is_refused_meanwhile() {
     interrupt(child.id());
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    let told = |words: &[&str]| rest.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(told(&["\"long\"", "\"exception\"", "\"canceled\""]) && told(&["\"after\"", "\"not run\""]), "{rest:?}");
 }

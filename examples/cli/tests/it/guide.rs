@@ -1,0 +1,39 @@
+//! The files of the guide `writing-tasks.md` do what it says.
+
+use crate::fixture::{Fixture, text};
+
+const GUIDE: &str = include_str!("../../writing-tasks.md");
+
+/// The files that a reader would paste, and the part of one.
+fn blocks() -> Vec<&'static str> {
+    GUIDE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// Runs a file of the guide, and gives what was printed.
+fn run(file: &str) -> String {
+    let output = Fixture::with(file).run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}\n{file}", text(&output.stderr));
+    stdout
+}
+
+#[test]
+fn one_task_greets() {
+    let stdout = run(blocks()[0]);
+    assert!(stdout.ends_with("green: 1 green\n"), "{stdout}");
+}
+
+#[test]
+fn two_tasks_hand_a_file_over() {
+    let stdout = run(blocks()[1]);
+    assert!(stdout.find("build: green") < stdout.find("test: running"), "{stdout}");
+    assert!(stdout.ends_with("green: 2 green\n"), "{stdout}");
+}
+
+#[test]
+fn a_task_may_have_all_of_its_role() {
+    let [file, _, scopes] = blocks()[..] else { panic!("two files and a part") };
+    // It is indented as in the second file.
+    let scopes = format!("    {}", scopes.trim_start()).replace("\n          -", "\n      -");
+    run(&file.replace("    payload:", &format!("{scopes}    payload:")));
+}
