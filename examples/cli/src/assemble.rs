@@ -152,7 +152,7 @@ impl Deployment {
     pub(crate) async fn work_for(&self, queues: &BTreeSet<TaskQueueId>) -> Result<()> {
         let capacity = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         for queue in queues {
-            let folder = self.data.folder(&format!("worker/{}-{}", queue.provisioner_id(), queue.worker_type()))?;
+            let folder = self.data.folder(&format!("worker/{queue}"))?;
             let worker = NativeWorker::builder(&self.root_url, queue.clone())
                 .credentials(self.worker_credentials.clone())
                 .worker_group(WORKER_GROUP)
@@ -251,6 +251,6 @@ fn database(asked: Option<&str>, data: &DataDir, service: &str) -> Result<Databa
         // A file belongs to one service; the services of a PostgreSQL database have a schema each.
         Some(Database::Sqlite(path)) => Ok(Database::Sqlite(path.with_extension(format!("{service}.sqlite")))),
         Some(other) => Ok(other),
-        None => Ok(Database::Sqlite(data.join(format!("{service}.sqlite")))),
+        None => Ok(Database::Sqlite(data.file(&format!("{service}.sqlite"))?)),
     }
 }

@@ -39,10 +39,10 @@ fn page(root_url: &str, services: &[&str]) -> String {
          <p>This is the root URL of a TaskCluster deployment: programs speak to it, there is no web interface. \
          What it can be asked stands in its <a href=\"/references/manifest.json\">references</a>.</p>\n\
          <ul>\n{rows}</ul>\n\
-         <p>Next, in a shell with the variables that <code>taskcluster up</code> printed, create a task and read what it \
-         leaves:</p>\n\
+         <p>Next, in a shell with the variables that <code>taskcluster up</code> printed, create a task on \
+         <code>{root_url}</code> and read what it leaves. Where the deployment serves <code>local/native</code>, this \
+         command of its repository does that:</p>\n\
          <pre>cargo run -p taskcluster --features artifacts --example hello</pre>\n\
-         <p>It speaks to <code>{root_url}</code> and needs a worker: <code>taskcluster up --serve local/native</code>.</p>\n\
          </html>\n"
     )
 }

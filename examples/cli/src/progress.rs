@@ -90,7 +90,8 @@ impl Progress {
         Self { members: Vec::new(), served, closed: false }
     }
 
-    /// Takes a newer list of the group's tasks and gives the ids of those whose standing is another one.
+    /// Takes a newer list of the group's tasks and gives the ids of those whose standing is another one, in the order in which
+    /// that happened.
     pub(crate) fn update(&mut self, listed: Vec<Member>) -> Vec<TaskId> {
         let order: HashMap<TaskId, usize> =
             self.members.iter().enumerate().map(|(at, (member, _))| (member.id, at)).collect();
@@ -111,7 +112,13 @@ impl Progress {
             let began_again = |run: &Option<u32>| *run != member.run && *standing != Standing::NotRun;
             before.get(&member.id).is_none_or(|(old, run)| old != standing || began_again(run))
         };
-        self.members.iter().filter(changed).map(|(member, _)| member.id).collect()
+        let mut changed: Vec<&(Member, Standing)> = self.members.iter().filter(changed).collect();
+        // As it came to pass; what follows from it, and has no time of its own, comes last.
+        changed.sort_by_key(|(member, _)| {
+            let at = member.resolved.or(member.started);
+            (at.is_none(), at)
+        });
+        changed.into_iter().map(|(member, _)| member.id).collect()
     }
 
     /// What waits for tasks that nobody serves never begins: gives their ids.
@@ -377,6 +384,19 @@ mod tests {
         // A retry is a change even when it stands as before.
         a.run = Some(1);
         assert_eq!(progress.update(vec![a.clone(), b]), [a.id]);
+    }
+
+    #[test]
+    fn changes_are_told_in_the_order_in_which_they_happened() {
+        let time = |second: u8| Some(format!("2026-11-28T00:00:0{second}.000Z").parse().unwrap());
+        let mut build = member("build", State::Running, &[]);
+        let mut test = member("test", State::Unscheduled, &[&build]);
+        let docs = member("docs", State::Unscheduled, &[&test]);
+        let mut progress = progress(&[&docs, &test, &build]);
+        (build.state, build.started, build.resolved) = (State::Completed, time(1), time(2));
+        (test.state, test.started, test.resolved) = (State::Failed, time(3), time(4));
+        let ids = [build.id, test.id, docs.id];
+        assert_eq!(progress.update(vec![docs, test, build]), ids);
     }
 
     #[test]

@@ -26,7 +26,8 @@ fn one_task_greets() {
 #[test]
 fn two_tasks_hand_a_file_over() {
     let stdout = run(blocks()[1]);
-    assert!(stdout.find("build: green") < stdout.find("test: running"), "{stdout}");
+    let at = |line: &str| stdout.find(line).unwrap_or_else(|| panic!("{line} in {stdout}"));
+    assert!(at("build: green") < at("test: green"), "{stdout}");
     assert!(stdout.ends_with("green: 2 green\n"), "{stdout}");
 }
 

@@ -112,6 +112,13 @@ fn queues_that_nobody_serves_are_named_unless_served_here() {
 }
 
 #[test]
+fn queues_with_names_alike_are_served_side_by_side() {
+    let fixture = Fixture::with(&yml(&[("one", "", "a-b/c", "true"), ("other", "", "a/b-c", "true")]));
+    let output = fixture.run(&["--serve", "a-b/c", "--serve", "a/b-c"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
 fn a_push_without_tasks_is_green() {
     let output = Fixture::with("{version: 1, tasks: [{$if: \"tasks_for == 'cron'\", then: {}}]}").run(&[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
