@@ -204,7 +204,7 @@ impl Store {
     pub async fn create(&self, new: NewTask, now: Timestamp) -> Result<Result<Task, CreateRefusal>, StoreError> {
         match self.lanes.send(Op::Create(Box::new(new), now)).await? {
             Answer::Created(answer) => Ok(answer),
-            Answer::Applied(_) | Answer::Claimed(_) | Answer::Artifact(_) => Err(StoreError::Lost("the answer")),
+            _ => Err(StoreError::Lost("the answer")),
         }
     }
 
@@ -223,7 +223,7 @@ impl Store {
     ) -> Result<Result<Task, ApplyRefusal>, StoreError> {
         match self.lanes.send(Op::Apply(task_id, event, now)).await? {
             Answer::Applied(answer) => Ok(answer),
-            Answer::Created(_) | Answer::Claimed(_) | Answer::Artifact(_) => Err(StoreError::Lost("the answer")),
+            _ => Err(StoreError::Lost("the answer")),
         }
     }
 
@@ -248,7 +248,7 @@ impl Store {
             Wanted { task_queue_id: task_queue_id.to_owned(), worker: worker.clone(), count, now, taken_until };
         match self.lanes.send(Op::Claim(wanted)).await? {
             Answer::Claimed(answer) => Ok(answer),
-            Answer::Created(_) | Answer::Applied(_) | Answer::Artifact(_) => Err(StoreError::Lost("the answer")),
+            _ => Err(StoreError::Lost("the answer")),
         }
     }
 
@@ -265,7 +265,7 @@ impl Store {
     ) -> Result<Result<Artifact, ArtifactRefusal>, StoreError> {
         match self.lanes.send(Op::Artifact(Box::new(artifact), now)).await? {
             Answer::Artifact(answer) => Ok(answer),
-            Answer::Created(_) | Answer::Applied(_) | Answer::Claimed(_) => Err(StoreError::Lost("the answer")),
+            _ => Err(StoreError::Lost("the answer")),
         }
     }
 

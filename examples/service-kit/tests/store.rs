@@ -240,3 +240,21 @@ mod postgres {
         assert!(error.contains("newer version"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn nobody_else_may_read_a_database_in_a_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("private.db"));
+    let store =
+        SqliteStore::open(&database, "private", &[("0001_a.sql", "CREATE TABLE a (a TEXT) STRICT;")]).await.unwrap();
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", entry.path().display());
+        seen.push(entry.file_name().into_string().unwrap());
+    }
+    seen.sort();
+    assert_eq!(seen, ["private.db", "private.db-shm", "private.db-wal"]);
+    store.close().await;
+}

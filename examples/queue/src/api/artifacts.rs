@@ -65,7 +65,7 @@ impl Api {
                 "no artifact can have the name {artifact:?} that the link leads to"
             )));
         }
-        if content_type.chars().any(char::is_control) {
+        if !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return Err(Failure::input_error(format!("contentType {content_type:?} cannot stand in a header")));
         }
         let expires = Timestamp::from_millis(expires.as_millis());

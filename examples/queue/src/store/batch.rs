@@ -38,6 +38,8 @@ const LINGER: Duration = Duration::from_micros(500);
 pub(super) enum Op {
     Create(Box<NewTask>, Timestamp),
     Apply(TaskId, Event, Timestamp),
+    /// The same to each of several tasks that it is meant for.
+    ApplyAll(Vec<TaskId>, Event, Timestamp),
     Claim(Wanted),
     Artifact(Box<Artifact>, Timestamp),
 }
@@ -46,7 +48,7 @@ impl Op {
     fn lane(&self) -> usize {
         match self {
             Self::Create(..) => 0,
-            Self::Apply(..) => 1,
+            Self::Apply(..) | Self::ApplyAll(..) => 1,
             Self::Claim(..) => 2,
             Self::Artifact(..) => 3,
         }
@@ -57,6 +59,8 @@ impl Op {
 pub(super) enum Answer {
     Created(Result<Task, CreateRefusal>),
     Applied(Result<Task, ApplyRefusal>),
+    /// Those that it has happened to.
+    AppliedAll(Vec<TaskId>),
     Claimed(Vec<Claimed>),
     Artifact(Result<Artifact, ArtifactRefusal>),
 }
@@ -321,6 +325,12 @@ async fn process(
         for (place, answer) in places.into_iter().zip(unit.apply(&events).await?) {
             answers[place] = Some(Answer::Applied(answer));
         }
+    }
+
+    for (place, (ids, event, now)) in
+        pick(ops, |op| if let Op::ApplyAll(ids, event, now) = op { Some((ids, event, *now)) } else { None })
+    {
+        answers[place] = Some(Answer::AppliedAll(unit.apply_all(ids, event, now).await?));
     }
 
     for (place, (artifact, now)) in

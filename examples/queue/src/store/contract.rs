@@ -93,6 +93,7 @@ contract! {
         group_expiry_follows_its_tasks
         group_is_resolved_with_its_last_task
         whole_group_is_cancelled
+        big_group_is_cancelled_while_it_works
         whole_group_changes_priority
         sealed_group_takes_no_tasks;
     lists:

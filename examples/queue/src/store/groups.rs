@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream;
 use taskcluster_core::ids::{Priority, TaskId};
 use taskcluster_core::time::Timestamp;
 
+use super::batch::{Answer, Op};
 use super::outbox::write_messages;
 use super::sql::{Arg, Sql};
 use super::{Store, StoreError, rows};
@@ -22,7 +21,7 @@ const MEMBER_STATUS: &str = "SELECT * FROM tasks WHERE task_group_id = $1 AND ta
 
 const SIZE: &str = "SELECT count(*) AS size FROM tasks WHERE task_group_id = $1";
 
-/// How many members are looked at at a time, so that others get their turn between.
+/// How many members are looked at, and changed in one transaction, at a time, so that others get their turn between.
 const PAGE: i64 = 500;
 
 impl Store {
@@ -80,18 +79,18 @@ impl Store {
 
     /// Cancels the unresolved tasks of a group whose deadline is ahead, and names them.
     ///
-    /// Each task is one change; together they are not: repeat it if it was interrupted.
+    /// Some hundred tasks are one change; all of them are not: repeat it if it was interrupted.
     ///
     /// # Errors
     /// The store's.
     pub async fn cancel_group(&self, id: TaskId, now: Timestamp) -> Result<Vec<TaskId>, StoreError> {
-        self.each_member(id, now, &Event::Cancel, |task| !task.state().is_resolved() && task.deadline >= now).await
+        self.each_member(id, now, &Event::Cancel).await
     }
 
     /// Changes the priority of the tasks of a group that have never been resolved and whose deadline is ahead, and
     /// names them.
     ///
-    /// Each task is one change; together they are not: repeat it if it was interrupted.
+    /// Some hundred tasks are one change; all of them are not: repeat it if it was interrupted.
     ///
     /// # Errors
     /// The store's.
@@ -102,8 +101,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<TaskId>, StoreError> {
         let event = Event::ChangePriority { priority: new.clone(), announce: false };
-        let wanted = |task: &Task| !task.ever_resolved && task.deadline >= now && task.priority != *new;
-        let changed = self.each_member(group.task_group_id, now, &event, wanted).await?;
+        let changed = self.each_member(group.task_group_id, now, &event).await?;
         let message = messages::group_priority_changed(group, new, changed.len());
         let dialect = self.backend.dialect();
         self.transaction(move |sql| Box::pin(async move { write_messages(sql, dialect, &[message]).await })).await?;
@@ -111,13 +109,8 @@ impl Store {
         Ok(changed)
     }
 
-    async fn each_member(
-        &self,
-        group: TaskId,
-        now: Timestamp,
-        event: &Event,
-        wanted: impl Fn(&Task) -> bool,
-    ) -> Result<Vec<TaskId>, StoreError> {
+    /// Lets an event happen to the members that it is meant for, a page of them in each transaction.
+    async fn each_member(&self, group: TaskId, now: Timestamp, event: &Event) -> Result<Vec<TaskId>, StoreError> {
         let group = group.to_string();
         let mut after = String::new();
         let mut changed = Vec::new();
@@ -127,18 +120,24 @@ impl Store {
             let tasks = found.iter().map(rows::task).collect::<Result<Vec<_>, _>>()?;
             let Some(last) = tasks.last() else { return Ok(changed) };
             after = last.task_id.to_string();
-            // They are handed in together and so share their transactions.
-            let mut answers = stream::iter(tasks.into_iter().filter(|task| wanted(task)).map(|task| {
-                let event = event.clone();
-                async move { (task.task_id, self.apply(task.task_id, event, now).await) }
-            }))
-            .buffered(128);
-            while let Some((id, answer)) = answers.next().await {
-                // A task that has come to its end meanwhile is not an error.
-                if answer?.is_ok() {
-                    changed.push(id);
-                }
+            let ids: Vec<TaskId> =
+                tasks.iter().filter(|task| is_meant_for(event, task, now)).map(|task| task.task_id).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            match self.lanes.send(Op::ApplyAll(ids, event.clone(), now)).await? {
+                Answer::AppliedAll(answer) => changed.extend(answer),
+                _ => return Err(StoreError::Lost("the answer")),
             }
         }
     }
+}
+
+/// Whether an event that happens to a group is meant for this member of it, as it is now.
+pub(super) fn is_meant_for(event: &Event, task: &Task, now: Timestamp) -> bool {
+    task.deadline >= now
+        && match event {
+            Event::ChangePriority { priority, .. } => !task.ever_resolved && task.priority != *priority,
+            _ => !task.state().is_resolved(),
+        }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{Timestamp, hours};
 
+use super::groups::is_meant_for;
 use super::outbox::write_messages;
 use super::positions::Positions;
 use super::rows::{self, Kept, TaskRow};
@@ -307,6 +308,20 @@ impl<'c> Unit<'c> {
         self.release_dependents().await?;
         self.flush().await?;
         Ok(answers)
+    }
+
+    /// Lets an event happen to those of the tasks that it is meant for, now that they are locked, and names them.
+    pub(super) async fn apply_all(
+        &mut self,
+        ids: &[TaskId],
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        self.load(ids.iter().copied()).await?;
+        let is_meant = |id: &TaskId| self.task(*id).is_some_and(|task| is_meant_for(event, task, now));
+        let events: Vec<_> = ids.iter().copied().filter(is_meant).map(|id| (id, event, now)).collect();
+        let answers = self.apply(&events).await?;
+        Ok(events.iter().zip(answers).filter(|(_, answer)| answer.is_ok()).map(|((id, ..), _)| *id).collect())
     }
 
     fn apply_one(&mut self, id: TaskId, event: Event, now: Timestamp) -> Result<Task, ApplyRefusal> {

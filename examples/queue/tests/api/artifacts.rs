@@ -82,8 +82,10 @@ async fn signed_urls_move_the_bytes() {
     t.clock.advance(minutes(31));
     let get = http::Request::get(found.url.as_str()).body("".into()).unwrap();
     assert_ne!(t.send(get).await.0, 200);
-    let odd = PostArtifactRequest::S3(S3ArtifactRequest::new(t.now() + hours(1), "text/plain\nx: y"));
-    assert_eq!(refusal(t.put(&id, "public/odd", &odd).await), refused(400, "InputError"));
+    for odd in ["text/plain\nx: y", "text/plain; title=ü"] {
+        let odd = PostArtifactRequest::S3(S3ArtifactRequest::new(t.now() + hours(1), odd));
+        assert_eq!(refusal(t.put(&id, "public/odd", &odd).await), refused(400, "InputError"));
+    }
 }
 
 #[tokio::test]

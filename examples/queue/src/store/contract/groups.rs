@@ -70,6 +70,40 @@ pub(super) async fn whole_group_is_cancelled(f: &Fixture) {
     assert_eq!(f.event_names().await.iter().filter(|name| *name == "task-group-resolved").count(), 2);
 }
 
+pub(super) async fn big_group_is_cancelled_while_it_works(f: &Fixture) {
+    let group = TaskId::new();
+    // More than are changed at a time.
+    let members = 600;
+    futures_util::future::join_all((0..members).map(|_| f.create(json!({"taskGroupId": group})))).await;
+    f.store.seal_group(group, f.now()).await.unwrap();
+    f.events().await;
+    // Workers go on meanwhile; whatever they get to its end has not been cancelled.
+    let work = async {
+        let mut done = BTreeSet::new();
+        loop {
+            let claimed = f.claim(8).await;
+            if claimed.is_empty() {
+                return done;
+            }
+            for claim in claimed {
+                if f.try_apply(claim.task.task_id, complete()).await.is_ok() {
+                    done.insert(claim.task.task_id);
+                }
+            }
+        }
+    };
+    let (done, cancelled) = tokio::join!(work, f.store.cancel_group(group, f.now()));
+    let cancelled: BTreeSet<TaskId> = cancelled.unwrap().into_iter().collect();
+    assert!(done.is_disjoint(&cancelled));
+    assert_eq!(done.len() + cancelled.len(), members);
+    assert_eq!(f.store.group(group).await.unwrap().unwrap().unresolved, 0);
+    let events = f.event_names().await;
+    let count = |name: &str| events.iter().filter(|event| *event == name).count();
+    assert_eq!((count("task-completed"), count("task-exception")), (done.len(), cancelled.len()));
+    assert_eq!(count("task-group-resolved"), 1);
+    assert_eq!(f.store.counts("proj/ci", f.now()).await.unwrap(), Counts { pending: 0, claimed: 0 });
+}
+
 pub(super) async fn whole_group_changes_priority(f: &Fixture) {
     let group = TaskId::new();
     let done = f.create(json!({"taskGroupId": group})).await;
