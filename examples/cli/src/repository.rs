@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 
 /// What stands for "no commit" in a push event.
 pub(crate) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
@@ -59,9 +59,7 @@ impl Repository {
             bail!("{} is not a folder", path.display());
         }
         let here = Self { root: path.to_owned(), bare: false };
-        let bare = here
-            .git(["rev-parse", "--is-bare-repository"])
-            .with_context(|| format!("{} is not in a git repository", path.display()))?;
+        let bare = here.git(["rev-parse", "--is-bare-repository"]).map_err(|error| not_usable(path, error))?;
         let bare = bare.trim() == "true";
         let root = here.git(["rev-parse", if bare { "--absolute-git-dir" } else { "--show-toplevel" }])?;
         let root = PathBuf::from(root.trim_end_matches('\n'));
@@ -163,6 +161,11 @@ impl Repository {
             "--no-renames",
             "-m",
             "--first-parent",
+            // Whatever the user likes to see otherwise.
+            "--encoding=UTF-8",
+            "--no-color",
+            "--no-show-signature",
+            "--no-ext-diff",
             &format,
             &range,
             "--",
@@ -201,6 +204,18 @@ impl Repository {
             Err(error) if error.kind() == ErrorKind::NotFound => bail!("git is not installed, or not in the PATH"),
             Err(error) => Err(error).context("cannot start git"),
         }
+    }
+}
+
+/// Why git does not speak of the repository at `path`.
+fn not_usable(path: &Path, error: Error) -> Error {
+    let complaint = error.to_string();
+    match complaint.split_once("dubious ownership in repository at ") {
+        Some((_, root)) => anyhow!(
+            "{} belongs to another user; if you trust that one: git config --global --add safe.directory {root}",
+            path.display()
+        ),
+        None => error.context(format!("{} is not in a git repository", path.display())),
     }
 }
 
@@ -304,9 +319,14 @@ mod tests {
     #[test]
     fn a_commit_tells_what_it_changed() {
         let fixture = Fixture::new();
+        for (key, value) in
+            [("color.ui", "always"), ("i18n.logOutputEncoding", "ISO-8859-1"), ("log.showSignature", "true")]
+        {
+            fixture.git(&["config", key, value]);
+        }
         fixture.commit("first", &[("keep", "1"), ("gone", "1"), ("naïve file", "1")]);
         fixture.remove("gone");
-        fixture.commit("second\n\nwith a body", &[("keep", "2"), ("new", "1")]);
+        fixture.commit("second, naïve\n\nwith a body", &[("keep", "2"), ("new", "1")]);
         let repository = Repository::discover(fixture.path()).unwrap();
         let head = repository.commit_hash("HEAD").unwrap();
         let base = repository.first_parent(&head).unwrap().unwrap();
@@ -314,7 +334,7 @@ mod tests {
         let commits = repository.commits(Some(&base), &head).unwrap();
         assert_eq!(commits.len(), 1);
         let commit = &commits[0];
-        assert_eq!(commit.message, "second\n\nwith a body");
+        assert_eq!(commit.message, "second, naïve\n\nwith a body");
         assert_eq!(commit.author, Person { name: "Ada".into(), email: "ada@example.com".into() });
         assert_eq!(
             (&commit.added, &commit.modified, &commit.removed),

@@ -29,6 +29,19 @@ fn a_folder_without_a_repository() {
 }
 
 #[test]
+fn a_repository_of_somebody_else() {
+    let fixture = Fixture::with("version: 1");
+    let mut command = fixture.command(&["run", "repository"]);
+    // What git's own tests do to it.
+    command.env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "true");
+    command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")]);
+    let line = complaint_of(command);
+    let root = fixture.repository().canonicalize().unwrap();
+    let remedy = format!("git config --global --add safe.directory '{}'", root.display());
+    assert!(line.starts_with("repository belongs to another user") && line.ends_with(&remedy), "{line}");
+}
+
+#[test]
 fn a_repository_without_a_commit_or_without_that_commit() {
     let fixture = Fixture::empty();
     fixture.git(&["init", "-q"]);
