@@ -49,7 +49,7 @@ pub(crate) struct RunArgs {
     /// Also take the tasks of this queue. May be repeated; `local/native` is always served.
     #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,
-    /// Also allow the tasks this scope, as the repository's role may on the deployment that they are made for. May be repeated.
+    /// Allow the tasks this scope in this run, beyond what repositories may do here. May be repeated.
     #[arg(long, value_name = "SCOPE", value_parser = scope)]
     pub(crate) grant: Vec<String>,
     /// Stay when only tasks are left that nobody here takes.

@@ -62,10 +62,12 @@ pub(crate) trait View {
 pub(crate) fn choose(json: bool) -> Box<dyn View> {
     let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let terminal = console::Term::stdout().is_term() && console::Term::stderr().is_term();
-    match (json, terminal && !quiet) {
-        (true, _) => Box::new(Json::new(std::io::stdout())),
-        (false, true) => Box::new(Table::new()),
-        (false, false) => Box::new(Lines::new(std::io::stdout())),
+    if json {
+        return Box::new(Json::new(std::io::stdout()));
+    }
+    match (terminal && !quiet).then(Table::on_terminal).flatten() {
+        Some(table) => Box::new(table),
+        None => Box::new(Lines::new(std::io::stdout())),
     }
 }
 

@@ -20,10 +20,14 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new() -> Self {
+    /// Nothing where there is no terminal that can be drawn on.
+    pub(crate) fn on_terminal() -> Option<Self> {
         let rows = MultiProgress::new();
+        if rows.is_hidden() {
+            return None;
+        }
         let counts = rows.add(ProgressBar::new_spinner().with_style(style_of("{msg}")));
-        Self { rows, running: HashMap::new(), counts }
+        Some(Self { rows, running: HashMap::new(), counts })
     }
 
     fn line(&self, text: impl AsRef<str>) {
