@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::view::plain;
+
 /// The meanings of the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -31,7 +33,7 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = plain(&text.split_whitespace().collect::<Vec<_>>().join(" "));
         // Many errors repeat their source in their own text.
         if line.contains(&text) {
             continue;
@@ -50,7 +52,7 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line_without_repetition() {
-        let error = anyhow::anyhow!("disk\n  full").context("cannot write a: disk full").context("cannot begin");
+        let error = anyhow::anyhow!("disk\n  \u{7}full").context("cannot write a: disk full").context("cannot begin");
         assert_eq!(one_line(&error), "cannot begin: cannot write a: disk full");
     }
 }

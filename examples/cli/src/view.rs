@@ -71,6 +71,11 @@ pub(crate) fn choose(json: bool) -> Box<dyn View> {
     }
 }
 
+/// What a commit or a task calls itself, without what would confuse a terminal.
+pub(crate) fn plain(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).collect()
+}
+
 /// A standing in words, with the reason of an exception.
 fn words(standing: &Standing) -> String {
     match standing {

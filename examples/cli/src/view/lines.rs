@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use taskcluster_core::ids::TaskId;
 
-use super::{Begin, End, Failure, View, conclusion, seconds, words};
+use super::{Begin, End, Failure, View, conclusion, plain, seconds, words};
 use crate::progress::{Progress, Standing};
 
 /// Writes a line for each change.
@@ -37,7 +37,7 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write> View for Lines<W> {
     fn begin(&mut self, begin: &Begin<'_>) {
-        self.line(&format!("commit {} {}", &begin.revision[..12.min(begin.revision.len())], begin.subject));
+        self.line(&format!("commit {} {}", &begin.revision[..12.min(begin.revision.len())], plain(begin.subject)));
         let groups = begin.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         self.line(&format!("task group {groups} at {}", begin.root_url));
     }
@@ -56,13 +56,13 @@ impl<W: Write> View for Lines<W> {
             let time =
                 seconds(member).filter(|_| standing.is_over()).map(|s| format!(" in {s:.1} s")).unwrap_or_default();
             let at = clock((self.elapsed)());
-            self.line(&format!("[{at}] {}: {}{again}{time}", member.name, words(standing)));
+            self.line(&format!("[{at}] {}: {}{again}{time}", plain(&member.name), words(standing)));
         }
     }
 
     fn failure(&mut self, failure: &Failure<'_>) {
         self.line("");
-        self.line(&format!("--- {} ({}): {}", failure.member.name, failure.member.id, words(failure.standing)));
+        self.line(&format!("--- {} ({}): {}", plain(&failure.member.name), failure.member.id, words(failure.standing)));
         for line in &failure.tail {
             self.line(&format!("  {line}"));
         }
@@ -98,7 +98,7 @@ mod tests {
     fn a_line_for_each_change_and_a_conclusion() {
         let mut member = Member {
             id: TaskId::new(),
-            name: "build".into(),
+            name: "bu\u{1b}ild\n".into(),
             queue: "local/native".parse().unwrap(),
             state: State::Running,
             dependencies: vec![],

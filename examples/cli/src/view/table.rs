@@ -8,7 +8,7 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use taskcluster_core::ids::TaskId;
 
-use super::{Begin, End, Failure, View, conclusion, seconds, summary, words};
+use super::{Begin, End, Failure, View, conclusion, plain, seconds, summary, words};
 use crate::progress::{Member, Progress, Standing, Verdict};
 
 /// Draws on the terminal.
@@ -38,7 +38,7 @@ impl Table {
         if *standing == Standing::Running {
             let row = self.rows.insert_before(&self.counts, ProgressBar::new_spinner());
             row.set_style(style_of("  {spinner} {msg} {elapsed}"));
-            row.set_message(member.name.clone());
+            row.set_message(plain(&member.name));
             row.enable_steady_tick(Duration::from_millis(120));
             if let Some(old) = self.running.insert(member.id, row) {
                 old.finish_and_clear();
@@ -53,7 +53,7 @@ impl Table {
             self.line(format!(
                 "  {} {} {} {}",
                 mark(standing),
-                member.name,
+                plain(&member.name),
                 style(words(standing)).dim(),
                 style(time).dim()
             ));
@@ -64,7 +64,7 @@ impl Table {
 impl View for Table {
     fn begin(&mut self, begin: &Begin<'_>) {
         let revision = &begin.revision[..12.min(begin.revision.len())];
-        self.line(format!("{} {}", style(revision).yellow(), begin.subject));
+        self.line(format!("{} {}", style(revision).yellow(), plain(begin.subject)));
         let groups = begin.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         self.line(style(format!("task group {groups} at {}", begin.root_url)).dim().to_string());
     }
@@ -83,7 +83,7 @@ impl View for Table {
     fn failure(&mut self, failure: &Failure<'_>) {
         let Failure { member, standing, tail, log } = failure;
         self.line("");
-        self.line(format!("{} {} {}", mark(standing), style(&member.name).bold(), words(standing)));
+        self.line(format!("{} {} {}", mark(standing), style(plain(&member.name)).bold(), words(standing)));
         for line in tail {
             self.line(format!("  {} {line}", style("│").dim()));
         }
