@@ -74,6 +74,9 @@ pub enum StoreError {
         /// What.
         value: String,
     },
+    /// A batch cannot be carried out without locks; it is carried out with them. Nobody outside sees this.
+    #[error("what was seen has changed")]
+    Surprise,
     /// Something that was just written is not there.
     #[error("{0} is not where it was written")]
     Lost(&'static str),

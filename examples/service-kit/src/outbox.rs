@@ -23,6 +23,8 @@ mod postgres;
 mod sqlite;
 
 #[cfg(feature = "postgres")]
+pub(crate) use postgres::Publisher;
+#[cfg(feature = "postgres")]
 pub use postgres::{POSTGRES_TABLE, insert_postgres};
 pub use sqlite::{SQLITE_TABLE, insert_sqlite};
 
@@ -129,12 +131,12 @@ impl Relay {
         Self { outbox, bus, clock }
     }
 
-    /// Publishes one portion of what is there. Gives whether there may be more.
+    /// Publishes one portion of what is there. Gives how many messages that were; there may be more unless it is none.
     ///
     /// # Errors
     /// When the store or the bus fails; nothing is lost, and the next step tries again.
-    pub async fn step(&self) -> Result<bool, OutboxError> {
-        Ok(self.outbox.publish(&*self.bus, STEP).await? == STEP)
+    pub async fn step(&self) -> Result<usize, OutboxError> {
+        self.outbox.publish(&*self.bus, STEP).await
     }
 
     /// Publishes until `shutdown`, and then what is left.
@@ -145,8 +147,13 @@ impl Relay {
             commits.borrow_and_update();
             let next = Instant::now() + PAUSE;
             let wait = match self.step().await {
-                Ok(true) => continue,
-                Ok(false) => {
+                Ok(STEP..) => continue,
+                // Until there is none: then others may publish.
+                Ok(1..) => {
+                    failures = 0;
+                    Duration::ZERO
+                }
+                Ok(0) => {
                     failures = 0;
                     SWEEP
                 }

@@ -29,6 +29,7 @@ impl Unit<'_> {
         new: &Artifact,
         now: Timestamp,
     ) -> Result<Result<Artifact, ArtifactRefusal>, StoreError> {
+        self.with_locks()?;
         let id = new.task_id.to_string();
         let run = Arg::Int(i64::from(new.run_id.get()));
         self.load([new.task_id]).await?;

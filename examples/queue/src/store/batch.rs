@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use super::positions::Positions;
-use super::sql::{Backend, Dialect, REFUSED, Sql};
-use super::work::{Told, Unit, Wanted, agree_on_schedulers};
+use super::sql::{Backend, REFUSED};
+use super::work::{Told, Unit, Wanted};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::artifact::{Artifact, ArtifactRefusal};
 use crate::definition::NewTask;
@@ -29,6 +29,8 @@ const QUEUE: usize = 1024;
 const COLLISIONS_BORNE: usize = 5;
 /// How often it is done again after its connection turned out to be dead: when a server starts anew, all of a pool are.
 const LOSSES_BORNE: usize = 20;
+/// When others are at the same tasks or groups, so many batches take locks at once.
+const WARY: u32 = 8;
 /// Requests come in little company while so many of them share a transaction on average. More are company enough.
 const LITTLE_COMPANY: std::ops::Range<f64> = 1.2..8.0;
 /// While requests come in little company, it is waited for this long whether there are more that may share a transaction.
@@ -97,6 +99,7 @@ impl Lanes {
                 positions: Arc::clone(&positions),
                 requests,
                 company: 1.0,
+                wary: 0,
             };
             tracker.spawn(lane.work());
             sender
@@ -136,6 +139,8 @@ struct Lane {
     requests: mpsc::Receiver<Request>,
     /// How many requests have shared a transaction lately, on average.
     company: f64,
+    /// How many more batches are not tried without locks.
+    wary: u32,
 }
 
 impl Lane {
@@ -185,7 +190,7 @@ impl Lane {
         }
     }
 
-    async fn carry_out(&self, ops: Vec<Arc<Op>>, replies: Vec<Reply>) {
+    async fn carry_out(&mut self, ops: Vec<Arc<Op>>, replies: Vec<Reply>) {
         match self.transaction(&ops).await {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {
@@ -210,7 +215,7 @@ impl Lane {
         }
     }
 
-    async fn transaction(&self, ops: &[Arc<Op>]) -> Result<Vec<Answer>, StoreError> {
+    async fn transaction(&mut self, ops: &[Arc<Op>]) -> Result<Vec<Answer>, StoreError> {
         let outcome = match self.at_once(ops).await {
             Some(outcome) => outcome,
             None => self.attempts(ops).await,
@@ -226,30 +231,24 @@ impl Lane {
         Ok(answers)
     }
 
-    /// New tasks that depend on nothing are created with one statement, where the database knows how and unless there is
-    /// a surprise: then `None` is given, and they have to be looked at one by one. Nothing has happened, or, if the
-    /// connection was lost, all of it may have.
-    async fn at_once(&self, ops: &[Arc<Op>]) -> Option<Result<Outcome, StoreError>> {
+    /// Where the database knows how, a batch is first tried without locks. `None` if there is a surprise, and it has to be
+    /// done with them: nothing has happened, or, if the connection was lost, all of it may have.
+    async fn at_once(&mut self, ops: &[Arc<Op>]) -> Option<Result<Outcome, StoreError>> {
         let dialect = self.backend.dialect();
         let together = dialect.together.as_ref()?;
-        let independent = |op: &Arc<Op>| matches!(&**op, Op::Create(new, _) if new.dependencies.is_empty());
-        if !ops.iter().all(independent) {
-            return None;
-        }
-        let new: Vec<_> = pick(ops, as_create).map(|(_, new)| new).collect();
-        if !agree_on_schedulers(&new) {
+        let kind = |op: &Op| std::mem::discriminant(op);
+        let of_one_kind = ops.iter().all(|op| kind(op) == kind(&ops[0]));
+        if self.wary > 0 || !of_one_kind {
+            self.wary = self.wary.saturating_sub(1);
             return None;
         }
         let mut connection = self.backend.alone()?;
-        let result = async {
-            let mut unit = Unit::new(&mut *connection, dialect, &self.positions);
-            let created = unit.create_at_once(together, &new).await?;
-            Ok((created.into_iter().map(Answer::Created).collect(), unit.finish().await?))
-        };
-        match result.await {
-            Err(StoreError::Database(error))
-                if has_code(&error, &[REFUSED]) || has_code(&error, &COLLISIONS) || is_lost(&error) =>
-            {
+        let unit = Unit::unlocked(&mut *connection, dialect, together, &self.positions);
+        match process(unit, ops).await {
+            Err(StoreError::Surprise) => None,
+            Err(StoreError::Database(error)) if has_code(&error, &COLLISIONS) || is_lost(&error) => None,
+            Err(StoreError::Database(error)) if has_code(&error, &REFUSED) => {
+                self.wary = WARY;
                 None
             }
             result => Some(result),
@@ -278,7 +277,7 @@ impl Lane {
         self.backend
             .write(Box::new(move |sql| {
                 Box::pin(async move {
-                    let result = process(sql, dialect, &positions, &work).await?;
+                    let result = process(Unit::new(sql, dialect, &positions), &work).await?;
                     *inside.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                     Ok(())
                 })
@@ -303,13 +302,7 @@ fn as_create(op: &Op) -> Option<(&NewTask, Timestamp)> {
 }
 
 /// Carries a batch out: new tasks first, then what happens to tasks, then artifacts, then claims.
-async fn process(
-    sql: &mut dyn Sql,
-    dialect: &'static Dialect,
-    positions: &Positions,
-    ops: &[Arc<Op>],
-) -> Result<Outcome, StoreError> {
-    let mut unit = Unit::new(sql, dialect, positions);
+async fn process(mut unit: Unit<'_>, ops: &[Arc<Op>]) -> Result<Outcome, StoreError> {
     let mut answers: Vec<Option<Answer>> = ops.iter().map(|_| None).collect();
 
     let (places, new): (Vec<usize>, Vec<_>) = pick(ops, as_create).unzip();

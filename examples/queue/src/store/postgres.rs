@@ -284,11 +284,16 @@ macro_rules! statement {
             is_open = r.open, ever_resolved = r.ever, position = r.position, claimed = r.claimed, taken_until = r.until, awaited = r.awaited,
             runs = r.runs
         FROM json_to_recordset($", $n, "::json) AS r(id TEXT, priority BIGINT, \"left\" BIGINT, unsatisfied BIGINT, state TEXT, open BIGINT, ever BIGINT,
-            position BIGINT, claimed BIGINT, until BIGINT, awaited BIGINT, runs TEXT)
+            position BIGINT, claimed BIGINT, until BIGINT, awaited BIGINT, runs TEXT, version XID)
         WHERE t.task_id = r.id") };
     (settle_groups, $n:literal) => { concat!("UPDATE task_groups g SET unresolved = unresolved - r.n
         FROM (SELECT id, n FROM json_to_recordset($", $n, "::json) AS r(id TEXT, n BIGINT) ORDER BY id) AS r WHERE g.task_group_id = r.id
         RETURNING g.task_group_id, g.scheduler_id, g.expires, g.sealed, g.unresolved") };
+    (settle_groups_if_same, $n:literal) => { concat!("UPDATE task_groups g SET unresolved = CASE
+            WHEN r.ends = 0 AND g.unresolved > r.n OR r.ends = 1 AND g.unresolved <= r.n AND g.expires = r.expires AND g.sealed IS NOT DISTINCT FROM r.sealed
+            THEN g.unresolved - r.n END
+        FROM (SELECT * FROM json_to_recordset($", $n, "::json) AS r(id TEXT, n BIGINT, ends BIGINT, expires BIGINT, sealed BIGINT) ORDER BY id) AS r
+        WHERE g.task_group_id = r.id") };
     (insert_recent, $n:literal) => { concat!("INSERT INTO recent_tasks (task_queue_id, worker_group, worker_id, task_id, run_id)
         SELECT queue, \"group\", worker, id, run
         FROM json_to_recordset($", $n, "::json) AS r(queue TEXT, \"group\" TEXT, worker TEXT, id TEXT, run BIGINT)") };
@@ -335,6 +340,17 @@ static DIALECT: Dialect = Dialect {
         changes: concat!(
             "WITH tasks_up AS (", statement!(update_tasks, 1), "), recent_in AS (", statement!(insert_recent, 2), "), settled AS (",
             statement!(settle_groups, 3), "), outbox_in AS (", statement!(insert_outbox, 4), ") SELECT * FROM settled"
+        ),
+        // The transaction that wrote a row last is its version.
+        look: "SELECT t.*, t.xmin::text AS version, g.expires AS group_expires, g.sealed AS group_sealed, g.unresolved AS group_unresolved
+            FROM tasks t LEFT JOIN task_groups g ON g.task_group_id = t.task_group_id
+            WHERE t.task_id IN (SELECT json_array_elements_text($1::json))",
+        spot: claimable!("SELECT *, xmin::text AS version FROM tasks WHERE task_queue_id = $1 AND position IS NOT NULL AND deadline > $2
+            ORDER BY priority DESC, position LIMIT $3", within "$4"),
+        changes_if_same: concat!(
+            "WITH tasks_up AS (", statement!(update_tasks, 1), " AND t.xmin = r.version RETURNING 1), recent_in AS (", statement!(insert_recent, 2),
+            "), settled AS (", statement!(settle_groups_if_same, 3), "), outbox_in AS (", statement!(insert_outbox, 4),
+            ") SELECT 1 / (SELECT (count(*) = $5)::int FROM tasks_up)"
         ),
     }),
     with_work: "SELECT value AS task_queue_id FROM json_array_elements_text($1::json) AS r(value)

@@ -35,6 +35,8 @@ pub(super) struct Kept {
     pub(super) position: Option<i64>,
     /// Do other tasks depend on it?
     pub(super) awaited: bool,
+    /// By which it is known whether the row has changed since; where the task was looked at without locking it.
+    pub(super) version: Option<String>,
 }
 
 /// A task as an argument of a statement.
@@ -62,6 +64,8 @@ pub(super) struct TaskRow<'a> {
     runs: String,
     routes: String,
     tags: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
 }
 
 impl<'a> TaskRow<'a> {
@@ -91,13 +95,36 @@ impl<'a> TaskRow<'a> {
             runs: run::to_json(&task.runs),
             routes: serde_json::to_string(&task.routes).expect("routes are text"),
             tags: &task.tags,
+            version: kept.version.as_deref(),
         }
     }
 }
 
 /// Reads a row of `tasks`, with what the store adds.
 pub(super) fn kept(row: &Row) -> Result<Kept, StoreError> {
-    Ok(Kept { task: task(row)?, position: row.int_or_null("position")?, awaited: row.flag("awaited")? })
+    Ok(Kept {
+        task: task(row)?,
+        position: row.int_or_null("position")?,
+        awaited: row.flag("awaited")?,
+        version: None,
+    })
+}
+
+/// The same of a row that was looked at without locking it.
+pub(super) fn seen(row: &Row) -> Result<Kept, StoreError> {
+    Ok(Kept { version: Some(row.text("version")?), ..kept(row)? })
+}
+
+/// Reads the group of a task from the row of the task; `None` if it is gone.
+pub(super) fn group_of(task: &Task, row: &Row) -> Result<Option<Group>, StoreError> {
+    let Some(expires) = row.time_or_null("group_expires")? else { return Ok(None) };
+    Ok(Some(Group {
+        task_group_id: task.task_group_id,
+        scheduler_id: task.scheduler_id.clone(),
+        expires,
+        sealed: row.time_or_null("group_sealed")?,
+        unresolved: row.int("group_unresolved")?,
+    }))
 }
 
 /// Reads a row of `tasks`.

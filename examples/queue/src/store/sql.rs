@@ -217,10 +217,18 @@ pub(super) struct Together {
     pub(super) new: &'static str,
     /// $1 tasks to update, $2 recent tasks, $3 groups as for `settle_groups`, $4 messages → as `settle_groups`.
     pub(super) changes: &'static str,
+    /// $1 ids → the tasks with `version`, and `group_…` of their groups; not locked.
+    pub(super) look: &'static str,
+    /// As `pick`, with `version`; not locked.
+    pub(super) spot: &'static str,
+    /// As `changes`, with $5 the number of tasks: a transaction of its own after a look at them. A group is [{id, n, ends, expires,
+    /// sealed}]. Fails with one of [`REFUSED`] if a task has changed since, or what these changes mean for a group.
+    pub(super) changes_if_same: &'static str,
 }
 
-/// The SQLSTATE with which [`Together::create`] says that a group does not take a task.
-pub(super) const REFUSED: &str = "23502";
+/// The SQLSTATEs with which the statements of [`Together`] that stand alone say that it is not as they expect: a null where
+/// none may be, a division by zero.
+pub(super) const REFUSED: [&str; 2] = ["23502", "22012"];
 
 /// The statements that differ between the databases. Lists arrive as one JSON argument, so that a statement serves any
 /// number of rows.

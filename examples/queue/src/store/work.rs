@@ -15,7 +15,7 @@ use super::groups::is_meant_for;
 use super::outbox::write_messages;
 use super::positions::Positions;
 use super::rows::{self, Kept, TaskRow};
-use super::sql::{Arg, Dialect, PAGE_BYTES, Sql, Together};
+use super::sql::{Arg, Dialect, PAGE_BYTES, Row, Sql, Together};
 use super::writes::{Edge, Recent, Writes, json_list, list};
 use super::{ApplyRefusal, Claimed, CreateRefusal, StoreError};
 use crate::definition::{self, NewTask};
@@ -53,7 +53,11 @@ pub(super) struct Unit<'c> {
     sql: &'c mut dyn Sql,
     dialect: &'static Dialect,
     positions: &'c Positions,
+    /// Given when nothing is locked: then tasks are looked at, and one statement writes if they are the same still.
+    unlocked: Option<&'static Together>,
     tasks: HashMap<TaskId, Kept>,
+    /// The groups of the tasks that were looked at.
+    groups: HashMap<TaskId, Group>,
     inserted: Vec<(TaskId, String)>,
     dirty: BTreeSet<TaskId>,
     edges: Vec<Edge>,
@@ -70,6 +74,17 @@ pub(super) struct Told {
     pub(super) pending: BTreeMap<String, usize>,
     /// Are there new events to publish?
     pub(super) events: bool,
+}
+
+/// What the ends of tasks mean for a group.
+#[derive(Serialize)]
+struct Settling {
+    id: TaskId,
+    n: i64,
+    /// Where the group was looked at: is it resolved now, and with which times?
+    ends: i64,
+    expires: Option<i64>,
+    sealed: Option<i64>,
 }
 
 /// What new tasks mean for a group.
@@ -96,7 +111,7 @@ fn joining<'a>(new: impl Iterator<Item = &'a NewTask>) -> BTreeMap<TaskId, Joini
 }
 
 /// Whether the new tasks of each group name the same scheduler; otherwise all but one have to be refused.
-pub(super) fn agree_on_schedulers(new: &[(&NewTask, Timestamp)]) -> bool {
+fn agree_on_schedulers(new: &[(&NewTask, Timestamp)]) -> bool {
     let groups = joining(new.iter().map(|(new, _)| *new));
     let agrees = |new: &NewTask| {
         groups.get(&new.task.task_group_id).is_some_and(|group| group.scheduler == new.task.scheduler_id)
@@ -105,12 +120,15 @@ pub(super) fn agree_on_schedulers(new: &[(&NewTask, Timestamp)]) -> bool {
 }
 
 impl<'c> Unit<'c> {
+    /// One that works inside a transaction, with locks.
     pub(super) fn new(sql: &'c mut dyn Sql, dialect: &'static Dialect, positions: &'c Positions) -> Self {
         Self {
             sql,
             dialect,
             positions,
+            unlocked: None,
             tasks: HashMap::new(),
+            groups: HashMap::new(),
             inserted: Vec::new(),
             dirty: BTreeSet::new(),
             edges: Vec::new(),
@@ -121,16 +139,42 @@ impl<'c> Unit<'c> {
         }
     }
 
-    /// Locks and loads the tasks that are not here yet.
+    /// One that locks nothing, for requests of one kind: it looks, and then writes with one statement that is a
+    /// transaction of its own, half as many round trips. Any of its methods may fail with [`StoreError::Surprise`] or one
+    /// of [`REFUSED`](super::sql::REFUSED): then nothing has happened, and it is to be done with locks.
+    pub(super) fn unlocked(
+        sql: &'c mut dyn Sql,
+        dialect: &'static Dialect,
+        together: &'static Together,
+        positions: &'c Positions,
+    ) -> Self {
+        Self { unlocked: Some(together), ..Self::new(sql, dialect, positions) }
+    }
+
+    /// Loads the tasks that are not here yet, and locks them unless this is to be done without locks.
     pub(super) async fn load(&mut self, ids: impl IntoIterator<Item = TaskId>) -> Result<(), StoreError> {
         let missing: BTreeSet<TaskId> = ids.into_iter().filter(|id| !self.tasks.contains_key(id)).collect();
-        if !missing.is_empty() {
-            for row in self.sql.rows(self.dialect.lock_tasks, &[Arg::Text(&json_list(&missing))]).await? {
-                let kept = rows::kept(&row)?;
-                self.tasks.insert(kept.task.task_id, kept);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let statement = self.unlocked.map_or(self.dialect.lock_tasks, |together| together.look);
+        for row in self.sql.rows(statement, &[Arg::Text(&json_list(&missing))]).await? {
+            let kept = self.read(&row)?;
+            if self.unlocked.is_some() {
+                self.groups.extend(rows::group_of(&kept.task, &row)?.map(|group| (group.task_group_id, group)));
             }
+            self.tasks.insert(kept.task.task_id, kept);
         }
         Ok(())
+    }
+
+    fn read(&self, row: &Row) -> Result<Kept, StoreError> {
+        if self.unlocked.is_some() { rows::seen(row) } else { rows::kept(row) }
+    }
+
+    /// Changes that need more than one statement need locks.
+    pub(super) fn with_locks(&self) -> Result<(), StoreError> {
+        if self.unlocked.is_some() { Err(StoreError::Surprise) } else { Ok(()) }
     }
 
     pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
@@ -150,6 +194,9 @@ impl<'c> Unit<'c> {
         &mut self,
         new: &[(&NewTask, Timestamp)],
     ) -> Result<Vec<Result<Task, CreateRefusal>>, StoreError> {
+        if let Some(together) = self.unlocked {
+            return self.create_at_once(together, new).await;
+        }
         // Required tasks are locked with the new ones: whoever resolves one meanwhile waits, and then sees the edge.
         self.load(new.iter().flat_map(|(new, _)| new.dependencies.iter().copied().chain([new.task.task_id]))).await?;
         let known: BTreeSet<TaskId> =
@@ -191,16 +238,16 @@ impl<'c> Unit<'c> {
         Ok(answers)
     }
 
-    /// Creates tasks that depend on nothing, with one statement that is a transaction of its own.
-    ///
-    /// # Errors
-    /// Those of [`Together::create`] if one of them cannot be created so: then none is, and they have to go through
-    /// [`create`](Self::create).
-    pub(super) async fn create_at_once(
+    /// Creates tasks that depend on nothing.
+    async fn create_at_once(
         &mut self,
         together: &Together,
         new: &[(&NewTask, Timestamp)],
     ) -> Result<Vec<Result<Task, CreateRefusal>>, StoreError> {
+        let independent = new.iter().all(|(new, _)| new.dependencies.is_empty());
+        if !independent || !agree_on_schedulers(new) {
+            return Err(StoreError::Surprise);
+        }
         let groups = list(joining(new.iter().map(|(new, _)| *new)).values());
         let created = new.iter().map(|(new, now)| Ok(self.insert(new, &[], *now))).collect();
         let writes = Writes { groups, ..self.take_writes() };
@@ -279,7 +326,7 @@ impl<'c> Unit<'c> {
         }
         // A task may wait for itself.
         let awaited = new.dependencies.contains(&id);
-        self.tasks.insert(id, Kept { task: task.clone(), position: None, awaited });
+        self.tasks.insert(id, Kept { task: task.clone(), position: None, awaited, version: None });
         if unsatisfied > 0 {
             return task;
         }
@@ -317,6 +364,7 @@ impl<'c> Unit<'c> {
         event: &Event,
         now: Timestamp,
     ) -> Result<Vec<TaskId>, StoreError> {
+        self.with_locks()?;
         self.load(ids.iter().copied()).await?;
         let is_meant = |id: &TaskId| self.task(*id).is_some_and(|task| is_meant_for(event, task, now));
         let events: Vec<_> = ids.iter().copied().filter(is_meant).map(|id| (id, event, now)).collect();
@@ -349,6 +397,7 @@ impl<'c> Unit<'c> {
         if !self.ended.iter().any(|ended| self.tasks[&ended.task_id].awaited) {
             return Ok(());
         }
+        self.with_locks()?;
         let now = self.ended.iter().map(|ended| ended.now).max().ok_or(StoreError::Lost("the time"))?;
         // A task that failed and then completed counts as completed: the edges are sticky.
         let mut outcomes: BTreeMap<TaskId, bool> = BTreeMap::new();
@@ -381,15 +430,16 @@ impl<'c> Unit<'c> {
 
     /// Takes waiting runs of one task queue and deals them to those who want some, first come, first served; to each no more
     /// than [`PAGE_BYTES`] of definitions, unless a single one is larger. What is left goes on waiting, and
-    /// [`finish`](Self::finish) tells of it like of all that waits.
+    /// [`finish`](Self::finish) tells of it like of all that waits, after it has written what was taken.
     pub(super) async fn claim(&mut self, wanted: &[&Wanted]) -> Result<Vec<Vec<Claimed>>, StoreError> {
         let Some(first) = wanted.first() else { return Ok(Vec::new()) };
         let total: i64 = wanted.iter().map(|wanted| i64::from(wanted.count)).sum();
         let bytes = PAGE_BYTES * i64::try_from(wanted.len().min(FULL_SHARES)).unwrap_or(1);
         let args = [Arg::Text(&first.task_queue_id), first.now.into(), total.into(), bytes.into()];
         let mut picked = Vec::new();
-        for row in self.sql.rows(self.dialect.pick, &args).await? {
-            let kept = rows::kept(&row)?;
+        let statement = self.unlocked.map_or(self.dialect.pick, |together| together.spot);
+        for row in self.sql.rows(statement, &args).await? {
+            let kept = self.read(&row)?;
             if let Some(definition) = row.text_or_null("definition")? {
                 picked.push((kept.task.task_id, definition));
             }
@@ -414,12 +464,14 @@ impl<'c> Unit<'c> {
             }
             answers.push(claimed);
         }
-        self.flush().await?;
         Ok(answers)
     }
 
     /// Writes what has changed so far.
     async fn flush(&mut self) -> Result<(), StoreError> {
+        if let Some(together) = self.unlocked {
+            return self.flush_if_same(together).await;
+        }
         let d = self.dialect;
         let settled = self.take_writes().write(self.sql, d).await?;
         // Whoever ends the last unresolved task says that the group is resolved.
@@ -432,23 +484,54 @@ impl<'c> Unit<'c> {
         Ok(())
     }
 
+    /// Writes what has changed since it was looked at, unless somebody else has changed it too.
+    async fn flush_if_same(&mut self, together: &Together) -> Result<(), StoreError> {
+        for (id, n) in self.settled() {
+            let group = self.groups.get_mut(&id).ok_or(StoreError::Surprise)?;
+            group.unresolved -= n;
+            if group.unresolved <= 0 {
+                self.messages.push(messages::group_resolved(group));
+            }
+        }
+        let changed = self.dirty.len();
+        self.take_writes().write_if_same(self.sql, together, changed).await
+    }
+
+    /// How many tasks of which groups have ended that never had before.
+    fn settled(&self) -> BTreeMap<TaskId, i64> {
+        let mut groups: BTreeMap<TaskId, i64> = BTreeMap::new();
+        for ended in &self.ended {
+            *groups.entry(ended.group).or_default() += i64::from(ended.first);
+        }
+        groups
+    }
+
+    fn settling(&self, id: TaskId, n: i64) -> Settling {
+        let group = self.groups.get(&id);
+        Settling {
+            id,
+            n,
+            ends: i64::from(group.is_some_and(|group| group.unresolved <= 0)),
+            expires: group.map(|group| group.expires.as_millis()),
+            sealed: group.and_then(|group| group.sealed).map(Timestamp::as_millis),
+        }
+    }
+
     fn take_writes(&mut self) -> Writes {
         let inserted = std::mem::take(&mut self.inserted);
         let new: HashSet<TaskId> = inserted.iter().map(|(id, _)| *id).collect();
         let dirty = std::mem::take(&mut self.dirty);
         let messages = std::mem::take(&mut self.messages);
         self.told_events |= !messages.is_empty();
-        let mut groups: BTreeMap<TaskId, i64> = BTreeMap::new();
-        for ended in std::mem::take(&mut self.ended) {
-            *groups.entry(ended.group).or_default() += i64::from(ended.first);
-        }
+        let groups: Vec<Settling> = self.settled().into_iter().map(|(id, n)| self.settling(id, n)).collect();
+        self.ended.clear();
         Writes {
             tasks: list(inserted.iter().map(|(id, _)| TaskRow::of(&self.tasks[id]))),
             definitions: list(inserted.iter().map(|(id, definition)| json!({"id": id, "definition": definition}))),
             edges: list(std::mem::take(&mut self.edges).iter()),
             changed: list(dirty.iter().filter(|id| !new.contains(id)).map(|id| TaskRow::of(&self.tasks[id]))),
             recent: list(std::mem::take(&mut self.recent).iter()),
-            groups: list(groups.iter().map(|(id, n)| json!({"id": id, "n": n}))),
+            groups: list(groups.into_iter()),
             messages: list(messages.iter().map(rows::MessageRow::of)),
         }
     }

@@ -66,6 +66,23 @@ impl Writes {
         Ok(())
     }
 
+    /// Writes changes as [`Together::changes_if_same`] does, `changed` tasks among them.
+    pub(super) async fn write_if_same(
+        self,
+        sql: &mut dyn Sql,
+        together: &Together,
+        changed: usize,
+    ) -> Result<(), StoreError> {
+        let changes = [&self.changed, &self.recent, &self.groups, &self.messages];
+        if changes.iter().all(|rows| rows.is_none()) {
+            return Ok(());
+        }
+        let [tasks, recent, groups, messages] = changes.map(or_none);
+        let changed = Arg::Int(i64::try_from(changed).unwrap_or(i64::MAX));
+        sql.rows(together.changes_if_same, &[tasks, recent, groups, messages, changed]).await?;
+        Ok(())
+    }
+
     /// One statement for each kind of row.
     async fn write_each(&self, sql: &mut dyn Sql, d: &Dialect) -> Result<Vec<Row>, StoreError> {
         let steps = [

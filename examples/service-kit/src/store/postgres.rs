@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Postgres};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -19,6 +19,7 @@ use url::Url;
 use super::migrations::{self, Applied, Migration};
 use super::writer::Writer;
 use super::{Database, StoreError};
+use crate::outbox::Publisher;
 
 /// A connection that was not used for this long is tried before it is used.
 const IDLE: Duration = Duration::from_secs(5);
@@ -48,6 +49,8 @@ pub struct PostgresStore {
     next_lane: Arc<AtomicUsize>,
     pool: PgPool,
     commits: watch::Receiver<u64>,
+    /// Of the outbox, once something was published.
+    pub(crate) publisher: Arc<Mutex<Option<Publisher>>>,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
@@ -104,7 +107,16 @@ impl PostgresStore {
             writer
         });
         let lanes = lanes.collect();
-        Ok(Self { service: service.into(), lanes, next_lane: Arc::default(), pool, commits, tasks, closing })
+        Ok(Self {
+            service: service.into(),
+            lanes,
+            next_lane: Arc::default(),
+            pool,
+            commits,
+            publisher: Arc::default(),
+            tasks,
+            closing,
+        })
     }
 
     /// Carries out a job inside a transaction that it may share with others, and answers after the commit.
@@ -207,6 +219,7 @@ impl PostgresStore {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        drop(self.publisher.lock().await.take());
         self.pool.close().await;
     }
 
