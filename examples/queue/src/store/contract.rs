@@ -8,6 +8,7 @@ mod groups;
 mod lists;
 #[cfg(feature = "postgres")]
 mod lost;
+mod races;
 mod sample;
 mod tasks;
 mod time;
@@ -96,6 +97,9 @@ contract! {
         big_group_is_cancelled_while_it_works
         whole_group_changes_priority
         sealed_group_takes_no_tasks;
+    races:
+        group_whose_tasks_end_at_once_is_resolved_once
+        task_that_is_ended_twice_at_once_ends_one_way;
     lists:
         members_and_dependents_come_in_pages
         pending_and_claimed_come_in_pages

@@ -102,12 +102,7 @@ impl<'a> TaskRow<'a> {
 
 /// Reads a row of `tasks`, with what the store adds.
 pub(super) fn kept(row: &Row) -> Result<Kept, StoreError> {
-    Ok(Kept {
-        task: task(row)?,
-        position: row.int_or_null("position")?,
-        awaited: row.flag("awaited")?,
-        version: None,
-    })
+    Ok(Kept { task: task(row)?, position: row.int_or_null("position")?, awaited: row.flag("awaited")?, version: None })
 }
 
 /// The same of a row that was looked at without locking it.
