@@ -100,9 +100,6 @@ impl Timestamp {
 
 impl From<jiff::Timestamp> for Timestamp {
     fn from(time: jiff::Timestamp) -> Self {
-        if time.subsec_nanosecond() % 1_000_000 == 0 {
-            return Self(time);
-        }
         // Rounding down, also before 1970. At the very ends of what can be said, whole seconds have to do.
         let millis = time.as_nanosecond().div_euclid(1_000_000);
         let cut = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
