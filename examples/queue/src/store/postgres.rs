@@ -4,6 +4,10 @@
 //! another instead of running into a deadlock; should one arise all the same, the batch is done again. A claimer skips
 //! what others have locked. Whoever held the row of a pending task therefore wakes its queue after the commit, by
 //! `NOTIFY` also in other processes (`store/announcer.rs`).
+//!
+//! Most batches need no lock that is held from one round trip to the next: they look at what they change, and one statement,
+//! a transaction of its own, writes what came of it, unless somebody else has changed the same meanwhile
+//! ([`Together::changes_if_same`]). Where somebody has, the batch is done again with locks.
 
 use std::ops::DerefMut;
 use std::sync::PoisonError;
