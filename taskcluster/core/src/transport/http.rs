@@ -4,12 +4,16 @@
 mod tls;
 
 use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
+use http_body::{Frame, SizeHint};
 use tower::Service;
 
 use super::{Body, BoxError, Transport, TransportError, TransportErrorKind};
@@ -90,7 +94,7 @@ impl HttpTransport {
         *request.body_mut() = match body.into_bytes() {
             Ok(bytes) if bytes.is_empty() => None,
             Ok(bytes) => Some(bytes.into()),
-            Err(stream) => Some(reqwest::Body::wrap_stream(stream.into_stream())),
+            Err(stream) => Some(reqwest::Body::wrap(Streamed(Mutex::new(stream)))),
         };
         Ok(request)
     }
@@ -119,6 +123,23 @@ impl Service<Request<Body>> for HttpTransport {
             let answer: Response<reqwest::Body> = answer.into();
             Ok(answer.map(Body::new))
         })
+    }
+}
+
+/// A body that threads may share, which is what reqwest asks of bodies. They never do: only who owns it reads it.
+struct Streamed(Mutex<Body>);
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let body = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(body).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
     }
 }
 
