@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 mod connections;
+mod unread;
 
 /// How long the head of a request may be at least: credentials of a task carry all its scopes there. A longer one is
 /// answered with 431, at the latest when it is twice as long.

@@ -107,6 +107,18 @@ async fn a_refused_upload_is_told_of_while_it_is_sent() {
     served.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_does_not_arrive_is_given_up() {
+    use taskcluster_core::transport::Body;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
+    let blobs = open(&folder, "https://tc.example/blobs", &clock);
+    let url = blobs.put_url("never", "text/plain", None, clock.now() + std::time::Duration::from_secs(60)).unwrap();
+    let never = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let request = http::Request::put(url.as_str()).header("content-type", "text/plain").body(never).unwrap();
+    assert_eq!(in_process(blobs.router()).send(request).await.unwrap().status(), 400);
+    assert_eq!(std::fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0, "nothing is left of it");
+}
+
 #[tokio::test]
 async fn what_a_crash_cut_off_is_removed() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());

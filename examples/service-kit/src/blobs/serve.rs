@@ -8,32 +8,27 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_RANGE, RANGE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::file::Stored;
-use super::sign::{Grant, Refused, Upload};
+use super::sign::{Refused, Upload};
 use super::{BlobError, LocalBlobs};
 
 /// A page among the blobs is somebody else's, and comes from the address of the deployment all the same. It may be shown,
 /// and its scripts may draw it, but nothing in it acts in the name of that address.
 const STRANGER: HeaderValue = HeaderValue::from_static("sandbox allow-scripts");
 
-/// An upload that is refused is read this far and thrown away: who is still sending does not see the answer.
-const MAX_DRAINED: usize = 64 * 1024 * 1024;
-
-/// For how long that may take.
-const DRAINING: Duration = Duration::from_secs(60);
+/// An upload of which nothing arrives for so long is given up.
+const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Read from the disk in pieces of this size.
 const CHUNK: usize = 256 * 1024;
@@ -70,37 +65,21 @@ async fn answer(blobs: &LocalBlobs, request: Request) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::PUT) {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "blobs are read by GET and written by PUT"));
     }
-    let (parts, mut body) = request.into_parts();
-    let answer = match granted(blobs, &parts) {
-        Ok(Grant { key, upload: Some(upload), .. }) => put(blobs, &key, &upload, &parts.headers, &mut body).await,
-        Ok(Grant { key, upload: None, .. }) => get(blobs, &key, &parts.method, &parts.headers).await,
-        Err(refused) => Err(refused),
-    };
-    if answer.is_err() {
-        let _ = tokio::time::timeout(DRAINING, drain(body)).await;
-    }
-    answer
-}
-
-fn granted(blobs: &LocalBlobs, parts: &Parts) -> Result<Grant, (StatusCode, &'static str)> {
-    let raw_key = parts.uri.path().rsplit('/').next().unwrap_or_default();
-    let query = parts.uri.query().unwrap_or_default();
-    blobs.signer().check(&parts.method, raw_key, query, blobs.now()).map_err(|refused| match refused {
-        Refused::Signature => (StatusCode::FORBIDDEN, "the signature of the URL does not fit the request"),
-        Refused::Expired => (StatusCode::FORBIDDEN, "the URL has expired"),
-    })
-}
-
-async fn drain(mut body: Body) {
-    let mut length = 0;
-    while length <= MAX_DRAINED
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        length += frame.data_ref().map_or(0, Bytes::len);
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    let raw_key = path.rsplit('/').next().unwrap_or_default();
+    let grant =
+        blobs.signer().check(request.method(), raw_key, query, blobs.now()).map_err(|refused| match refused {
+            Refused::Signature => (StatusCode::FORBIDDEN, "the signature of the URL does not fit the request"),
+            Refused::Expired => (StatusCode::FORBIDDEN, "the URL has expired"),
+        })?;
+    let (parts, body) = request.into_parts();
+    match grant.upload {
+        Some(upload) => put(blobs, &grant.key, &upload, &parts.headers, body).await,
+        None => get(blobs, &grant.key, &parts.method, &parts.headers).await,
     }
 }
 
-async fn put(blobs: &LocalBlobs, key: &str, upload: &Upload, headers: &HeaderMap, body: &mut Body) -> Answer {
+async fn put(blobs: &LocalBlobs, key: &str, upload: &Upload, headers: &HeaderMap, mut body: Body) -> Answer {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type != Some(&upload.content_type) {
         return Err((StatusCode::FORBIDDEN, "the content type is not the one that the URL was signed for"));
@@ -113,7 +92,8 @@ async fn put(blobs: &LocalBlobs, key: &str, upload: &Upload, headers: &HeaderMap
     let encoding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let encoding = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
     let mut incoming = blobs.begin(key, &upload.content_type, encoding).await.map_err(failed)?;
-    while let Some(frame) = body.frame().await {
+    let silent = |_| (StatusCode::BAD_REQUEST, "nothing of the upload arrives any more");
+    while let Some(frame) = tokio::time::timeout(SILENCE, body.frame()).await.map_err(silent)? {
         let frame = frame.map_err(|_| (StatusCode::BAD_REQUEST, "the upload was cut off"))?;
         let Ok(chunk) = frame.into_data() else { continue };
         incoming.write(&chunk).await.map_err(|error| failed(error.into()))?;

@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::unread;
+
 /// How long a connection may be idle between two requests, or over the head of one. It must be more than what load
 /// balancers and clients think of before they use an idle connection once more.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(90);
@@ -59,8 +61,14 @@ async fn serve_one(
 ) {
     let answer = tower::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move { answer.await as Result<Response<Body>, Infallible> }
+        let (parts, body) = request.into_parts();
+        let (body, rest) = unread::lend(body, parts.headers.contains_key(http::header::EXPECT));
+        let answer = router.clone().oneshot(Request::from_parts(parts, Body::new(body)));
+        async move {
+            let answer = answer.await as Result<Response<Body>, Infallible>;
+            rest.discard().await;
+            answer
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -85,6 +93,7 @@ async fn serve_one(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::StatusCode;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     /// The status line that a request with a head of this length gets.
@@ -116,6 +125,45 @@ mod tests {
         }
         let refused = answer_to_head(3 * super::super::MAX_HEAD).await;
         assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431"), "{refused}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_sends_in_vain_is_told() {
+        use taskcluster_core::transport::http::HttpTransport;
+        use taskcluster_core::transport::{Body, Transport};
+        // Nobody reads the body, nor is there such a path.
+        let router = Router::new().route("/", axum::routing::put(|| async { StatusCode::IM_A_TEAPOT }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let root = format!("http://{}", listener.local_addr().unwrap());
+        let shutdown = CancellationToken::new();
+        let serving = serve(listener, router, KEEP_ALIVE, &shutdown);
+        let asking = async {
+            let transport = Transport::new(HttpTransport::new().unwrap());
+            for (path, status) in [("/", 418), ("/other", 404), ("/", 418)] {
+                let request = Request::put(format!("{root}{path}")).body(Body::from(vec![b'x'; 20 << 20])).unwrap();
+                assert_eq!(transport.send(request).await.unwrap().status(), status);
+            }
+            shutdown.cancel();
+        };
+        tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(serving, asking) }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_to_be_asked_for_a_body_is_refused_without() {
+        let router = Router::new().route("/", axum::routing::put(|| async { StatusCode::IM_A_TEAPOT }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let head = "PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\nexpect: 100-continue\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = serve(listener, router, KEEP_ALIVE, &shutdown);
+        let reading = async {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 418"), "{answer}");
+            shutdown.cancel();
+        };
+        tokio::time::timeout(Duration::from_secs(90), async { tokio::join!(serving, reading) }).await.unwrap();
     }
 
     #[tokio::test]
