@@ -304,6 +304,17 @@ mod tests {
     }
 
     #[test]
+    fn a_default_of_another_type_does_not_hide_what_is_missing() {
+        let schema = schema(
+            r##"{"$id": "/schemas/tiny/v1/main.json#", "type": "object", "properties":
+                {"payload": {"type": "object", "default": []}}, "required": ["payload"]}"##,
+        );
+        let mut value = json!({});
+        schema.fill_defaults(&mut value);
+        assert_eq!(faults(&schema, &value), ["the top level: \"payload\" is a required property"]);
+    }
+
+    #[test]
     fn every_embedded_schema_compiles() {
         let references = References::embedded();
         for service in ["auth", "queue", "scheduler", "provisioner"] {

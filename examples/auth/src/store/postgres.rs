@@ -129,6 +129,31 @@ mod tests {
         assert_eq!(two.expand(&given).len(), 2);
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nobody_notices_that_connections_were_lost() {
+        use crate::backend::Backend;
+        use futures_util::future::join_all;
+        use sqlx::Connection as _;
+        use taskcluster_core::clock::SystemClock;
+        let Some((store, database)) = open().await else { return };
+        let backend = Backend::open(Arc::new(store), SystemClock::shared()).await.unwrap();
+        let Database::Postgres(url) = &database else { unreachable!() };
+        let read = async || join_all((0..50).map(|_| backend.roles())).await.into_iter().all(|read| read.is_ok());
+        // As many connections as there may be.
+        assert!(read().await);
+        for number in 0..3 {
+            let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+            let others = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            sqlx::query(others).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            if number > 0 {
+                assert!(read().await);
+            }
+            backend.create_role(&format!("r{number}"), "a role", &["x".to_owned()], "somebody").await.unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn a_client_made_by_another_process_is_known_at_once() {
         use crate::backend::{Backend, Wanted};

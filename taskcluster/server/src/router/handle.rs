@@ -41,7 +41,6 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
     let path = parts.uri.path().strip_prefix(served.prefix.as_str()).unwrap_or_default();
 
     let Some((route, raw_arguments)) = served.find(&received.method, path) else {
-        let _ = read_in_time(body).await;
         let mut response = served.answer_other(&received, path);
         headers::add(response.headers_mut(), &received.ids, served.clock.now());
         return response;

@@ -65,6 +65,15 @@ impl Defaults {
     }
 }
 
+/// A default of another type would only hide that something is missing: it cannot be right.
+fn is_of_type(schema: &Value, default: &Value) -> bool {
+    match schema.get("type").and_then(Value::as_str) {
+        Some("object") => default.is_object(),
+        Some("array") => default.is_array(),
+        _ => true,
+    }
+}
+
 struct Planner<'d> {
     documents: &'d BTreeMap<String, Value>,
     /// References that are being followed: a schema that contains itself is not entered a second time.
@@ -99,7 +108,7 @@ impl Planner<'_> {
         let mut plan = Defaults::default();
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, property) in properties.into_iter().flatten() {
-            if let Some(default) = self.default_of(base, property) {
+            if let Some(default) = self.default_of(base, property).filter(|default| is_of_type(property, default)) {
                 plan.missing.push((name.clone(), default.clone()));
             }
             if let Some(inner) = self.plan(base, property) {
