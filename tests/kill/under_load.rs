@@ -1,5 +1,6 @@
 //! `kill -9` in the midst of creating, claiming and completing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use harness::{Backend, Process, Tester, program, soon, task};
@@ -12,8 +13,12 @@ const USERS: usize = 8;
 /// How many tasks are completed between two kills, at least.
 const COMPLETED: usize = 30;
 
-fn rounds() -> usize {
-    if std::env::var_os("TASKCLUSTER_TESTS_LONG").is_some() { 200 } else { 20 }
+/// How often a deployment is killed. Longer, and its first claims would end before it does.
+const KILLS: usize = 20;
+
+/// How many deployments go through it, one after the other.
+fn deployments() -> usize {
+    if std::env::var_os("TASKCLUSTER_TESTS_LONG").is_some() { 10 } else { 1 }
 }
 
 /// Creates two tasks for each that it claims and completes, until it is stopped or the deployment is gone.
@@ -35,6 +40,12 @@ async fn use_it(root: Tester, group: TaskId, history: Arc<History>) -> Result<()
 
 async fn what_was_acknowledged_stands(backend: Backend) {
     let Some(program) = program() else { return };
+    for _ in 0..deployments() {
+        one_deployment_keeps_its_word(backend, program.clone()).await;
+    }
+}
+
+async fn one_deployment_keeps_its_word(backend: Backend, program: PathBuf) {
     let folder = TempDir::new().unwrap();
     let database = match backend {
         Backend::Sqlite => None,
@@ -42,7 +53,7 @@ async fn what_was_acknowledged_stands(backend: Backend) {
     };
     let mut process = Process::start(program, database).await.unwrap();
     let (group, history) = (TaskId::new(), Arc::new(History::default()));
-    for round in 1..=rounds() {
+    for round in 1..=KILLS {
         let enough = round * COMPLETED;
         let users: Vec<_> = (0..USERS).map(|_| tokio::spawn(use_it(process.root(), group, history.clone()))).collect();
         harness::until(|| async { (history.count(Step::Completed) >= enough).then_some(()) }).await;
@@ -54,7 +65,7 @@ async fn what_was_acknowledged_stands(backend: Backend) {
         process.restart().await.unwrap();
         history.check(&process.root(), group).await;
     }
-    assert!(history.count(Step::Completed) >= rounds() * COMPLETED);
+    assert!(history.count(Step::Completed) >= KILLS * COMPLETED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
