@@ -31,8 +31,13 @@ pub(crate) async fn hello(tc: &Taskcluster) -> Result<String, Report> {
     tc.queue().create_task(&task_id, &task()).await?;
     eprintln!("created {task_id}; waiting for a worker of local/native");
 
+    let mut polls = 0;
     let status = loop {
         let status = tc.queue().status(&task_id).await?.status;
+        polls += 1;
+        if polls == 20 && status.state == TaskState::Pending {
+            eprintln!("nobody has claimed it yet: is there a worker? `taskcluster up --serve local/native` has one");
+        }
         match status.state {
             TaskState::Unscheduled | TaskState::Pending | TaskState::Running => {
                 tokio::time::sleep(Duration::from_millis(500)).await;
