@@ -123,14 +123,14 @@ pub enum CreateRefusal {
 }
 
 fn describe(missing: &[TaskId], expiring: &[TaskId]) -> String {
-    let list = |ids: &[TaskId]| ids.iter().map(TaskId::to_string).collect::<Vec<_>>().join(", ");
-    match (missing.is_empty(), expiring.is_empty()) {
-        (false, true) => format!("{} do not exist", list(missing)),
-        (true, _) => format!("{} expire before the deadline of the task", list(expiring)),
-        (false, false) => {
-            format!("{} do not exist, {} expire before the deadline of the task", list(missing), list(expiring))
-        }
-    }
+    let say = |ids: &[TaskId], one: &str, several: &str| {
+        let verb = if ids.len() == 1 { one } else { several };
+        let ids = ids.iter().map(TaskId::to_string).collect::<Vec<_>>().join(", ");
+        (!ids.is_empty()).then(|| format!("{ids} {verb}"))
+    };
+    let missing = say(missing, "does not exist", "do not exist");
+    let expiring = say(expiring, "expires before the deadline of the task", "expire before the deadline of the task");
+    missing.into_iter().chain(expiring).collect::<Vec<_>>().join(", ")
 }
 
 /// Why an event is refused.

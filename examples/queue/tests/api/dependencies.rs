@@ -42,7 +42,7 @@ async fn dependencies_that_cannot_work_are_refused() {
     let missing = TaskId::new();
     let result = t.try_create(&TaskId::new(), |task| task.dependencies = Some(vec![missing])).await;
     let message = result.as_ref().unwrap_err().to_string();
-    assert!(message.contains(&missing.to_string()), "{message}");
+    assert!(message.contains(&format!("{missing} does not exist")), "{message}");
     assert_eq!(refusal(result), refused(400, "InputError"));
     let short = t
         .create_with(|task| {
