@@ -151,6 +151,9 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        // A file has the name of the folder, or of one that it is to be in.
+        io::ErrorKind::AlreadyExists => "it is not a folder".to_owned(),
+        io::ErrorKind::NotADirectory => "what it is to be in is not a folder".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
         _ => error.to_string(),
     }
@@ -210,6 +213,8 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         let error = DataDir::open(&file.join("x")).unwrap_err().to_string();
-        assert!(error.contains("cannot be used") && !error.contains('\n'), "{error}");
+        assert!(error.ends_with("cannot be used: what it is to be in is not a folder"), "{error}");
+        let error = DataDir::open(&file).unwrap_err().to_string();
+        assert!(error.ends_with("cannot be used: it is not a folder"), "{error}");
     }
 }
