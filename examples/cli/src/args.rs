@@ -67,7 +67,7 @@ Example: a deployment with a worker for the queue `local/native`
   taskcluster up --serve local/native")]
 pub(crate) struct UpArgs {
     /// The address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// The root URL, where others reach this deployment under another name, say behind a proxy [default: http://ADDR].
     #[arg(long, value_name = "URL", value_parser = public_url)]
@@ -81,6 +81,10 @@ pub(crate) struct UpArgs {
     /// Run a native worker for this queue. May be repeated.
     #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "it is an IP address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
 /// The name of a queue that tasks can be created for. The queue's paths allow more than its definitions of tasks do: a worker

@@ -17,6 +17,9 @@ use thiserror::Error;
 /// The file's name in the repository.
 pub(crate) const FILE: &str = ".taskcluster.yml";
 
+/// What it is called by mistake.
+pub(crate) const OTHER_FILE: &str = ".taskcluster.yaml";
+
 /// The keys that the top level may have.
 const KEYS: [&str; 6] = ["version", "policy", "reporting", "autoCancelPreviousChecks", "tasks", "hooks"];
 

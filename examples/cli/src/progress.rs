@@ -5,7 +5,7 @@
 //! is not run is a failure as well, but the queue makes it wait for that deadline: such tasks are *given up*, see
 //! [`Progress::given_up`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use taskcluster_core::ids::{TaskId, TaskQueueId};
 use taskcluster_core::time::Timestamp;
@@ -34,6 +34,9 @@ impl Member {
 
 /// The reason of a task that was cancelled.
 const CANCELED: &str = "canceled";
+
+/// How much of an id tells tasks of the same name apart.
+const SHORT_ID: usize = 8;
 
 /// A task's state in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +82,8 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     members: Vec<(Member, Standing)>,
+    /// Names that more than one task has.
+    shared_names: HashSet<String>,
     served: BTreeSet<TaskQueueId>,
     /// Whether nobody waits any longer for what nobody serves.
     closed: bool,
@@ -87,7 +92,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Nothing known yet; tasks of other queues than `served` are stranded.
     pub(crate) fn new(served: BTreeSet<TaskQueueId>) -> Self {
-        Self { members: Vec::new(), served, closed: false }
+        Self { served, ..Self::default() }
     }
 
     /// Takes a newer list of the group's tasks and gives the ids of those whose standing is another one, in the order in which
@@ -106,6 +111,7 @@ impl Progress {
                 .filter(|standing| **standing == Standing::Behind)
                 .for_each(|it| *it = Standing::NotRun);
         }
+        self.shared_names = shared(listed.iter().map(|member| member.name.as_str()));
         self.members = listed.into_iter().zip(standings).collect();
         let changed = |(member, standing): &&(Member, Standing)| {
             // A task that never began has a run all the same once it is cancelled.
@@ -129,6 +135,14 @@ impl Progress {
 
     pub(crate) fn members(&self) -> &[(Member, Standing)] {
         &self.members
+    }
+
+    /// The name of a task, with the beginning of its id where others have the same name.
+    pub(crate) fn name_of(&self, member: &Member) -> String {
+        match self.shared_names.contains(&member.name) {
+            true => format!("{} ({})", member.name, &member.id.to_string()[..SHORT_ID]),
+            false => member.name.clone(),
+        }
     }
 
     pub(crate) fn get(&self, id: TaskId) -> Option<&(Member, Standing)> {
@@ -200,6 +214,12 @@ impl Standing {
             Standing::Green | Standing::Failed | Standing::Exception(_) | Standing::NotRun => true,
         }
     }
+}
+
+/// The names that are there more than once.
+pub(crate) fn shared<'a>(names: impl Iterator<Item = &'a str>) -> HashSet<String> {
+    let mut seen = HashSet::new();
+    names.filter(|name| !seen.insert(*name)).map(str::to_owned).collect()
 }
 
 fn standings(members: &[Member], served: &BTreeSet<TaskQueueId>) -> Vec<Standing> {
@@ -397,6 +417,20 @@ mod tests {
         (test.state, test.started, test.resolved) = (State::Failed, time(3), time(4));
         let ids = [build.id, test.id, docs.id];
         assert_eq!(progress.update(vec![docs, test, build]), ids);
+    }
+
+    #[test]
+    fn tasks_of_the_same_name_are_told_apart() {
+        let (a, b, c) = (
+            member("hello", State::Pending, &[]),
+            member("hello", State::Running, &[]),
+            member("other", State::Running, &[]),
+        );
+        assert_eq!(progress(&[&a, &c]).name_of(&a), "hello");
+        let all = progress(&[&a, &b, &c]);
+        assert_eq!(all.name_of(&a), format!("hello ({})", &a.id.to_string()[..8]));
+        assert_eq!(all.name_of(&b), format!("hello ({})", &b.id.to_string()[..8]));
+        assert_eq!(all.name_of(&c), "other");
     }
 
     #[test]

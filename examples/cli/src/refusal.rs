@@ -12,6 +12,9 @@ pub(crate) fn in_words(answer: &ApiError, role: &str) -> String {
         return of_scopes(missing, role);
     }
     let faults: Vec<&str> = answer.summary().lines().filter_map(|line| line.trim().strip_prefix("* ")).collect();
+    // The top level is the task itself, which is named in front of it all.
+    let faults: Vec<&str> =
+        faults.into_iter().map(|fault| fault.strip_prefix("the top level: ").unwrap_or(fault)).collect();
     if faults.is_empty() { answer.summary().to_owned() } else { faults.join("; ") }
 }
 

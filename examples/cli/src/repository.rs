@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 
@@ -59,7 +59,10 @@ impl Repository {
             bail!("{} is not a folder", path.display());
         }
         let here = Self { root: path.to_owned(), bare: false };
-        let bare = here.git(["rev-parse", "--is-bare-repository"]).map_err(|error| not_usable(path, error))?;
+        let question = ["rev-parse", "--is-bare-repository"];
+        // A git that does not start says nothing about the folder.
+        let output = here.output(&question)?;
+        let bare = answer(&question, &output).map_err(|error| not_usable(path, error))?;
         let bare = bare.trim() == "true";
         let root = here.git(["rev-parse", if bare { "--absolute-git-dir" } else { "--show-toplevel" }])?;
         let root = PathBuf::from(root.trim_end_matches('\n'));
@@ -179,13 +182,7 @@ impl Repository {
     }
 
     fn git<const N: usize>(&self, args: [&str; N]) -> Result<String> {
-        let output = self.output(&args)?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let complaint = complaint.lines().next().unwrap_or("it failed").trim_start_matches("fatal: ");
-        bail!("git {}: {complaint}", args.iter().find(|arg| !arg.starts_with('-') && !arg.contains('=')).unwrap_or(&""))
+        answer(&args, &self.output(&args)?)
     }
 
     /// As `git`, where "no" is an answer.
@@ -198,13 +195,23 @@ impl Repository {
             .filter(|out| !out.is_empty()))
     }
 
-    fn output(&self, args: &[&str]) -> Result<std::process::Output> {
+    fn output(&self, args: &[&str]) -> Result<Output> {
         match command(&self.root).args(args).stdin(Stdio::null()).output() {
             Ok(output) => Ok(output),
             Err(error) if error.kind() == ErrorKind::NotFound => bail!("git is not installed, or not in the PATH"),
             Err(error) => Err(error).context("cannot start git"),
         }
     }
+}
+
+/// What git printed, or its complaint.
+fn answer(args: &[&str], output: &Output) -> Result<String> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let complaint = complaint.lines().next().unwrap_or("it failed").trim_start_matches("fatal: ");
+    bail!("git {}: {complaint}", args.iter().find(|arg| !arg.starts_with('-') && !arg.contains('=')).unwrap_or(&""))
 }
 
 /// Why git does not speak of the repository at `path`.

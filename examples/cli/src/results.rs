@@ -13,7 +13,7 @@ use taskcluster_core::caller::Caller;
 use taskcluster_core::chain;
 use taskcluster_core::ids::TaskId;
 
-use crate::progress::Member;
+use crate::progress::{Member, shared};
 
 /// How many groups are kept.
 const KEPT_GROUPS: usize = 10;
@@ -31,18 +31,21 @@ const LOGS: [&str; 2] = ["public/logs/live_backing.log", "public/logs/live.log"]
 #[derive(Debug)]
 pub(crate) struct Results {
     folder: PathBuf,
+    /// Where each task's files belong.
     tasks: HashMap<TaskId, PathBuf>,
     queue: Queue,
     artifacts: Artifacts,
 }
 
 impl Results {
-    /// Saves into the folder of the group below `all`, and forgets the oldest groups.
-    pub(crate) fn new(all: &Path, group: TaskId, caller: &Caller) -> io::Result<Self> {
+    /// Saves what `members` left into the folder of the group below `all`, and forgets the oldest groups.
+    pub(crate) fn new(all: &Path, group: TaskId, members: &[&Member], caller: &Caller) -> io::Result<Self> {
         forget_oldest(all, KEPT_GROUPS - 1)?;
+        let folder = all.join(group.to_string());
+        let names = folder_names(members.iter().map(|member| (member.id, member.name.as_str())));
         Ok(Self {
-            folder: all.join(group.to_string()),
-            tasks: HashMap::new(),
+            tasks: names.into_iter().map(|(id, name)| (id, folder.join(name))).collect(),
+            folder,
             queue: Queue::new(caller.clone()),
             artifacts: Artifacts::new(caller),
         })
@@ -53,12 +56,9 @@ impl Results {
         self.folder.is_dir().then_some(&self.folder)
     }
 
-    /// Saves what the task's latest run left, unless it was saved before. Gives how many artifacts could not be saved.
-    pub(crate) async fn save(&mut self, member: &Member) -> usize {
-        if member.run.is_none() || self.tasks.contains_key(&member.id) {
-            return 0;
-        }
-        let folder = self.folder_for(member);
+    /// Saves what the task's latest run left. Gives how many artifacts could not be saved.
+    pub(crate) async fn save(&self, member: &Member) -> usize {
+        let Some(folder) = self.tasks.get(&member.id).filter(|_| member.run.is_some()) else { return 0 };
         let listed: Vec<_> = match self.queue.list_latest_artifacts(&member.id).stream().try_collect().await {
             Ok(listed) => listed,
             Err(error) => {
@@ -71,9 +71,8 @@ impl Results {
             .into_iter()
             .filter(|artifact| has_content(artifact.storage_type.as_str()))
             .map(|artifact| artifact.name);
-        let copies = names.map(|name| copy(&self.artifacts, member.id, name, &folder));
+        let copies = names.map(|name| copy(&self.artifacts, member.id, name, folder));
         let copied: Vec<bool> = stream::iter(copies).buffer_unordered(CONCURRENCY).collect().await;
-        self.tasks.insert(member.id, folder);
         copied.iter().filter(|copied| !**copied).count()
     }
 
@@ -88,13 +87,18 @@ impl Results {
             None => (None, Vec::new()),
         }
     }
+}
 
-    fn folder_for(&self, member: &Member) -> PathBuf {
-        let name = plain_name(&member.name);
-        let wanted = self.folder.join(&name);
-        let taken = self.tasks.values().any(|folder| *folder == wanted);
-        if taken || name.is_empty() { self.folder.join(format!("{name}-{}", member.id)) } else { wanted }
+/// The names of the tasks' folders: with the id where several tasks have the same name, or one has none.
+fn folder_names<'a>(tasks: impl Iterator<Item = (TaskId, &'a str)>) -> Vec<(TaskId, String)> {
+    let mut names: Vec<(TaskId, String)> = tasks.map(|(id, name)| (id, plain_name(name))).collect();
+    let shared = shared(names.iter().map(|(_, name)| name.as_str()));
+    for (id, name) in &mut names {
+        if name.is_empty() || shared.contains(name) {
+            *name = format!("{name}-{id}");
+        }
     }
+    names
 }
 
 fn has_content(storage_type: &str) -> bool {
@@ -133,7 +137,7 @@ fn plain_name(name: &str) -> String {
 /// The last lines, without what would confuse a terminal.
 fn tail(log: &str) -> Vec<String> {
     let mut lines = VecDeque::with_capacity(TAIL_LINES + 1);
-    for line in log.lines() {
+    for line in without_banner(log).lines() {
         // A progress bar draws over its line: the last picture is the one that was left.
         let line = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
         let line = console::strip_ansi_codes(line);
@@ -143,6 +147,13 @@ fn tail(log: &str) -> Vec<String> {
         }
     }
     lines.into()
+}
+
+/// The log from where the worker has introduced itself; all of it where nothing else is there.
+fn without_banner(log: &str) -> &str {
+    let is_banner = |line: &&str| line.starts_with("[taskcluster ") && !line.contains("] command: ");
+    let banner: usize = log.split_inclusive('\n').take_while(is_banner).map(str::len).sum();
+    if banner == log.len() { log } else { &log[banner..] }
 }
 
 fn forget_oldest(all: &Path, keep: usize) -> io::Result<()> {
@@ -173,12 +184,32 @@ mod tests {
     }
 
     #[test]
+    fn tasks_that_share_a_name_have_folders_with_their_ids() {
+        let ids = [(); 4].map(|()| TaskId::new());
+        let names = folder_names(ids.into_iter().zip(["a b", "a-b", "c", ""]));
+        let names: Vec<String> = names.into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, [format!("a-b-{}", ids[0]), format!("a-b-{}", ids[1]), "c".into(), format!("-{}", ids[3])]);
+    }
+
+    #[test]
     fn a_tail_is_what_a_reader_would_have_seen_last() {
         let mut log: String = (0..100).map(|n| format!("line {n}\n")).collect();
         log.push_str("10 %\r90 %\r100 %\r\n\u{1b}[31mred\u{1b}[0m\n");
         let tail = tail(&log);
         assert_eq!(tail.len(), TAIL_LINES);
         assert_eq!(tail[TAIL_LINES - 2..], ["100 %", "red"]);
+    }
+
+    #[test]
+    fn a_tail_begins_after_the_banner_if_it_is_that_short() {
+        let banner = "[taskcluster 2026-11-28T00:00:00.000Z] === Task Starting ===\n";
+        let command = "[taskcluster 2026-11-28T00:00:00.000Z] command: make";
+        assert_eq!(
+            tail(&format!("{banner}{banner}{command}\nit broke\n{banner}")),
+            [command, "it broke", banner.trim()]
+        );
+        assert_eq!(tail(&format!("{banner}[taskcluster:error] no\n")), ["[taskcluster:error] no"]);
+        assert_eq!(tail(banner), [banner.trim()]);
     }
 
     #[test]

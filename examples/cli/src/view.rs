@@ -31,6 +31,8 @@ pub(crate) struct Begin<'a> {
 #[derive(Debug)]
 pub(crate) struct Failure<'a> {
     pub(crate) member: &'a Member,
+    /// What tells it from the others of its group.
+    pub(crate) name: &'a str,
     pub(crate) standing: &'a Standing,
     /// The last lines of its log, oldest first; empty where there is none.
     pub(crate) tail: Vec<String>,
@@ -93,9 +95,15 @@ fn seconds(member: &Member) -> Option<f64> {
 /// `3 green, 1 failed`, in an order that does not depend on chance.
 fn summary(counts: &BTreeMap<&'static str, usize>) -> String {
     if counts.is_empty() {
-        return "no tasks".to_owned();
+        return "no tasks for this push".to_owned();
     }
     counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the tasks are, if there are any.
+fn place(begin: &Begin<'_>) -> Option<String> {
+    let groups = begin.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!groups.is_empty()).then(|| format!("task group {groups} at {}", begin.root_url))
 }
 
 /// The last line of a run.

@@ -20,7 +20,7 @@ use crate::assemble::{Deployment, Parts};
 use crate::exit::Outcome;
 use crate::group::{self, Groups};
 use crate::in_tree::{self, FirstTask};
-use crate::progress::{Progress, Standing, Verdict};
+use crate::progress::{Member, Progress, Standing, Verdict};
 use crate::push_event::Push;
 use crate::repository::Repository;
 use crate::results::Results;
@@ -71,15 +71,24 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     let push = Push::of(&repository, &args.revision, args.base.as_deref())?;
     let short = &push.after[..12];
     let in_tree = repository.file(&push.after, in_tree::FILE)?;
-    let in_tree = in_tree.with_context(|| match repository.root().join(in_tree::FILE).is_file() {
-        true => format!("commit {short} has no {}: commit the one that is there", in_tree::FILE),
-        false => format!("commit {short} has no {}", in_tree::FILE),
-    })?;
+    let in_tree = in_tree
+        .with_context(|| format!("commit {short} has no {}{}", in_tree::FILE, advice_for_none(&repository, &push)))?;
     let mut served: BTreeSet<TaskQueueId> = args.serve.iter().cloned().collect();
     served.insert(TaskQueueId::from_parts(NATIVE.0, NATIVE.1)?);
     let data = args.data.clone().map_or_else(|| state_dir::of_repository(repository.root()), Ok)?;
     let data = std::path::absolute(data).context("cannot tell where the data directory is")?;
     Ok(Plan { repository, push, in_tree, served, granted: args.grant.clone(), data, wait: args.wait })
+}
+
+/// What the author of a commit without tasks may have meant.
+fn advice_for_none(repository: &Repository, push: &Push) -> String {
+    if repository.root().join(in_tree::FILE).is_file() {
+        return ": commit the one that is there".to_owned();
+    }
+    match repository.file(&push.after, in_tree::OTHER_FILE) {
+        Ok(Some(_)) => format!(": rename {} to that", in_tree::OTHER_FILE),
+        _ => String::new(),
+    }
 }
 
 async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcome> {
@@ -96,30 +105,17 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
             now: SystemClock.now(),
         },
     )?;
-    let uncommitted = plan.repository.has_uncommitted_changes()?;
-    // Whatever may refuse does so before anything is said.
-    let deployment = match tasks.is_empty() {
-        true => None,
-        false => Some(deploy(plan, listener).await?),
-    };
     let mut groups: Vec<TaskId> = tasks.iter().map(|task| task.task_group_id).collect();
     groups.dedup();
-    view.begin(&Begin {
-        root_url: &root_url,
-        groups: &groups,
-        revision: &plan.push.after,
-        subject: subject(&plan.push),
-    });
-    if uncommitted {
-        view.note("uncommitted changes are not part of this run");
-    }
-    let Some(deployment) = deployment else {
-        view.note(&format!("{} has no tasks for this push", in_tree::FILE));
+    let opening = Opening { plan, root_url, uncommitted: plan.repository.has_uncommitted_changes()? };
+    if tasks.is_empty() {
+        opening.tell(&[], view);
         view.end(&End { verdict: &Verdict::Green, counts: Default::default(), results: None });
         return Ok(Outcome::Green);
-    };
+    }
+    let deployment = deploy(plan, listener).await?;
     let outcome = tokio::select! {
-        outcome = carry_out(plan, &deployment, tasks, groups, view, stops) => outcome,
+        outcome = carry_out(&opening, &deployment, tasks, groups, view, stops) => outcome,
         () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
         error = disk::filled_up(&plan.data) => {
             // Nothing can be written about how the tasks ended: they are killed, and the next run cancels the group.
@@ -129,6 +125,23 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
     };
     deployment.stop().await;
     outcome
+}
+
+/// What is said of a run when nothing can refuse it any more.
+struct Opening<'a> {
+    plan: &'a Plan,
+    root_url: String,
+    uncommitted: bool,
+}
+
+impl Opening<'_> {
+    fn tell(&self, groups: &[TaskId], view: &mut dyn View) {
+        let push = &self.plan.push;
+        view.begin(&Begin { root_url: &self.root_url, groups, revision: &push.after, subject: subject(push) });
+        if self.uncommitted {
+            view.note("uncommitted changes are not part of this run");
+        }
+    }
 }
 
 async fn deploy(plan: &Plan, listener: TcpListener) -> Result<Deployment> {
@@ -143,13 +156,14 @@ async fn deploy(plan: &Plan, listener: TcpListener) -> Result<Deployment> {
 }
 
 async fn carry_out(
-    plan: &Plan,
+    opening: &Opening<'_>,
     deployment: &Deployment,
     tasks: Vec<FirstTask>,
     ids: Vec<TaskId>,
     view: &mut dyn View,
     stops: &Stops,
 ) -> Result<Outcome> {
+    let plan = opening.plan;
     let queue = Queue::new(deployment.caller().clone());
     let open = plan.data.join(OPEN_GROUPS);
     cancel_former(&queue, &open).await?;
@@ -161,6 +175,7 @@ async fn carry_out(
     let pusher = deployment.restricted(vec![format!("assume:{role}")])?;
     let watched = match create(&pusher, &tasks, &role).await {
         Ok(()) => {
+            opening.tell(&ids, view);
             deployment.work_for(&plan.served).await?;
             watch(plan, &mut groups, view, stops).await
         }
@@ -256,10 +271,11 @@ async fn conclude(
     view: &mut dyn View,
 ) -> Result<()> {
     let [group, ..] = ids else { return Ok(()) };
-    let mut results = Results::new(&deployment.data().folder("results")?, *group, deployment.caller())
+    let members: Vec<&Member> = progress.members().iter().map(|(member, _)| member).collect();
+    let results = Results::new(&deployment.data().folder("results")?, *group, &members, deployment.caller())
         .context("cannot save logs and artifacts")?;
     let mut unsaved = 0;
-    for (member, _) in progress.members() {
+    for member in members {
         unsaved += results.save(member).await;
     }
     // After an interrupt nobody wants to read about what was cancelled.
@@ -271,7 +287,7 @@ async fn conclude(
     for (member, standing) in progress.members() {
         if is_told(standing) {
             let (log, tail) = results.log(member);
-            view.failure(&Failure { member, standing, tail, log });
+            view.failure(&Failure { member, name: &progress.name_of(member), standing, tail, log });
         }
     }
     if unsaved > 0 {

@@ -2,7 +2,7 @@
 //!
 //! Every event has `event`; the others by kind: `begin` {rootUrl, taskGroupIds, revision}, `note` {text},
 //! `task` {taskId, name, taskQueueId, state, reason?, runId?, seconds?}, `failure` {taskId, name, state, tail, log},
-//! `end` {green, counts, unserved, results}.
+//! `end` {green, interrupted, counts, unserved, results}.
 
 use std::io::Write;
 
@@ -54,7 +54,8 @@ impl<W: Write> View for Json<W> {
             if let Standing::Exception(reason) = standing {
                 event["reason"] = json!(reason);
             }
-            if let Some(run) = member.run {
+            // A task that was cancelled before it began has a run in the queue all the same.
+            if let Some(run) = member.run.filter(|_| *standing != Standing::NotRun) {
                 event["runId"] = json!(run);
             }
             if let Some(seconds) = seconds(member) {
@@ -83,6 +84,7 @@ impl<W: Write> View for Json<W> {
         self.event(&json!({
             "event": "end",
             "green": *end.verdict == Verdict::Green,
+            "interrupted": *end.verdict == Verdict::Busy,
             "counts": end.counts,
             "unserved": unserved,
             "results": end.results,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use taskcluster_core::ids::TaskId;
 
-use super::{Begin, End, Failure, View, conclusion, plain, seconds, words};
+use super::{Begin, End, Failure, View, conclusion, place, plain, seconds, words};
 use crate::progress::{Progress, Standing};
 
 /// Writes a line for each change.
@@ -38,8 +38,9 @@ impl<W: Write> Lines<W> {
 impl<W: Write> View for Lines<W> {
     fn begin(&mut self, begin: &Begin<'_>) {
         self.line(&format!("commit {} {}", &begin.revision[..12.min(begin.revision.len())], plain(begin.subject)));
-        let groups = begin.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        self.line(&format!("task group {groups} at {}", begin.root_url));
+        if let Some(place) = place(begin) {
+            self.line(&place);
+        }
     }
 
     fn note(&mut self, text: &str) {
@@ -56,7 +57,7 @@ impl<W: Write> View for Lines<W> {
             let time =
                 seconds(member).filter(|_| standing.is_over()).map(|s| format!(" in {s:.1} s")).unwrap_or_default();
             let at = clock((self.elapsed)());
-            self.line(&format!("[{at}] {}: {}{again}{time}", plain(&member.name), words(standing)));
+            self.line(&format!("[{at}] {}: {}{again}{time}", plain(&progress.name_of(member)), words(standing)));
         }
     }
 

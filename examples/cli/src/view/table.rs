@@ -8,7 +8,7 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use taskcluster_core::ids::TaskId;
 
-use super::{Begin, End, Failure, View, conclusion, plain, seconds, summary, words};
+use super::{Begin, End, Failure, View, conclusion, place, plain, seconds, summary, words};
 use crate::progress::{Member, Progress, Standing, Verdict};
 
 /// Draws on the terminal.
@@ -34,11 +34,11 @@ impl Table {
         let _ = self.rows.println(text);
     }
 
-    fn show(&mut self, member: &Member, standing: &Standing) {
+    fn show(&mut self, member: &Member, name: &str, standing: &Standing) {
         if *standing == Standing::Running {
             let row = self.rows.insert_before(&self.counts, ProgressBar::new_spinner());
             row.set_style(style_of("  {spinner} {msg} {elapsed}"));
-            row.set_message(plain(&member.name));
+            row.set_message(plain(name));
             row.enable_steady_tick(Duration::from_millis(120));
             if let Some(old) = self.running.insert(member.id, row) {
                 old.finish_and_clear();
@@ -53,7 +53,7 @@ impl Table {
             self.line(format!(
                 "  {} {} {} {}",
                 mark(standing),
-                plain(&member.name),
+                plain(name),
                 style(words(standing)).dim(),
                 style(time).dim()
             ));
@@ -65,8 +65,9 @@ impl View for Table {
     fn begin(&mut self, begin: &Begin<'_>) {
         let revision = &begin.revision[..12.min(begin.revision.len())];
         self.line(format!("{} {}", style(revision).yellow(), plain(begin.subject)));
-        let groups = begin.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        self.line(style(format!("task group {groups} at {}", begin.root_url)).dim().to_string());
+        if let Some(place) = place(begin) {
+            self.line(style(place).dim().to_string());
+        }
     }
 
     fn note(&mut self, text: &str) {
@@ -75,15 +76,15 @@ impl View for Table {
 
     fn progress(&mut self, progress: &Progress, changed: &[TaskId]) {
         for (member, standing) in changed.iter().filter_map(|id| progress.get(*id)) {
-            self.show(member, standing);
+            self.show(member, &progress.name_of(member), standing);
         }
         self.counts.set_message(format!("  {}", style(summary(&progress.counts())).dim()));
     }
 
     fn failure(&mut self, failure: &Failure<'_>) {
-        let Failure { member, standing, tail, log } = failure;
+        let Failure { name, standing, tail, log, member: _ } = failure;
         self.line("");
-        self.line(format!("{} {} {}", mark(standing), style(plain(&member.name)).bold(), words(standing)));
+        self.line(format!("{} {} {}", mark(standing), style(plain(name)).bold(), words(standing)));
         for line in tail {
             self.line(format!("  {} {line}", style("│").dim()));
         }

@@ -15,6 +15,7 @@ pub(crate) fn complaint_of(mut command: Command) -> String {
     let output = finish(command.spawn().unwrap());
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}{}", text(&output.stdout));
+    assert_eq!(text(&output.stdout), "", "it complains before it says anything");
     let errors: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("note:")).collect();
     assert_eq!(errors.len(), 1, "{stderr}");
     errors[0].strip_prefix("error: ").expect("an error line").to_owned()
@@ -26,6 +27,14 @@ fn a_folder_without_a_repository() {
     assert!(line.contains("repository is not in a git repository"), "{line}");
     let line = complaint(&Fixture::empty(), &["run", "nowhere"]);
     assert!(line.contains("nowhere is not a folder"), "{line}");
+}
+
+#[test]
+fn a_machine_without_git() {
+    let fixture = Fixture::with("version: 1");
+    let mut command = fixture.command(&["run", "repository"]);
+    command.env("PATH", fixture.repository());
+    assert_eq!(complaint_of(command), "git is not installed, or not in the PATH");
 }
 
 #[test]
@@ -57,6 +66,11 @@ fn a_commit_without_taskcluster_yml() {
     fixture.git(&["init", "-q"]);
     fixture.commit(&[("other", "")]);
     assert!(complaint(&fixture, &["run", "repository"]).ends_with(" has no .taskcluster.yml"));
+    let misnamed = Fixture::empty();
+    misnamed.git(&["init", "-q"]);
+    misnamed.commit(&[(".taskcluster.yaml", "version: 1")]);
+    let line = complaint(&misnamed, &["run", "repository"]);
+    assert!(line.ends_with(" has no .taskcluster.yml: rename .taskcluster.yaml to that"), "{line}");
     // It is the commit that counts.
     std::fs::write(fixture.repository().join(".taskcluster.yml"), "version: 1").unwrap();
     let line = complaint(&fixture, &["run", "repository"]);
@@ -78,7 +92,7 @@ fn a_data_folder_that_cannot_be_one() {
     std::fs::write(fixture.data(), "a file").unwrap();
     let data = fixture.data();
     let line = complaint(&fixture, &["run", "repository", "--data", data.to_str().unwrap()]);
-    assert!(line.contains(data.to_str().unwrap()), "{line}");
+    assert_eq!(line, format!("the data directory {} cannot be used: it is not a folder", data.display()));
 }
 
 #[test]
@@ -88,6 +102,7 @@ fn a_definition_that_the_queue_refuses() {
     let line = complaint(&fixture, &["run", "repository", "--data", data.to_str().unwrap()]);
     assert!(line.starts_with(".taskcluster.yml: tasks[0]: "), "{line}");
     assert!(line.contains("maxTime") && line.contains("metadata"), "{line}");
+    assert!(!line.contains("top level"), "{line}");
     // An address of a process that has ended helps nobody.
     assert!(!line.contains("://"), "{line}");
 }
@@ -116,6 +131,14 @@ fn a_port_that_is_taken() {
     let data = fixture.data();
     let line = complaint(&fixture, &["up", "--listen", &address, "--data", data.to_str().unwrap()]);
     assert_eq!(line, format!("{address} is in use by another program; choose another with --listen"));
+}
+
+#[test]
+fn an_address_that_is_none() {
+    for address in ["8080", "localhost:8099"] {
+        let line = complaint(&Fixture::empty(), &["up", "--listen", address]);
+        assert!(line.contains(address) && line.contains("such as 127.0.0.1:8080"), "{line}");
+    }
 }
 
 #[test]

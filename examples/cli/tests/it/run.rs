@@ -122,6 +122,12 @@ fn queues_with_names_alike_are_served_side_by_side() {
 fn a_push_without_tasks_is_green() {
     let output = Fixture::with("{version: 1, tasks: [{$if: \"tasks_for == 'cron'\", then: {}}]}").run(&[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert!(
+        matches!(lines[..], [commit, "green: no tasks for this push"] if commit.starts_with("commit ")),
+        "{stdout}"
+    );
 }
 
 #[test]
@@ -146,4 +152,7 @@ fn an_interrupt_cancels_the_group_and_a_second_run_is_refused_meanwhile() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     let told = |words: &[&str]| rest.iter().any(|line| words.iter().all(|word| line.contains(word)));
     assert!(told(&["\"long\"", "\"exception\"", "\"canceled\""]) && told(&["\"after\"", "\"not run\""]), "{rest:?}");
+    assert!(!told(&["\"after\"", "runId"]), "it never ran: {rest:?}");
+    let end: Value = serde_json::from_str(rest.last().unwrap()).unwrap();
+    assert_eq!((&end["green"], &end["interrupted"]), (&false.into(), &true.into()), "{end}");
 }
