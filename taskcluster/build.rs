@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let output = taskcluster_codegen::Generator::new()
         .references(taskcluster_api_references::DIR)
         .services(services)
-        .generate()?;
+        // In lines, since errors of the compiler and rustdoc's "Source" point into it.
+        .generate_formatted()?;
     output.write_to(env::var("OUT_DIR")?)?;
     output.print_cargo_lines();
     Ok(())

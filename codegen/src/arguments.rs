@@ -22,11 +22,12 @@ Options:
   --services <a,b>           only these services
   --server                   show: the server side; emit: that too
   --out <dir>                emit: where the crate goes
-  --sdk <path|version>       emit: the SDK, as a folder or a version on the registry
+  --sdk <path|version>       emit: the SDK that the crate depends on, as a folder (a clone of
+                             its repository) or a version on the registry
   --help, --version
 
 Example:
-  taskcluster-codegen emit ./references --out ./my-clients --sdk 0.1
+  taskcluster-codegen emit api-references --out ../my-clients --sdk .   # in a clone of the SDK
 ";
 
 /// What is asked for.

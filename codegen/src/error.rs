@@ -40,8 +40,14 @@ pub enum Error {
         /// The names that exist, separated by commas.
         known: String,
     },
+    /// The folder holds no service at all; most likely another was meant.
+    #[error("there is no reference of a service in {place}")]
+    NoReferences {
+        /// The folder.
+        place: String,
+    },
     /// A setting of the generator is unusable.
-    #[error("setting {setting}: {message}")]
+    #[error("{setting}: {message}")]
     Setting {
         /// Name of the setting.
         setting: &'static str,

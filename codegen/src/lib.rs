@@ -267,8 +267,7 @@ impl Generator {
         if library.is_empty() {
             // Most likely another folder was meant.
             let place = self.settings.references.display();
-            let message = format!("there is no reference of a service in {place}");
-            return Err(Error::Setting { setting: "references", message });
+            return Err(Error::NoReferences { place: place.to_string() });
         }
         Ok(library)
     }

@@ -74,11 +74,11 @@ fn run(arguments: &Arguments) -> Result<String> {
                 output.model.services.iter().map(of).sum()
             };
             Ok(format!(
-                "{} services, {} methods, {} exchanges, {} types: no fault found\n",
-                count(|service| usize::from(service.client.is_some())),
-                count(|service| service.operations.len()),
-                count(|service| service.exchanges.len()),
-                count(|service| service.types.len()),
+                "{}, {}, {}, {}: no fault found\n",
+                counted(count(|service| usize::from(service.client.is_some())), "service"),
+                counted(count(|service| service.operations.len()), "method"),
+                counted(count(|service| service.exchanges.len()), "exchange"),
+                counted(count(|service| service.types.len()), "type"),
             ))
         }
         Command::Emit { out, sdk } => {
@@ -101,13 +101,18 @@ fn list(generator: &Generator) -> Result<String> {
     Ok(services
         .map(|service| {
             format!(
-                "{} {}: {} methods, {} exchanges, {} types\n",
+                "{} {}: {}, {}, {}\n",
                 service.name,
                 service.version,
-                service.operations.len(),
-                service.exchanges.len(),
-                service.types.len()
+                counted(service.operations.len(), "method"),
+                counted(service.exchanges.len(), "exchange"),
+                counted(service.types.len(), "type"),
             )
         })
         .collect())
+}
+
+/// `1 method`, `2 methods`.
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -104,5 +104,5 @@ fn a_module_may_be_called_otherwise() {
     assert_eq!(names, ["scheduler.rs", "task_queue.rs"]);
     assert!(output.files[0].code.contains("super::task_queue::"));
     let taken = Generator::new().references(folder()).module("queue", "auth").generate();
-    assert!(taken.unwrap_err().to_string().starts_with("setting module: "));
+    assert!(taken.unwrap_err().to_string().starts_with("module: "));
 }

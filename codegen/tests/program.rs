@@ -96,6 +96,38 @@ fn writes_a_crate() {
     assert!(manifest.contains("taskcluster-core = \"1.2\"") && !manifest.contains("async-trait"), "{manifest}");
 }
 
+/// Whoever pastes the command from a clone gets a crate that finds the SDK there.
+#[test]
+fn the_commands_of_readme_and_help_give_a_crate_that_depends_on_the_clone() {
+    let clone = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let help = stdout(&run(&["--help"]));
+    let of_readme = readme.lines().find_map(|line| line.strip_prefix("cargo run -p taskcluster-codegen -- emit "));
+    let of_help = help.lines().find_map(|line| line.strip_prefix("  taskcluster-codegen emit api-references "));
+    let of_help = format!("api-references {}", of_help.unwrap());
+    for command in [of_readme.unwrap(), of_help.as_str()] {
+        let command = command.split('#').next().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("clients");
+        let written = |word: &str| if word.ends_with("clients") { out.to_str().unwrap() } else { word }.to_owned();
+        let mut emit = Command::new(env!("CARGO_BIN_EXE_taskcluster-codegen"));
+        emit.current_dir(&clone).arg("emit").args(command.split_whitespace().map(written));
+        stdout(&emit.output().unwrap());
+        let manifest = fs::read_to_string(out.join("Cargo.toml")).unwrap();
+        let core = clone.join("taskcluster").join("core");
+        assert!(manifest.contains(&format!("taskcluster-core = {{ path = {:?} }}", core.display())), "{manifest}");
+    }
+}
+
+#[test]
+fn one_thing_is_counted_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = r#"{"serviceName": "x", "entries": [{"name": "a", "method": "get", "route": "/", "args": []}]}"#;
+    fs::write(folder.path().join("api.json"), api).unwrap();
+    let check = stdout(&run(&["check", folder.path().to_str().unwrap()]));
+    assert_eq!(check, "1 service, 1 method, 0 exchanges, 0 types: no fault found\n");
+}
+
 #[test]
 fn what_is_wrong_is_said_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,6 +142,9 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     assert!(message.starts_with("error: api.json#/entries/0/route: "), "{message}");
     assert!(!out.exists());
     assert_eq!(run(&["check", "/nowhere/at/all"]).status.code(), Some(1));
+    let empty = tempfile::tempdir().unwrap();
+    let check = String::from_utf8(run(&["check", empty.path().to_str().unwrap()]).stderr).unwrap();
+    assert!(check.starts_with("error: there is no reference of a service in "), "{check}");
 }
 
 #[test]

@@ -50,6 +50,14 @@ fn references_that_lead_nowhere() {
 }
 
 #[test]
+fn what_is_required_and_forbidden_at_once() {
+    let rest = r#""type": "object", "properties": {"n": {}}, "required": ["n", "m"]"#;
+    refuses_schema(&format!(r#"{rest}, "additionalProperties": false"#), "/required", "\"m\" is required");
+    let open = Generator::new().texts(vec![takes_a(), schema("a", rest)]).server("crate").generate();
+    assert!(open.is_ok(), "{open:?}");
+}
+
+#[test]
 fn references_in_a_circle() {
     let circle = [schema("a", r#""$ref": "b.json#""#), schema("b", r#""$ref": "a.json#""#)];
     refuses([vec![takes_a()], circle.to_vec()].concat(), "a.json#", "circle");
@@ -182,5 +190,5 @@ fn references_of_no_service() {
 fn settings_that_are_no_paths() {
     let documents = vec![takes_a(), schema("a", r#""type": "string""#)];
     let error = Generator::new().texts(documents).runtime_path("not a path").generate().unwrap_err();
-    assert!(error.to_string().starts_with("setting runtime_path: "), "{error}");
+    assert!(error.to_string().starts_with("runtime_path: "), "{error}");
 }

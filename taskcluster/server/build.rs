@@ -15,7 +15,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .client(false)
         .server("::taskcluster")
         .server_path("crate")
-        .generate()?;
+        // In lines, since errors of the compiler and rustdoc's "Source" point into it.
+        .generate_formatted()?;
     output.write_to(env::var("OUT_DIR")?)?;
     output.print_cargo_lines();
     Ok(())

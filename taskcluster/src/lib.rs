@@ -1,4 +1,6 @@
-//! TaskCluster in Rust: typed clients for every service, generated from the API references.
+//! TaskCluster in Rust: typed clients of auth, queue, scheduler and provisioner, generated from the API references.
+//!
+//! For the other services `taskcluster-codegen` writes a crate of clients, as its README shows.
 //!
 //! ```
 //! use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};

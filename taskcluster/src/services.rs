@@ -20,3 +20,14 @@ service!("auth", auth, "Service auth: clients, roles, scopes, credentials.");
 service!("queue", queue, "Service queue: tasks, runs, claims, artifacts.");
 service!("scheduler", scheduler, "Service scheduler: task graphs. Experimental.");
 service!("provisioner", provisioner, "Service provisioner: worker types. Experimental.");
+
+#[cfg(all(test, feature = "queue"))]
+mod tests {
+    /// Errors of the compiler and rustdoc's "Source" point into the code.
+    #[test]
+    fn generated_code_has_lines() {
+        let code = include_str!(concat!(env!("OUT_DIR"), "/queue.rs"));
+        let longest_of_code = code.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::len).max();
+        assert!(code.lines().count() > 1000 && longest_of_code < Some(2000), "{longest_of_code:?}");
+    }
+}

@@ -196,6 +196,7 @@ impl<'a> Types<'a> {
     }
 
     fn structure(&mut self, schema: &Schema<'a>) -> Result<Shape> {
+        refuse_the_impossible(schema)?;
         let mut idents = Names::default();
         let mut fields = Vec::new();
         for (name, at) in &schema.properties {
@@ -398,6 +399,21 @@ fn guess(schema: &Schema<'_>) -> Option<Kind> {
         Some(Kind::Number)
     } else {
         None
+    }
+}
+
+/// What is required and forbidden at once is a slip of the pen: nothing can satisfy that.
+fn refuse_the_impossible(schema: &Schema<'_>) -> Result<()> {
+    let is_known = |name: &str| schema.properties.iter().any(|(known, _)| *known == name);
+    match schema.required.iter().find(|name| !is_known(name)) {
+        Some(name) if matches!(schema.additional, Additional::Forbidden) => {
+            let place = schema.at.value.get("required").map(|value| schema.at.child("required", value));
+            let place = place.unwrap_or_else(|| schema.at.clone());
+            let message =
+                format!("{name:?} is required, but no property of that name is allowed: nothing can satisfy that");
+            Err(place.error(message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@
 //! use std::sync::Arc;
 //!
 //! use async_trait::async_trait;
+//! use taskcluster_core::Credentials;
 //! use taskcluster_worker::engine::{Exit, Extracted, Missing};
 //! use taskcluster_worker::*;
 //! use tokio_util::sync::CancellationToken;
@@ -104,8 +105,8 @@
 //!     async fn dispose(self: Box<Self>) {}
 //! }
 //!
-//! # use taskcluster_core::Credentials;
-//! # use taskcluster_worker::plugins::{BACKING_LOG, BackingLog};
+//! use taskcluster_worker::plugins::BackingLog;
+//! # use taskcluster_worker::plugins::BACKING_LOG;
 //! # use taskcluster_worker::testing::{FakeQueue, task_with_payload};
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -115,8 +116,13 @@
 //!     # let work_dir = dir.path();
 //!     let identity = Identity::new("my-pool/counters".parse()?, "my-group", "machine-1");
 //!     let settings = Settings::new(work_dir).with_task_limit(1);
+//!     # /*
+//!     let root_url = std::env::var("TASKCLUSTER_ROOT_URL")?;
+//!     let credentials = Credentials::from_env()?.ok_or("TASKCLUSTER_CLIENT_ID is not set")?;
+//!     # */
+//!     # let credentials = Credentials::new("project/my-worker", "secret");
 //!     let worker = Worker::builder(root_url, identity, Counter, settings)
-//!         .credentials(Credentials::new("project/my-worker", "secret"))
+//!         .credentials(credentials)
 //!         .plugin(BackingLog::default())
 //!         .build()?;
 //!     let done = worker.run(Shutdown::new()).await?;

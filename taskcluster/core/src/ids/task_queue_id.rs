@@ -14,6 +14,22 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!((queue.provisioner_id(), queue.worker_type()), ("proj-misc", "build"));
 /// # Ok::<(), taskcluster_core::ids::InvalidTaskQueueId>(())
 /// ```
+///
+/// Where a task asks for one, as `with_task_queue_id` does, two ways lead from a text there, and a wrong text is an error
+/// before anything is sent:
+///
+/// ```
+/// # struct Task;
+/// # impl Task {
+/// #     fn with_task_queue_id(self, _: impl Into<Option<TaskQueueId>>) -> Self { self }
+/// # }
+/// # let task = Task;
+/// use taskcluster_core::TaskQueueId;
+/// let task = task.with_task_queue_id(TaskQueueId::from_parts("proj-misc", "build")?);
+/// let task = task.with_task_queue_id("proj-misc/build".parse::<TaskQueueId>()?);
+/// assert!("proj-misc".parse::<TaskQueueId>().is_err());
+/// # Ok::<(), taskcluster_core::ids::InvalidTaskQueueId>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskQueueId(String);
