@@ -40,10 +40,12 @@ pub enum Error {
     Api(Box<ApiError>),
 
     /// No answer came.
-    #[error("{operation}: no answer{}", times(*attempts))]
+    #[error("{operation}: no answer from {target}{}", times(*attempts))]
     Transport {
         /// `service.method`.
         operation: String,
+        /// Who was called: the root URL, or the proxy's, without path.
+        target: String,
         /// How often it was tried.
         attempts: u32,
         /// What happened the last time.
@@ -74,10 +76,12 @@ pub enum Error {
     },
 
     /// The time of [`RetryPolicy::deadline`](crate::RetryPolicy::deadline) ran out during an attempt.
-    #[error("{operation}: no answer within {} s{}", after.as_secs_f64(), times(*attempts))]
+    #[error("{operation}: no answer from {target} within {} s{}", after.as_secs_f64(), times(*attempts))]
     Deadline {
         /// `service.method`.
         operation: String,
+        /// Who was called: the root URL, or the proxy's, without path.
+        target: String,
         /// How often it was tried.
         attempts: u32,
         /// The time that was given.
@@ -221,8 +225,12 @@ mod tests {
     #[test]
     fn a_lost_connection_says_how_often_it_was_tried() {
         let source = TransportError::new(TransportErrorKind::Connect, "refused");
-        let error = Error::Transport { operation: "queue.ping".into(), attempts: 6, source };
-        assert_eq!(chain(&error).to_string(), "queue.ping: no answer (tried 6 times): cannot connect: refused");
+        let target = "https://tc.example.com".into();
+        let error = Error::Transport { operation: "queue.ping".into(), target, attempts: 6, source };
+        assert_eq!(
+            chain(&error).to_string(),
+            "queue.ping: no answer from https://tc.example.com (tried 6 times): cannot connect: refused"
+        );
         assert!(error.is_retryable() && error.status().is_none());
     }
 

@@ -9,7 +9,7 @@ use taskcluster_core::transport::http::HttpTransport;
 use taskcluster_core::transport::{Body, TransportErrorKind};
 use taskcluster_core::{
     Caller, CallerBuilder, Clock, Credentials, Error, ErrorCode, ManualClock, Method, Operation, Request, RetryPolicy,
-    Stability,
+    Stability, chain,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -310,10 +310,36 @@ async fn nobody_at_home_is_tried_again_whatever_the_call() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
-    let caller = Caller::builder(url).retry(quick().with_retries(2)).build().unwrap();
+    let caller = Caller::builder(url.as_str()).retry(quick().with_retries(2)).build().unwrap();
     let error = Request::<Value>::new(&caller, &CLAIM, &[&"id"]).await.unwrap_err();
+    let text = chain(&error).to_string();
+    assert!(
+        text.starts_with(&format!("queue.claimWork: no answer from {url} (tried 3 times): cannot connect: ")),
+        "{text}"
+    );
+    assert_eq!(text.matches(url.as_str()).count(), 1, "{text}");
     let Error::Transport { attempts, source, .. } = &error else { panic!("{error}") };
     assert_eq!((*attempts, source.kind()), (3, TransportErrorKind::Connect), "{error}");
+}
+
+/// The message of a refusal says that nobody had signed, where nobody had.
+#[tokio::test]
+async fn a_refused_call_without_credentials_says_so() {
+    let refusal = |code: &str| answer(code, "", r#"{"code": "InsufficientScopes", "message": "no"}"#);
+    let told = async |script: Script, credentials: Option<Credentials>| {
+        let server = Server::start(vec![script]).await;
+        let mut builder = Caller::builder(format!("http://127.0.0.1:{}", server.port)).retry(quick());
+        if let Some(credentials) = credentials {
+            builder = builder.credentials(credentials);
+        }
+        let caller = builder.build().unwrap();
+        Request::<Value>::new(&caller, &GET, &[&"id"]).await.unwrap_err().to_string()
+    };
+    let text = told(refusal("403 Forbidden"), None).await;
+    assert!(text.starts_with("queue.status: InsufficientScopes (403) to an anonymous call (no credentials"), "{text}");
+    let text = told(refusal("403 Forbidden"), Some(Credentials::new("client", "token"))).await;
+    assert_eq!(text, "queue.status: InsufficientScopes (403): no");
+    assert!(!told(refusal("404 Not Found"), None).await.contains("anonymous"));
 }
 
 #[tokio::test]

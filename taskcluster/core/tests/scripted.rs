@@ -128,7 +128,10 @@ async fn the_deadline_counts_all_attempts_and_delays() {
     let caller = caller(&script).to_builder().retry(policy).build().unwrap();
     let started = Instant::now();
     let error = Request::<Value>::new(&caller, &LIST, &[]).await.unwrap_err();
-    assert_eq!(error.to_string(), "queue.listThings: no answer within 20 s (tried 2 times)");
+    assert_eq!(
+        error.to_string(),
+        "queue.listThings: no answer from https://tc.example.com within 20 s (tried 2 times)"
+    );
     let Error::Deadline { last: Some(last), .. } = error else { panic!("{error}") };
     assert_eq!(last.status().map(|status| status.as_u16()), Some(503));
     assert!(started.elapsed() >= Duration::from_secs(20) && started.elapsed() < Duration::from_secs(21));
@@ -157,7 +160,10 @@ async fn what_did_not_arrive_is_sent_again_and_what_cannot_be_sent_is_not() {
 
     let script = ScriptedTransport::new().on("queue.listThings", Answer::broken(TransportErrorKind::Request, "no TLS"));
     let error = Request::<Value>::new(&caller(&script), &LIST, &[]).await.unwrap_err();
-    assert_eq!(chain(&error).to_string(), "queue.listThings: no answer: the request cannot be sent: no TLS");
+    assert_eq!(
+        chain(&error).to_string(),
+        "queue.listThings: no answer from https://tc.example.com: the request cannot be sent: no TLS"
+    );
     assert_eq!(script.calls().len(), 1);
 }
 

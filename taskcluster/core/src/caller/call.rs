@@ -145,7 +145,8 @@ impl Call<'_> {
                 // one more attempt, even of a call that is not idempotent, since it was refused.
                 let corrected = offset != self.caller.0.skew.offset();
                 let clock_was_wrong = answer.status == StatusCode::UNAUTHORIZED && corrected;
-                let error = answer.into_error(self.operation, self.attempts, self.caller.0.clock.now());
+                let mut error = answer.into_error(self.operation, self.attempts, self.caller.0.clock.now());
+                error.anonymous = self.is_anonymous();
                 let (repeatable, wait) = (error.is_retryable() && idempotent, error.retry_after.unwrap_or_default());
                 let failed = Failed { error: error.into(), repeatable, wait };
                 if clock_was_wrong { Verdict::ClockWasWrong(failed) } else { Verdict::Failed(failed) }
@@ -173,7 +174,7 @@ impl Call<'_> {
     /// No time is left for the call.
     fn out_of_time(self) -> Error {
         let (operation, after) = (self.operation.to_string(), self.caller.0.retry.deadline);
-        Error::Deadline { operation, attempts: self.attempts, after, last: self.last }
+        Error::Deadline { operation, target: self.target(), attempts: self.attempts, after, last: self.last }
     }
 
     /// Sends the request once, signed afresh, and reads the answer.
@@ -232,6 +233,19 @@ impl Call<'_> {
     }
 
     fn transport_error(&self, source: TransportError) -> Error {
-        Error::Transport { operation: self.operation.to_string(), attempts: self.attempts, source }
+        let operation = self.operation.to_string();
+        Error::Transport { operation, target: self.target(), attempts: self.attempts, source }
+    }
+
+    /// Who is called. Without the path, which holds a secret where a worker's proxy is called.
+    fn target(&self) -> String {
+        let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        format!("{}://{}", part(self.uri.scheme_str()), part(self.uri.authority().map(|authority| authority.as_str())))
+    }
+
+    /// Whether nobody signs: there are no credentials, nor a proxy that would have some.
+    fn is_anonymous(&self) -> bool {
+        let inner = &*self.caller.0;
+        inner.proxy.is_none() && inner.identity.credentials().is_none()
     }
 }

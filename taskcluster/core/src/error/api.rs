@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,13 +18,16 @@ pub struct ApiError {
     pub status: StatusCode,
     /// The code; that of the status where the answer had none.
     pub code: ErrorCode,
-    /// The message, whole. `Display` leaves out its footer, which repeats code and status.
+    /// The message, whole. `Display` leaves out its footer, which repeats code and status, and of a 403 what comes after
+    /// the missing scopes.
     pub message: String,
     /// What the service understood of the request: method, params, payload, time. It may hold what you sent,
     /// and is left out by `Debug`.
     pub request_info: Option<serde_json::Map<String, serde_json::Value>>,
     /// For a 403, the scopes that the service found missing; all that are needed, if it was called without credentials.
     pub missing_scopes: Option<ScopeExpression>,
+    /// Whether the call was made without credentials, so that a 401 or 403 most likely means: set some.
+    pub anonymous: bool,
     /// The method that was called.
     pub operation: Option<&'static Operation>,
     /// How often it was tried.
@@ -51,6 +55,7 @@ impl ApiError {
             code,
             message,
             request_info: None,
+            anonymous: false,
             operation: None,
             attempts: 1,
             retry_after: None,
@@ -87,6 +92,7 @@ impl ApiError {
             status,
             message,
             request_info: wire.request_info,
+            anonymous: false,
             operation: Some(operation),
             attempts,
             retry_after: None,
@@ -104,6 +110,18 @@ impl ApiError {
     pub fn summary(&self) -> &str {
         self.message.split("\n---\n").next().unwrap_or(&self.message).trim()
     }
+
+    /// The summary as `Display` has it: of a 403 only up to the scopes that are missing, in one line.
+    fn told(&self) -> Cow<'_, str> {
+        let mut parts = self.summary().split("```");
+        match (&self.missing_scopes, parts.next(), parts.next()) {
+            (Some(_), Some(before), Some(scopes)) => {
+                let words: Vec<&str> = before.split_whitespace().chain(scopes.split_whitespace()).collect();
+                words.join(" ").into()
+            }
+            _ => self.summary().into(),
+        }
+    }
 }
 
 impl std::error::Error for ApiError {}
@@ -114,8 +132,14 @@ impl fmt::Display for ApiError {
             write!(f, "{operation}: ")?;
         }
         write!(f, "{} ({})", self.code, self.status.as_u16())?;
-        if !self.summary().is_empty() {
-            write!(f, ": {}", self.summary())?;
+        if self.anonymous && matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            f.write_str(
+                " to an anonymous call (no credentials such as TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN)",
+            )?;
+        }
+        let told = self.told();
+        if !told.is_empty() {
+            write!(f, ": {told}")?;
         }
         f.write_str(&super::times(self.attempts))
     }
@@ -217,6 +241,11 @@ pub(crate) mod tests {
             This request requires the client to satisfy the following scope expression:\n\n\
             ```\n{\"AllOf\": [\"a\", \"b\", \"c\"]}\n```";
         let error = ApiError::new(403, "InsufficientScopes", format!("{with_client}{FOOTER}"));
+        assert_eq!(
+            error.to_string(),
+            "InsufficientScopes (403): Client ID x does not have sufficient scopes and is missing the following scopes: \
+             { \"AllOf\": [\"a\", \"b\"] }"
+        );
         assert_eq!(error.missing_scopes.unwrap().scopes(), ["a", "b"]);
 
         let bare = "is missing the following scopes:\n\n```\nqueue:task:x y\n```\n\n…\n\n```\nqueue:task:x y\n```";

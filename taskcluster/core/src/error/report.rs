@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// An error and all that is behind it, in one line for a log or a terminal.
+/// An error and all that is behind it, in one line for a log or a terminal. A list of faults that a service gives, as
+/// of a task that breaks its schema, keeps its lines.
 ///
 /// The errors of this crate say only their own part; [`source`](Error::source) has the rest. A part that repeats what has
 /// just been said, as some libraries have it, is left out.

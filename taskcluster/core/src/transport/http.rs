@@ -160,7 +160,12 @@ fn failure(error: reqwest::Error) -> TransportError {
     };
     // The URL may hold a bewit or a signature, which are as good as a password.
     // reqwest's own message says little; what happened is in its sources.
-    TransportError::new(kind, chain(&error.without_url()).to_string())
+    let mut said = chain(&error.without_url()).to_string();
+    // What rustls makes of an answer that is no TLS.
+    if said.contains("InvalidContentType") {
+        said.push_str(" (plain HTTP behind an https URL?)");
+    }
+    TransportError::new(kind, said)
 }
 
 #[cfg(test)]
@@ -180,5 +185,26 @@ mod tests {
         let plain = format!("http://{}/", socket.local_addr().unwrap());
         let request = Request::get(plain).body(Body::empty()).unwrap();
         assert_eq!(transport.send(request).await.unwrap_err().kind(), TransportErrorKind::Connect);
+    }
+
+    #[cfg(feature = "rustls")]
+    #[tokio::test]
+    async fn plain_http_behind_an_https_url_is_guessed() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            // Read to its end, so that the answer is not lost to a reset.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+        let client = HttpTransport::new().unwrap().client;
+        let transport = HttpTransport { client, no_tls: None }.into_transport();
+        let error = transport.send(Request::get(url).body(Body::empty()).unwrap()).await.unwrap_err();
+        let told = chain(&error).to_string();
+        assert!(told.ends_with("(plain HTTP behind an https URL?)"), "{told}");
+        server.await.unwrap();
     }
 }
