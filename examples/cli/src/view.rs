@@ -44,6 +44,8 @@ pub(crate) struct Failure<'a> {
 #[derive(Debug)]
 pub(crate) struct End<'a> {
     pub(crate) verdict: &'a Verdict,
+    /// Whether the user said stop, be it when everything was over already.
+    pub(crate) interrupted: bool,
     pub(crate) counts: BTreeMap<&'static str, usize>,
     /// The folder with logs and artifacts.
     pub(crate) results: Option<PathBuf>,

@@ -110,7 +110,7 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
     let opening = Opening { plan, root_url, uncommitted: plan.repository.has_uncommitted_changes()? };
     if tasks.is_empty() {
         opening.tell(&[], view);
-        view.end(&End { verdict: &Verdict::Green, counts: Default::default(), results: None });
+        view.end(&End { verdict: &Verdict::Green, interrupted: false, counts: Default::default(), results: None });
         return Ok(Outcome::Green);
     }
     let deployment = deploy(plan, listener).await?;
@@ -198,10 +198,10 @@ async fn carry_out(
     let changed = progress.update(last);
     view.progress(&progress, &changed);
     cancelled?;
-    conclude(deployment, &ids, &progress, &verdict, view).await?;
+    let interrupted = conclude(deployment, &ids, &progress, &verdict, view, stops).await?;
     let _ = std::fs::remove_file(&open);
     Ok(match verdict {
-        _ if stops.politely.is_cancelled() => Outcome::Interrupted,
+        _ if interrupted => Outcome::Interrupted,
         Verdict::Green => Outcome::Green,
         Verdict::NotGreen | Verdict::Stranded(_) | Verdict::Busy => Outcome::NotGreen,
     })
@@ -262,15 +262,17 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
     }
 }
 
-/// Saves what the tasks left and tells the stories of those that are not green.
+/// Saves what the tasks left and tells the stories of those that are not green. Gives whether the user had said stop by the
+/// end: what the last event says and the exit code must not differ.
 async fn conclude(
     deployment: &Deployment,
     ids: &[TaskId],
     progress: &Progress,
     verdict: &Verdict,
     view: &mut dyn View,
-) -> Result<()> {
-    let [group, ..] = ids else { return Ok(()) };
+    stops: &Stops,
+) -> Result<bool> {
+    let [group, ..] = ids else { return Ok(stops.politely.is_cancelled()) };
     let members: Vec<&Member> = progress.members().iter().map(|(member, _)| member).collect();
     let results = Results::new(&deployment.data().folder("results")?, *group, &members, deployment.caller())
         .context("cannot save logs and artifacts")?;
@@ -293,8 +295,10 @@ async fn conclude(
     if unsaved > 0 {
         view.note(&format!("{unsaved} artifacts could not be saved"));
     }
-    view.end(&End { verdict, counts: progress.counts(), results: results.folder().map(Path::to_owned) });
-    Ok(())
+    let interrupted = stops.politely.is_cancelled();
+    let results = results.folder().map(Path::to_owned);
+    view.end(&End { verdict, interrupted, counts: progress.counts(), results });
+    Ok(interrupted)
 }
 
 fn subject(push: &Push) -> &str {

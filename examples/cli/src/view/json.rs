@@ -84,7 +84,7 @@ impl<W: Write> View for Json<W> {
         self.event(&json!({
             "event": "end",
             "green": *end.verdict == Verdict::Green,
-            "interrupted": *end.verdict == Verdict::Busy,
+            "interrupted": end.interrupted,
             "counts": end.counts,
             "unserved": unserved,
             "results": end.results,

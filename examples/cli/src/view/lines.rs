@@ -118,7 +118,12 @@ mod tests {
         let changed = progress.update(vec![member]);
         lines.progress(&progress, &changed);
         let verdict = Verdict::Stranded(["a/b".parse().unwrap()].into());
-        lines.end(&End { verdict: &verdict, counts: progress.counts(), results: Some("/r".into()) });
+        lines.end(&End {
+            verdict: &verdict,
+            interrupted: false,
+            counts: progress.counts(),
+            results: Some("/r".into()),
+        });
         let text = String::from_utf8(out).unwrap();
         let expected = "[02:05] build: running\n\
             [02:05] build: exception (worker-shutdown) in 1.5 s\n\

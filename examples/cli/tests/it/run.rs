@@ -52,6 +52,22 @@ fn green_tasks_end_with_0_and_leave_their_logs() {
 }
 
 #[test]
+fn tasks_of_one_name_are_told_apart() {
+    let yml =
+        yml(&[("one", "", HERE, "echo first"), ("two", "", HERE, "echo second")]).replace("name: two", "name: one");
+    let fixture = Fixture::with(&yml);
+    let stdout = text(fixture.run(&[]).stdout);
+    let results = stdout.lines().find_map(|line| line.strip_prefix("logs and artifacts: ")).expect("a folder");
+    let folders = std::fs::read_dir(results).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let ids: Vec<String> =
+        folders.map(|name| name.strip_prefix("one-").expect("the name and the id").to_owned()).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    for id in ids {
+        assert!(stdout.contains(&format!("one ({}): green", &id[..8])), "{stdout}");
+    }
+}
+
+#[test]
 fn a_red_task_ends_with_1_and_shows_the_tail_of_its_log() {
     let fixture = Fixture::with(&yml(&[
         ("red", "", HERE, "echo the reason; exit 3"),
