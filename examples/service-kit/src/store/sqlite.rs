@@ -1,8 +1,6 @@
 //! SQLite: one connection writes, others read at the same time.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,12 +9,19 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::migrations::{self, Applied, Migration};
 use super::writer::Writer;
 use super::{Database, StoreError};
+
+/// How long to wait for another process.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// From one attempt to connect to the next.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// How many connections read.
 const READERS: u32 = 4;
@@ -62,12 +67,12 @@ impl SqliteStore {
             }
         };
         let options = options.disable_statement_logging().statement_cache_capacity(512);
-        let writing = pool(1).connect_with(options.clone()).await.map_err(|error| open_error(&error))?;
+        let writing = connect(1, &options).await.map_err(|error| open_error(&error))?;
         migrate(&writing, service, known).await?;
         let reading = match database {
             Database::Sqlite(_) => {
                 let options = options.create_if_missing(false).pragma("query_only", "ON");
-                pool(READERS).connect_with(options).await.map_err(|error| open_error(&error))?
+                connect(READERS, &options).await.map_err(|error| open_error(&error))?
             }
             Database::Memory | Database::Postgres(_) => writing.clone(),
         };
@@ -124,8 +129,14 @@ impl SqliteStore {
 
 /// Makes the file, if there is none, for nobody but us, whatever the process makes otherwise. The log and the index that
 /// SQLite puts beside it are then as it is.
+///
+/// It gets its name once it is closed: to close a file that SQLite has open as well would end SQLite's locks on it.
 fn make_private(path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::NamedTempFile::new_in(folder)?.into_temp_path().persist_noclobber(path)?;
     Ok(())
 }
 
@@ -135,8 +146,25 @@ fn file(path: &Path) -> SqliteConnectOptions {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(30))
+        .busy_timeout(PATIENCE)
         .pragma("temp_store", "MEMORY")
+}
+
+/// Connects. SQLite waits for others by itself, except for one that is about to turn the same new file to WAL mode.
+async fn connect(size: u32, options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match pool(size).connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < until => tokio::time::sleep(RETRY).await,
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    // The low byte of an extended code is the plain one: SQLITE_BUSY.
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// A pool whose connections stay: one in memory takes its data with it when it goes.
