@@ -181,6 +181,25 @@ mod postgres {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whose_bus_is_away_lets_others_publish() {
+        use service_kit::outbox::{Outbox as _, OutboxError};
+        use taskcluster::events::MemoryBus;
+        let Some(backend) = Backend::postgres().await else { return };
+        let Backend::Postgres(store) = &backend else { return };
+        let other = Backend::another(store).await;
+        backend.messages(&["a", "b"], false).await.unwrap();
+        let (closed, bus) = (MemoryBus::new(), MemoryBus::new());
+        closed.close();
+        assert!(matches!(store.publish(&closed, 1).await, Err(OutboxError::Bus(_))));
+        assert_eq!(other.publish(&bus, 1).await.unwrap(), 1);
+        assert!(matches!(store.publish(&bus, 1).await, Err(OutboxError::Busy)), "there may be more, in order");
+        assert_eq!(other.publish(&bus, 1).await.unwrap(), 1);
+        assert_eq!(other.publish(&bus, 1).await.unwrap(), 0);
+        assert_eq!(store.publish(&bus, 1).await.unwrap(), 0);
+        other.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_lost_connection_is_made_again() {
         let Some(backend) = Backend::postgres().await else { return };
         let Backend::Postgres(store) = &backend else { return };

@@ -44,7 +44,7 @@ pub async fn insert_postgres(connection: &mut PgConnection, messages: &[Message]
 }
 
 /// One process at a time publishes: that keeps the order. Its connection holds a lock of the session from the first message
-/// to when there is none.
+/// to when there is none, or its bus is away: that of another process may not be.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     connection: PgConnection,
@@ -87,6 +87,9 @@ impl Publisher {
         let (published, result) = publish_rows(rows, bus).await;
         // By number, one by one: a transaction that began earlier may still bring a lower one.
         sqlx::query("DELETE FROM outbox WHERE id = ANY($1)").bind(&published).execute(&mut self.connection).await?;
+        if result.is_err() {
+            self.end_turn(lock).await?;
+        }
         result?;
         Ok(published.len())
     }

@@ -68,7 +68,6 @@ impl Backend {
     /// A database of its own on the server that the environment names.
     #[cfg(feature = "postgres")]
     pub(crate) async fn postgres() -> Option<Self> {
-        use service_kit::store::PostgresStore;
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Ok(server) = std::env::var("TEST_POSTGRES") else {
@@ -83,8 +82,19 @@ impl Backend {
         admin.close().await;
         let mut url: url::Url = server.parse().unwrap();
         url.set_path(&name);
+        Some(Self::Postgres(Self::open_postgres(&Database::Postgres(url)).await))
+    }
+
+    /// The same store as another process has it.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn another(store: &service_kit::store::PostgresStore) -> service_kit::store::PostgresStore {
+        Self::open_postgres(&Self::database_of(store).await).await
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn open_postgres(database: &Database) -> service_kit::store::PostgresStore {
         let known = [("0000_outbox.sql", service_kit::outbox::POSTGRES_TABLE), ("0001_numbers.sql", POSTGRES_NUMBERS)];
-        Some(Self::Postgres(PostgresStore::open(&Database::Postgres(url), "numbers", &known, 8).await.unwrap()))
+        service_kit::store::PostgresStore::open(database, "numbers", &known, 8).await.unwrap()
     }
 
     /// Where a store is.
