@@ -251,6 +251,6 @@ fn database(asked: Option<&str>, data: &DataDir, service: &str) -> Result<Databa
         // A file belongs to one service; the services of a PostgreSQL database have a schema each.
         Some(Database::Sqlite(path)) => Ok(Database::Sqlite(path.with_extension(format!("{service}.sqlite")))),
         Some(other) => Ok(other),
-        None => Ok(Database::Sqlite(data.file(&format!("{service}.sqlite"))?)),
+        None => Ok(Database::Sqlite(data.join(format!("{service}.sqlite")))),
     }
 }

@@ -93,21 +93,6 @@ impl DataDir {
         Ok(path)
     }
 
-    /// A file in it, made empty if it is not there, for its owner only: the folder may be one that others may read.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn file(&self, name: &str) -> Result<PathBuf, DataDirError> {
-        let path = self.join(name);
-        let mut options = OpenOptions::new();
-        match options.write(true).create_new(true).mode(0o600).open(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(DataDirError::Unusable { path, reason: reason(&error) })
-            }
-            _ => Ok(path),
-        }
-    }
-
     /// A secret of this name: 44 random characters (fit to be an access token), made when first asked for and readable by
     /// nobody else.
     ///
@@ -195,16 +180,6 @@ mod tests {
         assert_ne!(data.secret("other").unwrap().expose(), first.expose());
         let mode = fs::metadata(folder.path().join("root.token")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_file_is_private_and_keeps_what_is_in_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = DataDir::open(folder.path()).unwrap();
-        let path = data.file("a.sqlite").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::write(&path, "kept").unwrap();
-        assert_eq!(fs::read_to_string(data.file("a.sqlite").unwrap()).unwrap(), "kept");
     }
 
     #[test]

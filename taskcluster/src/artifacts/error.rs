@@ -9,7 +9,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum ArtifactError {
     /// The queue refused, or could not be reached.
-    #[error("the queue was asked for artifact {name} in vain")]
+    #[error("the queue does not give artifact {name}")]
     Queue {
         /// Name of the artifact.
         name: String,

@@ -34,7 +34,8 @@ struct Inner {
 }
 
 impl LocalBlobs {
-    /// Uses a folder, which is made if it does not exist; nobody else may look into what is in it. Uploads that a crash cut off are removed.
+    /// Uses a folder, which is made if it does not exist; nobody else may look into what is in it. Uploads that a crash
+    /// cut off are removed.
     ///
     /// `base_url` is where [`router`](Self::router) will be reachable, such as `https://tc.example/blobs`. `secret` signs
     /// the URLs: with the same secret they stay valid across a restart.
