@@ -13,9 +13,11 @@ mod found;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
-use moka::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use taskcluster_core::scopes::ScopeSet;
 
 use found::{Found, Worth};
@@ -202,32 +204,24 @@ fn names_roles(scope: &str) -> bool {
 pub struct Resolver {
     index: Index,
     /// What one scope that names roles is worth, itself left out.
-    pieces: Cache<String, Arc<Worth>>,
+    pieces: Kept<String, Worth>,
     /// What a whole set is worth.
-    sets: Cache<Arc<[String]>, Arc<ScopeSet>>,
+    sets: Kept<Arc<[String]>, ScopeSet>,
 }
 
-/// The bytes that all pieces may have together.
-const PIECES: u64 = 32 << 20;
+/// Results that are kept while there is room: a cache that counts bytes.
+type Kept<Key, Value> = Cache<Key, Arc<Value>, Bytes>;
 
-/// The bytes that all whole sets may have together.
-const SETS: u64 = 32 << 20;
+/// The bytes that all pieces may have together, and so may all whole sets.
+const ROOM: u64 = 32 << 20;
+
+/// A cache has this many parts, each with a lock of its own: few, so that the largest worth fits into one.
+const PARTS: usize = 2;
 
 impl Resolver {
     /// A resolver for these roles.
     pub fn new(rules: Vec<Rule>) -> Self {
-        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        Self {
-            index: Index::new(rules),
-            pieces: Cache::builder()
-                .max_capacity(PIECES)
-                .weigher(move |scope: &String, worth: &Arc<Worth>| weight(scope.len() + worth.bytes()))
-                .build(),
-            sets: Cache::builder()
-                .max_capacity(SETS)
-                .weigher(move |given: &Arc<[String]>, set: &Arc<ScopeSet>| weight(bytes(given) + bytes(set.as_slice())))
-                .build(),
-        }
+        Self { index: Index::new(rules), pieces: kept(), sets: kept() }
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -298,6 +292,35 @@ impl Resolver {
             });
         }
         found.into_worth()
+    }
+}
+
+fn kept<Key: Eq + Hash, Value>() -> Kept<Key, Value>
+where
+    Bytes: Weighter<Key, Arc<Value>>,
+{
+    let options = OptionsBuilder::new()
+        .shards(PARTS)
+        .estimated_items_capacity(1000)
+        .weight_capacity(ROOM)
+        .build()
+        .expect("both sizes are given");
+    Cache::with_options(options, Bytes, DefaultHashBuilder::default(), DefaultLifecycle::default())
+}
+
+/// Weighs what a cache keeps by the memory that it takes.
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl Weighter<String, Arc<Worth>> for Bytes {
+    fn weight(&self, scope: &String, worth: &Arc<Worth>) -> u64 {
+        (scope.len() + worth.bytes()) as u64
+    }
+}
+
+impl Weighter<Arc<[String]>, Arc<ScopeSet>> for Bytes {
+    fn weight(&self, given: &Arc<[String]>, set: &Arc<ScopeSet>) -> u64 {
+        (bytes(given) + bytes(set.as_slice())) as u64
     }
 }
 
@@ -379,6 +402,13 @@ mod tests {
         assert_eq!(expanded.len(), MAX_SCOPES + 2);
         assert!(expanded.satisfies("assume:r00:x") && expanded.satisfies("y"), "what was given stays");
         assert!(expanded.iter().all(|scope| scope.starts_with("assume:r") || scope == "y"));
+    }
+
+    #[test]
+    fn what_was_worked_out_is_kept_even_the_largest() {
+        let (resolver, given) = (doubling(64), ["assume:r00:x".to_owned()]);
+        assert!(Arc::ptr_eq(&resolver.expand(&given), &resolver.expand(&given)));
+        assert!(Arc::ptr_eq(&resolver.piece(&given[0]), &resolver.piece(&given[0])));
     }
 
     #[test]
