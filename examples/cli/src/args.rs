@@ -87,23 +87,14 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "it is an IP address and a port, such as 127.0.0.1:8080".to_owned())
 }
 
-/// The name of a queue that tasks can be created for. The queue's paths allow more than its definitions of tasks do: a worker
-/// of another name would wait for ever.
+/// The name of a queue that tasks can be created for.
 fn task_queue(text: &str) -> Result<TaskQueueId, String> {
-    let queue = text.parse::<TaskQueueId>().ok().filter(|queue| is_worker_type(queue.worker_type()));
+    let queue = text.parse::<TaskQueueId>().ok().filter(TaskQueueId::is_nameable);
     queue.ok_or_else(|| {
         "no task can name such a queue; it is PROVISIONER/TYPE: PROVISIONER of 1 to 38 letters, digits, - and _; \
          TYPE of 1 to 38 small letters, digits and -, a letter first and no - last"
             .to_owned()
     })
-}
-
-/// The pattern of worker types in definitions of tasks: `[a-z]([-a-z0-9]{0,36}[a-z0-9])?`.
-fn is_worker_type(text: &str) -> bool {
-    text.len() <= 38
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && !text.ends_with('-')
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// What may stand in the `scopes` of a task.

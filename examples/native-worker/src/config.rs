@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Deserialize;
 use taskcluster_core::credentials::{Certificate, Credentials};
+use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::secret::Secret;
 use url::Url;
 
@@ -163,8 +164,14 @@ impl Config {
     pub fn into_builder(self) -> Result<NativeWorkerBuilder> {
         let root_url = self.root_url.clone().context("root_url is not set; nor is TASKCLUSTER_ROOT_URL")?;
         let task_queue_id = self.task_queue_id.clone().context("task_queue_id is not set")?;
-        let task_queue_id =
+        let task_queue_id: TaskQueueId =
             task_queue_id.parse().with_context(|| format!("task_queue_id {task_queue_id:?} is none"))?;
+        if !task_queue_id.is_nameable() {
+            bail!(
+                "task_queue_id {:?}: no task can name this worker type; it has small letters, digits and -, a letter first and no - last",
+                task_queue_id.as_str()
+            );
+        }
         let credentials = self.credentials()?;
         let isolation = self.isolation();
         let mut builder = NativeWorker::builder(root_url, task_queue_id).credentials(credentials).isolation(isolation);
@@ -243,6 +250,13 @@ mod tests {
     fn an_unknown_key_names_its_neighbour() {
         let error = Config::parse("task_queue = 'a/b'").unwrap_err();
         assert_eq!(error.to_string(), "there is no key \"task_queue\"; did you mean \"task_queue_id\"?");
+    }
+
+    #[test]
+    fn a_queue_that_no_task_can_name_is_refused() {
+        let config = Config::parse("root_url = 'https://tc.example'\ntask_queue_id = 'proj/Linux'").unwrap();
+        let error = config.into_builder().err().expect("an error").to_string();
+        assert!(error.contains("\"proj/Linux\": no task can name"), "{error}");
     }
 
     #[test]

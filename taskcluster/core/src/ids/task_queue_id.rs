@@ -70,6 +70,18 @@ impl TaskQueueId {
         self.0.split_once('/').map_or("", |(_, worker_type)| worker_type)
     }
 
+    /// Whether tasks can be created for it. Definitions of tasks allow fewer worker types than the paths of the queue do
+    /// (`[a-z]([-a-z0-9]{0,36}[a-z0-9])?`, by the queue's reference): a worker of another name would wait for ever.
+    #[must_use]
+    pub fn is_nameable(&self) -> bool {
+        let worker_type = self.worker_type();
+        is_identifier(self.provisioner_id())
+            && worker_type.len() <= 38
+            && worker_type.starts_with(|c: char| c.is_ascii_lowercase())
+            && !worker_type.ends_with('-')
+            && worker_type.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }
+
     /// The whole name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -143,6 +155,19 @@ mod tests {
             assert!(text.parse::<TaskQueueId>().is_err(), "{text}");
         }
         assert_eq!("proj_1/gw-Linux".parse::<TaskQueueId>().unwrap().to_string(), "proj_1/gw-Linux");
+    }
+
+    #[test]
+    fn tasks_can_name_fewer_than_there_are() {
+        let nameable = |name: &str| name.parse::<TaskQueueId>().is_ok_and(|queue| queue.is_nameable());
+        for name in ["local/native", "Proj_1/gw-linux-2", "a/b", &format!("{}/{}", "p".repeat(38), "w".repeat(38))] {
+            assert!(nameable(name), "{name}");
+        }
+        for name in ["a/B", "a/2b", "a/-b", "a/b-", "a/b_c"] {
+            assert!(!nameable(name), "{name}");
+        }
+        let odd: TaskQueueId = serde_json::from_str("\"no.slash\"").unwrap();
+        assert!(!odd.is_nameable());
     }
 
     #[test]
