@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_queue_that_no_task_can_name_is_refused() {
         let config = Config::parse("root_url = 'https://tc.example'\ntask_queue_id = 'proj/Linux'").unwrap();
-        let error = config.into_builder().err().expect("an error").to_string();
+        let error = config.into_builder().expect_err("no task can name it").to_string();
         assert!(error.contains("\"proj/Linux\": no task can name"), "{error}");
     }
 
