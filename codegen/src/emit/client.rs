@@ -1,4 +1,7 @@
 //! The client: a method per operation, and builders for those with a query of their own.
+//!
+//! All of it is `#[inline]`, so that it is compiled where it is called: a program pays for the methods that it uses, with
+//! all that reading their answers takes, and not for hundreds of others.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -78,6 +81,7 @@ impl Emitter<'_> {
         quote! {
             #doc
             #deprecated
+            #[inline]
             pub fn #name(&self #(, #params)* #payload) -> #returns { #request }
         }
     }
@@ -109,13 +113,16 @@ impl Emitter<'_> {
             let stream = quote!(#runtime::__private::Stream);
             quote! {
                 #[doc = " All pages, fetched as needed."]
+                #[inline]
                 pub fn pages(self) -> impl #stream<Item = #answered> + Send { self.request.pages() }
                 #[doc = " All items of all pages, fetched as needed."]
+                #[inline]
                 pub fn stream(self) -> impl #stream<Item = #item> + Send { self.request.stream() }
                 #[doc = " All items of all pages, in memory."]
                 #[doc = ""]
                 #[doc = " # Errors"]
                 #[doc = " As those of the request itself; what had come before is lost."]
+                #[inline]
                 pub async fn all(self) -> #items { self.request.all().await }
             }
         });
@@ -131,21 +138,25 @@ impl Emitter<'_> {
                 #[doc = ""]
                 #[doc = " # Errors"]
                 #[doc = " As those of the request itself."]
+                #[inline]
                 pub async fn raw(self) -> #bytes { self.request.raw().await }
                 #[doc = " Where it would be sent."]
                 #[doc = ""]
                 #[doc = " # Errors"]
                 #[doc = " An argument does not fit into a URL."]
+                #[inline]
                 pub fn url(self) -> #url { self.request.url() }
                 #[doc = " A URL that carries the permission to send it, for this long."]
                 #[doc = ""]
                 #[doc = " # Errors"]
                 #[doc = " There are no credentials to sign with."]
+                #[inline]
                 pub fn signed_for(self, time: ::core::time::Duration) -> #url { self.request.signed_for(time) }
             }
             impl IntoFuture for #name {
                 type Output = <#inner as IntoFuture>::Output;
                 type IntoFuture = <#inner as IntoFuture>::IntoFuture;
+                #[inline]
                 fn into_future(self) -> Self::IntoFuture { IntoFuture::into_future(self.request) }
             }
         }
@@ -168,6 +179,7 @@ fn setter(parameter: &QueryParameter, is_paged: bool) -> TokenStream {
     };
     quote! {
         #[doc = #doc]
+        #[inline]
         pub fn #setter(self, value: #of) -> Self { Self { request: self.request.#set } }
     }
 }
