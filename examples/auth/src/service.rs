@@ -94,7 +94,7 @@ pub enum OpenError {
     #[error("the schemas of the API")]
     Schemas(#[from] SchemaError),
     /// This program was built without it.
-    #[error("{0}: this program was built without the feature `postgres`")]
+    #[error("{0}: this program was built without PostgreSQL; `cargo build --features postgres` has it")]
     NoPostgres(Database),
 }
 

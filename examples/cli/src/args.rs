@@ -29,7 +29,7 @@ pub(crate) enum Command {
 /// Arguments of `taskcluster run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Ends 0 when every task is green, 1 when one is not, 2 when it could not begin, 130 after Ctrl-C.
+Ends 0 when every task is green, 1 when one is not, 2 when it could not begin, 130 after Ctrl-C or SIGTERM.
 
 Example: run the tasks of the last commit of the repository you are in
   taskcluster run")]

@@ -58,6 +58,8 @@ pub(crate) trait View {
     fn note(&mut self, text: &str);
     /// The tasks in `changed` stand differently than before.
     fn progress(&mut self, progress: &Progress, changed: &[TaskId]);
+    /// For a while nothing has changed: where that is not seen, it is said what is being waited for.
+    fn still(&mut self, _: &Progress) {}
     fn failure(&mut self, failure: &Failure<'_>);
     fn end(&mut self, end: &End<'_>);
 }

@@ -13,6 +13,7 @@ use taskcluster_core::clock::{Clock as _, SystemClock};
 use taskcluster_core::ids::{TaskId, TaskQueueId};
 use taskcluster_core::request::Request;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use super::{Stops, runtime};
 use crate::args::RunArgs;
@@ -30,11 +31,17 @@ use crate::{commit_server, disk, first_run, refusal, state_dir};
 /// The queue that is always served.
 const NATIVE: (&str, &str) = ("local", "native");
 
+/// What the template is rendered for.
+const TASKS_FOR: &str = "github-push";
+
 /// Who the tasks belong to, where a template does not say.
 const SCHEDULER: &str = "local";
 
 /// Remembers the groups of a run that has not ended.
 const OPEN_GROUPS: &str = "open-groups.json";
+
+/// After so long without a change it is said what is being waited for.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long the services may take to end when they cannot write any more.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -98,7 +105,7 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
     let tasks = in_tree::first_tasks(
         &plan.in_tree,
         &in_tree::Context {
-            tasks_for: "github-push",
+            tasks_for: TASKS_FOR,
             event: &plan.push.event(&clone_url),
             root_url: &root_url,
             scheduler_id: SCHEDULER,
@@ -110,6 +117,8 @@ async fn begin(plan: &Plan, view: &mut dyn View, stops: &Stops) -> Result<Outcom
     let opening = Opening { plan, root_url, uncommitted: plan.repository.has_uncommitted_changes()? };
     if tasks.is_empty() {
         opening.tell(&[], view);
+        let (file, reference) = (in_tree::FILE, &plan.push.reference);
+        view.note(&format!("{file} has no task for tasks_for {TASKS_FOR:?} and a push to {reference:?}"));
         view.end(&End { verdict: &Verdict::Green, interrupted: false, counts: Default::default(), results: None });
         return Ok(Outcome::Green);
     }
@@ -223,7 +232,9 @@ async fn create(pusher: &Caller, tasks: &[FirstTask], role: &str) -> Result<()> 
         let request: Request<TaskStatusResponse> =
             Request::new(pusher, &queue::operations::CREATE_TASK, &[&task.task_id]).with_body(&definition);
         request.await.map_err(|error| match error.api() {
-            Some(answer) => anyhow::anyhow!("{}: {}: {}", in_tree::FILE, task.place, refusal::in_words(answer, role)),
+            Some(answer) => {
+                anyhow::anyhow!("{}: {}: {}", in_tree::FILE, task.place, refusal::in_words(answer, &definition, role))
+            }
             None => error.into(),
         })?;
     }
@@ -234,9 +245,13 @@ async fn create(pusher: &Caller, tasks: &[FirstTask], role: &str) -> Result<()> 
 async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &Stops) -> Result<(Progress, Verdict)> {
     let mut progress = Progress::new(plan.served.clone());
     let mut waits = false;
+    let mut quiet_until = Instant::now() + SILENCE;
     loop {
         let changed = progress.update(groups.list().await?);
         view.progress(&progress, &changed);
+        if !changed.is_empty() {
+            quiet_until = Instant::now() + SILENCE;
+        }
         groups.give_up(&progress.given_up()).await?;
         let verdict = progress.verdict();
         match &verdict {
@@ -257,6 +272,10 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
         }
         tokio::select! {
             () = groups.changed() => {}
+            () = tokio::time::sleep_until(quiet_until) => {
+                view.still(&progress);
+                quiet_until = Instant::now() + SILENCE;
+            }
             () = stops.politely.cancelled() => return Ok((progress, Verdict::Busy)),
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
             if !served.is_empty() {
                 deployment.work_for(&served).await?;
             }
-            greet(&deployment, &served, args.public_url.as_ref().map(|_| address));
+            greet(&deployment, &served, address, args.public_url.is_some());
             let outcome = tokio::select! {
                 () = stops.politely.cancelled() => Ok(Outcome::Green),
                 () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
@@ -64,8 +64,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     }
 }
 
-/// Says how to use it; `behind` is the address, where the root URL does not tell it.
-fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, behind: Option<SocketAddr>) {
+/// Says how to use it, at this address; `is_named` if others know it by another one.
+fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: SocketAddr, is_named: bool) {
     let root_url = deployment.root_url();
     let mut lines = vec![format!("export TASKCLUSTER_ROOT_URL='{root_url}'")];
     if let Some(credentials) = deployment.caller().credentials() {
@@ -73,15 +73,18 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, behind: Option
         lines.push(format!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose()));
     }
     lines.push(String::new());
-    if let Some(address) = behind {
+    if is_named {
         lines.push(format!(
             "It listens on {address}; what stands in front of it must pass on Host and X-Forwarded-Proto."
         ));
     }
     lines.push(match served.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "No worker runs here; with `--serve local/native` one does.".to_owned(),
-        queues => format!("A native worker serves {queues}."),
+        queues => format!("A native worker serves {queues}; what it runs can do what you can."),
     });
+    if !is_named && address.ip().is_unspecified() {
+        lines.push("Other machines reach it by a name of this one: say which with `--public-url`.".to_owned());
+    }
     lines.push("Paste the lines above into another terminal, then see that it answers:".to_owned());
     lines.push(format!("  curl {root_url}/api/queue/v1/ping"));
     lines.push("Ctrl-C stops it.".to_owned());

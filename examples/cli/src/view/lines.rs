@@ -1,12 +1,14 @@
 //! Plain lines: for log files, pipes and terminals without colour.
 //!
-//! A line for each change of a task that somebody may wait for, with the time since the start: `[00:12] build: running`.
+//! A line for each change of a task that somebody may wait for, with the time since the start: `[00:12] build: running`. After a
+//! while without any, where the logs of those that run can be read meanwhile.
 
 use std::fmt;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use taskcluster_core::ids::TaskId;
+use taskcluster_worker::plugins::LIVE_LOG;
 
 use super::{Begin, End, Failure, View, conclusion, place, plain, seconds, words};
 use crate::progress::{Progress, Standing};
@@ -16,6 +18,7 @@ pub(crate) struct Lines<W> {
     out: W,
     /// The time since the start.
     elapsed: Box<dyn Fn() -> Duration>,
+    root_url: String,
 }
 
 impl<W> fmt::Debug for Lines<W> {
@@ -27,7 +30,7 @@ impl<W> fmt::Debug for Lines<W> {
 impl<W: Write> Lines<W> {
     pub(crate) fn new(out: W) -> Self {
         let start = Instant::now();
-        Self { out, elapsed: Box::new(move || start.elapsed()) }
+        Self { out, elapsed: Box::new(move || start.elapsed()), root_url: String::new() }
     }
 
     fn line(&mut self, text: &str) {
@@ -41,6 +44,7 @@ impl<W: Write> View for Lines<W> {
         if let Some(place) = place(begin) {
             self.line(&place);
         }
+        begin.root_url.clone_into(&mut self.root_url);
     }
 
     fn note(&mut self, text: &str) {
@@ -58,6 +62,15 @@ impl<W: Write> View for Lines<W> {
                 seconds(member).filter(|_| standing.is_over()).map(|s| format!(" in {s:.1} s")).unwrap_or_default();
             let at = clock((self.elapsed)());
             self.line(&format!("[{at}] {}: {}{again}{time}", plain(&progress.name_of(member)), words(standing)));
+        }
+    }
+
+    fn still(&mut self, progress: &Progress) {
+        let at = clock((self.elapsed)());
+        for (member, _) in progress.members().iter().filter(|(_, standing)| *standing == Standing::Running) {
+            let name = plain(&progress.name_of(member));
+            let log = format!("{}/api/queue/v1/task/{}/artifacts/{LIVE_LOG}", self.root_url, member.id);
+            self.line(&format!("[{at}] {name}: still running; its log so far: {log}"));
         }
     }
 
@@ -97,8 +110,9 @@ mod tests {
 
     #[test]
     fn a_line_for_each_change_and_a_conclusion() {
+        let id = TaskId::new();
         let mut member = Member {
-            id: TaskId::new(),
+            id,
             name: "bu\u{1b}ild\n".into(),
             queue: "local/native".parse().unwrap(),
             state: State::Running,
@@ -110,13 +124,16 @@ mod tests {
         };
         let mut progress = Progress::new([member.queue.clone()].into());
         let mut out = Vec::new();
-        let mut lines = Lines { out: &mut out, elapsed: Box::new(|| Duration::from_secs(125)) };
+        let mut lines =
+            Lines { out: &mut out, elapsed: Box::new(|| Duration::from_secs(125)), root_url: "http://h".into() };
         let changed = progress.update(vec![member.clone()]);
         lines.progress(&progress, &changed);
+        lines.still(&progress);
         member.state = State::Exception("worker-shutdown".into());
         member.resolved = Some("2026-11-28T00:00:01.500Z".parse().unwrap());
         let changed = progress.update(vec![member]);
         lines.progress(&progress, &changed);
+        lines.still(&progress);
         let verdict = Verdict::Stranded(["a/b".parse().unwrap()].into());
         lines.end(&End {
             verdict: &verdict,
@@ -124,8 +141,9 @@ mod tests {
             counts: progress.counts(),
             results: Some("/r".into()),
         });
-        let text = String::from_utf8(out).unwrap();
+        let text = String::from_utf8(out).unwrap().replace(&id.to_string(), "ID");
         let expected = "[02:05] build: running\n\
+            [02:05] build: still running; its log so far: http://h/api/queue/v1/task/ID/artifacts/public/logs/live.log\n\
             [02:05] build: exception (worker-shutdown) in 1.5 s\n\
             logs and artifacts: /r\n\
             not green: 1 exception; nobody serves a/b (to run them here: --serve a/b)\n";
