@@ -35,6 +35,8 @@ Example:
 pub(crate) struct Arguments {
     pub(crate) command: Command,
     pub(crate) references: PathBuf,
+    /// Whether the command line says where they are.
+    pub(crate) names_references: bool,
     pub(crate) services: Option<Vec<String>>,
     pub(crate) server: bool,
 }
@@ -76,9 +78,13 @@ impl Arguments {
         let default = || "api-references".to_owned();
         let answer = |command, references: Option<&String>, services, most: usize| match words.plain.get(most) {
             Some(extra) => Err(format!("{extra:?} is one word too many")),
-            None => {
-                Ok(Self { command, references: references.cloned().unwrap_or_else(default).into(), services, server })
-            }
+            None => Ok(Self {
+                command,
+                references: references.cloned().unwrap_or_else(default).into(),
+                names_references: references.is_some(),
+                services,
+                server,
+            }),
         };
         if words.help {
             return answer(Command::Help, None, None, usize::MAX);

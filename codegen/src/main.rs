@@ -6,20 +6,20 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command, HELP};
-use taskcluster_codegen::{Generator, Result};
+use taskcluster_codegen::{Error, Generator, Result};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(message) => {
-            eprintln!("taskcluster-codegen: {message}\nSee taskcluster-codegen --help");
+            eprintln!("error: {message}\nSee taskcluster-codegen --help");
             return ExitCode::from(2);
         }
     };
     if matches!(arguments.command, Command::Check) {
         let faults = generator(&arguments).server("crate").faults();
         for fault in faults.iter().take(MOST_FAULTS) {
-            eprintln!("error: {fault}");
+            tell(fault, &arguments);
         }
         if faults.len() > MOST_FAULTS {
             eprintln!("error: and {} more", faults.len() - MOST_FAULTS);
@@ -35,10 +35,18 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&error, &arguments);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Who named no references and has none here may not know that others can be named.
+fn tell(error: &Error, arguments: &Arguments) {
+    let nothing_there = matches!(error, Error::Io { path, .. } if *path == arguments.references);
+    let hint =
+        if nothing_there && !arguments.names_references { "; --references FOLDER names another folder" } else { "" };
+    eprintln!("error: {error}{hint}");
 }
 
 /// More than anybody reads at once.

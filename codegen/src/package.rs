@@ -1,6 +1,7 @@
 //! Writes a whole crate, for those who want the client of their own deployment.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use quote::quote;
@@ -38,11 +39,12 @@ impl Generator {
     /// Everything is made before anything is written.
     ///
     /// # Errors
-    /// The references do not make sense, the SDK is not where it is said to be, or a file cannot be written.
+    /// The references do not make sense, the SDK is not where it is said to be, the folder holds something that was not
+    /// written by this, or a file cannot be written.
     pub fn write_crate(&self, folder: impl AsRef<Path>, sdk: &Sdk) -> Result<()> {
         let folder = folder.as_ref();
         let server = self.settings.server.is_some();
-        refuse_foreign_manifest(folder)?;
+        refuse_foreign(folder)?;
         let mut generator = self.clone().client(true).modules_path("crate");
         for service in self.model()?.services.iter().filter(|service| TAKEN.contains(&service.module.as_str())) {
             generator = generator.module(&service.module, format!("{}_service", service.module));
@@ -73,16 +75,35 @@ impl Generator {
     }
 }
 
-/// A crate that somebody wrote is not written over.
-fn refuse_foreign_manifest(folder: &Path) -> Result<()> {
-    let path = folder.join("Cargo.toml");
-    match fs::read_to_string(&path) {
-        Ok(text) if !text.starts_with(MARK) => {
-            let message = format!("{} was not made by taskcluster-codegen and is left alone", path.display());
-            Err(Error::Setting { setting: "out", message })
-        }
-        _ => Ok(()),
+/// What somebody wrote is not written over: a folder is new, empty but for hidden files, or a crate made here before.
+fn refuse_foreign(folder: &Path) -> Result<()> {
+    let left_alone = |message: String| Err(Error::Setting { setting: "out", message });
+    let manifest = folder.join("Cargo.toml");
+    match fs::read(&manifest) {
+        Ok(text) if text.starts_with(MARK.as_bytes()) => Ok(()),
+        Ok(_) => left_alone(format!("{} was not made by taskcluster-codegen and is left alone", manifest.display())),
+        Err(reason) if reason.kind() != ErrorKind::NotFound => Err(Error::Io { path: manifest, reason }),
+        Err(_) if holds_something(folder)? => left_alone(format!(
+            "{} holds something that was not made by taskcluster-codegen and is left alone",
+            folder.display()
+        )),
+        Err(_) => Ok(()),
     }
+}
+
+fn holds_something(folder: &Path) -> Result<bool> {
+    let io = |reason| Error::Io { path: folder.to_owned(), reason };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(reason) if reason.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(reason) => return Err(io(reason)),
+    };
+    for entry in entries {
+        if !entry.map_err(io)?.file_name().as_encoded_bytes().starts_with(b".") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn manifest(folder: &Path, sdk: &Sdk, server: bool) -> Result<String> {
@@ -99,7 +120,7 @@ fn manifest(folder: &Path, sdk: &Sdk, server: bool) -> Result<String> {
     for (name, place) in crates {
         let source = match sdk {
             Sdk::Version(version) => toml_string(version),
-            Sdk::Path(path) => format!("{{ path = {} }}", toml_string(&crate_folder(path, place)?)),
+            Sdk::Path(path) => format!("{{ path = {} }}", toml_string(&crate_folder(path, name, place)?)),
         };
         dependencies.push_str(&format!("{name} = {source}\n"));
     }
@@ -113,11 +134,15 @@ fn manifest(folder: &Path, sdk: &Sdk, server: bool) -> Result<String> {
 }
 
 /// The absolute folder of one of the SDK's crates.
-fn crate_folder(path: &Path, place: &str) -> Result<String> {
+fn crate_folder(path: &Path, name: &str, place: &str) -> Result<String> {
     let candidates = [path.join("taskcluster").join(place), path.join(place), path.join("..").join(place)];
-    let found = candidates.iter().find(|folder| folder.join("Cargo.toml").is_file()).ok_or_else(|| Error::Setting {
-        setting: "sdk",
-        message: format!("there is no crate {place} of the SDK in {}", path.display()),
+    let found = candidates.iter().find(|folder| folder.join("Cargo.toml").is_file()).ok_or_else(|| {
+        let [first, second, third] = candidates.each_ref().map(|folder| folder.display());
+        let message = format!(
+            "{} does not hold the SDK: the crate {name} is neither in {first} nor {second} nor {third}",
+            path.display()
+        );
+        Error::Setting { setting: "sdk", message }
     })?;
     let found = found.canonicalize().map_err(|reason| Error::Io { path: found.clone(), reason })?;
     Ok(found.display().to_string())

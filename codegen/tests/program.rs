@@ -159,6 +159,31 @@ fn a_crate_of_somebody_is_left_alone() {
 }
 
 #[test]
+fn a_folder_that_holds_something_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("src")).unwrap();
+    fs::write(folder.path().join("src/lib.rs"), "mine").unwrap();
+    let emit = || run(&["emit", FOREIGN, "--out", folder.path().to_str().unwrap()]);
+    let refuses = || {
+        let emit = emit();
+        assert_eq!((emit.status.code(), emit.stdout.len()), (Some(1), 0));
+        let message = String::from_utf8(emit.stderr).unwrap();
+        assert!(message.contains("is left alone") && message.lines().count() == 1, "{message}");
+        assert_eq!(fs::read_to_string(folder.path().join("src/lib.rs")).unwrap(), "mine");
+        assert_eq!(fs::read_dir(folder.path().join("src")).unwrap().count(), 1);
+    };
+    refuses();
+    // A manifest that is no text is somebody's too.
+    fs::write(folder.path().join("Cargo.toml"), b"\xff").unwrap();
+    refuses();
+    // A fresh repository is nothing else.
+    fs::remove_dir_all(folder.path().join("src")).unwrap();
+    fs::remove_file(folder.path().join("Cargo.toml")).unwrap();
+    fs::create_dir(folder.path().join(".git")).unwrap();
+    stdout(&emit());
+}
+
+#[test]
 fn services_called_as_files_of_a_crate_get_other_modules() {
     let folder = tempfile::tempdir().unwrap();
     let references = folder.path().join("references");
@@ -178,6 +203,40 @@ fn services_called_as_files_of_a_crate_get_other_modules() {
 fn a_wrong_command_line_is_explained() {
     let output = run(&["shw"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("\"shw\""));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message, "error: there is no command \"shw\"\nSee taskcluster-codegen --help\n");
     assert!(stdout(&run(&["--help"])).contains("Example:"));
+}
+
+#[test]
+fn a_folder_without_the_sdk_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, sdk) = (folder.path().join("out"), folder.path().join("sdk"));
+    let emit = run(&["emit", FOREIGN, "--out", out.to_str().unwrap(), "--sdk", sdk.to_str().unwrap()]);
+    assert_eq!(emit.status.code(), Some(1));
+    let message = String::from_utf8(emit.stderr).unwrap();
+    let sdk = sdk.display();
+    let expected = format!(
+        "error: sdk: {sdk} does not hold the SDK: the crate taskcluster-core is neither in {sdk}/taskcluster/core nor {sdk}/core nor {sdk}/../core\n"
+    );
+    assert_eq!(message, expected);
+    assert!(!out.exists());
+}
+
+#[test]
+fn whoever_names_no_references_where_there_are_none_learns_how_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |args: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_taskcluster-codegen"));
+        let output = program.current_dir(&folder).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for args in [&["list"][..], &["show", "queue"], &["check"], &["model", "--json"]] {
+        let message = message(args);
+        assert!(message.starts_with("error: api-references: ") && message.lines().count() == 1, "{args:?}: {message}");
+        assert!(message.ends_with("; --references FOLDER names another folder\n"), "{args:?}: {message}");
+    }
+    let message = message(&["list", "--references", "elsewhere"]);
+    assert!(message.starts_with("error: elsewhere: ") && !message.contains("--references"), "{message}");
 }
