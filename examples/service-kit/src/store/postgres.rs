@@ -83,6 +83,8 @@ impl PostgresStore {
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(PATIENCE)
+            // A wait is only that many ask at once; nobody who reads the log can do anything about it.
+            .acquire_slow_threshold(Duration::MAX)
             // Asking the server before every use would cost a round trip each time.
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {

@@ -176,6 +176,8 @@ fn pool(size: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(60))
+        // A wait is only that many ask at once; nobody who reads the log can do anything about it.
+        .acquire_slow_threshold(Duration::MAX)
 }
 
 async fn migrate(pool: &SqlitePool, service: &str, known: &[Migration]) -> Result<(), StoreError> {
