@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use taskcluster::queue::{ClaimWorkRequest, TaskClaim};
+use taskcluster_core::chain;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::Timestamp;
 use tokio::task::JoinSet;
@@ -43,7 +44,7 @@ pub(crate) async fn run(worker: &Worker, shutdown: &Shutdown) -> Result<Done, Wo
     let watch = cancellations::watch(inner, &running);
     let claim = ClaimLoop::new(inner.clone(), running.clone(), shutdown.clone());
     tokio::select! {
-        done = claim.run() => Ok(done),
+        done = claim.run() => done,
         never = watch => match never {},
     }
 }
@@ -90,6 +91,8 @@ struct ClaimLoop {
     shutdown: Shutdown,
     runs: JoinSet<Attended>,
     claiming: Option<BoxFuture<'static, Claimed>>,
+    /// Whether the queue has ever granted a claim, if only one without tasks.
+    let_in: bool,
     claimed: u64,
     ended: u64,
     /// Claims that failed in a row.
@@ -103,6 +106,8 @@ struct ClaimLoop {
 
 enum Claimed {
     Tasks(Vec<TaskClaim>),
+    /// For want of good credentials.
+    Refused(WorkerError),
     Trouble(String),
 }
 
@@ -115,6 +120,7 @@ impl ClaimLoop {
             shutdown,
             runs: JoinSet::new(),
             claiming: None,
+            let_in: false,
             claimed: 0,
             ended: 0,
             failed_claims: 0,
@@ -124,14 +130,14 @@ impl ClaimLoop {
         }
     }
 
-    async fn run(mut self) -> Done {
+    async fn run(mut self) -> Result<Done, WorkerError> {
         let shutdown = self.shutdown.clone();
         loop {
             self.begin_claim();
             if self.runs.is_empty()
                 && let Some(why) = self.why
             {
-                return Done { runs: self.ended, why };
+                return Ok(Done { runs: self.ended, why });
             }
             let idle = self.idle_end();
             let claiming = self.claiming.as_mut();
@@ -141,7 +147,7 @@ impl ClaimLoop {
                 Some(attended) = self.runs.join_next() => self.ended(attended),
                 claimed = async { claiming.expect("the branch is off otherwise").await }, if claiming.is_some() => {
                     self.claiming = None;
-                    self.claimed(claimed);
+                    self.claimed(claimed)?;
                 }
                 () = async { idle.expect("the branch is off otherwise").await }, if idle.is_some() => {
                     self.claim_no_more(WhyDone::Idle);
@@ -172,21 +178,28 @@ impl ClaimLoop {
         self.claiming = None;
     }
 
-    fn claimed(&mut self, claimed: Claimed) {
+    /// Credentials that never worked will not; those that did may again, as after a change of the secret.
+    fn claimed(&mut self, claimed: Claimed) -> Result<(), WorkerError> {
         match claimed {
             Claimed::Tasks(tasks) => {
+                self.let_in = true;
                 self.failed_claims = 0;
                 for claim in tasks {
                     self.claimed += 1;
                     self.runs.spawn(attend(self.inner.clone(), self.running.clone(), self.shutdown.clone(), claim));
                 }
             }
-            Claimed::Trouble(message) => {
-                tracing::warn!(message, "cannot claim tasks");
-                self.failed_claims += 1;
-                self.inner.emit(Event::Trouble { message });
-            }
+            Claimed::Refused(error) if !self.let_in => return Err(error),
+            Claimed::Refused(error) => self.trouble(chain(&error).to_string()),
+            Claimed::Trouble(message) => self.trouble(message),
         }
+        Ok(())
+    }
+
+    fn trouble(&mut self, message: String) {
+        tracing::warn!(error = message, "cannot claim tasks");
+        self.failed_claims += 1;
+        self.inner.emit(Event::Trouble { message });
     }
 
     fn ended(&mut self, attended: Result<Attended, tokio::task::JoinError>) {
@@ -225,7 +238,9 @@ async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration) -> Claimed {
             }
             Claimed::Tasks(response.tasks)
         }
-        Err(error) => Claimed::Trouble(taskcluster_core::chain(&error).to_string()),
+        Err(error) if error.is_unauthorized() => Claimed::Refused(WorkerError::Unauthorized(error)),
+        Err(error) if error.is_forbidden() => Claimed::Refused(WorkerError::Forbidden(error)),
+        Err(error) => Claimed::Trouble(chain(&error).to_string()),
     }
 }
 

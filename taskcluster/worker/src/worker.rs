@@ -148,6 +148,12 @@ pub enum WorkerError {
     /// The engine cannot run tasks here.
     #[error("the engine cannot run tasks here")]
     Engine(#[source] crate::error::Error),
+    /// The queue does not accept the worker's credentials, and never has.
+    #[error("the queue does not accept the worker's credentials: check its client id and access token")]
+    Unauthorized(#[source] taskcluster_core::Error),
+    /// The worker's client lacks scopes for claiming tasks, and always has. The source names them.
+    #[error("the worker's client may not claim tasks: give it the scopes that it lacks")]
+    Forbidden(#[source] taskcluster_core::Error),
 }
 
 /// What a worker has done, and why it stopped.
@@ -194,12 +200,31 @@ impl Worker {
     /// Claim and run tasks until `shutdown`, or until the settings say that it is enough.
     ///
     /// # Errors
-    /// Nothing can be run at all. What goes wrong with the queue or a task is dealt with and logged.
+    /// Nothing can be run at all, or the queue refuses the credentials before it has granted any claim. What else goes
+    /// wrong with the queue or a task is dealt with and logged.
     ///
     /// # Cancel safety
     /// Dropping the future kills what runs and reports nothing: use `shutdown`.
     pub async fn run(&self, shutdown: impl Into<Shutdown>) -> Result<Done, WorkerError> {
         lifecycle::run(self, &shutdown.into()).await
+    }
+
+    /// Who it is to the queue.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    /// How it behaves.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The deployment that it takes tasks from.
+    #[must_use]
+    pub fn root_url(&self) -> &str {
+        self.inner.caller.root_url().as_str()
     }
 
     /// The schema of the payloads that this worker takes.

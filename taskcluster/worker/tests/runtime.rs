@@ -15,7 +15,7 @@ use taskcluster_worker::plugins::{
 use taskcluster_worker::testing::{FakeQueue, MockEngine, task_with_payload};
 use taskcluster_worker::{
     Done, Error, Event, Identity, Outcome, Plugin, Result, Settings, Shutdown, TaskContext, TaskPlugin, Verdict,
-    WhyDone, Worker,
+    WhyDone, Worker, WorkerError,
 };
 
 /// A queue and a worker with the mock engine and all plugins.
@@ -409,7 +409,7 @@ async fn a_fault_of_the_worker_gives_the_run_back_before_the_code_ran_and_is_int
 #[tokio::test]
 async fn a_worker_at_fault_waits_before_it_claims_again() {
     let bench = Bench::new().await;
-    bench.queue.fail_claims(1);
+    bench.queue.fail_claims(400, 1);
     let first = bench.add(json!({"mock": []}));
     let second = bench.add(json!({"mock": []}));
     let began = SystemClock.now();
@@ -424,6 +424,51 @@ async fn a_worker_at_fault_waits_before_it_claims_again() {
     assert!(SystemClock.now().since(began) >= Duration::from_millis(600));
     let trouble = |event: &Event| matches!(event, Event::Trouble { .. });
     assert!(bench.events.lock().unwrap().iter().any(trouble));
+}
+
+#[tokio::test]
+async fn credentials_that_never_worked_end_the_worker() {
+    for (status, advice) in [(401, "check its client id and access token"), (403, "the scopes that it lacks")] {
+        let bench = Bench::new().await;
+        // A claim that fails otherwise lets nobody in.
+        bench.queue.fail_claims(400, 1);
+        let worker = bench.worker(|settings| settings.task_limit = None, None).await;
+        let refuse = async {
+            bench.queue.request("claim-work").await;
+            bench.queue.fail_claims(status, u32::MAX);
+        };
+        let (end, ()) = tokio::join!(tokio::time::timeout(TIMEOUT, worker.run(bench.shutdown.clone())), refuse);
+        let error = end.expect("the worker ends").unwrap_err();
+        let expected = match error {
+            WorkerError::Unauthorized(_) => 401,
+            WorkerError::Forbidden(_) => 403,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status, expected);
+        let told = taskcluster_core::chain(&error).to_string();
+        assert!(told.contains(advice) && told.contains(&status.to_string()), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_have_worked_are_tried_again() {
+    for status in [401, 403] {
+        let bench = Bench::new().await;
+        let first = bench.add(json!({"mock": [{"forever": "running"}]}));
+        // Nothing is claimed while the only task that fits runs.
+        let refuse = async {
+            bench.live(&first).await;
+            bench.queue.fail_claims(status, 2);
+            let second = bench.add(json!({"mock": []}));
+            bench.queue.cancel(&first);
+            second
+        };
+        let (done, second) = tokio::join!(bench.run_with(|settings| settings.task_limit = Some(2), None), refuse);
+        assert_eq!((done.runs, done.why), (2, WhyDone::TaskLimit));
+        assert_eq!(bench.queue.state(&second), "completed");
+        let claims = bench.queue.received().iter().filter(|request| request.line.contains("claim-work")).count();
+        assert_eq!(claims, 4);
+    }
 }
 
 #[tokio::test]

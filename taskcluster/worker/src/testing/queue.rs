@@ -66,7 +66,8 @@ struct Books {
     claim_for: Duration,
     reclaim_fails: Option<StatusCode>,
     uploads_fail: bool,
-    claims_fail: u32,
+    /// How the next claims fail, and how many.
+    claims_fail: (StatusCode, u32),
     recent: Vec<TaskId>,
     /// Access tokens that were given to workers for their runs.
     issued: Vec<String>,
@@ -99,7 +100,7 @@ impl FakeQueue {
             claim_for: Duration::from_secs(20 * 60),
             reclaim_fails: None,
             uploads_fail: false,
-            claims_fail: 0,
+            claims_fail: (StatusCode::FORBIDDEN, 0),
             recent: Vec::new(),
             issued: Vec::new(),
         };
@@ -175,9 +176,13 @@ impl FakeQueue {
         self.shared.change(|books| books.uploads_fail = fail);
     }
 
-    /// Let the next claims be forbidden.
-    pub fn fail_claims(&self, times: u32) {
-        self.shared.change(|books| books.claims_fail = times);
+    /// Let the next claims, so many, fail with this status.
+    ///
+    /// # Panics
+    /// It is no status.
+    pub fn fail_claims(&self, status: u16, times: u32) {
+        let status = StatusCode::from_u16(status).expect("a status has three digits");
+        self.shared.change(|books| books.claims_fail = (status, times));
     }
 
     /// The state of a task, with the reason of an exception: `completed`, `exception malformed-payload`.
@@ -425,9 +430,9 @@ async fn claim_work(State(shared): State<Shared>, Json(request): Json<Value>) ->
         let mut taken = Vec::new();
         let refused = {
             let mut books = shared.state.lock().expect("no test panics holding it");
-            if books.claims_fail > 0 {
-                books.claims_fail -= 1;
-                true
+            if books.claims_fail.1 > 0 {
+                books.claims_fail.1 -= 1;
+                Some(books.claims_fail.0)
             } else {
                 let pending: Vec<TaskId> = books
                     .tasks
@@ -442,11 +447,14 @@ async fn claim_work(State(shared): State<Shared>, Json(request): Json<Value>) ->
                     task.worker = Some(worker.clone());
                     taken.push(books.claim(&task_id, true));
                 }
-                false
+                None
             }
         };
-        if refused {
-            return refuse(StatusCode::FORBIDDEN, "InsufficientScopes");
+        match refused {
+            None => {}
+            Some(StatusCode::UNAUTHORIZED) => return refuse(StatusCode::UNAUTHORIZED, "AuthenticationFailed"),
+            Some(StatusCode::FORBIDDEN) => return refuse(StatusCode::FORBIDDEN, "InsufficientScopes"),
+            Some(status) => return refuse(status, "InputError"),
         }
         if !taken.is_empty() {
             shared.change(|_| {});
