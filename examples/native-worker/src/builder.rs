@@ -40,6 +40,7 @@ use crate::isolation::Isolation;
 #[derive(Debug)]
 pub struct NativeWorker {
     worker: Worker,
+    isolation: Isolation,
 }
 
 /// Why there is no worker.
@@ -94,11 +95,22 @@ impl NativeWorker {
     /// Claim and run tasks until `shutdown`, or until the settings say that it is enough.
     ///
     /// # Errors
-    /// Nothing can be run at all.
+    /// Nothing can be run at all, or the queue refuses the credentials before it has granted any claim.
     ///
     /// # Cancel safety
     /// Dropping the future kills what runs and reports nothing: use `shutdown`.
     pub async fn run(&self, shutdown: impl Into<Shutdown>) -> Result<Done, WorkerError> {
+        let (identity, settings) = (self.worker.identity(), self.worker.settings());
+        tracing::info!(
+            root_url = self.worker.root_url(),
+            task_queue.id = %identity.task_queue_id,
+            worker.group = identity.worker_group,
+            worker.id = identity.worker_id,
+            capacity = settings.capacity,
+            work_dir = %settings.work_dir.display(),
+            isolation = %self.isolation,
+            "claiming tasks",
+        );
         self.worker.run(shutdown).await
     }
 
@@ -278,7 +290,8 @@ impl NativeWorkerBuilder {
             .await
             .map_err(|source| NativeWorkerError::LiveLog { address, source })?;
         let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
-        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation);
+        let isolation = self.isolation;
+        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), isolation);
         let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
             .plugin(Env::default())
             .plugin(MaxRunTime::new(self.max_run_time))
@@ -300,7 +313,7 @@ impl NativeWorkerBuilder {
         if let Some(events) = self.events {
             builder = builder.events(events);
         }
-        Ok(NativeWorker { worker: builder.build()? })
+        Ok(NativeWorker { worker: builder.build()?, isolation })
     }
 }
 

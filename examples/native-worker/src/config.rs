@@ -44,7 +44,8 @@ pub struct Config {
     /// Tasks at once [default: 1].
     #[arg(long, env = "NATIVE_WORKER_CAPACITY")]
     pub capacity: Option<usize>,
-    /// Where tasks get their directories and the worker keeps its own files [default: /var/lib/native-worker as root].
+    /// Where tasks get their directories and the worker keeps its own files [default: /var/lib/native-worker as root, else
+    /// native-worker-PID, made of the process id, in the system's temporary directory].
     #[arg(long, env = "NATIVE_WORKER_WORK_DIR")]
     pub work_dir: Option<PathBuf>,
     /// Where caches are kept [default: caches in the work directory].

@@ -70,6 +70,50 @@ fn credentials_that_tasks_could_read_are_refused() {
     }
 }
 
+/// What the program says from its start to its end, and its exit code.
+async fn run(queue: &FakeQueue, arguments: &[&str]) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut worker = tokio::process::Command::from(program(&["run", "--task-queue-id", "test/worker"]));
+    worker.args(["--root-url", queue.root_url(), "--isolation", "none", "--client-id", "worker"]);
+    worker.args(["--work-dir", dir.path().to_str().unwrap()]).args(arguments);
+    worker.env("NATIVE_WORKER_ACCESS_TOKEN", "the-token-of-the-worker").kill_on_drop(true);
+    let output = tokio::time::timeout(TIMEOUT, worker.output()).await.expect("the program ends").unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!text.contains("the-token-of-the-worker"), "{text}");
+    (output.status.code(), text.replace(dir.path().to_str().unwrap(), "WORK_DIR"))
+}
+
+#[tokio::test]
+async fn its_log_begins_with_what_it_works_for() {
+    let queue = FakeQueue::start().await.unwrap();
+    let (code, text) =
+        run(&queue, &["--worker-group", "group", "--worker-id", "one", "--capacity", "3", "--idle-timeout", "1"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let first = text.lines().next().unwrap();
+    for part in [
+        "INFO",
+        queue.root_url(),
+        "task_queue.id=test/worker",
+        "worker.group=\"group\"",
+        "worker.id=\"one\"",
+        "capacity=3",
+        "work_dir=WORK_DIR",
+        "isolation=none",
+    ] {
+        assert!(first.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_never_worked_end_the_program_with_what_to_check() {
+    let queue = FakeQueue::start().await.unwrap();
+    queue.fail_claims(401, u32::MAX);
+    let (code, text) = run(&queue, &[]).await;
+    assert_eq!(code, Some(1), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains("check its client id and access token"), "{text}");
+}
+
 #[tokio::test]
 async fn sigterm_gives_the_task_back_and_ends_the_program() {
     let queue = FakeQueue::start().await.unwrap();
