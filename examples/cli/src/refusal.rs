@@ -15,11 +15,10 @@ pub(crate) fn in_words(answer: &ApiError, definition: &Value, role: &str) -> Str
     if let Some(missing) = &answer.missing_scopes {
         return of_scopes(missing, role);
     }
-    let faults: Vec<&str> = answer.summary().lines().filter_map(|line| line.trim().strip_prefix("* ")).collect();
+    let faults = answer.summary().lines().filter_map(|line| line.trim().strip_prefix("* "));
     // The top level is the task itself, which is named in front of it all.
-    let faults: Vec<&str> =
-        faults.into_iter().map(|fault| fault.strip_prefix("the top level: ").unwrap_or(fault)).collect();
-    let faults: Vec<String> = faults.into_iter().map(|fault| with_value(fault, definition)).collect();
+    let faults = faults.map(|fault| fault.strip_prefix("the top level: ").unwrap_or(fault));
+    let faults: Vec<String> = faults.map(|fault| with_value(fault, definition)).collect();
     if faults.is_empty() { answer.summary().to_owned() } else { faults.join("; ") }
 }
 

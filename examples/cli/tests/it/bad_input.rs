@@ -105,6 +105,11 @@ fn a_definition_that_the_queue_refuses() {
     assert!(!line.contains("top level"), "{line}");
     // An address of a process that has ended helps nobody.
     assert!(!line.contains("://"), "{line}");
+    // To the author the value is no secret.
+    let fixture = Fixture::with("{version: 1, tasks: [{dependencies: [bogus], payload: {}}]}");
+    let line = complaint(&fixture, &["run", "repository", "--data", data.to_str().unwrap()]);
+    assert!(line.contains("/dependencies/0: \"bogus\" does not match "), "{line}");
+    assert!(line.contains("`as_slugid` of a task's name gives one"), "{line}");
 }
 
 #[test]
