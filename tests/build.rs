@@ -9,13 +9,10 @@ use std::{env, fs};
 use taskcluster_codegen::Generator;
 use taskcluster_codegen::model::{Body, Model, TypeRef};
 
-/// The services that the SDK has a module for.
-const SERVICES: &[&str] = &["auth", "queue", "scheduler", "provisioner"];
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={}", taskcluster_api_references::DIR);
-    let model =
-        Generator::new().references(taskcluster_api_references::DIR).services(SERVICES.iter().copied()).model()?;
+    let (folder, modules) = (taskcluster_api_references::DIR, taskcluster_api_references::MODULES);
+    let model = Generator::new().references(folder).modules(modules).model()?;
     let table = table(&model);
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("bodies.rs"), table)?;

@@ -29,6 +29,7 @@ mod package;
 mod reference;
 mod resolve;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub server_path: String,
     /// Path to the modules of services as seen from one of them.
     pub modules_path: String,
+    /// Only the services whose module is called like one of these, in snake case; none means no such choice.
+    pub features: Option<BTreeSet<String>>,
     /// Modules that are called otherwise than their service, such as `events` and `event_stream`.
     pub modules: Vec<(String, String)>,
     /// Whether types, client, operations and events are made.
@@ -64,6 +67,7 @@ impl Default for Settings {
         Self {
             references: PathBuf::from("api-references"),
             services: None,
+            features: None,
             runtime_path: "::taskcluster_core".to_owned(),
             server_path: "::taskcluster_server".to_owned(),
             modules_path: "super".to_owned(),
@@ -116,6 +120,24 @@ impl Generator {
         self
     }
 
+    /// Makes code only for the services with a feature among these. The feature of a service is called as its module, with
+    /// `-` or `_` between words and in any case: `worker-manager`.
+    ///
+    /// A service whose types refer to those of another without its feature is an error that says so.
+    #[must_use]
+    pub fn features(mut self, features: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let modules = features.into_iter().map(|feature| feature.as_ref().to_ascii_lowercase().replace('-', "_"));
+        self.settings.features = Some(modules.collect());
+        self
+    }
+
+    /// The same with the features of the package that this is called from the build script of.
+    #[must_use]
+    pub fn cargo_features(self) -> Self {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        self.features(names.filter_map(|name| name.strip_prefix("CARGO_FEATURE_").map(str::to_owned)))
+    }
+
     /// Where generated code finds `taskcluster_core`.
     #[must_use]
     pub fn runtime_path(mut self, path: impl Into<String>) -> Self {
@@ -142,6 +164,12 @@ impl Generator {
     pub fn module(mut self, module: impl Into<String>, name: impl Into<String>) -> Self {
         self.settings.modules.push((module.into(), name.into()));
         self
+    }
+
+    /// The same for several.
+    #[must_use]
+    pub fn modules<'a>(self, names: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> Self {
+        names.into_iter().fold(self, |generator, (module, name)| generator.module(*module, *name))
     }
 
     /// Whether to make types, client, operations and events. It does by itself.
@@ -175,7 +203,9 @@ impl Generator {
     }
 
     fn resolve(&self, library: &Library) -> Result<Model> {
-        let mut model = resolve::resolve(library, self.settings.services.as_deref())?;
+        let modules = resolve::modules(library)?;
+        let chosen = self.chosen(&modules);
+        let mut model = resolve::resolve(library, chosen.as_deref())?;
         for (module, name) in &self.settings.modules {
             let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase())
                 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -185,7 +215,41 @@ impl Generator {
             }
             model.rename_module(module, name);
         }
+        if self.settings.features.is_some() {
+            self.refuse_missing_features(&model, &modules)?;
+        }
         Ok(model)
+    }
+
+    /// The names of the services that code is made for; nothing means all.
+    fn chosen(&self, modules: &BTreeMap<String, String>) -> Option<Vec<String>> {
+        let Some(features) = &self.settings.features else { return self.settings.services.clone() };
+        let is_wanted = |name: &String| self.settings.services.as_ref().is_none_or(|wanted| wanted.contains(name));
+        let on = modules.iter().filter(|(module, _)| features.contains(self.renamed(module)));
+        let names: BTreeSet<&String> = on.map(|(_, name)| name).filter(|name| is_wanted(name)).collect();
+        Some(names.into_iter().cloned().collect())
+    }
+
+    /// What the module of a service is called in the end.
+    fn renamed<'a>(&'a self, module: &'a str) -> &'a str {
+        self.settings.modules.iter().find(|(from, _)| from == module).map_or(module, |(_, to)| to)
+    }
+
+    /// A feature implies those of the services whose types its own service refers to; their modules would be missing.
+    fn refuse_missing_features(&self, model: &Model, modules: &BTreeMap<String, String>) -> Result<()> {
+        let of_services: BTreeSet<&str> = modules.keys().map(|module| self.renamed(module)).collect();
+        for service in model.services.iter().filter(|service| service.client.is_some()) {
+            let missing = service.referred().into_iter().find(|module| {
+                let known = model.services.iter().find(|known| known.module == *module);
+                of_services.contains(module.as_str()) && known.is_none_or(|known| known.client.is_none())
+            });
+            if let Some(missing) = missing {
+                let (feature, missing) = (service.module.replace('_', "-"), missing.replace('_', "-"));
+                let message = format!("{feature:?} must imply {missing:?}, whose types its own refer to");
+                return Err(Error::Setting { setting: "features", message });
+            }
+        }
+        Ok(())
     }
 
     /// Makes the code.

@@ -3,6 +3,8 @@
 //! Everything is resolved here: each type has its name, each `$ref` is a name, scopes are parsed.
 //! `taskcluster-codegen model --json` prints it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,6 +30,15 @@ impl Model {
 }
 
 impl Service {
+    /// The other modules whose types this service names.
+    #[must_use]
+    pub fn referred(&self) -> BTreeSet<String> {
+        let mut modules = BTreeSet::new();
+        self.clone().each_ref(&mut |of| modules.extend(of.module().map(str::to_owned)));
+        modules.remove(&self.module);
+        modules
+    }
+
     /// Visits all uses of types.
     fn each_ref(&mut self, visit: &mut dyn FnMut(&mut TypeRef)) {
         let bodies = self.operations.iter_mut().flat_map(|operation| [&mut operation.input, &mut operation.output]);
@@ -55,6 +66,15 @@ impl Shape {
 }
 
 impl TypeRef {
+    /// The module of the type that is named here, be it inside of a list or the like.
+    fn module(&self) -> Option<&str> {
+        match self {
+            Self::Named { module, .. } => Some(module),
+            Self::List(of) | Self::Map(of) | Self::Nullable(of) | Self::Boxed(of) => of.module(),
+            _ => None,
+        }
+    }
+
     fn rename_module(&mut self, from: &str, to: &str) {
         match self {
             Self::Named { module, .. } if module == from => to.clone_into(module),

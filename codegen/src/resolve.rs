@@ -50,6 +50,11 @@ pub(crate) fn services(library: &Library) -> Result<BTreeSet<String>> {
     Ok(sources(library)?.into_iter().map(|source| source.name).collect())
 }
 
+/// The modules of all services, and the names of the services.
+pub(crate) fn modules(library: &Library) -> Result<BTreeMap<String, String>> {
+    Ok(sources(library)?.into_iter().map(|source| (source.module(), source.name)).collect())
+}
+
 /// Resolves the references of these services, or of all.
 pub(crate) fn resolve(library: &Library, wanted: Option<&[String]>) -> Result<Model> {
     let sources = choose(sources(library)?, wanted)?;

@@ -93,6 +93,22 @@ fn a_type_of_two_services_is_one_type() {
 }
 
 #[test]
+fn features_choose_services_and_imply_those_that_they_refer_to() {
+    let of = |features: &[&str]| {
+        Generator::new().references(folder()).modules(&[("events", "event_stream")]).features(features).model()
+    };
+    let names = |features: &[&str]| -> Vec<String> {
+        of(features).unwrap().services.into_iter().map(|service| service.name).collect()
+    };
+    assert_eq!(names(&["EVENT_STREAM", "purge-cache", "events", "gzip"]), ["events", "purge-cache"]);
+    assert_eq!(names(&[]), [""; 0]);
+    // As cargo spells them.
+    assert_eq!(names(&["WORKER_MANAGER", "QUEUE"]), ["queue", "worker-manager"]);
+    let message = of(&["worker-manager", "auth"]).unwrap_err().to_string();
+    assert_eq!(message, r#"features: "worker-manager" must imply "queue", whose types its own refer to"#);
+}
+
+#[test]
 fn a_module_may_be_called_otherwise() {
     let output = Generator::new()
         .references(folder())

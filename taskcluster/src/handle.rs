@@ -106,6 +106,64 @@ impl Taskcluster {
         crate::provisioner::Provisioner::new(self.caller.clone())
     }
 
+    /// A client of the service index: tasks by names.
+    #[cfg(feature = "index")]
+    #[must_use]
+    pub fn index(&self) -> crate::index::Index {
+        crate::index::Index::new(self.caller.clone())
+    }
+
+    /// A client of the service hooks: tasks at set times, for messages, on demand.
+    #[cfg(feature = "hooks")]
+    #[must_use]
+    pub fn hooks(&self) -> crate::hooks::Hooks {
+        crate::hooks::Hooks::new(self.caller.clone())
+    }
+
+    /// A client of the service notify: mail, Matrix, Slack, messages.
+    #[cfg(feature = "notify")]
+    #[must_use]
+    pub fn notify(&self) -> crate::notify::Notify {
+        crate::notify::Notify::new(self.caller.clone())
+    }
+
+    /// A client of the service object: large data, uploaded and downloaded.
+    #[cfg(feature = "object")]
+    #[must_use]
+    pub fn object(&self) -> crate::object::Object {
+        crate::object::Object::new(self.caller.clone())
+    }
+
+    /// A client of the service purge-cache: caches that workers shall drop.
+    #[cfg(feature = "purge-cache")]
+    #[must_use]
+    pub fn purge_cache(&self) -> crate::purge_cache::PurgeCache {
+        crate::purge_cache::PurgeCache::new(self.caller.clone())
+    }
+
+    /// A client of the service secrets: small secret objects under names.
+    #[cfg(feature = "secrets")]
+    #[must_use]
+    pub fn secrets(&self) -> crate::secrets::Secrets {
+        crate::secrets::Secrets::new(self.caller.clone())
+    }
+
+    /// A client of the service worker-manager: worker pools and their workers.
+    #[cfg(feature = "worker-manager")]
+    #[must_use]
+    pub fn worker_manager(&self) -> crate::worker_manager::WorkerManager {
+        crate::worker_manager::WorkerManager::new(self.caller.clone())
+    }
+
+    /// A client of the service events: messages over plain HTTP.
+    ///
+    /// For whoever cannot reach the message broker.
+    #[cfg(feature = "event_stream")]
+    #[must_use]
+    pub fn event_stream(&self) -> crate::event_stream::Events {
+        crate::event_stream::Events::new(self.caller.clone())
+    }
+
     /// Upload and download of artifacts.
     #[cfg(feature = "artifacts")]
     pub fn artifacts(&self) -> crate::artifacts::Artifacts {

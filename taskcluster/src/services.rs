@@ -20,6 +20,14 @@ service!("auth", auth, "Service auth: clients, roles, scopes, credentials.");
 service!("queue", queue, "Service queue: tasks, runs, claims, artifacts.");
 service!("scheduler", scheduler, "Service scheduler: task graphs. Experimental.");
 service!("provisioner", provisioner, "Service provisioner: worker types. Experimental.");
+service!("index", index, "Service index: tasks by names.");
+service!("hooks", hooks, "Service hooks: tasks at set times, for messages, on demand.");
+service!("notify", notify, "Service notify: mail, Matrix, Slack, messages.");
+service!("object", object, "Service object: large data, uploaded and downloaded.");
+service!("purge-cache", purge_cache, "Service purge-cache: caches that workers shall drop.");
+service!("secrets", secrets, "Service secrets: small secret objects under names.");
+service!("worker-manager", worker_manager, "Service worker-manager: worker pools and their workers.");
+service!("event_stream", event_stream, "Service events: messages over plain HTTP. Experimental.");
 
 #[cfg(all(test, feature = "queue"))]
 mod tests {
