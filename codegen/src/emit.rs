@@ -118,6 +118,12 @@ impl<'m> Emitter<'m> {
         if is_relative { quote!(#(#up)* #modules::#module::#name) } else { quote!(#modules::#module::#name) }
     }
 
+    /// The type of what a service replies: where no schema describes it anything at all, a stream as well.
+    fn reply(&self, operation: &crate::model::Operation) -> TokenStream {
+        let runtime = &self.runtime;
+        if operation.blob { quote!(#runtime::transport::Body) } else { self.answer(operation) }
+    }
+
     /// The type of what an operation answers.
     fn answer(&self, operation: &crate::model::Operation) -> TokenStream {
         let runtime = &self.runtime;

@@ -126,6 +126,16 @@ impl Emitter<'_> {
                 pub async fn all(self) -> #items { self.request.all().await }
             }
         });
+        let open = operation.blob.then(|| {
+            let response = result(quote!(#runtime::__private::http::Response<#runtime::transport::Body>));
+            quote! {
+                #[doc = " Sends it and gives the answer as soon as it begins; its body is read as it comes."]
+                #[doc = ""]
+                #[doc = " # Errors"]
+                #[doc = " As those of the request itself; what breaks later is an error of the body."]
+                pub async fn open(self) -> #response { self.request.open().await }
+            }
+        });
         quote! {
             #[doc = #summary]
             #[derive(Debug)]
@@ -134,6 +144,7 @@ impl Emitter<'_> {
             impl #name {
                 #(#setters)*
                 #streams
+                #open
                 #[doc = " Sends it and gives the body as it came."]
                 #[doc = ""]
                 #[doc = " # Errors"]
@@ -198,7 +209,9 @@ fn method_doc(operation: &Operation) -> TokenStream {
     let scopes = scopes_section(operation);
     let pages = match &operation.pages {
         Some(_) => "One page by `.await`; all by `.pages()`, item by item by `.stream()`, or at once by `.all()`.",
-        None if operation.blob => "No schema describes the body of the answer, which is given as it came.",
+        None if operation.blob => {
+            "No schema describes the body of the answer. It is given as it came: whole by `.await`, while it comes by `.open()`."
+        }
         None => "",
     };
     doc(&[text.as_str(), pages, &facts, &scopes, &errors_doc(operation)])

@@ -15,7 +15,7 @@ impl Emitter<'_> {
             let (field, setter) = (ident(&operation.function), format_ident!("on_{}", operation.function));
             let params: Vec<_> = self.params(operation);
             let (names, types): (Vec<_>, Vec<_>) = params.into_iter().unzip();
-            let answer = self.answer(operation);
+            let answer = self.reply(operation);
             let result = quote!(Result<#server::Reply<#answer>, #server::Failure>);
             let function = quote!(Fn(&#server::Call #(, #types)*) -> #result + Send + Sync);
             let signature = self.signature(operation);

@@ -57,7 +57,7 @@ impl Emitter<'_> {
         let server = &self.server;
         let name = ident(&operation.function);
         let params = self.params(operation).into_iter().map(|(name, of)| quote!(#name: #of));
-        let answer = self.answer(operation);
+        let answer = self.reply(operation);
         quote! {
             fn #name(&self, call: &#server::Call #(, #params)*)
                 -> Result<#server::Reply<#answer>, #server::Failure>

@@ -22,6 +22,7 @@ const OF_BUILDERS: &[&str] = &[
     "limit",
     "continuation_token",
     "new",
+    "open",
     "pages",
     "query",
     "raw",

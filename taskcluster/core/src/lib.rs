@@ -40,6 +40,7 @@ pub use transport::{Body, Transport, TransportError};
 pub mod __private {
     pub use bytes;
     pub use futures_util::Stream;
+    pub use http;
     pub use serde;
     pub use serde_json;
     pub use url;

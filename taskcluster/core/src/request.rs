@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -19,6 +20,7 @@ use url::Url;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::operation::{BLOB, Operation};
+use crate::transport::Body;
 use encode::Encoded;
 
 pub use blob::Blob;
@@ -96,6 +98,41 @@ impl<O> Request<O> {
             return Err(error);
         }
         self.caller.call(self.operation, self.path, self.query, self.body).await
+    }
+
+    /// Sends the call and gives the answer as soon as it begins; its body is read as it comes. For answers that are large
+    /// or never end, such as a stream of events.
+    ///
+    /// ```
+    /// # use taskcluster_core::transport::testing::ScriptedTransport;
+    /// # use taskcluster_core::operation::BLOB;
+    /// # use taskcluster_core::{Blob, Caller, Method, Operation, Request, Stability};
+    /// # use futures_util::TryStreamExt;
+    /// # static CONNECT: Operation = Operation {
+    /// #     service: "events", version: "v1", name: "connect", method: Method::Get, route: "/connect/", args: &[],
+    /// #     query: &[], input: None, output: Some(BLOB), scopes: None, idempotent: true, stability: Stability::Stable,
+    /// # };
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let script = ScriptedTransport::new().on("events.connect", serde_json::json!(["ready"]));
+    /// # let caller = Caller::builder("https://tc.example.com").transport(&script).build()?;
+    /// # let request = Request::<Blob>::new(&caller, &CONNECT, &[]);
+    /// // `request` stands for a generated method, such as `tc.event_stream().connect()`.
+    /// let mut pieces = request.open().await?.into_body().into_stream(); // with `futures_util::TryStreamExt`
+    /// while let Some(piece) = pieces.try_next().await? {
+    ///     println!("{}", String::from_utf8_lossy(&piece));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Caller::open`].
+    pub async fn open(self) -> Result<Response<Body>, Error> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.caller.open(self.operation, self.path, self.query, self.body).await
     }
 
     /// The URL of the call, unsigned.

@@ -30,6 +30,9 @@ pub fn path_pattern(argument: &str) -> Pattern {
         "clientId" => ("letters, digits and any of ! @ / : . + | _ -", is_client_id),
         "projectId" => ("up to 500 letters, digits or any of . _ / -", is_project_id),
         "roleId" => ("printable ASCII characters", is_printable),
+        "namespace" | "indexPath" => {
+            ("words joined by dots, each of letters, digits and any of _ ! ~ * ' ( ) % -", is_index_path)
+        }
         "name" => ("up to 1024 printable ASCII characters", is_name),
         _ => ("a text that is not empty and holds no NUL characters", is_text),
     };
@@ -46,6 +49,12 @@ pub fn query_pattern(parameter: &str) -> Pattern {
         _ => ("a text without NUL characters", has_no_nul),
     };
     Pattern { text, matches }
+}
+
+/// Whether an argument, the last of its route, may be left out: it is empty then.
+pub(crate) fn may_be_empty(operation: &str, argument: &str) -> bool {
+    // The topmost namespace has no name.
+    matches!((operation, argument), ("listNamespaces" | "listTasks", "namespace"))
 }
 
 /// Whether an argument may span several segments of a path, slashes included.
@@ -103,6 +112,11 @@ fn is_printable(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
 }
 
+fn is_index_path(value: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_!~*'()%-".contains(&byte);
+    value.split('.').all(|word| !word.is_empty() && word.bytes().all(is_inner))
+}
+
 fn is_name(value: &str) -> bool {
     value.len() <= 1024 && is_printable(value)
 }
@@ -151,6 +165,8 @@ mod tests {
         assert!(fits("clientId", "mozilla-auth0/ad|x|y/z") && !fits("clientId", "a b"));
         assert!(fits("name", "public/build log.txt") && !fits("name", "ü") && !fits("name", ""));
         assert!(fits("name", &"x".repeat(1024)) && !fits("name", &"x".repeat(1025)));
+        assert!(fits("namespace", "a-1.b_c.(d)") && fits("indexPath", "a") && !fits("indexPath", ""));
+        assert!(!fits("namespace", "a..b") && !fits("namespace", ".a") && !fits("namespace", "a b"));
         assert!(fits("somethingElse", "x") && !fits("somethingElse", "") && !fits("somethingElse", "a\0b"));
     }
 

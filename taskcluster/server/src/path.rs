@@ -18,6 +18,8 @@ pub(crate) struct PathTemplate {
 enum Segment {
     Fixed(&'static str),
     Argument,
+    /// One segment or none.
+    Optional,
     /// Any number of segments, none included.
     Wildcard,
 }
@@ -28,6 +30,7 @@ impl PathTemplate {
         let segments = route.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
             match segment.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
                 Some(argument) if arguments::is_wildcard(operation.name, argument) => Segment::Wildcard,
+                Some(argument) if arguments::may_be_empty(operation.name, argument) => Segment::Optional,
                 Some(_) => Segment::Argument,
                 None => Segment::Fixed(segment),
             }
@@ -69,10 +72,8 @@ fn walk<'p>(segments: &[Segment], rest: Option<&'p str>, arguments: &mut Vec<&'p
     };
     match segment {
         Segment::Fixed(text) => rest.is_some() && head == *text && walk(following, tail, arguments),
-        Segment::Argument => {
-            if head.is_empty() {
-                return false;
-            }
+        Segment::Argument if head.is_empty() => false,
+        Segment::Argument | Segment::Optional => {
             arguments.push(head);
             walk(following, tail, arguments) || drop_last(arguments)
         }
@@ -113,7 +114,7 @@ mod tests {
 
     /// What a router of these routes makes of a path: the operation and its decoded arguments.
     fn route(path: &str) -> Option<(&'static str, Vec<String>)> {
-        const ROUTES: [(&str, &str); 9] = [
+        const ROUTES: [(&str, &str); 10] = [
             ("listTaskQueues", "/task-queues"),
             ("getTaskQueue", "/task-queues/<taskQueueId>"),
             ("listPendingTasks", "/task-queues/<taskQueueId>/pending"),
@@ -123,6 +124,7 @@ mod tests {
             ("getLatestArtifact", "/task/<taskId>/artifacts/<name>"),
             ("listClients", "/clients/"),
             ("client", "/clients/<clientId>"),
+            ("listNamespaces", "/namespaces/<namespace>"),
         ];
         let mut templates: Vec<_> =
             ROUTES.iter().map(|(name, route)| (*name, PathTemplate::of(&operation(name, route)))).collect();
@@ -169,6 +171,16 @@ mod tests {
         let artifact = Some(("getLatestArtifact", vec!["x".to_owned(), "public/a b//c".to_owned()]));
         assert_eq!(route("/task/x/artifacts/public%2Fa%20b/%2Fc"), artifact);
         assert_eq!(route("/task/x/artifacts/public/a%20b//c"), artifact);
+    }
+
+    #[test]
+    fn the_topmost_namespace_has_no_name() {
+        for (path, namespace) in
+            [("/namespaces", ""), ("/namespaces/", ""), ("/namespaces/a.b", "a.b"), ("/namespaces/a.b/", "a.b")]
+        {
+            assert_eq!(route(path), Some(("listNamespaces", vec![namespace.to_owned()])), "{path}");
+        }
+        assert_eq!(route("/namespaces/a/b"), None);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! What a handler answers.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
-use taskcluster_core::request::Blob;
+use taskcluster_core::transport::Body;
 
 use crate::Failure;
 
 /// A typed answer, by itself a plain 200; `Reply<()>` is a 204 without a body.
 ///
-/// Any value becomes a reply by `.into()`.
+/// Any value becomes a reply by `.into()`. Where no schema describes the answer it is a [`Body`], which may be a stream
+/// that goes on for as long as the caller listens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply<T> {
     value: T,
@@ -77,8 +77,8 @@ impl<T: Serialize> Reply<T> {
     }
 }
 
-impl Reply<Blob> {
-    /// Answers with the bytes as they are; what generated handlers of methods without JSON end with. Their type is what the
+impl Reply<Body> {
+    /// Answers with the body as it is, bytes or a [stream](Body::from_stream); what generated handlers of methods without JSON end with. Their type is what the
     /// header `content-type` says, otherwise `application/octet-stream`.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Reply<Blob> {
     pub fn into_blob(mut self) -> Result<RawReply, Failure> {
         let unnamed = HeaderValue::from_static("application/octet-stream");
         self.headers.entry(http::header::CONTENT_TYPE).or_insert(unnamed);
-        Ok(RawReply { status: self.status, headers: self.headers, body: self.value.0 })
+        Ok(RawReply { status: self.status, headers: self.headers, body: self.value })
     }
 }
 
@@ -97,12 +97,12 @@ impl<T> From<T> for Reply<T> {
 }
 
 /// An answer as it goes out: status, headers, body.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RawReply {
     /// The status; 200 together with an empty body goes out as 204.
     pub status: StatusCode,
     /// Headers beyond those that every answer has.
     pub headers: HeaderMap,
     /// The body, JSON unless the headers say otherwise; `null` and nothing at all both mean that there is none.
-    pub body: Bytes,
+    pub body: Body,
 }

@@ -7,12 +7,18 @@ use http::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use crate::error::ApiError;
 use crate::operation::Operation;
 use crate::time::{Timestamp, parse_http_date};
+use crate::transport::Body;
 
-/// An answer that has been read.
+/// An answer. Its body has been read, unless it is a result that was asked for as a stream.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Body,
+}
+
+/// Success, and the redirects with which the queue answers for artifacts.
+pub(super) fn is_result(status: StatusCode) -> bool {
+    status.is_success() || status.is_redirection()
 }
 
 /// When the server says that it is.
@@ -30,16 +36,18 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 impl Answer {
-    /// Success, and the redirects with which the queue answers for artifacts.
-    pub(super) fn is_result(&self) -> bool {
-        self.status.is_success() || self.status.is_redirection()
+    /// The body of an answer that was read whole.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.body.into_bytes().unwrap_or_default()
     }
 
     pub(super) fn into_error(self, operation: &'static Operation, attempts: u32, now: Timestamp) -> ApiError {
         const REQUEST_ID: HeaderName = HeaderName::from_static("x-for-request-id");
-        let mut error = ApiError::parse(operation, self.status, attempts, self.body);
-        error.retry_after = retry_after(&self.headers, now);
-        error.request_id = self.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let retry_after = retry_after(&self.headers, now);
+        let request_id = self.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let mut error = ApiError::parse(operation, self.status, attempts, self.into_bytes());
+        error.retry_after = retry_after;
+        error.request_id = request_id;
         error
     }
 }

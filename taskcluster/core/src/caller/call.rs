@@ -5,17 +5,17 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use http::uri::Uri;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use ring::digest::Digest;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::Caller;
-use super::answer::{Answer, date};
+use super::answer::{Answer, date, is_result};
 use crate::backoff::chance;
 use crate::error::{Error, chain};
 use crate::hawk::{RequestFacts, digest_payload};
-use crate::operation::{Method, Operation};
+use crate::operation::{BLOB, Method, Operation};
 use crate::transport::{Body, BodyTooLarge, BoxError, TransportError, TransportErrorKind};
 
 /// The longest answer that is read into memory; the longest that the services are known to give is a few megabytes.
@@ -31,6 +31,8 @@ struct Call<'a> {
     uri: Uri,
     body: Option<Bytes>,
     hash: Option<Digest>,
+    /// Whether the body of a result is left to whoever calls, to be read as it comes.
+    streams: bool,
     attempts: u32,
     /// How the last complete attempt ended.
     last: Option<Box<Error>>,
@@ -38,7 +40,7 @@ struct Call<'a> {
 
 /// What an attempt came to.
 enum Verdict {
-    Result(Bytes),
+    Result(Answer),
     /// Refused, and the answer says that our clock is wrong.
     ClockWasWrong(Failed),
     Failed(Failed),
@@ -80,16 +82,56 @@ impl Caller {
         query: String,
         body: Option<Bytes>,
     ) -> Result<Bytes, Error> {
-        let uri = self.uri(operation, &path, &query)?;
-        drop((path, query));
-        let hash = body.as_ref().map(|body| digest_payload(JSON, body));
-        let span = tracing::debug_span!("call", %operation);
-        Call { caller: self, operation, uri, body, hash, attempts: 0, last: None }.run().instrument(span).await
+        let call = Call::new(self, operation, (path, query), body, false)?;
+        Ok(call.run_in_span().await?.into_bytes())
+    }
+
+    /// The same, but gives the answer as soon as it begins, with a body that is read as it comes: for answers that are
+    /// large, or never end.
+    ///
+    /// What breaks once the body has begun is an error of that body, and is not made up for by another attempt. The time
+    /// limits of the [`RetryPolicy`](crate::RetryPolicy) end with the beginning too.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    /// As [`call`](Self::call).
+    pub async fn open(
+        &self,
+        operation: &'static Operation,
+        path: String,
+        query: String,
+        body: Option<Bytes>,
+    ) -> Result<Response<Body>, Error> {
+        let call = Call::new(self, operation, (path, query), body, true)?;
+        let answer = call.run_in_span().await?;
+        let mut response = Response::new(answer.body);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        Ok(response)
     }
 }
 
-impl Call<'_> {
-    async fn run(mut self) -> Result<Bytes, Error> {
+impl<'a> Call<'a> {
+    fn new(
+        caller: &'a Caller,
+        operation: &'static Operation,
+        (path, query): (String, String),
+        body: Option<Bytes>,
+        streams: bool,
+    ) -> Result<Self, Error> {
+        let uri = caller.uri(operation, &path, &query)?;
+        let hash = body.as_ref().map(|body| digest_payload(JSON, body));
+        Ok(Self { caller, operation, uri, body, hash, streams, attempts: 0, last: None })
+    }
+
+    async fn run_in_span(self) -> Result<Answer, Error> {
+        let span = tracing::debug_span!("call", operation = %self.operation);
+        self.run().instrument(span).await
+    }
+
+    async fn run(mut self) -> Result<Answer, Error> {
         let (policy, budget) = (&self.caller.0.retry, &self.caller.0.budget);
         let started = Instant::now();
         let mut repetitions = 0;
@@ -104,9 +146,9 @@ impl Call<'_> {
                 Err(_) => Verdict::Failed(self.silence()),
             };
             let failed = match verdict {
-                Verdict::Result(body) => {
+                Verdict::Result(answer) => {
                     budget.succeeded(repetitions);
-                    return Ok(body);
+                    return Ok(answer);
                 }
                 Verdict::ClockWasWrong(_) if !clock_corrected => {
                     clock_corrected = true;
@@ -139,7 +181,7 @@ impl Call<'_> {
     fn judge(&self, outcome: Result<Answer, Failure>, offset: i64) -> Verdict {
         let idempotent = self.operation.idempotent;
         match outcome {
-            Ok(answer) if answer.is_result() => Verdict::Result(answer.body),
+            Ok(answer) if is_result(answer.status) => Verdict::Result(answer),
             Ok(answer) => {
                 // The refusal of a signature may have been for our clock: if this answer taught us better, it is worth
                 // one more attempt, even of a call that is not idempotent, since it was refused.
@@ -177,7 +219,7 @@ impl Call<'_> {
         Error::Deadline { operation, target: self.target(), attempts: self.attempts, after, last: self.last }
     }
 
-    /// Sends the request once, signed afresh, and reads the answer.
+    /// Sends the request once, signed afresh, and reads the answer, or its beginning.
     async fn attempt(&self) -> Result<Answer, Failure> {
         let request = self.request().map_err(Failure::Final)?;
         let answer = self.caller.0.transport.send(request).await.map_err(Failure::Transport)?;
@@ -185,8 +227,14 @@ impl Call<'_> {
         if let Some(date) = date(&parts.headers) {
             self.caller.0.skew.learn(date, self.caller.0.clock.now());
         }
-        let body = body.collect(LONGEST_ANSWER).await.map_err(Failure::Body)?;
-        tracing::trace!(status = parts.status.as_u16(), bytes = body.len(), "answer");
+        let body = if self.streams && is_result(parts.status) {
+            tracing::trace!(status = parts.status.as_u16(), "answer begins");
+            body
+        } else {
+            let body = body.collect(LONGEST_ANSWER).await.map_err(Failure::Body)?;
+            tracing::trace!(status = parts.status.as_u16(), bytes = body.len(), "answer");
+            body.into()
+        };
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
@@ -194,7 +242,8 @@ impl Call<'_> {
         let inner = &*self.caller.0;
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(USER_AGENT, inner.user_agent.clone());
-        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        let accepted = if self.operation.output == Some(BLOB) { "*/*" } else { JSON };
+        headers.insert(ACCEPT, HeaderValue::from_static(accepted));
         if let Some(trace_id) = &inner.trace_id {
             headers.insert(TRACE_ID, trace_id.clone());
         }

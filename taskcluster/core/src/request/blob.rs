@@ -6,6 +6,8 @@ use serde::de::value::BytesDeserializer;
 use serde::de::{DeserializeOwned, Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::transport::Body;
+
 /// The answer of a method that gives content of any kind, an image say, instead of JSON: the bytes as they came.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Blob(pub Bytes);
@@ -19,6 +21,12 @@ impl From<Bytes> for Blob {
 impl From<Blob> for Bytes {
     fn from(blob: Blob) -> Self {
         blob.0
+    }
+}
+
+impl From<Blob> for Body {
+    fn from(blob: Blob) -> Self {
+        blob.0.into()
     }
 }
 

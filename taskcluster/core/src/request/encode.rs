@@ -71,6 +71,13 @@ mod tests {
         assert_eq!(path, "/task/a-b_c~d.e/runs/0/artifacts/public%2F%C3%A9%20%3F%23%25%2B%26%27%28%29%2A");
     }
 
+    /// Where a service takes nothing for an argument, as the index does for its topmost namespaces, the slash before it stays.
+    #[test]
+    fn an_empty_argument_leaves_its_slash() {
+        let list = Operation { route: "/namespaces/<namespace>", args: &["namespace"], ..ARTIFACT };
+        assert_eq!(path(&list, &[&""]).unwrap(), "/namespaces/");
+    }
+
     #[test]
     fn what_no_path_can_hold_is_refused() {
         for (args, message) in [

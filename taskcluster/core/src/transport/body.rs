@@ -65,6 +65,16 @@ impl Body {
         Self::new(Sized { stream: Self::from_stream(stream), left: length })
     }
 
+    /// The bytes, if they are all here already.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Empty => Some(&[]),
+            Kind::Full(bytes) => Some(bytes),
+            Kind::Stream(_) => None,
+        }
+    }
+
     /// The bytes, if they are all here already; otherwise the body itself, untouched.
     ///
     /// # Errors
@@ -233,6 +243,13 @@ mod tests {
     async fn an_error_ends_the_reading() {
         let broken = futures_util::stream::iter([Ok(Bytes::from_static(b"abc")), Err(BoxError::from("cut"))]);
         assert_eq!(Body::from_stream(broken).collect(10).await.unwrap_err().to_string(), "cut");
+    }
+
+    #[test]
+    fn bytes_that_are_here_can_be_looked_at() {
+        assert_eq!(Body::empty().as_bytes(), Some(&b""[..]));
+        assert_eq!(Body::from("abc").as_bytes(), Some(&b"abc"[..]));
+        assert_eq!(pieces(&["abc"]).as_bytes(), None);
     }
 
     #[test]

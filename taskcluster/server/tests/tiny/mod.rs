@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use taskcluster_core::clock::{SharedClock, SystemClock};
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::operation::{BLOB, Method, Operation, Stability};
-use taskcluster_core::request::Blob;
 use taskcluster_core::scopes::{Params, ScopeTemplate};
 use taskcluster_core::time::Timestamp;
+use taskcluster_core::transport;
 use taskcluster_server::{
     AuthOutcome, AuthRequest, Authenticator, Call, Failure, Parts, References, Reply, Route, Routes, ServiceRouter,
     site,
@@ -105,7 +105,7 @@ pub(crate) trait TinyApi: Send + Sync + 'static {
     async fn list_things(&self, call: &Call, query: ListThingsQuery) -> Result<Reply<Value>, Failure>;
     async fn get_file(&self, call: &Call, name: String) -> Result<Reply<Value>, Failure>;
     async fn moved(&self, call: &Call) -> Result<Reply<()>, Failure>;
-    async fn picture(&self, call: &Call) -> Result<Reply<Blob>, Failure>;
+    async fn picture(&self, call: &Call) -> Result<Reply<transport::Body>, Failure>;
 }
 
 /// The generated router: what is typed happens here, what is long in the runtime.
@@ -220,8 +220,8 @@ impl TinyApi for Things {
         Ok(Reply::new(()).with_status(303).with_header("location", "https://elsewhere.example/"))
     }
 
-    async fn picture(&self, _: &Call) -> Result<Reply<Blob>, Failure> {
-        Ok(Reply::new(Blob(Bytes::from_static(b"<svg/>"))).with_header("content-type", "image/svg+xml"))
+    async fn picture(&self, _: &Call) -> Result<Reply<transport::Body>, Failure> {
+        Ok(Reply::new(transport::Body::from("<svg/>")).with_header("content-type", "image/svg+xml"))
     }
 }
 
