@@ -15,8 +15,8 @@
 /// The folder with the references: where this crate was when it was compiled.
 pub const DIR: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The services whose module in the SDK, and so whose cargo feature, is called otherwise than the service, with the name of
-/// that module. The hand-written module `events` is about the messages of all services.
+/// The services whose module in the SDK, and with it the cargo feature, is called otherwise, each with the name of that
+/// module. `events` is already a module there: that of the messages of all services.
 pub const MODULES: &[(&str, &str)] = &[("events", "event_stream")];
 
 /// Every JSON file below [`DIR`], as (path below it, text): what a running service publishes.

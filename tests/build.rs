@@ -1,5 +1,5 @@
-//! Writes the table of all bodies that services send (each answer and each message with its schema and its Rust type), and
-//! takes the first program out of the README.
+//! Writes the tables of all bodies that services send (each answer and each message with its schema and its Rust type) and of
+//! all services with their methods, and takes the first program out of the README.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let table = table(&model);
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("bodies.rs"), table)?;
+    fs::write(Path::new(&out).join("services.rs"), services(&model))?;
 
     println!("cargo::rerun-if-changed={README}");
     let program = first_program(&fs::read_to_string(README)?).ok_or("there is no Rust in the README")?.to_owned();
@@ -50,6 +51,25 @@ fn table(model: &Model) -> String {
         for exchange in &service.exchanges {
             row(&format!("{} event {}", service.name, exchange.name), &exchange.message);
         }
+    }
+    rows.push_str("]\n");
+    rows
+}
+
+/// A mock of each service behind its router, with the methods that lead there.
+fn services(model: &Model) -> String {
+    let mut rows = String::from("&[\n");
+    for service in &model.services {
+        let Some(client) = &service.client else { continue };
+        let module = &service.module;
+        writeln!(
+            rows,
+            "    Service {{\n        name: {:?},\n        operations: taskcluster::{module}::operations::ALL,\n        \
+             start: || {{\n            let mock = Arc::new(taskcluster_server::{module}::{client}Mock::new());\n            \
+             (taskcluster_server::{module}::router(mock.clone()), Box::new(move || mock.calls()))\n        }},\n    }},",
+            service.name,
+        )
+        .expect("a string grows");
     }
     rows.push_str("]\n");
     rows

@@ -3,5 +3,6 @@
 mod forward_compatibility;
 mod instances;
 mod published;
+mod services;
 
 pub(crate) use published::get;

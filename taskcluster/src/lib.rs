@@ -1,6 +1,7 @@
-//! TaskCluster in Rust: typed clients of auth, queue, scheduler and provisioner, generated from the API references.
+//! TaskCluster in Rust: typed clients of all services, generated from the API references.
 //!
-//! For the other services `taskcluster-codegen` writes a crate of clients, as its README shows.
+//! Each service is a feature; auth, queue, scheduler and provisioner are on by default. For services that only your
+//! deployment has `taskcluster-codegen` writes a crate of clients, as its README shows.
 //!
 //! ```
 //! use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};
@@ -50,6 +51,7 @@
 //! - A call is a [`Request`]: `.await` sends it, and before that it takes optional parameters, gives its URL, or a
 //!   [signed one](Request::signed_for). A list is a [`Paged`] request, whose `stream()` fetches pages as they are needed and whose
 //!   `all()` gives everything at once.
+//! - An answer that is no JSON, such as the stream of `event_stream`, comes whole or, by [`Request::open`], while it is sent.
 //! - [`Error`] says what went wrong and answers `is_not_found()`, `code()`, `is_retryable()`. [`chain`] prints it with what is
 //!   behind it, and so does a `main` that gives back a [`Report`]. Calls are repeated where that is safe; [`RetryPolicy`]
 //!   says how often.

@@ -185,7 +185,7 @@ impl Walk<'_> {
 
 /// What clients take for a task's id by its name alone, whether or not the schema has a pattern for it.
 const TASK_IDS: [&str; 2] = ["taskId", "taskGroupId"];
-const TASK_ID: &str = "fN1SbArXTPSVFNUvaOlinQ";
+pub(crate) const TASK_ID: &str = "fN1SbArXTPSVFNUvaOlinQ";
 
 /// `{"required": […]}` and the like: says which of the properties beside it go together.
 fn is_mere_condition(branch: &Value) -> bool {
@@ -196,13 +196,25 @@ fn is_mere_condition(branch: &Value) -> bool {
 fn text(schema: &Value) -> &str {
     match schema["format"].as_str() {
         Some("date-time") => return "2024-05-06T07:08:09.012Z",
+        Some("email") => return "somebody@example.com",
+        Some("email") => return "somebody@example.com",
         Some("uri") => return "https://example.com/x?y=1",
         _ => {}
     }
     // What a slugid looks like is the one pattern that a client relies on.
     match schema["pattern"].as_str() {
         Some(pattern) if pattern.contains("[AQgw]") => TASK_ID,
+        Some(pattern) if pattern.contains("{64}") => HEX.0,
+        Some(pattern) if pattern.contains("{128}") => HEX.1,
+        Some(pattern) if pattern.contains("{44}") => HEX.0.split_at(44).0,
         Some(pattern) if pattern.contains("/") => "provisioner/worker-type",
         _ => "text",
     }
 }
+
+/// Checksums as long as SHA-256 and SHA-512 are.
+const HEX: (&str, &str) = (
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
+     0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+);

@@ -5,6 +5,9 @@
 //! validation against the schemas of the reference, authentication, scopes, error bodies, CORS, tracing ids, and the
 //! documents that describe the service.
 //!
+//! Each service is a feature, called as its module with `-` for `_`; `event_stream` is the service events. None is on by
+//! default. An answer that no schema describes is a [`Body`](taskcluster_core::Body), which may be a stream.
+//!
 //! The same without a reference, written by hand as the generator would write it:
 //!
 //! ```
