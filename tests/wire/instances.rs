@@ -141,6 +141,7 @@ impl Walk<'_> {
 
     fn property(&mut self, name: &str, schema: &Value, base: &str) -> Vec<Value> {
         match self.values(schema, base) {
+            _ if name == "taskIds" => vec![json!([TASK_ID])],
             values if TASK_IDS.contains(&name) && values.iter().all(Value::is_string) => vec![json!(TASK_ID)],
             values => values,
         }
@@ -194,16 +195,19 @@ fn is_mere_condition(branch: &Value) -> bool {
 }
 
 fn text(schema: &Value) -> &str {
-    match schema["format"].as_str() {
+    // Branches that differ in nothing but their format stand beside the type.
+    match schema["format"].as_str().or(schema["oneOf"][0]["format"].as_str()) {
         Some("date-time") => return "2024-05-06T07:08:09.012Z",
         Some("email") => return "somebody@example.com",
-        Some("email") => return "somebody@example.com",
+        Some("ipv4") => return "203.0.113.7",
+        Some("ipv6") => return "2001:db8::7",
         Some("uri") => return "https://example.com/x?y=1",
         _ => {}
     }
     // What a slugid looks like is the one pattern that a client relies on.
     match schema["pattern"].as_str() {
         Some(pattern) if pattern.contains("[AQgw]") => TASK_ID,
+        Some(pattern) if pattern.contains("https?:") => "https://example.com/x",
         Some(pattern) if pattern.contains("{64}") => HEX.0,
         Some(pattern) if pattern.contains("{128}") => HEX.1,
         Some(pattern) if pattern.contains("{44}") => HEX.0.split_at(44).0,

@@ -114,7 +114,7 @@ fn a_type_of_one_service_used_by_another_is_one_type() {
     fn recent(worker: taskcluster::worker_manager::GetWorkerResponse) -> Vec<taskcluster::queue::RecentTask> {
         worker.recent_tasks
     }
-    fn defined(task: taskcluster::scheduler::TaskGraphTask) -> taskcluster::queue::TaskDefinitionRequest {
+    fn defined(task: taskcluster::scheduler::TaskGraphNode) -> taskcluster::queue::TaskDefinitionRequest {
         task.task
     }
     let _ = (recent, defined);
@@ -132,7 +132,7 @@ async fn the_topmost_namespaces_of_the_index_can_be_listed() {
     });
     mock.on_list_tasks(|_, namespace, _| {
         assert_eq!(namespace, "");
-        Ok(taskcluster::index::ListTasksResponse::new(Vec::new()).into())
+        Ok(taskcluster::index::ListTasksResponse::new(Vec::<taskcluster::index::IndexedTask>::new()).into())
     });
     let index = Taskcluster::from(caller(taskcluster_server::index::router(mock))).index();
     // Express, which today's deployments run on, takes `/namespaces` and `/namespaces/` for the same.
