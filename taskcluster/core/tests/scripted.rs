@@ -1,15 +1,21 @@
 //! The caller over transports without a network, in virtual time where time matters.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use taskcluster_core::operation::BLOB;
 use taskcluster_core::time::hours;
-use taskcluster_core::transport::TransportErrorKind;
 use taskcluster_core::transport::testing::{Answer, RecordingTransport, ScriptedTransport};
+use taskcluster_core::transport::{BoxError, TransportErrorKind, in_process};
 use taskcluster_core::{
-    Caller, Credentials, Error, Method, Operation, Page, Paged, Request, RetryPolicy, ScopeExpression,
+    Blob, Body, Caller, Credentials, Error, Method, Operation, Page, Paged, Request, RetryPolicy, ScopeExpression,
     SharedCredentials, Stability, chain,
 };
 use tokio::time::Instant;
@@ -36,6 +42,7 @@ static REMOVE: Operation = Operation {
     output: None,
     ..LIST
 };
+static WATCH: Operation = Operation { name: "watchThings", output: Some(BLOB), ..LIST };
 static POST: Operation = Operation { name: "addThing", method: Method::Post, idempotent: false, ..LIST };
 
 #[derive(Debug, Deserialize)]
@@ -117,6 +124,27 @@ async fn repetitions_come_out_of_one_budget_that_success_refills() {
     let recovered = one.to_builder().transport(&fresh).build().unwrap();
     Request::<Value>::new(&recovered, &LIST, &[]).await.unwrap();
     assert_eq!(fresh.calls().len(), 2, "five successes have earned one repetition");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_tried_until_it_begins_and_then_left_alone() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&attempts);
+    let service = tower::service_fn(move |_: http::Request<Body>| {
+        let is_first = counter.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            let pieces = stream::iter([Ok(Bytes::from("ab")), Err(BoxError::from("cut"))]);
+            let mut answer = http::Response::new(if is_first { Body::empty() } else { Body::from_stream(pieces) });
+            *answer.status_mut() = if is_first { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let caller = Caller::builder("https://tc.example.com").transport(in_process(service)).build().unwrap();
+    let answer = Request::<Blob>::new(&caller, &WATCH, &[]).open().await.unwrap();
+    let mut pieces = answer.into_body().into_stream();
+    assert_eq!(pieces.try_next().await.unwrap().unwrap(), "ab");
+    pieces.try_next().await.unwrap_err();
+    assert_eq!(attempts.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
