@@ -1,7 +1,7 @@
 //! A decision task in Rust: it knows only what every task knows, and makes two tasks of its own.
 
 use anyhow::Context;
-use taskcluster::graph::TaskGraph;
+use taskcluster::graph::{Task, TaskGraph};
 use taskcluster::queue::{TaskDefinitionRequest, TaskMetadata};
 use taskcluster::{TaskId, Taskcluster, object};
 
@@ -24,8 +24,8 @@ async fn main() -> anyhow::Result<()> {
     };
 
     let mut graph = TaskGraph::new(task_id);
-    graph.add("build", [], definition("build", "echo built > result.txt"))?;
-    graph.add("test", ["build"], definition("test", "echo tested > result.txt"))?;
+    graph.add(Task::new("build", definition("build", "echo built > result.txt")));
+    graph.add(Task::new("test", definition("test", "echo tested > result.txt")).with_needs(["build"]));
     let made = graph.check()?.submit(&tc.queue()).await?;
     println!("made {} tasks", made.len());
     Ok(())

@@ -4,32 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use taskcluster::graph::Changes;
 
-/// The files that differ between two commits, or everything where there is nothing to compare with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Changes {
-    Everything,
-    Files(Vec<String>),
-}
-
-impl Changes {
-    /// Compares two commits that the checkout has. A base that it lacks (a shallow clone) means everything.
-    pub(crate) fn between(checkout: &Path, base: Option<&str>, head: &str) -> Result<Self> {
-        let Some(base) = base else { return Ok(Self::Everything) };
-        if git(checkout, &["cat-file", "-e", &format!("{base}^{{commit}}")]).is_err() {
-            return Ok(Self::Everything);
-        }
-        let names = git(checkout, &["diff", "--name-only", "--no-renames", "-z", base, head])?;
-        Ok(Self::Files(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+/// Compares two commits that the checkout has. A base that it lacks (a shallow clone) means everything.
+pub(crate) fn between(checkout: &Path, base: Option<&str>, head: &str) -> Result<Changes> {
+    let Some(base) = base else { return Ok(Changes::Everything) };
+    if git(checkout, &["cat-file", "-e", &format!("{base}^{{commit}}")]).is_err() {
+        return Ok(Changes::Everything);
     }
-
-    /// Whether a file changed that fits.
-    pub(crate) fn touch(&self, fits: impl Fn(&str) -> bool) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Files(files) => files.iter().any(|file| fits(file)),
-        }
-    }
+    let names = git(checkout, &["diff", "--name-only", "--no-renames", "-z", base, head])?;
+    Ok(Changes::from_git(&names))
 }
 
 /// Runs git in the checkout.
@@ -47,16 +31,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_compared_touches_everything() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert_eq!(Changes::between(here, None, "HEAD").unwrap(), Changes::Everything);
-        let files = Changes::Files(vec!["docs/a.md".into()]);
-        assert!(files.touch(|file| file.ends_with(".md")));
-        assert!(!files.touch(|file| file.ends_with(".rs")));
-        assert!(Changes::Everything.touch(|_| false));
-    }
-
-    #[test]
     fn a_missing_base_means_everything_and_a_present_one_names_files() {
         let folder = std::env::temp_dir().join(format!("decision-task-changes-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -67,9 +41,10 @@ mod tests {
             run(&["add", "-A"]);
             run(&["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q", "-m", text]);
         }
+        assert_eq!(between(&folder, None, "HEAD").unwrap(), Changes::Everything);
         let missing = "1111111111111111111111111111111111111111";
-        assert_eq!(Changes::between(&folder, Some(missing), "HEAD").unwrap(), Changes::Everything);
-        let changes = Changes::between(&folder, Some("HEAD~1"), "HEAD").unwrap();
+        assert_eq!(between(&folder, Some(missing), "HEAD").unwrap(), Changes::Everything);
+        let changes = between(&folder, Some("HEAD~1"), "HEAD").unwrap();
         assert_eq!(changes, Changes::Files(vec!["a file".into()]));
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -9,20 +9,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use taskcluster::graph::CheckedGraph;
+use taskcluster::graph::{CheckedGraph, Parameters};
 use taskcluster::queue::Queue;
 use taskcluster_core::caller::Caller;
-use taskcluster_core::clock::{Clock as _, SystemClock};
 use taskcluster_core::ids::TaskId;
-use taskcluster_core::time::Timestamp;
 
 mod changes;
 mod parameters;
 mod report;
 mod tasks;
-
-use changes::Changes;
-use parameters::Parameters;
 
 /// Creates the tasks that check a commit of this repository.
 #[derive(Debug, Parser)]
@@ -64,25 +59,22 @@ async fn main() -> ExitCode {
 
 async fn decide(args: &Args) -> Result<()> {
     if args.show {
-        let parameters = Parameters::of_checkout(&args.checkout, args.base.as_deref())?;
-        let changes = Changes::between(&args.checkout, parameters.base_revision.as_deref(), &parameters.head_revision)?;
-        show(&tasks::graph(&parameters, &changes)?);
+        let parameters = parameters::of_checkout(&args.checkout, args.base.as_deref())?;
+        show(&graph(args, &parameters)?);
         return Ok(());
     }
 
     let caller = caller()?;
-    let task_id: TaskId = variable("TASK_ID")?.parse().context("TASK_ID is no task id")?;
     if let Some(file) = &args.report {
+        let task_id: TaskId = variable("TASK_ID")?.parse().context("TASK_ID is no task id")?;
         let page = report::page(&caller, &task_id).await?;
         print!("{page}");
         return fs::write(file, page).with_context(|| format!("cannot write {}", file.display()));
     }
     let queue = Queue::new(caller);
-    let own = queue.task(&task_id).await.context("cannot read the decision task's own definition")?;
-    let created = first_decision(&queue, &task_id).await?.unwrap_or_else(|| SystemClock.now());
-    let parameters = Parameters::of_task(task_id, &own, created, args.base.as_deref())?;
-    let changes = Changes::between(&args.checkout, parameters.base_revision.as_deref(), &parameters.head_revision)?;
-    let graph = tasks::graph(&parameters, &changes)?;
+    let mut parameters = Parameters::from_env(&queue).await?;
+    parameters.base_revision = args.base.clone().or(parameters.base_revision);
+    let graph = graph(args, &parameters)?;
     show(&graph);
     // The artifacts come first: they tell what was meant also when the queue refuses it.
     write_artifacts(&args.artifacts, &parameters, &graph)?;
@@ -91,16 +83,10 @@ async fn decide(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// When this decision was made first, if it was made before: its tasks say so.
-async fn first_decision(queue: &Queue, decision_task: &TaskId) -> Result<Option<Timestamp>> {
-    for label in tasks::ROOTS {
-        match queue.task(&TaskId::derive(decision_task, label)).await {
-            Ok(task) => return Ok(Some(task.created)),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error).context("cannot ask whether this decision was made before"),
-        }
-    }
-    Ok(None)
+fn graph(args: &Args, parameters: &Parameters) -> Result<CheckedGraph> {
+    let base = parameters.base_revision.as_deref();
+    let changes = changes::between(&args.checkout, base, &parameters.head_revision)?;
+    Ok(tasks::graph(parameters, &changes)?)
 }
 
 /// The proxy signs every request; nothing here knows a secret.

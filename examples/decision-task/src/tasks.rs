@@ -3,15 +3,11 @@
 //! Each check is a shell script in `checks/`, which reads like a page of a manual and can be run by hand. A task is the
 //! script, the files it is handed from other tasks, and the files it leaves.
 
-use anyhow::Result;
 use serde_json::{Map, Value, json};
-use taskcluster::graph::{CheckedGraph, TaskGraph};
-use taskcluster::queue::{Requires, TaskDefinitionRequest, TaskMetadata};
+use taskcluster::graph::{Changes, CheckedGraph, GraphError, Parameters, Task, TaskGraph};
+use taskcluster::queue::{Requires, TaskDefinitionRequest};
 use taskcluster_core::object;
 use taskcluster_core::time::{days, hours};
-
-use crate::changes::Changes;
-use crate::parameters::Parameters;
 
 /// The start of every script: the commit, in a cache whose unchanged files keep their times.
 const CHECKOUT: &str = include_str!("../checks/checkout.sh");
@@ -39,9 +35,6 @@ struct File {
 const GENERATOR: File = File { of: "generator", name: "taskcluster-codegen" };
 const GENERATED: File = File { of: "generate", name: "generated.tar" };
 const GENERATED_AGAIN: File = File { of: "generate-again", name: "generated-again.tar" };
-
-/// The labels of tasks that need no other: if any task was ever created, one of these was.
-pub(crate) const ROOTS: [&str; 4] = ["generator", "links", "sdk", "services"];
 
 const CHECKS: &[Check] = &[
     Check {
@@ -145,18 +138,18 @@ const SERVICES: Check = Check {
 const REPORT: &str = "report";
 
 /// The graph for a commit.
-pub(crate) fn graph(parameters: &Parameters, changes: &Changes) -> Result<CheckedGraph> {
-    let mut graph = TaskGraph::new(parameters.decision_task);
+pub(crate) fn graph(parameters: &Parameters, changes: &Changes) -> Result<CheckedGraph, GraphError> {
+    let mut graph = parameters.graph();
     let links = changes.touch(is_document).then_some(&LINKS);
     let services = changes.touch(|file| !is_document(file)).then_some(&SERVICES);
     for check in CHECKS.iter().chain(links).chain(services) {
         let needs = check.takes.iter().map(|file| file.of).chain(check.after.iter().copied());
         let definition = definition(check, &graph, parameters);
-        graph.add(check.label, needs, definition)?;
+        graph.add(Task::new(check.label, definition).with_needs(needs));
     }
-    let others: Vec<String> = graph.labels().map(str::to_owned).collect();
-    graph.add(REPORT, others.iter().map(String::as_str), report(parameters))?;
-    Ok(graph.check()?)
+    let others: Vec<String> = graph.tasks().map(|task| task.label.clone()).collect();
+    graph.add(Task::new(REPORT, report(parameters)).with_needs(others));
+    graph.check()
 }
 
 fn is_document(file: &str) -> bool {
@@ -183,12 +176,7 @@ fn report(parameters: &Parameters) -> TaskDefinitionRequest {
 }
 
 fn task(name: &str, description: &str, payload: Map<String, Value>, parameters: &Parameters) -> TaskDefinitionRequest {
-    let Parameters { created, owner, source, .. } = parameters;
-    let metadata = TaskMetadata::new(name, description, owner.as_str(), source.as_str());
-    TaskDefinitionRequest::new(*created, *created + hours(2), payload, metadata)
-        .with_task_queue_id(parameters.task_queue_id.clone())
-        .with_scheduler_id(parameters.scheduler_id.as_str())
-        .with_expires(*created + days(7))
+    parameters.definition(name, description, hours(2), payload).with_expires(parameters.created + days(7))
 }
 
 fn payload(check: &Check, graph: &TaskGraph, parameters: &Parameters) -> Map<String, Value> {
@@ -233,17 +221,8 @@ mod tests {
     use taskcluster_core::ids::TaskQueueId;
 
     fn parameters() -> Parameters {
-        Parameters {
-            decision_task: "fN1SbArXTPSVFNUvaOlinQ".parse().unwrap(),
-            task_queue_id: TaskQueueId::from_parts("local", "native").unwrap(),
-            scheduler_id: "local".into(),
-            created: "2026-11-28T00:00:00.000Z".parse().unwrap(),
-            owner: "me@example.com".into(),
-            source: "https://example.com".into(),
-            repository: "http://127.0.0.1/git".into(),
-            head_revision: "abc".into(),
-            base_revision: None,
-        }
+        let task_queue_id = TaskQueueId::from_parts("local", "native").unwrap();
+        Parameters::for_show(task_queue_id, "http://127.0.0.1/git", "abc")
     }
 
     fn labels(changes: &Changes) -> Vec<String> {
@@ -274,14 +253,6 @@ mod tests {
     fn a_second_decision_gives_equal_definitions() {
         let first = graph(&parameters(), &Changes::Everything).unwrap().to_json();
         assert_eq!(graph(&parameters(), &Changes::Everything).unwrap().to_json(), first);
-    }
-
-    #[test]
-    fn the_roots_are_the_tasks_that_need_no_other() {
-        let graph = graph(&parameters(), &Changes::Everything).unwrap();
-        let roots: Vec<&str> =
-            graph.tasks().filter(|task| task.needs.is_empty()).map(|task| task.label.as_str()).collect();
-        assert_eq!(roots, ROOTS);
     }
 
     #[test]
