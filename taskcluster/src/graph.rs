@@ -17,6 +17,8 @@
 //! asks for exactly what is there already: it changes nothing. For this, two runs must give equal definitions: take times
 //! from [`Parameters::created`], not from the clock.
 //!
+//! [`actions`] are what people may do to the tasks afterwards.
+//!
 //! A whole decision task:
 //!
 //! ```
@@ -59,6 +61,8 @@
 use std::collections::BTreeMap;
 
 use taskcluster_core::ids::TaskId;
+
+pub mod actions;
 
 mod changes;
 mod check;

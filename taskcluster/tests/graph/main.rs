@@ -1,5 +1,6 @@
 //! Decision tasks: from tasks by label to tasks in a queue.
 
+mod actions;
 mod checks;
 mod optimise;
 mod parameters;
