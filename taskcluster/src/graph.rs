@@ -17,7 +17,8 @@
 //! asks for exactly what is there already: it changes nothing. For this, two runs must give equal definitions: take times
 //! from [`Parameters::created`], not from the clock.
 //!
-//! [`actions`] are what people may do to the tasks afterwards.
+//! [`actions`] are what people may do to the tasks afterwards. Two pages say how to come here:
+//! [from Python's taskgraph](from_taskgraph), and [from Jenkins or Buildbot](from_jenkins_and_buildbot).
 //!
 //! A whole decision task:
 //!
@@ -63,6 +64,10 @@ use std::collections::BTreeMap;
 use taskcluster_core::ids::TaskId;
 
 pub mod actions;
+#[doc = include_str!("graph/from_jenkins_and_buildbot.md")]
+pub mod from_jenkins_and_buildbot {}
+#[doc = include_str!("graph/from_taskgraph.md")]
+pub mod from_taskgraph {}
 
 mod changes;
 mod check;
