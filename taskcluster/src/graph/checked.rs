@@ -42,6 +42,8 @@ pub struct GraphTask {
     /// Its definition, with task group and dependencies filled in.
     pub definition: TaskDefinitionRequest,
     pub(super) edges: Edges,
+    /// Which task's id its definition has may depend on what was found when it was asked.
+    pub(super) uses_found: bool,
 }
 
 /// Where a task's edges lead.
@@ -66,7 +68,7 @@ impl GraphTask {
     pub(super) fn new(task: Task, edges: Edges, decision_task: &TaskId) -> Self {
         let Task { label, kind, needs, after, attributes, files, cached, definition } = task;
         let task_id = TaskId::derive(decision_task, &label);
-        Self { label, task_id, kind, needs, after, attributes, files, cached, definition, edges }
+        Self { label, task_id, kind, needs, after, attributes, files, cached, definition, edges, uses_found: false }
     }
 }
 

@@ -56,10 +56,10 @@ pub trait Earlier {
     fn find(&self, namespace: String) -> impl Future<Output = Result<Option<Found>, Self::Error>> + Send;
 }
 
-impl<F, Found_, E> Earlier for F
+impl<F, Look, E> Earlier for F
 where
-    F: Fn(String) -> Found_,
-    Found_: Future<Output = Result<Option<Found>, E>> + Send,
+    F: Fn(String) -> Look,
+    Look: Future<Output = Result<Option<Found>, E>> + Send,
 {
     type Error = E;
 
@@ -104,6 +104,9 @@ impl CheckedGraph {
     /// task it gets the id of the earlier one. A cached task that is not replaced gets a route, `index.<namespace>.<digest>`,
     /// by which the next push finds it.
     ///
+    /// A decision task that is tried again may find others than in its first try. What that one created stays as it is, and
+    /// what is created now uses what is found now; [`submit`](Self::submit) takes both for the same.
+    ///
     /// # Errors
     /// The first error in looking for an earlier task.
     pub async fn replace<E: Earlier>(mut self, earlier: &E) -> Result<Self, E::Error> {
@@ -118,10 +121,19 @@ impl CheckedGraph {
         let needed_until = self.needed_until();
         let mut replaced = BTreeMap::new();
         for (at, namespace, found) in found {
-            match found.filter(|found| needed_until[at].is_none_or(|deadline| found.expires >= deadline)) {
+            let task = &mut self.tasks[at];
+            let is_of_use = |found: &Found| {
+                // Its own id: it was created by an earlier try of this decision.
+                found.task_id != task.task_id && needed_until[at].is_none_or(|deadline| found.expires >= deadline)
+            };
+            match found.filter(is_of_use) {
                 Some(found) => drop(replaced.insert(at, found.task_id)),
-                None => self.tasks[at].definition.routes.get_or_insert_default().push(format!("index.{namespace}")),
+                None => task.definition.routes.get_or_insert_default().push(format!("index.{namespace}")),
             }
+        }
+        for at in 0..self.tasks.len() {
+            let uses_found = self.tasks[at].edges.inside().any(|needed| digests[needed].is_some());
+            self.tasks[at].uses_found = uses_found;
         }
         Ok(self.with_replaced(&replaced))
     }

@@ -35,7 +35,8 @@ impl CheckedGraph {
     /// finished, as long as the definitions are equal. Two properties may differ: `priority`, which somebody may have
     /// raised since, and `created`. The queue takes only tasks that are created now, within 15 minutes; where the time in
     /// the definition is further off, which it is when a decision task waited for long or is tried again late, the task is
-    /// sent with the present time.
+    /// sent with the present time. Of a task that needs one which [`replace`](Self::replace) may have replaced, what can name
+    /// the other's id may differ, too.
     ///
     /// # Errors
     /// [`SubmitError`] for the first task that the queue does not take. Tasks created before it stay; submitting again
@@ -88,7 +89,7 @@ async fn create(task: &GraphTask, queue: &Queue) -> Result<TaskStatus, SubmitErr
 /// The state of the task if an earlier attempt created it. Whatever goes wrong in asking, the refusal says more.
 async fn existing(task: &GraphTask, queue: &Queue) -> Option<TaskStatus> {
     let there = queue.task(&task.task_id).await.ok()?;
-    if !is_the_same(&task.definition, &there) {
+    if !is_the_same(task, &there) {
         return None;
     }
     Some(queue.status(&task.task_id).await.ok()?.status)
@@ -103,10 +104,15 @@ fn created_now(definition: &TaskDefinitionRequest, now: Timestamp) -> TaskDefini
 }
 
 /// Whether the queue has this definition. What was not said it has filled in.
-fn is_the_same(wanted: &TaskDefinitionRequest, there: &TaskDefinition) -> bool {
-    let (Ok(Value::Object(wanted)), Ok(there)) = (serde_json::to_value(wanted), serde_json::to_value(there)) else {
+fn is_the_same(task: &GraphTask, there: &TaskDefinition) -> bool {
+    let (Ok(Value::Object(wanted)), Ok(there)) = (serde_json::to_value(&task.definition), serde_json::to_value(there))
+    else {
         return false;
     };
-    let may_differ = |name: &str| matches!(name, "created" | "priority");
+    let may_differ = |name: &str| match name {
+        "created" | "priority" => true,
+        "dependencies" | "payload" | "extra" | "scopes" => task.uses_found,
+        _ => false,
+    };
     wanted.iter().all(|(name, value)| may_differ(name) || there.get(name) == Some(value))
 }

@@ -8,7 +8,8 @@ use std::sync::Mutex;
 use taskcluster::graph::{Cached, CheckedGraph, Digest, Found, Task, TaskGraph};
 use taskcluster::{TaskId, Timestamp};
 
-use crate::{definition, labels};
+use crate::queue::Memory;
+use crate::{CREATED, definition, labels};
 
 const LATER: &str = "2027-01-01T00:00:00.000Z";
 
@@ -108,6 +109,34 @@ async fn a_second_decision_asks_and_says_the_same() {
     assert_eq!(one.to_json(), other.to_json());
     let asked = index.asked.lock().unwrap();
     assert_eq!(asked[..2], asked[2..]);
+}
+
+#[tokio::test]
+async fn a_second_try_that_finds_more_finishes_the_first() {
+    let (memory, decision_task) = (Memory::default(), TaskId::new());
+    let decide = || push(decision_task, "aaaa", "FROM debian");
+    let mut index = Index::default();
+    let first = index.replace(decide()).await;
+    first.submit(&memory.client(CREATED, None)).await.unwrap();
+    let created = memory.tasks();
+
+    // Its own tasks are completed by now: nothing changes.
+    index.complete(&first, LATER);
+    let second = index.replace(decide()).await;
+    assert_eq!(second.to_json(), first.to_json());
+    second.submit(&memory.client(CREATED, None)).await.unwrap();
+
+    // Another push was faster.
+    let other = Index::default().replace(push(TaskId::new(), "bbbb", "FROM debian")).await;
+    for task in other.tasks() {
+        memory.put(&task.task_id.to_string(), serde_json::to_value(&task.definition).unwrap());
+    }
+    index.complete(&other, LATER);
+    let third = index.replace(decide()).await;
+    assert_eq!(labels(&third), ["build"]);
+    third.submit(&memory.client(CREATED, None)).await.unwrap();
+    let now = memory.tasks();
+    assert!(created.iter().all(|(id, task)| now[id] == *task), "what was there is untouched");
 }
 
 #[test]
