@@ -24,7 +24,7 @@ impl Changes {
         }
     }
 
-    /// Whether a file changed that fits one of these patterns, as [`matches`] reads them.
+    /// Whether a file changed that fits one of these patterns, as [`matches()`] reads them.
     pub fn touch_any<P: AsRef<str>>(&self, patterns: &[P]) -> bool {
         self.touch(|file| patterns.iter().any(|pattern| matches(pattern.as_ref(), file)))
     }
