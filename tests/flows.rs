@@ -3,5 +3,6 @@
 mod decision;
 mod dependencies;
 mod readme;
+mod scopes;
 mod time;
 mod whole_life;

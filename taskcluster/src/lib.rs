@@ -57,7 +57,8 @@
 //!   says how often.
 //! - [`TaskId`], [`RunId`], [`Timestamp`], [`Priority`] and their like are types of their own, checked when they are made.
 //! - [`Credentials`] come from the environment, a [provider](CredentialsProvider), or are [temporary](Credentials::temporary) ones
-//!   made offline; [`scopes`] are checked offline too.
+//!   made offline, [renewed](RenewingCredentials) in time, and just enough [for some calls](Credentials::for_calls); what a call
+//!   asks for, and whether it may be made, is known [offline](Needs) too.
 //! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks.
 //! - [`transport`] is the seam to the network, for layers of your own and for tests without any.
 //!
@@ -68,6 +69,7 @@
 #![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
 
 mod handle;
+mod needs;
 mod services;
 #[cfg(feature = "queue")]
 mod task_credentials;
@@ -80,14 +82,16 @@ pub mod events;
 pub mod graph;
 
 pub use handle::{Taskcluster, TaskclusterBuilder};
+pub use needs::Needs;
 #[allow(unused_imports, unreachable_pub, reason = "without a feature there is no service")]
 pub use services::*;
 
 pub use taskcluster_core::{
     ApiError, Blob, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error,
-    ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, Report, Request, RetryPolicy, RootUrl,
-    RunId, ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock, SharedCredentials, Stability,
-    SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, chain, object,
+    ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, RenewingCredentials, Report, Request,
+    RetryPolicy, RootUrl, RunId, ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock,
+    SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, chain,
+    object,
 };
 pub use taskcluster_core::{clock, credentials, hawk, ids, operation, request, routing, scopes, time, transport};
 

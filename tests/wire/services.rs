@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use harness::soon;
-use serde_json::Value;
+use serde_json::{Value, json};
 use taskcluster::clock::SystemClock;
 use taskcluster::transport::in_process;
-use taskcluster::{Caller, Credentials, Operation, Request, RetryPolicy, Taskcluster};
+use taskcluster::{Caller, Credentials, Needs, Operation, Request, RetryPolicy, Taskcluster};
 use taskcluster_server::authenticator::Fixed;
 use taskcluster_server::mock::MockCall;
 use taskcluster_server::{Parts, References, Routes, ServiceRouter, site};
@@ -57,6 +57,14 @@ fn argument(name: &str) -> &'static str {
     }
 }
 
+/// What a service knows of the task, the group or the worker that a call is about.
+fn known() -> Value {
+    json!({
+        "schedulerId": "-", "projectId": "none", "taskGroupId": TASK_ID, "taskQueueId": "provisioner/worker-type",
+    })
+}
+
+/// And each one's scopes are known from its arguments.
 #[tokio::test]
 async fn every_method_of_every_service_reaches_its_handler() {
     let schemas = Schemas::read();
@@ -71,6 +79,13 @@ async fn every_method_of_every_service_reaches_its_handler() {
             let mut request = Request::<Value>::new(&caller, operation, &displayed);
             if let Some(input) = operation.input {
                 request = request.with_body(&schemas.instances(input)[0]);
+            }
+            let asked = operation.scopes.map(|scopes| scopes.names()).unwrap_or_default();
+            for name in asked.into_iter().filter(|name| operation.query.contains(name)) {
+                request = request.query(name, argument(name));
+            }
+            if let Err(error) = request.needs_of(&known()) {
+                faults.push(format!("{}.{}: {error}", service.name, operation.name));
             }
             let before = calls().len();
             let answer = soon(request.raw()).await;

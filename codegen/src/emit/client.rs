@@ -164,6 +164,9 @@ impl Emitter<'_> {
                 #[inline]
                 pub fn signed_for(self, time: ::core::time::Duration) -> #url { self.request.signed_for(time) }
             }
+            impl #runtime::request::Call for #name {
+                fn outline(&self) -> #runtime::request::Outline<'_> { self.request.outline() }
+            }
             impl IntoFuture for #name {
                 type Output = <#inner as IntoFuture>::Output;
                 type IntoFuture = <#inner as IntoFuture>::IntoFuture;

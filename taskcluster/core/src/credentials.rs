@@ -1,7 +1,9 @@
 //! Who is calling: credentials, temporary credentials, and where they come from.
 
 mod certificate;
+mod for_calls;
 mod provider;
+mod renewing;
 mod temporary;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use crate::secret::Secret;
 
 pub use certificate::Certificate;
 pub use provider::{CredentialsProvider, SharedCredentials};
+pub use renewing::RenewingCredentials;
 
 /// A client id with its access token; a certificate as well if the credentials are temporary.
 ///

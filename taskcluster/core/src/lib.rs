@@ -24,7 +24,7 @@ mod object;
 pub use backoff::RetryPolicy;
 pub use caller::{Caller, CallerBuilder};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
-pub use credentials::{Certificate, Credentials, CredentialsProvider, SharedCredentials};
+pub use credentials::{Certificate, Credentials, CredentialsProvider, RenewingCredentials, SharedCredentials};
 pub use error::{ApiError, Error, ErrorCode, Report, chain};
 pub use ids::{Priority, RunId, TaskId, TaskQueueId};
 pub use operation::{Event, Exchange, KeyField, Method, Operation, Stability};

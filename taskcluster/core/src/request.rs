@@ -2,6 +2,7 @@
 
 mod blob;
 mod encode;
+mod outline;
 mod paged;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::transport::Body;
 use encode::Encoded;
 
 pub use blob::Blob;
+pub use outline::{Call, Outline};
 pub use paged::{Page, Paged};
 
 /// Room for the JSON of a body that is not unusually long, such as a task's definition.

@@ -4,6 +4,7 @@
 //! `*` and whose part before that star begins it. A star anywhere else is an ordinary character.
 
 mod expression;
+mod least;
 mod set;
 mod template;
 

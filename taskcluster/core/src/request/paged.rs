@@ -104,6 +104,11 @@ impl<P> Paged<P> {
         self.request.operation
     }
 
+    /// What is asked for, whatever the page.
+    pub(super) fn inner(&self) -> &Request<P> {
+        &self.request
+    }
+
     /// The request for the page at the token.
     fn into_request(self) -> Request<P> {
         let Self { mut request, limit, token } = self;

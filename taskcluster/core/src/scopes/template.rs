@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde_json::Value;
+
 use super::ScopeExpression;
 
 /// The scopes that a method asks for, with places for its arguments: constant data that the generator writes from a
@@ -88,6 +91,29 @@ impl Params {
         self
     }
 
+    /// With all values that `others` has; of a name that both have, these count.
+    #[must_use]
+    pub fn with_all(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// The properties of an object: texts and numbers as texts, flags, and lists of texts. Others are left out.
+    ///
+    /// What a service knows of a task, say, and asks for in scopes, stands in the task's status under the same names.
+    ///
+    /// ```
+    /// use taskcluster_core::scopes::{Param, Params};
+    /// let status = serde_json::json!({ "taskGroupId": "fN1SbArXTPSVFNUvaOlinQ", "schedulerId": "-", "runs": [{}] });
+    /// let known = Params::of(&status);
+    /// assert_eq!(known.get("schedulerId"), Some(&Param::Text("-".into())));
+    /// assert_eq!(known.get("runs"), None);
+    /// ```
+    pub fn of(value: &impl Serialize) -> Self {
+        let Ok(Value::Object(object)) = serde_json::to_value(value) else { return Self::new() };
+        object.into_iter().filter_map(|(name, value)| Some((name, param(value)?))).collect()
+    }
+
     /// The value of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Param> {
@@ -104,6 +130,18 @@ impl<N: Into<Cow<'static, str>>> FromIterator<(N, Param)> for Params {
     fn from_iter<I: IntoIterator<Item = (N, Param)>>(values: I) -> Self {
         Self(values.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
+}
+
+fn param(value: Value) -> Option<Param> {
+    Some(match value {
+        Value::String(text) => Param::Text(text),
+        Value::Number(number) => Param::Text(number.to_string()),
+        Value::Bool(flag) => Param::Flag(flag),
+        Value::Array(list) => {
+            Param::List(list.into_iter().map(|element| element.as_str().map(str::to_owned)).collect::<Option<_>>()?)
+        }
+        Value::Null | Value::Object(_) => return None,
+    })
 }
 
 /// Why a template cannot be filled in. In a service that is a mistake of the service, not of its caller.
