@@ -59,12 +59,14 @@
 //! - [`Credentials`] come from the environment, a [provider](CredentialsProvider), or are [temporary](Credentials::temporary) ones
 //!   made offline, [renewed](RenewingCredentials) in time, and just enough [for some calls](Credentials::for_calls); what a call
 //!   asks for, and whether it may be made, is known [offline](Needs) too.
-//! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks.
+//! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks, [`blocking`] for programs
+//!   that are not asynchronous.
 //! - [`transport`] is the seam to the network, for layers of your own and for tests without any.
 //!
 //! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
 //! [`Request::raw`] gives the whole body to whoever wants to edit and send it back.
 #![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: https://docs.rs/taskcluster")]
 #![cfg_attr(not(feature = "events"), doc = "", doc = "[`events`]: https://docs.rs/taskcluster")]
 #![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
 
@@ -76,6 +78,8 @@ mod task_credentials;
 
 #[cfg(feature = "artifacts")]
 pub mod artifacts;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 #[cfg(feature = "events")]
 pub mod events;
 #[cfg(feature = "graph")]
