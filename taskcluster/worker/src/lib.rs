@@ -8,6 +8,7 @@ pub mod context;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod function;
 pub mod identity;
 mod lifecycle;
 pub mod log;

@@ -1,0 +1,65 @@
+//! A worker of one's own, with a live log and artifacts: a kitchen timer. Its tasks count seconds, and leave a note.
+//!
+//! With the three `export` lines that `taskcluster up` prints:
+//!
+//! ```sh
+//! cargo run -p taskcluster-worker --example custom-worker
+//! ```
+//!
+//! Then create a task for the queue `my-pool/timer` whose payload is
+//! `{"seconds": 10, "maxRunTime": 60, "artifacts": [{"type": "file", "path": "note.txt", "name": "public/note.txt"}]}`.
+//! While it runs, its log grows at `public/logs/live.log`. Ctrl-C lets the worker end what it has begun.
+
+use std::time::Duration;
+
+use taskcluster_core::Credentials;
+use taskcluster_worker::function::{Job, engine};
+use taskcluster_worker::plugins::{Artifacts, BackingLog, Env, LiveLog, MaxRunTime};
+use taskcluster_worker::{Engine, Error, Exit, Identity, Settings, Shutdown, Worker};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root_url = std::env::var("TASKCLUSTER_ROOT_URL")?;
+    let credentials = Credentials::from_env()?.ok_or("TASKCLUSTER_CLIENT_ID is not set")?;
+    let identity = Identity::new("my-pool/timer".parse()?, "my-kitchen", "timer-1");
+    let worker = Worker::builder(root_url, identity, timer(), Settings::new("/var/tmp/my-timer"))
+        .credentials(credentials)
+        .plugin(Env::default())
+        .plugin(MaxRunTime::default())
+        .plugin(Artifacts::default())
+        .plugin(BackingLog::default())
+        .plugin(LiveLog::bind("127.0.0.1:0".parse()?, None).await?)
+        .build()?;
+
+    let shutdown = Shutdown::new();
+    tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                shutdown.drain();
+            }
+        }
+    });
+    worker.run(shutdown).await?;
+    Ok(())
+}
+
+/// What a task says beside what the plugins read.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct Timer {
+    /// How long to wait.
+    seconds: u32,
+}
+
+pub(crate) fn timer() -> impl Engine {
+    engine("timer", |job: Job<Timer>| async move {
+        for left in (1..=job.payload.seconds).rev() {
+            job.task.log().write(format!("{left} s left\n").as_bytes());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let note = format!("{} seconds are over\n", job.payload.seconds);
+        let written = tokio::fs::write(job.folder.join("note.txt"), note).await;
+        written.map_err(|error| Error::worker_caused("the note cannot be written", error))?;
+        Ok(Exit::Code(0))
+    })
+}
