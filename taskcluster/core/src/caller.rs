@@ -3,6 +3,8 @@
 mod answer;
 mod builder;
 mod call;
+#[cfg(feature = "opentelemetry")]
+mod propagation;
 mod skew;
 
 use std::fmt;

@@ -8,7 +8,8 @@ use http::uri::Uri;
 use http::{Request, Response, StatusCode};
 use ring::digest::Digest;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::Caller;
 use super::answer::{Answer, date, is_result};
@@ -36,6 +37,7 @@ struct Call<'a> {
     attempts: u32,
     /// How the last complete attempt ended.
     last: Option<Box<Error>>,
+    span: Span,
 }
 
 /// What an attempt came to.
@@ -122,12 +124,16 @@ impl<'a> Call<'a> {
         streams: bool,
     ) -> Result<Self, Error> {
         let uri = caller.uri(operation, &path, &query)?;
+        let (service, method) = (operation.service, operation.name);
+        let span = tracing::debug_span!(
+            "call", service, method, otel.name = %operation, otel.kind = "client", attempts = Empty, status = Empty,
+        );
         let hash = body.as_ref().map(|body| digest_payload(JSON, body));
-        Ok(Self { caller, operation, uri, body, hash, streams, attempts: 0, last: None })
+        Ok(Self { caller, operation, uri, body, hash, streams, attempts: 0, last: None, span })
     }
 
     async fn run_in_span(self) -> Result<Answer, Error> {
-        let span = tracing::debug_span!("call", operation = %self.operation);
+        let span = self.span.clone();
         self.run().instrument(span).await
     }
 
@@ -138,6 +144,7 @@ impl<'a> Call<'a> {
         let mut clock_corrected = false;
         loop {
             self.attempts += 1;
+            self.span.record("attempts", self.attempts);
             let left = policy.deadline.saturating_sub(started.elapsed());
             let offset = self.caller.0.skew.offset();
             let verdict = match timeout(policy.attempt_timeout.min(left), self.attempt()).await {
@@ -224,6 +231,7 @@ impl<'a> Call<'a> {
         let request = self.request().map_err(Failure::Final)?;
         let answer = self.caller.0.transport.send(request).await.map_err(Failure::Transport)?;
         let (parts, body) = answer.into_parts();
+        self.span.record("status", parts.status.as_u16());
         if let Some(date) = date(&parts.headers) {
             self.caller.0.skew.learn(date, self.caller.0.clock.now());
         }
@@ -258,6 +266,9 @@ impl<'a> Call<'a> {
         {
             headers.insert(AUTHORIZATION, authorization);
         }
+
+        #[cfg(feature = "opentelemetry")]
+        super::propagation::inject(&self.span, &mut headers);
 
         let mut request = Request::new(self.body.clone().map_or(Body::empty(), Body::from));
         *request.method_mut() = self.operation.method.into();
