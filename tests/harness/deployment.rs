@@ -1,28 +1,13 @@
-//! A deployment in this process.
+//! A deployment in this process, on either database.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use service_kit::blobs::LocalBlobs;
-use service_kit::service::{self, Service};
-use service_kit::store::Database;
 use taskcluster::events::{Binding, Bus, MemoryBus, Subscription};
-use taskcluster::{Caller, Credentials, ManualClock, RetryPolicy, SharedClock, SystemClock};
-use taskcluster_auth::{AuthService, Sealer, StaticClient};
-use taskcluster_queue::QueueService;
+use taskcluster::{Caller, Credentials, ManualClock, RetryPolicy};
+use taskcluster_fake::Fake;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::{Backend, Tester};
-
-const ROOT: &str = "static/taskcluster/root";
-const QUEUE: &str = "static/taskcluster/queue";
-/// Tokens of tests are no secrets.
-const ROOT_TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
-const QUEUE_TOKEN: &str = "queuequeuequeuequeuequeuequeuequeuequeuequeu";
 
 /// How a deployment is put together.
 #[derive(Clone, Debug)]
@@ -60,13 +45,9 @@ impl Options {
 /// Auth and queue behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Deployment {
-    root_url: String,
-    clock: SharedClock,
-    bus: MemoryBus,
-    shutdown: CancellationToken,
-    running: JoinHandle<()>,
+    fake: Fake,
     // The last to go.
-    _folder: TempDir,
+    _databases: TempDir,
 }
 
 impl Deployment {
@@ -75,53 +56,26 @@ impl Deployment {
     /// # Errors
     /// If a service does not start.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let root_url = format!("http://{}", listener.local_addr()?);
-        let clock = options.clock.as_ref().map_or_else(SystemClock::shared, ManualClock::shared);
-        let bus = MemoryBus::new();
-        let shared_bus: Arc<dyn Bus> = Arc::new(bus.clone());
-
-        let database: Database = options.backend.database(&folder, "auth").await.parse()?;
-        let clients = [static_client(ROOT, ROOT_TOKEN), static_client(QUEUE, QUEUE_TOKEN)];
-        let auth = taskcluster_auth::Options::new(&root_url, database, Sealer::ephemeral()?, shared_bus.clone())
-            .with_static_clients(clients)
-            .with_clock(clock.clone());
-        let auth = AuthService::open(auth).await?;
-
-        let blobs_url = Url::parse(&root_url)?.join("/blobs")?;
-        let blobs = LocalBlobs::open(&folder.path().join("blobs"), blobs_url, b"a key for tests", clock.clone())?;
-        let database: Database = options.backend.database(&folder, "queue").await.parse()?;
-        let settings = taskcluster_queue::Settings { claim_wait: options.claim_wait, ..Default::default() };
-        let credentials = Credentials::new(QUEUE, QUEUE_TOKEN);
-        let queue = taskcluster_queue::Options::new(
-            &root_url,
-            database,
-            Arc::new(blobs.clone()),
-            shared_bus,
-            auth.local(),
-            credentials,
-        )
-        .with_settings(settings)
-        .with_clock(clock.clone());
-        let queue = QueueService::open(queue).await?;
-
-        let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?]).merge(blobs.router());
-        let background = auth.background().into_iter().chain(queue.background()).collect();
-        let shutdown = CancellationToken::new();
-        let running = service::run(listener, router, background, shutdown.clone());
-        let running = tokio::spawn(async move { running.await.expect("the services run until they are stopped") });
-        Ok(Self { root_url, clock, bus, shutdown, running, _folder: folder })
+        let Options { backend, clock, claim_wait } = options;
+        let databases = tempfile::tempdir()?;
+        let auth = backend.database(&databases, "auth").await.parse()?;
+        let queue = backend.database(&databases, "queue").await.parse()?;
+        let builder = Fake::builder().databases(auth, queue).claim_wait(claim_wait);
+        let builder = match clock {
+            Some(clock) => builder.clock(clock),
+            None => builder.system_clock(),
+        };
+        Ok(Self { fake: builder.start().await?, _databases: databases })
     }
 
     /// Where it is.
     pub fn root_url(&self) -> &str {
-        &self.root_url
+        self.fake.root_url()
     }
 
     /// Somebody who may do everything.
     pub fn root(&self) -> Tester {
-        self.with(Credentials::new(ROOT, ROOT_TOKEN))
+        self.with(self.fake.credentials())
     }
 
     /// Somebody without credentials.
@@ -134,9 +88,9 @@ impl Deployment {
     /// # Panics
     /// If they cannot be used to sign.
     pub fn with(&self, credentials: impl Into<Option<Credentials>>) -> Tester {
-        let caller = Caller::builder(self.root_url.as_str())
+        let caller = Caller::builder(self.root_url())
             .credentials(credentials)
-            .clock(self.clock.clone())
+            .clock(self.fake.shared_clock())
             .retry(RetryPolicy::never())
             .build()
             .expect("the harness knows how to sign");
@@ -148,30 +102,19 @@ impl Deployment {
     /// # Panics
     /// If the bus is closed.
     pub async fn listen(&self, exchange: &str) -> Subscription {
-        self.bus.subscribe(vec![Binding::everything(exchange)]).await.expect("the bus is open")
+        self.bus().subscribe(vec![Binding::everything(exchange)]).await.expect("the bus is open")
     }
 
     /// The bus that its services publish to.
     pub fn bus(&self) -> &MemoryBus {
-        &self.bus
+        self.fake.bus()
     }
 
     /// Stops the services, and waits until they have stopped.
     ///
     /// # Panics
     /// If one of them failed before.
-    pub async fn stop(mut self) {
-        self.shutdown.cancel();
-        crate::soon(&mut self.running).await.expect("the services end in order");
+    pub async fn stop(self) {
+        crate::soon(self.fake.stop()).await.expect("the services end in order");
     }
-}
-
-impl Drop for Deployment {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
-}
-
-fn static_client(id: &str, token: &str) -> StaticClient {
-    StaticClient { client_id: id.to_owned(), access_token: token.into(), scopes: None, description: String::new() }
 }

@@ -58,6 +58,15 @@ pub trait Sweep: Send + Sync {
     fn step(&self) -> impl Future<Output = Result<Next, StoreError>> + Send;
 }
 
+/// Steps until nothing is due.
+///
+/// # Errors
+/// When a step fails.
+pub async fn catch_up(sweep: &impl Sweep) -> Result<(), StoreError> {
+    while sweep.step().await? == Next::Now {}
+    Ok(())
+}
+
 /// Steps until the shutdown. A step that fails is logged and tried again a little later.
 pub async fn run(sweep: impl Sweep, clock: SharedClock, shutdown: CancellationToken) {
     run_steps(&sweep, &clock, &shutdown).await;

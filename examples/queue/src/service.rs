@@ -161,6 +161,30 @@ impl QueueService {
         ServiceRouter::new(taskcluster_server::queue::router(api), parts)
     }
 
+    /// Does at once what the background would do sooner or later: claims and deadlines that are over by now end, and what has
+    /// expired is deleted. For tests that move the clock.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        loops::catch_up(&self.claim_resolver()).await?;
+        loops::catch_up(&self.deadline_resolver()).await?;
+        loops::catch_up(&self.expiry()).await
+    }
+
+    fn claim_resolver(&self) -> ClaimResolver {
+        ClaimResolver { store: self.store.clone(), clock: Arc::clone(&self.options.clock) }
+    }
+
+    fn deadline_resolver(&self) -> DeadlineResolver {
+        let delay = self.options.settings.deadline_delay;
+        DeadlineResolver { store: self.store.clone(), clock: Arc::clone(&self.options.clock), delay }
+    }
+
+    fn expiry(&self) -> Expiry {
+        Expiry::new(self.store.clone(), Arc::clone(&self.options.blobs), Arc::clone(&self.options.clock))
+    }
+
     fn background_of<S: Sweep + 'static>(&self, sweep: S) -> Background {
         let clock = Arc::clone(&self.options.clock);
         Background::new(format!("queue: {}", S::NAME), move |stop| loops::run(sweep, clock, stop))
@@ -181,11 +205,10 @@ impl Service for QueueService {
         let (store, clock) = (&self.store, &self.options.clock);
         let relay = Relay::new(Arc::new(store.clone()), Arc::clone(&self.options.bus), Arc::clone(clock));
         let listener = Listener { store: store.clone() };
-        let delay = self.options.settings.deadline_delay;
         vec![
-            self.background_of(ClaimResolver { store: store.clone(), clock: Arc::clone(clock) }),
-            self.background_of(DeadlineResolver { store: store.clone(), clock: Arc::clone(clock), delay }),
-            self.background_of(Expiry::new(store.clone(), Arc::clone(&self.options.blobs), Arc::clone(clock))),
+            self.background_of(self.claim_resolver()),
+            self.background_of(self.deadline_resolver()),
+            self.background_of(self.expiry()),
             self.background_of(Waker { store: store.clone(), clock: Arc::clone(clock) }),
             Background::new("queue: listener", move |stop| listener.run(stop)),
             Background::new("queue: outbox", move |stop| relay.run(stop)),

@@ -1,0 +1,108 @@
+//! How a fake differs from the usual one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service_kit::blobs::LocalBlobs;
+use service_kit::service::{self, Service as _};
+use service_kit::store::Database;
+use taskcluster::events::{Bus, MemoryBus};
+use taskcluster::{Credentials, ManualClock, SystemClock, Timestamp};
+use taskcluster_auth::{AuthService, Sealer, StaticClient};
+use taskcluster_queue::QueueService;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{Fake, ROOT, ROOT_TOKEN};
+
+const QUEUE: &str = "static/taskcluster/queue";
+const QUEUE_TOKEN: &str = "queuequeuequeuequeuequeuequeuequeuequeuequeu";
+
+/// Builds a [`Fake`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing before `start`"]
+pub struct Builder {
+    clock: Option<ManualClock>,
+    claim_wait: Duration,
+    auth: Database,
+    queue: Database,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            clock: Some(ManualClock::at(Timestamp::now())),
+            claim_wait: Duration::ZERO,
+            auth: Database::Memory,
+            queue: Database::Memory,
+        }
+    }
+
+    /// On this clock, which may stand at any time.
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// On the system's clock.
+    pub fn system_clock(mut self) -> Self {
+        self.clock = None;
+        self
+    }
+
+    /// With a `claimWork` that waits this long for work, in real time; otherwise it answers at once.
+    pub fn claim_wait(mut self, wait: Duration) -> Self {
+        self.claim_wait = wait;
+        self
+    }
+
+    /// With these databases for auth and queue, in place of memory.
+    pub fn databases(mut self, auth: Database, queue: Database) -> Self {
+        (self.auth, self.queue) = (auth, queue);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If there is no port, no temporary folder or no database to be had.
+    pub async fn start(self) -> anyhow::Result<Fake> {
+        let folder = tempfile::tempdir()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let root_url = format!("http://{}", listener.local_addr()?);
+        let clock = self.clock.as_ref().map_or_else(SystemClock::shared, ManualClock::shared);
+        let (bus, shutdown) = (MemoryBus::new(), CancellationToken::new());
+        let shared_bus: Arc<dyn Bus> = Arc::new(bus.clone());
+
+        let clients = [static_client(ROOT, ROOT_TOKEN), static_client(QUEUE, QUEUE_TOKEN)];
+        let auth = taskcluster_auth::Options::new(&root_url, self.auth, Sealer::ephemeral()?, shared_bus.clone())
+            .with_static_clients(clients)
+            .with_clock(clock.clone());
+        let auth = AuthService::open(auth).await?;
+
+        let blobs_url = Url::parse(&root_url)?.join("/blobs")?;
+        let blobs = LocalBlobs::open(&folder.path().join("blobs"), blobs_url, b"a key for tests", clock.clone())?;
+        let settings = taskcluster_queue::Settings { claim_wait: self.claim_wait, ..Default::default() };
+        let queue = taskcluster_queue::Options::new(
+            &root_url,
+            self.queue,
+            Arc::new(blobs.clone()),
+            shared_bus,
+            auth.local(),
+            Credentials::new(QUEUE, QUEUE_TOKEN),
+        );
+        let queue = queue.with_settings(settings).with_clock(clock.clone()).with_shutdown(shutdown.clone());
+        let queue = Arc::new(QueueService::open(queue).await?);
+
+        let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?]).merge(blobs.router());
+        let background = auth.background().into_iter().chain(queue.background()).collect();
+        #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
+        let running = tokio::spawn(service::run(listener, router, background, shutdown.clone()));
+        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, shutdown, running, _folder: folder })
+    }
+}
+
+fn static_client(id: &str, token: &str) -> StaticClient {
+    StaticClient { client_id: id.to_owned(), access_token: token.into(), scopes: None, description: String::new() }
+}
