@@ -1,3 +1,4 @@
 //! The generator at work outside of this repository's own build.
 
 mod emitted_crate;
+mod vendored;

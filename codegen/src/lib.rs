@@ -22,6 +22,8 @@
 
 mod emit;
 mod error;
+#[cfg(feature = "pin")]
+mod fingerprint;
 mod idempotency;
 mod load;
 pub mod model;
@@ -56,6 +58,9 @@ pub struct Settings {
     pub features: Option<BTreeSet<String>>,
     /// Modules that are called otherwise than their service, such as `events` and `event_stream`.
     pub modules: Vec<(String, String)>,
+    /// The fingerprint that the references must have.
+    #[cfg(feature = "pin")]
+    pub pinned: Option<String>,
     /// Whether types, client, operations and events are made.
     pub client: bool,
     /// Whether traits, routes and mocks are made, and the path to the modules whose types they use.
@@ -72,6 +77,8 @@ impl Default for Settings {
             server_path: "::taskcluster_server".to_owned(),
             modules_path: "super".to_owned(),
             modules: Vec::new(),
+            #[cfg(feature = "pin")]
+            pinned: None,
             client: true,
             server: None,
         }
@@ -110,6 +117,15 @@ impl Generator {
     #[must_use]
     pub fn texts(mut self, texts: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
         self.texts = Some(texts.into_iter().map(|(file, text)| (file.into(), text.into())).collect());
+        self
+    }
+
+    /// Takes no other references than those with this fingerprint, which `taskcluster-codegen check` prints and
+    /// [`fingerprint`](Self::fingerprint) gives. So nothing that came along with an update becomes part of a program unseen.
+    #[cfg(feature = "pin")]
+    #[must_use]
+    pub fn pinned(mut self, fingerprint: impl Into<String>) -> Self {
+        self.settings.pinned = Some(fingerprint.into());
         self
     }
 
@@ -194,6 +210,16 @@ impl Generator {
         Ok(resolve::services(&self.library()?)?.into_iter().collect())
     }
 
+    /// A hash of the references: `sha256-` and 64 hex digits. Where the documents stand does not count, nor in which files, nor
+    /// how they are indented.
+    ///
+    /// # Errors
+    /// The references cannot be read.
+    #[cfg(feature = "pin")]
+    pub fn fingerprint(&self) -> Result<String> {
+        Ok(fingerprint::of(&self.library()?))
+    }
+
     /// The plain model, as far as all languages share it.
     ///
     /// # Errors
@@ -203,6 +229,10 @@ impl Generator {
     }
 
     fn resolve(&self, library: &Library) -> Result<Model> {
+        #[cfg(feature = "pin")]
+        if let Some(pinned) = &self.settings.pinned {
+            fingerprint::check(library, pinned)?;
+        }
         let modules = resolve::modules(library)?;
         let chosen = self.chosen(&modules);
         let mut model = resolve::resolve(library, chosen.as_deref())?;

@@ -163,6 +163,12 @@ impl Library {
         self.apis.is_empty() && self.exchanges.is_empty()
     }
 
+    /// All documents, those that code is made of.
+    #[cfg(feature = "pin")]
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.documents.iter().map(|document| &document.value)
+    }
+
     /// The references of methods.
     pub(crate) fn apis(&self) -> impl Iterator<Item = At<'_>> {
         self.apis.iter().map(|number| At::root(&self.documents[*number]))

@@ -77,12 +77,13 @@ fn run(arguments: &Arguments) -> Result<String> {
             Ok(files.map(|file| file.code.as_str()).collect())
         }
         Command::Check => {
+            let fingerprint = generator.fingerprint()?;
             let output = generator.server("crate").generate_formatted()?;
             let count = |of: fn(&taskcluster_codegen::model::Service) -> usize| -> usize {
                 output.model.services.iter().map(of).sum()
             };
             Ok(format!(
-                "{}, {}, {}, {}: no fault found\n",
+                "{}, {}, {}, {}: no fault found\nfingerprint: {fingerprint}\n",
                 counted(count(|service| usize::from(service.client.is_some())), "service"),
                 counted(count(|service| service.operations.len()), "method"),
                 counted(count(|service| service.exchanges.len()), "exchange"),

@@ -32,7 +32,8 @@ fn shows_either_side_of_a_service() {
 
 #[test]
 fn checks_a_folder() {
-    assert!(stdout(&run(&["check", FOREIGN])).ends_with("no fault found\n"));
+    let check = stdout(&run(&["check", FOREIGN]));
+    assert!(check.contains(": no fault found\nfingerprint: sha256-"), "{check}");
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn one_thing_is_counted_as_one() {
     let api = r#"{"serviceName": "x", "entries": [{"name": "a", "method": "get", "route": "/", "args": []}]}"#;
     fs::write(folder.path().join("api.json"), api).unwrap();
     let check = stdout(&run(&["check", folder.path().to_str().unwrap()]));
-    assert_eq!(check, "1 service, 1 method, 0 exchanges, 0 types: no fault found\n");
+    assert!(check.starts_with("1 service, 1 method, 0 exchanges, 0 types: no fault found\n"), "{check}");
 }
 
 #[test]
