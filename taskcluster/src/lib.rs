@@ -1,6 +1,6 @@
 //! TaskCluster in Rust: typed clients of all services, generated from the API references.
 //!
-//! Each service is a feature; auth, queue, scheduler and provisioner are on by default. For services that only your
+//! The [`guide`] begins with what you want to do. Each service is a feature; auth, queue, scheduler and provisioner are on by default. For services that only your
 //! deployment has `taskcluster-codegen` writes a crate of clients, as its README shows.
 //!
 //! ```
@@ -68,6 +68,7 @@
 #![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: https://docs.rs/taskcluster")]
 #![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: https://docs.rs/taskcluster")]
 #![cfg_attr(not(feature = "events"), doc = "", doc = "[`events`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(all(feature = "queue", feature = "auth")), doc = "", doc = "[`guide`]: https://docs.rs/taskcluster")]
 #![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
 
 mod handle;
@@ -84,6 +85,8 @@ pub mod blocking;
 pub mod events;
 #[cfg(feature = "graph")]
 pub mod graph;
+#[cfg(all(feature = "queue", feature = "auth"))]
+pub mod guide;
 
 pub use handle::{Taskcluster, TaskclusterBuilder};
 pub use needs::Needs;

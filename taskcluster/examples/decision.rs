@@ -1,0 +1,55 @@
+//! A decision task: what a push needs, decided by a program of your own. A build, its tests in two halves, and a page of
+//! documentation only where a document has changed.
+//!
+//! It runs within a task, as `.taskcluster.yml` starts it, with the proxy and the variables `TASK_ID`, `HEAD_REPOSITORY`,
+//! `HEAD_REVISION` and `BASE_REVISION`. Elsewhere `--show` prints what would happen.
+//!
+//! ```sh
+//! cargo run -p taskcluster --features graph --example decision -- --show
+//! ```
+
+use std::process::Command;
+
+use taskcluster::graph::{Changes, CheckedGraph, GraphError, Parameters, Task};
+use taskcluster::time::hours;
+use taskcluster::{Report, Taskcluster, object};
+
+#[tokio::main]
+async fn main() -> Result<(), Report> {
+    if std::env::args().any(|argument| argument == "--show") {
+        let nobody = Parameters::for_show("local/native".parse()?, "https://example.com/repository", "HEAD");
+        for task in decide(&nobody, &Changes::Everything)?.tasks() {
+            println!("{}", task.label);
+        }
+        return Ok(());
+    }
+    let tc = Taskcluster::from_env()?;
+    let push = Parameters::from_env(&tc.queue()).await?;
+    let changes = match &push.base_revision {
+        Some(base) => changes(base, &push.head_revision)?,
+        None => Changes::Everything,
+    };
+    let created = decide(&push, &changes)?.submit(&tc.queue()).await?;
+    println!("{} tasks", created.len());
+    Ok(())
+}
+
+pub(crate) fn decide(push: &Parameters, changes: &Changes) -> Result<CheckedGraph, GraphError> {
+    let task = |name: &str, command: &str| {
+        let payload = object! { "command": [["sh", "-c", command]], "maxRunTime": 1800 };
+        Task::new(name, push.definition(name, "Decided by a program.", hours(2), payload))
+    };
+    let mut graph = push.graph();
+    graph.add(task("build", "make").with_files(["src/**", "Makefile"]));
+    for half in 1..=2 {
+        let test = task(&format!("test-{half}"), &format!("make test HALF={half}"));
+        graph.add(test.with_needs(["build"]).with_files(["src/**", "tests/**"]));
+    }
+    graph.add(task("docs", "make docs").with_files(["docs/**", "*.md"]));
+    Ok(graph.check()?.changed_by(changes))
+}
+
+fn changes(base: &str, head: &str) -> Result<Changes, Report> {
+    let names = Command::new("git").args(["diff", "--name-only", "-z", base, head]).output()?;
+    Ok(Changes::from_git(&String::from_utf8_lossy(&names.stdout)))
+}

@@ -1,0 +1,37 @@
+//! The guide: "I want to …". Every program on these pages is compiled with the tests.
+//!
+//! | I want to … | |
+//! |---|---|
+//! | call a service, and tell apart what went wrong | [`calls`] |
+//! | go through long lists | [`calls`](calls#lists) |
+//! | hand somebody a URL that is good for a while | [`calls`](calls#urls) |
+//! | create a task, wait for it, read its log | [`examples/hello.rs`](https://docs.rs/crate/taskcluster/latest/source/examples/hello.rs) |
+//! | lend a part of my permissions | [`permissions`] |
+//! | know beforehand whether I may do something | [`permissions`](permissions#what-does-a-call-need) |
+//! | see my calls in logs and traces, or put something of mine around each | [`around_calls`] |
+//! | test my program | [`tests`] |
+//! | upload and download artifacts | [`artifacts`] (feature `artifacts`) |
+//! | decide what a push needs | [`graph`] (feature `graph`) |
+//! | do without `async` | [`blocking`] (feature `blocking`) |
+//! | write a worker | the crate `taskcluster-worker`, and its example `custom-worker` |
+//! | write a service, or mock one | the crate `taskcluster-server` |
+//! | call services that only my deployment has | the crate `taskcluster-codegen`, and `examples/own-deployment` |
+//! | move over from the official Rust client | [`from_official`] |
+#![cfg_attr(feature = "artifacts", doc = "", doc = "[`artifacts`]: crate::artifacts")]
+#![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: https://docs.rs/taskcluster")]
+#![cfg_attr(feature = "graph", doc = "", doc = "[`graph`]: crate::graph")]
+#![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
+#![cfg_attr(feature = "blocking", doc = "", doc = "[`blocking`]: crate::blocking")]
+#![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: https://docs.rs/taskcluster")]
+
+#[doc = include_str!("guide/calls.md")]
+pub mod calls {}
+#[doc = include_str!("guide/permissions.md")]
+pub mod permissions {}
+#[doc = include_str!("guide/around_calls.md")]
+pub mod around_calls {}
+#[cfg_attr(feature = "testing", doc = include_str!("guide/tests.md"))]
+#[cfg_attr(not(feature = "testing"), doc = "This page needs the feature `testing`.")]
+pub mod tests {}
+#[doc = include_str!("guide/from_official.md")]
+pub mod from_official {}
