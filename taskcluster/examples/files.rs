@@ -18,7 +18,8 @@ async fn main() -> Result<(), Report> {
         std::process::exit(2);
     };
     let tc = Taskcluster::from_env()?;
-    let (task_id, run_id): (TaskId, RunId) = (std::env::var("TASK_ID")?.parse()?, std::env::var("RUN_ID")?.parse()?);
+    let task_id: TaskId = variable("TASK_ID")?.parse()?;
+    let run_id: RunId = variable("RUN_ID")?.parse()?;
 
     let upload = tc.artifacts().upload(&task_id, run_id, name, Timestamp::now() + days(7));
     upload.file(file).await?;
@@ -28,4 +29,8 @@ async fn main() -> Result<(), Report> {
     tc.artifacts().download(&task_id, run_id, name).to_file(&copy).await?;
     println!("{name} is back in {copy}");
     Ok(())
+}
+
+fn variable(name: &str) -> Result<String, std::io::Error> {
+    std::env::var(name).map_err(|_| std::io::Error::other(format!("{name} is not set: this is for a task")))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use taskcluster_core::operation::Operation;
 
-use crate::{Call, Failure};
+use crate::{Call, Failure, QueryValues};
 
 /// A call that a mock has seen.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct MockCall {
     pub operation: &'static Operation,
     /// The arguments of its path.
     pub arguments: Vec<String>,
+    /// The parameters of its query.
+    pub query: QueryValues,
     /// The body; null if there was none.
     pub body: Value,
 }
@@ -27,7 +29,8 @@ pub struct Log(Mutex<Vec<MockCall>>);
 impl Log {
     /// Takes note of a call.
     pub fn add(&self, call: &Call) {
-        let call = MockCall { operation: call.operation, arguments: call.arguments.clone(), body: call.body().clone() };
+        let (arguments, query, body) = (call.arguments.clone(), call.query().clone(), call.body().clone());
+        let call = MockCall { operation: call.operation, arguments, query, body };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 

@@ -82,9 +82,10 @@ async fn a_list_takes_its_query() {
             .unwrap()
             .into())
     });
-    let tasks = Queue::new(caller(service(queue::router(mock), Fixed::new("tester", ["*"]))));
+    let tasks = Queue::new(caller(service(queue::router(mock.clone()), Fixed::new("tester", ["*"]))));
     let page = tasks.list_task_queues().limit(7).continuation_token("x").await.unwrap();
     assert!(page.task_queues.is_empty());
+    assert_eq!(mock.calls()[0].query.get("limit"), Some("7"));
 }
 
 #[tokio::test]
