@@ -4,6 +4,8 @@
 //! other. Allocations are counted by an allocator, instructions by valgrind (left out where there is none): each
 //! the difference of a long and a short run, divided by the calls between them. Both hash the same bytes, for which
 //! valgrind's processor has no instructions of its own; so what is left without the hashing is a line as well.
+//!
+//! What is timed (a service's client, a process's first client, many calls at once) is the best of several turns.
 
 mod program;
 
@@ -11,6 +13,10 @@ use program::{Program, loopback_server};
 
 const SHORT: u64 = 50;
 const LONG: u64 = 350;
+/// How often each program is timed.
+const TURNS: usize = 15;
+/// Calls of a round at 64 at a time.
+const PARALLEL: u64 = 6_400;
 
 fn main() {
     let root_url = loopback_server();
@@ -34,6 +40,35 @@ fn main() {
     row("allocations", &|cost| Some(cost.allocations));
     row("instructions (1,000)", &|cost| cost.instructions.map(|(all, _)| all / 1000.0));
     row("… without SHA-256", &|cost| cost.instructions.map(|(all, sha256)| (all - sha256) / 1000.0));
+    times(&ours, &official, &root_url);
+}
+
+/// What is timed: each in turns, and the best of them, since whatever else the machine does can only add.
+fn times(ours: &Program, official: &Program, root_url: &str) {
+    let best = |program: &Program, mode: &str, count: u64| {
+        let run = || program.run(&[mode, root_url, &count.to_string()]).trim().parse::<u64>().expect("a number");
+        (0..TURNS).map(|_| run()).min().expect("there are turns")
+    };
+    let pair = |mode: &str, our_count: u64, their_count: u64| {
+        (
+            best(ours, mode, our_count) as f64 / our_count as f64,
+            best(official, mode, their_count) as f64 / their_count as f64,
+        )
+    };
+    let (our_handle, their_handle) = pair("handle", 1_000_000, 50);
+    println!("client of a service, ns: ours {our_handle:.0} (goal < 100), official {their_handle:.0}");
+    let (our_bare, their_bare) = pair("first-bare", 1, 1);
+    let (our_first, their_first) = pair("first", 1, 1);
+    println!(
+        "first client of a process ÷ reqwest's: ours {:.2} of {:.2} ms (goal <= 1.1), official {:.2} of {:.2} ms",
+        our_first / our_bare,
+        our_bare / 1e6,
+        their_first / their_bare,
+        their_bare / 1e6,
+    );
+    let (our_call, their_call) = pair("parallel", PARALLEL, PARALLEL);
+    let (our_rate, their_rate) = (1e9 / our_call, 1e9 / their_call);
+    println!("calls/s, 64 at a time: ours {our_rate:.0}, official {their_rate:.0}, ratio {:.2}", our_rate / their_rate);
 }
 
 /// What one call costs on average.

@@ -1,26 +1,40 @@
-//! Signed calls by the published crate: prints the allocations of CALLS calls, after one to warm up.
+//! What the published crate costs.
 
 #[path = "../../shared/counting.rs"]
 mod counting;
 
-use counting::{TASK_ID, allocations, arguments, bare, task};
+use std::sync::Arc;
+
+use counting::{Client, TASK_ID, measure, task};
 use taskcluster::{ClientBuilder, Credentials, Queue};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let (mode, root_url, calls) = arguments();
-    let spent = if mode == "bare" { bare(&root_url, calls).await } else { signed(&root_url, calls).await };
-    println!("{spent}");
+/// Its clients cannot be cloned.
+#[derive(Clone)]
+struct Official {
+    root_url: Arc<str>,
+    queue: Arc<Queue>,
+    task: Arc<serde_json::Value>,
 }
 
-async fn signed(root_url: &str, calls: u64) -> u64 {
+fn queue(root_url: &str) -> Queue {
     let credentials = Credentials::new("bench/client", "no-secret-no-secret-no-secret-no-secret-1234");
-    let queue = Queue::new(ClientBuilder::new(root_url).credentials(credentials)).expect("a client");
-    let task = task();
-    queue.createTask(TASK_ID, &task).await.expect("an answer");
-    let before = allocations();
-    for _ in 0..calls {
-        queue.createTask(TASK_ID, &task).await.expect("an answer");
+    Queue::new(ClientBuilder::new(root_url).credentials(credentials)).expect("a client")
+}
+
+impl Client for Official {
+    fn new(root_url: &str) -> Self {
+        Self { root_url: root_url.into(), queue: Arc::new(queue(root_url)), task: Arc::new(task()) }
     }
-    allocations() - before
+
+    fn handle(&self) {
+        std::hint::black_box(queue(&self.root_url));
+    }
+
+    async fn call(&self) {
+        self.queue.createTask(TASK_ID, &self.task).await.expect("an answer");
+    }
+}
+
+fn main() {
+    measure::<Official>();
 }

@@ -1,29 +1,39 @@
-//! Signed calls by this repository's SDK: prints the allocations of CALLS calls, after one to warm up.
+//! What this repository's SDK costs.
 
 #[path = "../../shared/counting.rs"]
 mod counting;
 
-use counting::{TASK_ID, allocations, arguments, bare, task};
+use counting::{Client, TASK_ID, measure, task};
 use taskcluster::queue::TaskDefinitionRequest;
 use taskcluster::{Credentials, TaskId, Taskcluster};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    rustls::crypto::ring::default_provider().install_default().expect("nobody else has chosen one");
-    let (mode, root_url, calls) = arguments();
-    let spent = if mode == "bare" { bare(&root_url, calls).await } else { signed(&root_url, calls).await };
-    println!("{spent}");
+#[derive(Clone)]
+struct Ours {
+    tc: Taskcluster,
+    id: TaskId,
+    task: std::sync::Arc<TaskDefinitionRequest>,
 }
 
-async fn signed(root_url: &str, calls: u64) -> u64 {
-    let credentials = Credentials::new("bench/client", "no-secret-no-secret-no-secret-no-secret-1234");
-    let tc = Taskcluster::builder(root_url).credentials(credentials).build().expect("a client");
-    let (queue, id) = (tc.queue(), TASK_ID.parse::<TaskId>().expect("a task id"));
-    let task: TaskDefinitionRequest = serde_json::from_value(task()).expect("a task");
-    queue.create_task(&id, &task).await.expect("an answer");
-    let before = allocations();
-    for _ in 0..calls {
-        queue.create_task(&id, &task).await.expect("an answer");
+impl Client for Ours {
+    fn new(root_url: &str) -> Self {
+        let credentials = Credentials::new("bench/client", "no-secret-no-secret-no-secret-no-secret-1234");
+        Self {
+            tc: Taskcluster::builder(root_url).credentials(credentials).build().expect("a client"),
+            id: TASK_ID.parse().expect("a task id"),
+            task: serde_json::from_value(task()).map(std::sync::Arc::new).expect("a task"),
+        }
     }
-    allocations() - before
+
+    fn handle(&self) {
+        std::hint::black_box(self.tc.queue());
+    }
+
+    async fn call(&self) {
+        self.tc.queue().create_task(&self.id, &self.task).await.expect("an answer");
+    }
+}
+
+fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("nobody else has chosen one");
+    measure::<Ours>();
 }
