@@ -1,5 +1,6 @@
 //! The outbox in front of RabbitMQ, with a network between them that is cut. With the broker that `TEST_AMQP` names.
 #![cfg(feature = "amqp")]
+#![allow(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
 #[allow(dead_code, reason = "the suite of the bus uses the rest of it")]
 #[path = "../../../taskcluster/tests/bus/proxy.rs"]
