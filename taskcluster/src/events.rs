@@ -3,7 +3,8 @@
 //! A service publishes a [`Message`] to an exchange under a routing key, such as `primary.<taskId>.0.….<taskGroupId>._`
 //! to `exchange/taskcluster-queue/v1/task-completed`. A listener names the exchanges and the patterns of keys that it
 //! wants as [`Binding`]s and gets a [`Subscription`], which is a stream. The [`Bus`] between the two is a trait:
-//! [`MemoryBus`] serves a process that holds everything, other buses connect processes.
+//! [`MemoryBus`] serves a process that holds everything, other buses connect processes: `AmqpBus` (feature `amqp`) does it
+//! over RabbitMQ.
 //!
 //! Delivery is **at least once, in no global order**. A message may come twice, and one may come after the state that it
 //! tells of has changed again. So take it as a hint to look, and let what you do with it be idempotent.
@@ -38,9 +39,13 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use taskcluster_core::routing::Pattern;
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod listen;
 mod memory;
 
+#[cfg(feature = "amqp")]
+pub use amqp::{AmqpBus, AmqpUrlError};
 pub use listen::{Listener, Received, listen};
 pub use memory::MemoryBus;
 pub use taskcluster_core::operation::Event;
@@ -133,8 +138,18 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// delivered, so that publishing it again is right.
     ///
     /// # Errors
-    /// [`BusError::Unavailable`] if the bus cannot be reached, [`BusError::Closed`] if it has been closed.
+    /// [`BusError::Unavailable`] if the bus cannot be reached, [`BusError::Closed`] if it has been closed,
+    /// [`BusError::Refused`] for a message that it never takes.
     async fn publish(&self, message: Message) -> Result<(), BusError>;
+
+    /// Makes exchanges known before anything is published to them, so that listeners of any kind can bind to them. A bus
+    /// on which one can listen to every exchange at any time has nothing to do.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    async fn declare(&self, _exchanges: &[&str]) -> Result<(), BusError> {
+        Ok(())
+    }
 
     /// Listens to all messages that fit one of the bindings, from now on.
     ///
@@ -163,7 +178,8 @@ impl Subscription {
     /// The next message, or `None` once the bus is closed.
     ///
     /// # Errors
-    /// [`BusError::Lagged`] says that messages were lost; the subscription goes on.
+    /// [`BusError::Lagged`] and [`BusError::Interrupted`] say that messages were lost, or may have been; the subscription
+    /// goes on.
     ///
     /// # Cancel safety
     /// No message is lost if the future is dropped before it is ready.
@@ -197,6 +213,10 @@ pub enum BusError {
         /// How many messages were dropped.
         missed: u64,
     },
+    /// The connection was lost and is there again; messages that came in between may have been missed. What follows is
+    /// complete again, as after [`Lagged`](Self::Lagged).
+    #[error("the connection to the bus was lost for a while: messages may have been missed")]
+    Interrupted,
     /// The bus cannot be reached now.
     #[error("the bus is not available")]
     Unavailable {
@@ -214,8 +234,31 @@ pub enum BusError {
         exchange: String,
         /// Its routing key.
         routing_key: String,
+        /// The body as it came.
+        payload: Bytes,
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
     },
+    /// The bus will never take this message, however often it is published.
+    #[error("a message of {exchange} cannot be published")]
+    Refused {
+        /// The exchange that it was for.
+        exchange: String,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl BusError {
+    /// Whether a listener may have missed messages: the time to look at the state itself.
+    pub fn may_have_missed(&self) -> bool {
+        matches!(self, Self::Lagged { .. } | Self::Interrupted)
+    }
+
+    #[cfg(feature = "amqp")]
+    fn unavailable(source: impl Into<BoxError>) -> Self {
+        Self::Unavailable { source: source.into() }
+    }
 }

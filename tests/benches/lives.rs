@@ -2,9 +2,10 @@
 //!
 //! A life is createTask, claimWork (32 at most) and reportCompleted, each signed, with a payload of about 1 KB; at
 //! concurrency N there are N lives under way at any moment. The program is built in release; it authenticates within
-//! its process (`Local`) and publishes to the in-process bus. The driver is this process: its CPU time is told apart and
-//! never counted. PostgreSQL is a server of our own with `fsync` on, and pgbench's single-row inserts on it, just before,
-//! are what the rates are divided by. With `STATEMENTS` in the environment it also says which statements took the time.
+//! its process (`Local`) and publishes to the in-process bus, or to RabbitMQ where `BENCH_AMQP` names one. The driver is
+//! this process: its CPU time is told apart and never counted. PostgreSQL is a server of our own with `fsync` on, and
+//! pgbench's single-row inserts on it, just before, are what the rates are divided by. With `STATEMENTS` in the
+//! environment it also says which statements took the time.
 
 mod cpu;
 mod postgres;
@@ -29,6 +30,8 @@ const SAMPLES: usize = 100;
 #[tokio::main]
 async fn main() -> Result<()> {
     let program = built()?;
+    let bus = std::env::var_os("BENCH_AMQP").map_or("in the process", |_| "RabbitMQ");
+    println!("bus: {bus}");
     println!("load of the machine: {}", std::fs::read_to_string("/proc/loadavg")?.trim());
     match Postgres::start().await? {
         Some(server) => on_postgres(&program, &server).await?,
@@ -79,7 +82,7 @@ fn built() -> Result<PathBuf> {
             "-p",
             "taskcluster-cli",
             "--features",
-            "postgres",
+            "postgres,amqp",
             "--target-dir",
         ])
         .arg(&target)

@@ -57,6 +57,10 @@ impl Process {
         if let Some(database) = &self.database {
             command.args(["--database", database]);
         }
+        // For the benchmarks: the same over RabbitMQ.
+        if let Some(bus) = std::env::var_os("BENCH_AMQP") {
+            command.arg("--bus").arg(bus);
+        }
         for name in std::env::vars_os().map(|(name, _)| name) {
             if name.to_string_lossy().starts_with("TASKCLUSTER_") {
                 command.env_remove(name);

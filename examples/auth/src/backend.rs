@@ -94,6 +94,14 @@ impl Backend {
         self.snapshot.refresh(&*self.store).await
     }
 
+    /// Forgets everything and reads it again: for when it is not known what was missed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        self.snapshot.reload(&*self.store).await
+    }
+
     /// What these scopes are worth.
     pub fn expand(&self, scopes: &[String]) -> Arc<ScopeSet> {
         self.snapshot.resolver().expand(scopes)

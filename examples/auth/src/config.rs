@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use service_kit::bus::BusUrl;
 use service_kit::store::Database;
 use service_kit::telemetry::LogFormat;
 use taskcluster_core::secret::Secret;
@@ -25,6 +26,8 @@ pub struct Config {
     pub listen: String,
     /// Where clients and roles are kept: `sqlite:PATH`, `sqlite::memory:` or `postgres://…`.
     pub database: Database,
+    /// Where events go: `memory:`, or `amqp://…` for RabbitMQ.
+    pub bus: BusUrl,
     /// What access tokens are sealed with: 32 bytes in base64.
     pub token_key: Option<Secret>,
     /// A file with that key, made if there is none. Beside the database where that is a file.
@@ -45,6 +48,7 @@ impl Default for Config {
             root_url: "http://127.0.0.1:8080".to_owned(),
             listen: "127.0.0.1:8080".to_owned(),
             database: Database::Sqlite("auth.db".into()),
+            bus: BusUrl::default(),
             token_key: None,
             token_key_file: None,
             websocktunnel_secret: None,

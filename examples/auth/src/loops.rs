@@ -1,13 +1,16 @@
 //! What the service does by itself. Each loop is a step that a test can take, repeated; a step that fails is logged and taken again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use taskcluster::events::Bus;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
 use crate::store::StoreError;
 
 pub mod follow;
+pub mod hear;
 pub mod note_uses;
 pub mod purge;
 
@@ -29,6 +32,11 @@ fn report<T>(name: &'static str, step: Result<T, StoreError>) -> Option<T> {
 }
 
 /// Runs all loops until told to stop.
-pub async fn run(backend: Backend, stop: CancellationToken) {
-    tokio::join!(follow::run(&backend, &stop), note_uses::run(&backend, &stop), purge::run(&backend, &stop));
+pub async fn run(backend: Backend, bus: Arc<dyn Bus>, stop: CancellationToken) {
+    tokio::join!(
+        follow::run(&backend, &stop),
+        hear::run(&backend, &*bus, &stop),
+        note_uses::run(&backend, &stop),
+        purge::run(&backend, &stop),
+    );
 }

@@ -1,14 +1,12 @@
 //! The auth service as a program of its own.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use service_kit::config::Layers;
 use service_kit::service::{self, Service as _};
 use service_kit::{shutdown, telemetry};
-use taskcluster::events::MemoryBus;
 use taskcluster_auth::config::{Config, VARIABLES};
 use taskcluster_auth::{AuthService, Options, Settings, migrate};
 
@@ -43,6 +41,9 @@ struct Flags {
     /// sqlite:PATH, sqlite::memory: or postgres://USER@HOST/NAME.
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Where events go: memory: or amqp://USER@HOST/VHOST; a password is best given in `TC_AUTH_BUS`.
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
     /// The address to listen at.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -61,6 +62,7 @@ impl Flags {
             .optional_file(self.config.as_deref())
             .variables(VARIABLES, variables)
             .optional_flag("database", self.database)
+            .optional_flag("bus", self.bus)
             .optional_flag("listen", self.listen)
             .optional_flag("root_url", self.root_url)
             .load()?;
@@ -96,7 +98,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             "the configuration has no static clients: nobody can do anything until there is static/taskcluster/root"
         );
     }
-    let options = Options::new(config.root_url.clone(), config.database, sealer, Arc::new(MemoryBus::new()))
+    let options = Options::new(config.root_url.clone(), config.database, sealer, config.bus.open()?)
         .with_static_clients(config.static_clients)
         .with_settings(Settings { websocktunnel_secret: config.websocktunnel_secret });
     let auth = AuthService::open(options).await?;

@@ -219,11 +219,12 @@ impl Service for AuthService {
     }
 
     fn background(&self) -> Vec<Background> {
-        let relay = Relay::new(Arc::clone(&self.outbox), Arc::clone(&self.bus), Arc::clone(self.backend.clock()));
-        let backend = self.backend.clone();
+        let relay = Relay::new(Arc::clone(&self.outbox), Arc::clone(&self.bus), Arc::clone(self.backend.clock()))
+            .with_exchanges(taskcluster::auth::events::ALL.iter().map(|event| event.exchange));
+        let (backend, bus) = (self.backend.clone(), Arc::clone(&self.bus));
         vec![
             Background::new("auth: outbox", move |stop| relay.run(stop)),
-            Background::new("auth: loops", move |stop| loops::run(backend, stop)),
+            Background::new("auth: loops", move |stop| loops::run(backend, bus, stop)),
         ]
     }
 }

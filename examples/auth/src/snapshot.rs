@@ -101,6 +101,24 @@ impl Snapshot {
         Ok(())
     }
 
+    /// Reads everything again.
+    ///
+    /// # Errors
+    /// When the store fails; the snapshot then stays as it is.
+    ///
+    /// # Cancel safety
+    /// Cancelling leaves a snapshot that is right and may be old.
+    pub async fn reload(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut position = self.position.lock().await;
+        let everything = store.everything().await?;
+        let clients = everything.clients.into_iter().map(|client| (client.client_id.clone(), Known::new(client)));
+        let (clients, resolver) = (clients.collect(), Arc::new(Resolver::new(everything.roles.rules())));
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
+        *self.resolver.write().unwrap_or_else(PoisonError::into_inner) = resolver;
+        *position = everything.position;
+        Ok(())
+    }
+
     /// Reads a portion of what has changed after a position. Answers the last position of it, if there was any.
     async fn read_changes(&self, store: &dyn Store, after: i64) -> Result<Option<i64>, StoreError> {
         let changes = store.changes_since(after, CHANGES).await?;

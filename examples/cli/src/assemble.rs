@@ -1,7 +1,7 @@
 //! A whole deployment in one process: auth, queue and blobs behind one listener, and native workers beside them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
-//! every request's signature over the network; events go over the in-process bus), and over HTTP everywhere else: the
+//! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
 //! workers and this program itself are ordinary clients.
 
 use std::collections::BTreeSet;
@@ -10,10 +10,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use service_kit::blobs::LocalBlobs;
+use service_kit::bus::BusUrl;
 use service_kit::data_dir::DataDir;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
-use taskcluster::events::{Bus, MemoryBus};
+use taskcluster::events::Bus;
 use taskcluster_auth::{AuthService, StaticClient};
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SystemClock;
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) data: DataDir,
     /// One database for all services instead of a file for each.
     pub(crate) database: Option<String>,
+    /// Where events go.
+    pub(crate) bus: BusUrl,
     /// What else the listener answers.
     pub(crate) beside: Router,
 }
@@ -58,7 +61,7 @@ pub(crate) struct Parts {
 pub(crate) struct Deployment {
     root_url: String,
     caller: Caller,
-    bus: Arc<MemoryBus>,
+    bus: Arc<dyn Bus>,
     data: DataDir,
     worker_credentials: Credentials,
     working: Shutdown,
@@ -75,9 +78,9 @@ impl Deployment {
             Some(url) => url.to_string(),
             None => format!("http://{}", parts.listener.local_addr()?),
         };
-        let bus = Arc::new(MemoryBus::new());
+        let bus = parts.bus.open()?;
         let tokens = Tokens::of(&data)?;
-        let on_bus = || Arc::clone(&bus) as Arc<dyn Bus>;
+        let on_bus = || Arc::clone(&bus);
         let asked = parts.database.as_deref();
         let auth = open_auth(database(asked, &data, "auth")?, &data, &root_url, on_bus(), &tokens).await?;
         let blobs = open_blobs(&data, &root_url)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use service_kit::bus::BusUrl;
 use service_kit::store::Database;
 use service_kit::telemetry::LogFormat;
 use taskcluster_core::credentials::Credentials;
@@ -27,6 +28,8 @@ pub struct Config {
     pub listen: String,
     /// Where tasks are kept: `sqlite:PATH`, `sqlite::memory:` or `postgres://…`.
     pub database: Database,
+    /// Where events go: `memory:`, or `amqp://…` for RabbitMQ.
+    pub bus: BusUrl,
     /// The name of the queue's own client.
     pub client_id: String,
     /// The access token of the queue's own client. The credentials of tasks are made from it.
@@ -58,6 +61,7 @@ impl Default for Config {
             root_url: "http://127.0.0.1:8080".to_owned(),
             listen: "127.0.0.1:8081".to_owned(),
             database: Database::Sqlite("queue.db".into()),
+            bus: BusUrl::default(),
             client_id: String::new(),
             access_token: Secret::from(""),
             blobs: "queue-blobs".into(),

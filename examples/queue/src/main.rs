@@ -10,7 +10,6 @@ use service_kit::blobs::LocalBlobs;
 use service_kit::config::{self, Layers};
 use service_kit::service::{self, Service as _};
 use service_kit::{shutdown, telemetry};
-use taskcluster::events::MemoryBus;
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SystemClock;
 use taskcluster_core::ids::TaskId;
@@ -47,6 +46,9 @@ struct Flags {
     /// Where tasks are kept: sqlite:PATH, sqlite::memory: or postgres://…
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Where events go: memory: or amqp://USER@HOST/VHOST; a password is best given in `TC_QUEUE_BUS`.
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
     /// The address to listen at.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
@@ -67,6 +69,7 @@ impl Flags {
             .optional_file(self.config.as_deref())
             .environment(VARIABLES)
             .optional_flag("database", self.database)
+            .optional_flag("bus", self.bus)
             .optional_flag("listen", self.listen)
             .optional_flag("root_url", self.root_url)
             .optional_flag("client_id", self.client_id)
@@ -121,7 +124,7 @@ async fn serve(config: Config) -> Result<()> {
         config.root_url.as_str(),
         config.database.clone(),
         Arc::new(blobs.clone()),
-        Arc::new(MemoryBus::new()),
+        config.bus.open()?,
         Arc::new(authenticator),
         config.credentials(),
     );

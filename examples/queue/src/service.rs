@@ -203,7 +203,8 @@ impl Service for QueueService {
 
     fn background(&self) -> Vec<Background> {
         let (store, clock) = (&self.store, &self.options.clock);
-        let relay = Relay::new(Arc::new(store.clone()), Arc::clone(&self.options.bus), Arc::clone(clock));
+        let relay = Relay::new(Arc::new(store.clone()), Arc::clone(&self.options.bus), Arc::clone(clock))
+            .with_exchanges(taskcluster::queue::events::ALL.iter().map(|event| event.exchange));
         let listener = Listener { store: store.clone() };
         vec![
             self.background_of(self.claim_resolver()),

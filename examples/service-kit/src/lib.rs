@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod blobs;
+pub mod bus;
 pub mod config;
 pub mod data_dir;
 pub mod outbox;

@@ -1,15 +1,18 @@
 //! Messages that belong to a change of state: written in its transaction, published afterwards.
 //!
 //! A service writes its messages as rows with the change that they tell of ([`insert_sqlite`], [`insert_postgres`]). A
-//! [`Relay`] publishes the rows in their order and deletes them. A crash between the two loses nothing; a message may be
-//! published twice.
+//! [`Relay`] publishes the rows and deletes those that the bus has taken. A crash between the two loses nothing; a message may
+//! be published twice.
+//!
+//! Many messages are on their way at the same time, and yet those of one *partition* (of one task, that is) come in their
+//! order: each is published once the bus has taken the one before. When the bus does not take one, those after it stay where
+//! they are, and are published after it.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, stream};
 use taskcluster::events::{Bus, BusError};
 use taskcluster_core::clock::SharedClock;
 use tokio::sync::watch;
@@ -18,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::StoreError;
 
+mod partitions;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sqlite;
@@ -31,14 +35,14 @@ pub use sqlite::{SQLITE_TABLE, insert_sqlite};
 /// How many rows are published in one step.
 const STEP: usize = 256;
 
-/// How many messages may be on their way to the bus at the same time.
-const CONCURRENCY: usize = 32;
-
 /// From one step to the next it takes this long at least, so that under load a step serves many commits.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// While another process publishes, it is tried again after this time: it may not have seen our latest rows.
 const TURN: Duration = Duration::from_millis(50);
+
+/// While the bus is away, it is tried again after one second, two, four, and from then on each time after this many.
+const LAST_RETRY: u64 = 8;
 
 /// The table is looked at this often even if nothing was committed: another process may have left something.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -104,8 +108,8 @@ pub trait Outbox: Send + Sync + 'static {
     /// Publishes up to `at_most` messages, oldest first, and deletes those that the bus has taken. Gives their number.
     ///
     /// # Errors
-    /// At the first message that the bus does not take; what came before it is deleted. [`OutboxError::Busy`] while
-    /// another process publishes.
+    /// When the bus does not take a message: then no other is begun. [`OutboxError::Busy`] while another process
+    /// publishes.
     async fn publish(&self, bus: &dyn Bus, at_most: usize) -> Result<usize, OutboxError>;
 
     /// Changes whenever there may be new rows.
@@ -117,6 +121,7 @@ pub struct Relay {
     outbox: Arc<dyn Outbox>,
     bus: Arc<dyn Bus>,
     clock: SharedClock,
+    exchanges: Vec<&'static str>,
 }
 
 impl fmt::Debug for Relay {
@@ -128,7 +133,14 @@ impl fmt::Debug for Relay {
 impl Relay {
     /// From an outbox to a bus.
     pub fn new(outbox: Arc<dyn Outbox>, bus: Arc<dyn Bus>, clock: SharedClock) -> Self {
-        Self { outbox, bus, clock }
+        Self { outbox, bus, clock, exchanges: Vec::new() }
+    }
+
+    /// Which first makes these exchanges known to the bus, so that others can listen before anything happens.
+    #[must_use]
+    pub fn with_exchanges(mut self, exchanges: impl IntoIterator<Item = &'static str>) -> Self {
+        self.exchanges.extend(exchanges);
+        self
     }
 
     /// Publishes one portion of what is there. Gives how many messages that were; there may be more unless it is none.
@@ -139,14 +151,26 @@ impl Relay {
         self.outbox.publish(&*self.bus, STEP).await
     }
 
+    async fn declare(&mut self) -> Result<(), OutboxError> {
+        if !self.exchanges.is_empty() {
+            self.bus.declare(&self.exchanges).await?;
+            self.exchanges.clear();
+        }
+        Ok(())
+    }
+
     /// Publishes until `shutdown`, and then what is left.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let mut commits = self.outbox.commits();
         let mut failures: u32 = 0;
         loop {
             commits.borrow_and_update();
             let next = Instant::now() + PAUSE;
-            let wait = match self.step().await {
+            let step = match self.declare().await {
+                Ok(()) => self.step().await,
+                Err(error) => Err(error),
+            };
+            let wait = match step {
                 Ok(STEP..) => continue,
                 // Until there is none: then others may publish.
                 Ok(1..) => {
@@ -168,7 +192,7 @@ impl Relay {
                             "messages wait in the outbox"
                         );
                     }
-                    Duration::from_secs(1 << failures.min(5))
+                    Duration::from_secs((1 << failures.min(5)).min(LAST_RETRY))
                 }
             };
             if shutdown.is_cancelled() {
@@ -183,19 +207,4 @@ impl Relay {
             let _ = shutdown.run_until_cancelled(tokio::time::sleep_until(next)).await;
         }
     }
-}
-
-/// Publishes rows in their order. Gives how many the bus has taken before the first that it did not take.
-async fn publish_rows(rows: Vec<Row>, bus: &dyn Bus) -> (Vec<i64>, Result<(), BusError>) {
-    let mut published = Vec::with_capacity(rows.len());
-    let mut results = stream::iter(rows.into_iter().map(Message::from_row))
-        .map(|(id, message)| async move { (id, bus.publish(message.into()).await) })
-        .buffered(CONCURRENCY);
-    while let Some((id, result)) = results.next().await {
-        match result {
-            Ok(()) => published.push(id),
-            Err(error) => return (published, Err(error)),
-        }
-    }
-    (published, Ok(()))
 }

@@ -68,7 +68,8 @@ impl<E: Event> Listener<E> {
     /// The next message, or `None` once the bus is closed.
     ///
     /// # Errors
-    /// [`BusError::Lagged`] and [`BusError::Malformed`] stand for messages that cannot be given; listening goes on.
+    /// [`BusError::Lagged`], [`BusError::Interrupted`] and [`BusError::Malformed`] stand for messages that cannot be given;
+    /// listening goes on.
     ///
     /// # Cancel safety
     /// No message is lost if the future is dropped before it is ready.
@@ -96,7 +97,7 @@ fn read<E: Event>(message: Message) -> Result<Received<E::Message>, BusError> {
     let Message { exchange, routing_key, cc, payload, redelivered } = message;
     match serde_json::from_slice(&payload) {
         Ok(message) => Ok(Received { message, routing_key, cc, redelivered }),
-        Err(source) => Err(BusError::Malformed { exchange, routing_key, source }),
+        Err(source) => Err(BusError::Malformed { exchange, routing_key, payload, source }),
     }
 }
 
@@ -129,7 +130,10 @@ mod tests {
         publish(r#"{"n": 2, "new": true}"#).await.unwrap();
 
         let malformed = counted.next().await.unwrap().unwrap_err();
-        assert!(matches!(&malformed, BusError::Malformed { routing_key, .. } if routing_key == "a.b"), "{malformed}");
+        assert!(
+            matches!(&malformed, BusError::Malformed { routing_key, payload, .. } if routing_key == "a.b" && payload == r#"{"n": "one"}"#),
+            "{malformed}"
+        );
         let received = counted.next().await.unwrap().unwrap();
         assert_eq!((received.message, received.routing_key.as_str()), (Count { n: 2 }, "a.b"));
         bus.close();

@@ -1,5 +1,5 @@
 //! Follows the store: what other processes change in it, and what this one changed for somebody who did not wait for the
-//! answer.
+//! answer. Others [tell](super::hear) of their changes where there is a bus that reaches us; this does without.
 
 use std::time::Duration;
 

@@ -110,6 +110,63 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_process_hears_what_another_one_changes() {
+        use std::time::Duration;
+
+        use service_kit::service::{Loops, Service as _};
+        use taskcluster::events::{Bus, MemoryBus};
+        use taskcluster_core::clock::{ManualClock, SharedClock, SystemClock};
+        use tokio_util::sync::CancellationToken;
+
+        use crate::service::{AuthService, Options};
+
+        let Some(database) = create().await else { return };
+        let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+        let process = async |clock: SharedClock| {
+            let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
+            let options = Options::new("http://auth.test", database.clone(), sealer, Arc::clone(&bus));
+            AuthService::open(options.with_clock(clock)).await.unwrap()
+        };
+        let one = process(SystemClock::shared()).await;
+        // By itself it would look at the store when some time has passed, which never happens here.
+        let two = process(Arc::new(ManualClock::at(one.backend().clock().now()))).await;
+        let stop = CancellationToken::new();
+        let loops = [Loops::start(one.background(), &stop), Loops::start(two.background(), &stop)];
+        for name in ["a", "b", "c", "d"] {
+            one.backend().create_role(name, "a role", &["x".to_owned()], "somebody").await.unwrap();
+            let given = [format!("assume:{name}")];
+            let heard = async {
+                while two.backend().expand(&given).len() < 2 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(120), heard).await.expect(name);
+        }
+        for running in loops {
+            running.stop().await.unwrap();
+        }
+        one.close().await;
+        two.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_read_again_forgets_what_is_no_more() {
+        use crate::backend::Backend;
+        use taskcluster_core::clock::SystemClock;
+        let Some((store, _)) = open().await else { return };
+        let kit = store.kit().clone();
+        let backend = Backend::open(Arc::new(store), SystemClock::shared()).await.unwrap();
+        let given = ["assume:r".to_owned()];
+        backend.create_role("r", "a role", &["x".to_owned()], "somebody").await.unwrap();
+        // Without a trace in the trail.
+        sqlx::query("DELETE FROM roles").execute(kit.pool()).await.unwrap();
+        backend.refresh().await.unwrap();
+        assert_eq!(backend.expand(&given).len(), 2);
+        backend.reload().await.unwrap();
+        assert_eq!(backend.expand(&given).len(), 1);
+    }
+
+    #[tokio::test]
     async fn two_processes_follow_each_other() {
         use crate::backend::Backend;
         use taskcluster_core::clock::SystemClock;

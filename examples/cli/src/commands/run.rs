@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use service_kit::bus::BusUrl;
 use service_kit::telemetry::{self, LogFormat};
 use taskcluster::queue::{self, Queue, TaskStatusResponse};
 use taskcluster_core::caller::Caller;
@@ -159,6 +160,7 @@ async fn deploy(plan: &Plan, listener: TcpListener) -> Result<Deployment> {
         public_url: None,
         data: state_dir::open(&plan.data)?,
         database: None,
+        bus: BusUrl::Memory,
         beside: commit_server::router(plan.repository.root()),
     })
     .await

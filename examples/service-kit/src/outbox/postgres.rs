@@ -5,7 +5,8 @@ use sqlx::{ConnectOptions as _, Executor as _, PgConnection};
 use taskcluster::events::Bus;
 use tokio::sync::watch;
 
-use super::{Message, Outbox, OutboxError, Row, publish_rows};
+use super::partitions::{Published, publish_rows};
+use super::{Message, Outbox, OutboxError, Row};
 use crate::store::{PostgresStore, StoreError};
 
 /// The table, as a statement for a service's migrations.
@@ -84,14 +85,14 @@ impl Publisher {
             self.end_turn(lock).await?;
             return Ok(0);
         }
-        let (published, result) = publish_rows(rows, bus).await;
+        let Published { taken, result } = publish_rows(rows, bus).await;
         // By number, one by one: a transaction that began earlier may still bring a lower one.
-        sqlx::query("DELETE FROM outbox WHERE id = ANY($1)").bind(&published).execute(&mut self.connection).await?;
+        sqlx::query("DELETE FROM outbox WHERE id = ANY($1)").bind(&taken).execute(&mut self.connection).await?;
         if result.is_err() {
             self.end_turn(lock).await?;
         }
         result?;
-        Ok(published.len())
+        Ok(taken.len())
     }
 }
 

@@ -5,7 +5,8 @@ use sqlx::SqliteConnection;
 use taskcluster::events::Bus;
 use tokio::sync::watch;
 
-use super::{Message, Outbox, OutboxError, Row, publish_rows};
+use super::partitions::{Published, publish_rows};
+use super::{Message, Outbox, OutboxError, Row};
 use crate::store::{SqliteStore, StoreError};
 
 /// The table, as a statement for a service's migrations.
@@ -64,19 +65,27 @@ impl Outbox for SqliteStore {
                 .bind(limit)
                 .fetch_all(self.readers())
                 .await?;
-        let (published, result) = publish_rows(rows, bus).await;
-        if let Some(&last) = published.last() {
+        let last = rows.last().map(|(id, ..)| *id);
+        let Published { taken, result } = publish_rows(rows, bus).await;
+        let count = taken.len();
+        if count > 0 {
             // A single connection writes, so ids are in the order of commits: nothing older can still appear.
+            let all_until = if result.is_ok() { last } else { None };
             self.write(move |connection| {
                 Box::pin(async move {
-                    sqlx::query("DELETE FROM outbox WHERE id <= ?").bind(last).execute(connection).await?;
+                    let delete = match all_until {
+                        Some(last) => sqlx::query("DELETE FROM outbox WHERE id <= ?").bind(last),
+                        None => sqlx::query("DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))")
+                            .bind(serde_json::to_string(&taken).expect("numbers can be written as JSON")),
+                    };
+                    delete.execute(connection).await?;
                     Ok::<_, StoreError>(())
                 })
             })
             .await?;
         }
         result?;
-        Ok(published.len())
+        Ok(count)
     }
 
     fn commits(&self) -> watch::Receiver<u64> {
