@@ -58,7 +58,8 @@
 //! - [`TaskId`], [`RunId`], [`Timestamp`], [`Priority`] and their like are types of their own, checked when they are made.
 //! - [`Credentials`] come from the environment, a [provider](CredentialsProvider), or are [temporary](Credentials::temporary) ones
 //!   made offline; [`scopes`] are checked offline too.
-//! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks.
+//! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks. `tc.queue().wait_for(&task_id)`
+//!   waits for the end of a task, by events where the handle hears any.
 //! - [`transport`] is the seam to the network, for layers of your own and for tests without any.
 //!
 //! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
@@ -78,6 +79,8 @@ pub mod artifacts;
 pub mod events;
 #[cfg(feature = "graph")]
 pub mod graph;
+#[cfg(feature = "queue")]
+pub mod wait;
 
 pub use handle::{Taskcluster, TaskclusterBuilder};
 #[allow(unused_imports, unreachable_pub, reason = "without a feature there is no service")]

@@ -85,7 +85,7 @@ impl EventsApi for Api {
             ping: self.settings.ping,
             until: Instant::now() + self.settings.longest,
             shutdown: self.shutdown.clone(),
-            place,
+            _place: place,
         };
         let reply =
             Reply::new(Body::from_stream(listener.into_stream())).with_header("content-type", "text/event-stream");

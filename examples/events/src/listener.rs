@@ -28,7 +28,7 @@ pub(crate) struct Listener {
     pub(crate) until: Instant,
     pub(crate) shutdown: CancellationToken,
     /// The listener's place among all.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) _place: OwnedSemaphorePermit,
 }
 
 /// Where a listener begins.
