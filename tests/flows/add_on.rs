@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own, too")]
 #[path = "../../taskcluster/examples/add_on.rs"]
-mod add_on;
+mod program;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_asks_for_it_is_run_again_as_often_as_it_says() {
@@ -21,7 +21,7 @@ async fn a_task_that_asks_for_it_is_run_again_as_often_as_it_says() {
     let (ready, is_ready) = oneshot::channel();
     let adding_on = tokio::spawn({
         let tc = tc.clone();
-        async move { add_on::serve(&tc, || ready.send(()).expect("the test waits")).await }
+        async move { program::serve(&tc, || ready.send(()).expect("the test waits")).await }
     });
     soon(is_ready).await.unwrap();
 

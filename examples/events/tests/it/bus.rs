@@ -2,10 +2,11 @@
 
 use std::sync::Mutex;
 
-use crate::tester::{EXCHANGE, Fate, ROOT, SECRET, Tester, key, lost, settings, soon};
 use taskcluster::Taskcluster;
 use taskcluster::events::{Binding, Bus as _, BusError, MemoryBus, Message, SseBus};
 use taskcluster_core::{Credentials, CredentialsProvider, Error};
+
+use crate::tester::{EXCHANGE, Fate, ROOT, SECRET, Tester, key, lost, settings, soon};
 
 #[tokio::test(start_paused = true)]
 async fn messages_come_as_they_were_published() {

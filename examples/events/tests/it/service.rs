@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::tester::{EXCHANGE, SECRET, Tester, settings, soon};
 use futures_util::{Stream, StreamExt as _};
 use serde_json::json;
 use service_kit::service::{self, Service as _};
@@ -11,6 +10,9 @@ use taskcluster_core::time::minutes;
 use taskcluster_core::transport::http::HttpTransport;
 use taskcluster_core::transport::{Body, BoxError, Transport};
 use taskcluster_core::{Error, ErrorCode};
+use tokio_util::task::TaskTracker;
+
+use crate::tester::{EXCHANGE, SECRET, Tester, settings, soon};
 
 type Pieces = std::pin::Pin<Box<dyn Stream<Item = Result<bytes::Bytes, BoxError>> + Send>>;
 
@@ -138,7 +140,7 @@ async fn serve(tester: &Tester) -> (String, tokio::task::JoinHandle<std::io::Res
     let root_url = format!("http://{}", listener.local_addr().unwrap());
     let router = tester.service.router();
     let running = service::run(listener, router, Vec::new(), tester.shutdown.clone());
-    (root_url, tokio::spawn(running))
+    (root_url, TaskTracker::new().spawn(running))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

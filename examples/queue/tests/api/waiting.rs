@@ -8,6 +8,7 @@ use taskcluster::events::MemoryBus;
 use taskcluster::queue::{Queue, TaskState};
 use taskcluster_core::ids::TaskId;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::tester::{Tester, soon};
 
@@ -23,7 +24,7 @@ async fn publish(t: &Tester) {
 
 fn wait(queue: &Queue, id: TaskId) -> JoinHandle<TaskState> {
     let queue = queue.clone();
-    tokio::spawn(async move { soon(queue.wait_for(&id)).await.unwrap().state })
+    TaskTracker::new().spawn(async move { soon(queue.wait_for(&id)).await.unwrap().state })
 }
 
 /// Ends the run that is claimed.
@@ -68,7 +69,7 @@ async fn a_group_ends_with_its_last_task() {
     let group = t.create().await;
     let other = t.create_with(|task| task.task_group_id = Some(group)).await;
     let queue = hearing(&t);
-    let waiting = tokio::spawn(async move { soon(queue.wait_for_group(&group)).await.unwrap() });
+    let waiting = TaskTracker::new().spawn(async move { soon(queue.wait_for_group(&group)).await.unwrap() });
     complete(&t, group).await;
     publish(&t).await;
     soon(t.queue.cancel_task(&other)).await.unwrap();
