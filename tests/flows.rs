@@ -1,5 +1,6 @@
 //! Stories that cross services.
 
+mod add_on;
 mod decision;
 mod dependencies;
 mod readme;

@@ -41,13 +41,22 @@ use taskcluster_core::routing::Pattern;
 
 #[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(feature = "queue")]
+#[doc = include_str!("events/hearing.md")]
+pub mod hearing {}
+mod hears;
 mod listen;
 mod memory;
+#[cfg(feature = "event_stream")]
+mod sse;
 
 #[cfg(feature = "amqp")]
 pub use amqp::{AmqpBus, AmqpUrlError};
+pub(crate) use hears::Hears;
 pub use listen::{Listener, Received, listen};
 pub use memory::MemoryBus;
+#[cfg(feature = "event_stream")]
+pub use sse::SseBus;
 pub use taskcluster_core::operation::Event;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -164,6 +164,13 @@ impl Taskcluster {
         crate::event_stream::Events::new(self.caller.clone())
     }
 
+    /// The bus over which this handle hears what happens, if it was built with one.
+    #[cfg(feature = "events")]
+    #[must_use]
+    pub fn events(&self) -> Option<std::sync::Arc<dyn crate::events::Bus>> {
+        crate::events::Hears::bus_of(&self.caller)
+    }
+
     /// Upload and download of artifacts.
     #[cfg(feature = "artifacts")]
     pub fn artifacts(&self) -> crate::artifacts::Artifacts {
@@ -240,6 +247,20 @@ impl TaskclusterBuilder {
     /// Sends this `x-taskcluster-trace-id` with every call, under which services log what belongs together.
     pub fn trace_id(self, trace_id: impl Into<String>) -> Self {
         Self { caller: self.caller.trace_id(trace_id) }
+    }
+
+    /// Hears what happens over this bus, so that [`wait_for`](crate::queue::Queue::wait_for) and its like need not ask
+    /// again and again.
+    #[cfg(feature = "events")]
+    pub fn events(self, bus: std::sync::Arc<dyn crate::events::Bus>) -> Self {
+        Self { caller: self.caller.extension(crate::events::Hears::Bus(bus)) }
+    }
+
+    /// Hears what happens over the deployment's service `events/v1`, with the handle's own credentials: as
+    /// [`events`](Self::events) with an [`SseBus`](crate::events::SseBus). For deployments that have that service.
+    #[cfg(all(feature = "events", feature = "event_stream"))]
+    pub fn events_over_http(self) -> Self {
+        Self { caller: self.caller.extension(crate::events::Hears::OverHttp) }
     }
 
     /// The handle.

@@ -61,6 +61,7 @@
 //!   asks for, and whether it may be made, is known [offline](Needs) too.
 //! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks, [`blocking`] for programs
 //!   that are not asynchronous.
+//!   `tc.queue().wait_for(&task_id)` waits for the end of a task, by events where the handle hears any.
 //! - [`transport`] is the seam to the network, for layers of your own and for tests without any.
 //!
 //! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
@@ -87,6 +88,8 @@ pub mod events;
 pub mod graph;
 #[cfg(all(feature = "queue", feature = "auth"))]
 pub mod guide;
+#[cfg(feature = "queue")]
+pub mod wait;
 
 pub use handle::{Taskcluster, TaskclusterBuilder};
 pub use needs::Needs;

@@ -1,4 +1,4 @@
-//! A whole deployment in one process: auth, queue and blobs behind one listener, and native workers beside them.
+//! A whole deployment in one process: auth, queue, events and blobs behind one listener, and native workers beside them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
 //! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
@@ -23,6 +23,7 @@ use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::root_url::RootUrl;
 use taskcluster_core::secret::Secret;
 use taskcluster_core::transport;
+use taskcluster_events::EventsService;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
@@ -94,10 +95,13 @@ impl Deployment {
             Credentials::new(QUEUE_CLIENT, tokens.queue.clone()),
         );
         let queue = QueueService::open(options.with_shutdown(serving.clone())).await?;
+        let options = taskcluster_events::Options::new(&root_url, on_bus(), auth.local());
+        let events = EventsService::open(options.with_shutdown(serving.clone())).await?;
 
-        let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?])
+        let routers = [auth.service_router()?, queue.service_router()?, events.service_router()?];
+        let router = taskcluster_server::site(routers)
             .merge(blobs.router())
-            .merge(home::router(&root_url, &["auth", "queue"]))
+            .merge(home::router(&root_url, &["auth", "queue", "events"]))
             .merge(parts.beside);
         let caller =
             Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
@@ -106,7 +110,7 @@ impl Deployment {
         let within = caller.to_builder().transport(transport::in_process(router.clone())).build()?;
         first_run::prepare(&within).await?;
 
-        let background = auth.background().into_iter().chain(queue.background()).collect();
+        let background = [auth.background(), queue.background(), events.background()].into_iter().flatten().collect();
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();
         services.spawn(async move {
@@ -164,6 +168,7 @@ impl Deployment {
                 // Tasks are the user's own: they run on the user's machine with the user's tools.
                 .isolation(Isolation::None)
                 .capacity(capacity)
+                .bus(Arc::clone(&self.bus) as Arc<dyn Bus>)
                 .work_dir(folder)
                 .cache_dir(self.data.folder("caches")?)
                 .build()

@@ -25,9 +25,14 @@ fn page(root_url: &str, services: &[&str]) -> String {
     let rows: String = services
         .iter()
         .map(|service| {
+            let events = match *service {
+                // It passes on those of others.
+                "events" => String::new(),
+                service => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
+            };
             format!(
                 "<li>{service}: <a href=\"/references/{service}/v1/api.json\">API</a>, \
-                 <a href=\"/references/{service}/v1/exchanges.json\">events</a>, \
+                 {events}\
                  <a href=\"/api/{service}/v1/ping\">ping</a></li>\n"
             )
         })

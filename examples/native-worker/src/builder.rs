@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use taskcluster::events::Bus;
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskQueueId;
@@ -82,6 +84,7 @@ impl NativeWorker {
             transport: None,
             clock: None,
             events: None,
+            bus: None,
             isolation: Isolation::default_for_caller(),
             settings: Settings::new(std::env::temp_dir().join(format!("native-worker-{}", std::process::id()))),
             cache_dir: None,
@@ -147,6 +150,7 @@ pub struct NativeWorkerBuilder {
     transport: Option<Transport>,
     clock: Option<SharedClock>,
     events: Option<EventSink>,
+    bus: Option<Arc<dyn Bus>>,
     isolation: Isolation,
     settings: Settings,
     cache_dir: Option<PathBuf>,
@@ -263,6 +267,13 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// Where the queue's events are heard, so that it need not be asked for cancellations each second.
+    #[must_use]
+    pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
     /// How requests travel. Default: HTTP.
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
@@ -312,6 +323,9 @@ impl NativeWorkerBuilder {
         }
         if let Some(events) = self.events {
             builder = builder.events(events);
+        }
+        if let Some(bus) = self.bus {
+            builder = builder.bus(bus);
         }
         Ok(NativeWorker { worker: builder.build()?, isolation })
     }

@@ -79,7 +79,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let loops = Loops::start(background, &shutdown);
-    let serving = connections::serve(listener, router, connections::KEEP_ALIVE, &shutdown);
+    let serving = connections::serve(listener, router, connections::PATIENCE, &shutdown);
     let too_long = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;

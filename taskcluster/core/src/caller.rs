@@ -11,8 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::uri::{PathAndQuery, Uri};
+use http::{Extensions, HeaderValue};
 use url::Url;
 
 use crate::backoff::{Budget, RetryPolicy};
@@ -58,6 +58,7 @@ struct Inner {
     trace_id: Option<HeaderValue>,
     skew: Arc<Skew>,
     budget: Arc<Budget>,
+    extensions: Extensions,
 }
 
 /// Who signs.
@@ -134,6 +135,12 @@ impl Caller {
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
         self.0.identity.credentials()
+    }
+
+    /// What a layer above keeps with the caller, see [`CallerBuilder::extension`].
+    #[must_use]
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.extensions.get()
     }
 
     /// The URL of a call, unsigned.

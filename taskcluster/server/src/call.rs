@@ -150,6 +150,12 @@ impl Call {
         &self.received.body
     }
 
+    /// A header of the request, if it is there and is text. Who is calling is not to be read from headers: ask
+    /// [`client_id`](Self::client_id).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.received.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// Names this request in logs.
     pub fn request_id(&self) -> &str {
         &self.received.ids.request

@@ -34,6 +34,8 @@ pub(crate) struct Received {
     pub(crate) content_type: Option<String>,
     pub(crate) source_ip: Option<String>,
     pub(crate) ids: Ids,
+    /// All headers, for the few methods that look at one of them.
+    pub(crate) headers: HeaderMap,
     /// The body as it came; the payload hash of a signature is taken over it.
     pub(crate) body: Bytes,
 }
@@ -59,6 +61,7 @@ impl Received {
                 trace: header(TRACE_ID).map_or_else(|| Uuid::new_v4().to_string().into(), Arc::from),
                 request: Uuid::new_v4().to_string().into(),
             },
+            headers: HeaderMap::new(),
             body: Bytes::new(),
         }
     }

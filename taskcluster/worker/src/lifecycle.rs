@@ -21,6 +21,7 @@ use crate::worker::{Done, Inner, WhyDone, Worker, WorkerError};
 
 mod attend;
 mod cancellations;
+mod ears;
 mod leftovers;
 
 use attend::{Attended, attend};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskcluster::events::Bus;
 use taskcluster::queue::Queue;
 use taskcluster_core::clock::{SharedClock, SystemClock};
 use taskcluster_core::credentials::{Credentials, CredentialsProvider, SharedCredentials};
@@ -35,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) clock: SharedClock,
     pub(crate) settings: Settings,
     pub(crate) events: Option<EventSink>,
+    pub(crate) bus: Option<Arc<dyn Bus>>,
 }
 
 /// How a worker behaves.
@@ -57,7 +59,7 @@ pub struct Settings {
     pub task_limit: Option<u64>,
     /// Go when there was nothing to do for so long. Default: never.
     pub idle_timeout: Option<Duration>,
-    /// How often the queue is asked whether running tasks have been cancelled. Default: each second.
+    /// How often the queue is asked whether running tasks have been cancelled, where no events are heard. Default: each second.
     pub cancel_poll: Duration,
     /// How long to wait before the next claim after a fault of the worker's own; doubles with each in a row. Default 5 s.
     pub backoff: Duration,
@@ -194,6 +196,7 @@ impl Worker {
             plugins: Vec::new(),
             clock: SystemClock::shared(),
             events: None,
+            bus: None,
         }
     }
 
@@ -268,6 +271,7 @@ pub struct WorkerBuilder {
     plugins: Vec<Arc<dyn Plugin>>,
     clock: SharedClock,
     events: Option<EventSink>,
+    bus: Option<Arc<dyn Bus>>,
 }
 
 impl WorkerBuilder {
@@ -321,6 +325,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Where the queue's events are heard. The worker then knows at once of a task that is cancelled, and asks the queue far
+    /// less often; without, or while nothing can be heard, it asks as often as [`Settings::cancel_poll`] says.
+    #[must_use]
+    pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
     /// Build the worker.
     ///
     /// # Errors
@@ -341,6 +353,7 @@ impl WorkerBuilder {
                 clock: self.clock,
                 settings: self.settings,
                 events: self.events,
+                bus: self.bus,
             }),
         })
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
+use taskcluster::events::{Bus, MemoryBus, Message};
+use taskcluster::queue::events::TaskException;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::{Clock, Credentials, RetryPolicy, SystemClock, time::days};
 use taskcluster_worker::caches::CacheStore;
@@ -21,6 +23,7 @@ use taskcluster_worker::{
 /// A queue and a worker with the mock engine and all plugins.
 struct Bench {
     queue: FakeQueue,
+    bus: Option<MemoryBus>,
     dir: tempfile::TempDir,
     events: Arc<Mutex<Vec<Event>>>,
     shutdown: Shutdown,
@@ -31,7 +34,13 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 impl Bench {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { queue: FakeQueue::start().await.unwrap(), dir, events: Arc::default(), shutdown: Shutdown::new() }
+        Self {
+            queue: FakeQueue::start().await.unwrap(),
+            bus: None,
+            dir,
+            events: Arc::default(),
+            shutdown: Shutdown::new(),
+        }
     }
 
     fn add(&self, payload: Value) -> TaskId {
@@ -67,6 +76,9 @@ impl Bench {
             .plugin(Artifacts::default());
         if let Some(extra) = extra {
             builder = builder.plugin(extra);
+        }
+        if let Some(bus) = &self.bus {
+            builder = builder.bus(Arc::new(bus.clone()));
         }
         let live_log = LiveLog::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
         builder.plugin(BackingLog::default()).plugin(live_log).build().unwrap()
@@ -485,6 +497,51 @@ async fn a_cancelled_task_is_stopped_without_a_report_and_its_log_uploaded() {
     for report in ["/completed", "/failed", "/exception"] {
         assert!(!bench.queue.received().iter().any(|request| request.line.ends_with(report)), "{report}");
     }
+}
+
+#[tokio::test]
+async fn a_cancellation_is_heard_where_there_are_events() {
+    let mut bench = Bench::new().await;
+    let bus = MemoryBus::new();
+    bench.bus = Some(bus.clone());
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let cancel = async {
+        bench.live(&task_id).await;
+        bench.queue.cancel(&task_id);
+        // A run of somebody else is none of its business, and what it hears is only a reason to ask.
+        for worker in ["other", "worker"] {
+            let key = TaskException::key(
+                &task_id,
+                Some(0.into()),
+                Some("group"),
+                Some(worker),
+                "test",
+                "worker",
+                "-",
+                &task_id,
+            );
+            bus.publish(Message::new(TaskException::EXCHANGE.exchange, key, "{}")).await.unwrap();
+        }
+    };
+    // It does not ask by itself.
+    let seldom = bench.run_with(|settings| settings.cancel_poll = Duration::from_secs(3600), None);
+    tokio::join!(seldom, cancel);
+    assert!(bench.log(&task_id).contains("cancelled or past its deadline"));
+}
+
+#[tokio::test]
+async fn without_a_bus_that_works_the_queue_is_asked() {
+    let mut bench = Bench::new().await;
+    let bus = MemoryBus::new();
+    bus.close();
+    bench.bus = Some(bus);
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let cancel = async {
+        bench.live(&task_id).await;
+        bench.queue.cancel(&task_id);
+    };
+    tokio::join!(bench.run(), cancel);
+    assert!(bench.log(&task_id).contains("cancelled or past its deadline"));
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! `taskcluster up`.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::deployment::{Up, command, get};
-use crate::fixture::{Fixture, finish, text};
+use crate::fixture::{Fixture, PATIENCE, finish, text};
 
 #[test]
 fn credentials_are_made_once_and_a_second_one_names_the_first() {
@@ -67,4 +69,27 @@ fn the_root_url_shows_a_page_that_says_what_is_there() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{link}: {answer}");
     }
     up.stop();
+}
+
+#[test]
+fn events_are_heard_by_everybody_and_whoever_listens_does_not_keep_it_from_ending() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let address = up.variable("TASKCLUSTER_ROOT_URL").strip_prefix("http://").unwrap().to_owned();
+    let bindings = "%7B%22bindings%22:%5B%7B%22exchange%22:%22exchange/taskcluster-auth/v1/role-created%22,\
+                    %22routingKeyPattern%22:%22%23%22%7D%5D%7D";
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let path = format!("/api/events/v1/connect/?bindings={bindings}");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut heard = String::new();
+    let mut lines = BufReader::new(&stream);
+    while !heard.contains("event: ready") {
+        assert_ne!(lines.read_line(&mut heard).unwrap(), 0, "{heard}");
+    }
+    assert!(heard.starts_with("HTTP/1.1 200"), "{heard}");
+    up.stop();
+    // The answer has an end: it was not cut off.
+    lines.read_to_string(&mut heard).unwrap();
+    assert!(heard.ends_with("\r\n0\r\n\r\n"), "{heard:?}");
 }

@@ -12,4 +12,5 @@ mod queues;
 mod resolutions;
 mod tasks;
 mod tester;
+mod waiting;
 mod workers;

@@ -21,20 +21,25 @@ use tower::ServiceExt as _;
 
 use super::unread;
 
-/// How long a connection may be idle between two requests, or over the head of one. It must be more than what load
-/// balancers and clients think of before they use an idle connection once more.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(90);
+/// How long a connection is kept for somebody who does nothing with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Between two requests, or over the head of one. It must be more than what load balancers and clients think of before
+    /// they use an idle connection once more.
+    pub(super) idle: Duration,
+    /// While something was sent that does not arrive, or is not read: answers that go on, such as streams of events,
+    /// would otherwise be held for peers that are gone without a word.
+    pub(super) unread: Duration,
+}
+
+/// The usual one.
+pub(super) const PATIENCE: Patience = Patience { idle: Duration::from_secs(90), unread: Duration::from_secs(120) };
 
 /// Answers requests until `shutdown`, and then those that have begun.
 ///
 /// # Cancel safety
 /// Dropping the future closes all connections.
-pub(super) async fn serve(
-    mut listener: TcpListener,
-    router: Router,
-    keep_alive: Duration,
-    shutdown: &CancellationToken,
-) {
+pub(super) async fn serve(mut listener: TcpListener, router: Router, patience: Patience, shutdown: &CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -42,7 +47,8 @@ pub(super) async fn serve(
             (stream, peer) = Listener::accept(&mut listener) => {
                 // Small answers must not wait for more to come.
                 let _ = stream.set_nodelay(true);
-                connections.spawn(serve_one(stream, peer, router.clone(), keep_alive, shutdown.clone()));
+                let_go_of_the_dead(&stream, patience.unread);
+                connections.spawn(serve_one(stream, peer, router.clone(), patience.idle, shutdown.clone()));
             }
             Some(_) = connections.join_next() => {}
             () = shutdown.cancelled() => break,
@@ -51,6 +57,19 @@ pub(super) async fn serve(
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
+
+/// The system sees what is not acknowledged and who has no room for more, and then breaks the connection.
+#[cfg(target_os = "linux")]
+fn let_go_of_the_dead(stream: &TcpStream, unread: Duration) {
+    let milliseconds = u32::try_from(unread.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
+        tracing::debug!(%error, "a connection is kept however long its peer is silent");
+    }
+}
+
+/// Elsewhere it does so by itself, after a longer time.
+#[cfg(not(target_os = "linux"))]
+fn let_go_of_the_dead(_stream: &TcpStream, _unread: Duration) {}
 
 async fn serve_one(
     stream: TcpStream,
@@ -102,7 +121,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = serve(listener, router, KEEP_ALIVE, &shutdown);
+        let serving = serve(listener, router, PATIENCE, &shutdown);
         let asking = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let (begin, end) = ("GET / HTTP/1.1\r\nconnection: close\r\nauthorization: ", "\r\n\r\n");
@@ -136,7 +155,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let root = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
-        let serving = serve(listener, router, KEEP_ALIVE, &shutdown);
+        let serving = serve(listener, router, PATIENCE, &shutdown);
         let asking = async {
             let transport = Transport::new(HttpTransport::new().unwrap());
             for (path, status) in [("/", 418), ("/other", 404), ("/", 418)] {
@@ -156,7 +175,7 @@ mod tests {
         let head = "PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\nexpect: 100-continue\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         let shutdown = CancellationToken::new();
-        let serving = serve(listener, router, KEEP_ALIVE, &shutdown);
+        let serving = serve(listener, router, PATIENCE, &shutdown);
         let reading = async {
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await.unwrap();
@@ -179,7 +198,7 @@ mod tests {
         // Before anybody listens: however slow this machine is, the request is there when the connection is accepted.
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let serving = serve(listener, router, Duration::from_millis(100), &shutdown);
+        let serving = serve(listener, router, Patience { idle: Duration::from_millis(100), ..PATIENCE }, &shutdown);
         let reading = async {
             let mut answer = String::new();
             // Ends because the server closes, after it has answered.
@@ -188,5 +207,36 @@ mod tests {
             shutdown.cancel();
         };
         tokio::time::timeout(Duration::from_secs(90), async { tokio::join!(serving, reading) }).await.unwrap();
+    }
+
+    /// Otherwise whoever opens streams and does not read them takes up memory and file handles for ever.
+    #[cfg(target_os = "linux")]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_does_not_read_an_answer_that_goes_on_is_cut_off() {
+        let (dropped, gone) = tokio::sync::oneshot::channel::<()>();
+        let dropped = std::sync::Arc::new(std::sync::Mutex::new(Some(dropped)));
+        let endless = move || {
+            let held = dropped.lock().unwrap().take();
+            let piece = bytes::Bytes::from(vec![b'x'; 1 << 16]);
+            let pieces = futures_util::stream::repeat_with(move || {
+                let _held = &held;
+                Ok::<_, Infallible>(piece.clone())
+            });
+            let answer = Response::new(Body::from_stream(pieces));
+            async move { answer }
+        };
+        let router = Router::new().route("/", axum::routing::get(endless));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let shutdown = CancellationToken::new();
+        let patience = Patience { unread: Duration::from_millis(500), ..PATIENCE };
+        let serving = serve(listener, router, patience, &shutdown);
+        let not_reading = async {
+            assert!(gone.await.is_err(), "the answer is dropped");
+            shutdown.cancel();
+        };
+        tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(serving, not_reading) }).await.unwrap();
+        drop(stream);
     }
 }

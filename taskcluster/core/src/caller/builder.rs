@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{Extensions, HeaderValue};
 
 use super::skew::Skew;
 use super::{Caller, Identity, Inner};
@@ -28,6 +28,7 @@ pub struct CallerBuilder {
     trace_id: Option<String>,
     skew: Arc<Skew>,
     budget: Arc<Budget>,
+    extensions: Extensions,
 }
 
 enum Source {
@@ -54,6 +55,7 @@ impl CallerBuilder {
             trace_id: None,
             skew: Arc::default(),
             budget: Arc::default(),
+            extensions: Extensions::new(),
         }
     }
 
@@ -101,6 +103,7 @@ impl CallerBuilder {
             trace_id: inner.trace_id.as_ref().map(text),
             skew: inner.skew.clone(),
             budget: inner.budget.clone(),
+            extensions: inner.extensions.clone(),
         }
     }
 
@@ -163,6 +166,28 @@ impl CallerBuilder {
         self
     }
 
+    /// Keeps something with the caller, one value of each type, for those who are handed it: a bus of messages, say. It
+    /// changes no call.
+    ///
+    /// ```
+    /// # use taskcluster_core::transport::testing::ScriptedTransport;
+    /// # fn main() -> Result<(), taskcluster_core::Error> {
+    /// use taskcluster_core::Caller;
+    /// # let script = ScriptedTransport::new();
+    /// # let builder = Caller::builder("https://tc.example.com").transport(&script);
+    /// #[derive(Clone, Debug, PartialEq)]
+    /// struct Team(&'static str);
+    ///
+    /// let caller = builder.extension(Team("build")).build()?;
+    /// assert_eq!(caller.to_builder().build()?.extension(), Some(&Team("build")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.extensions.insert(value);
+        self
+    }
+
     /// The caller.
     ///
     /// # Errors
@@ -188,6 +213,7 @@ impl CallerBuilder {
             trace_id: self.trace_id.as_deref().map(|text| header("trace id", text)).transpose()?,
             skew: self.skew,
             budget: self.budget,
+            extensions: self.extensions,
         })))
     }
 }

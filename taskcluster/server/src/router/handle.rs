@@ -36,8 +36,9 @@ const ARRIVAL: Duration = minutes(5);
 const LARGE_BODY: usize = 256 * 1024;
 
 pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut received = Received::new(&parts);
+    received.headers = std::mem::take(&mut parts.headers);
     let path = parts.uri.path().strip_prefix(served.prefix.as_str()).unwrap_or_default();
 
     let Some((route, raw_arguments)) = served.find(&received.method, path) else {

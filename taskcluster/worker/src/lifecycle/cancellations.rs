@@ -1,5 +1,6 @@
 //! Notices that running tasks have been cancelled or have passed their deadline, within about a second.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use taskcluster_core::RetryPolicy;
 use taskcluster_core::ids::{RunId, TaskId};
 
 use super::Running;
+use super::ears::Ears;
 use crate::stop::Stop;
 use crate::worker::Inner;
 use taskcluster_core::chain;
@@ -16,16 +18,30 @@ use taskcluster_core::chain;
 /// How long an answer is waited for before the question is asked anew.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ask the queue about all running tasks in one call, again and again. What it cannot answer is left to the next reclaim.
+/// Where there are events, the queue is asked without a reason only each so many times.
+const SWEEP: u32 = 20;
+
+/// Ask the queue about all running tasks in one call, again and again; where there are events, when they say that it is
+/// worth it. What it cannot answer is left to the next reclaim.
+///
+/// A run that has not been asked about yet is asked about at once, since what was published before it was known here says
+/// nothing to anybody.
 pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
     let queue = impatient(inner);
-    let mut told = false;
+    let mut ears = Ears::of(inner);
+    let (mut asked, mut passed, mut told) = (BTreeSet::new(), 0, false);
     loop {
-        inner.clock.sleep(inner.settings.cancel_poll).await;
-        let known: Vec<(TaskId, RunId)> = running.lock().expect("nothing panics holding it").keys().copied().collect();
+        let heard = ears.hear_until(inner.clock.sleep(inner.settings.cancel_poll)).await;
+        let known: BTreeSet<(TaskId, RunId)> =
+            running.lock().expect("nothing panics holding it").keys().copied().collect();
         if known.is_empty() {
             continue;
         }
+        passed += 1;
+        if !heard && ears.are_open() && passed < SWEEP && known.is_subset(&asked) {
+            continue;
+        }
+        passed = 0;
         let request =
             TaskIdsRequest::new().with_task_ids(known.iter().map(|(task_id, _)| *task_id).collect::<Vec<_>>());
         let statuses = match queue.statuses(&request).await {
@@ -35,20 +51,22 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
                     tracing::warn!(error = %chain(&error), "cannot ask for cancellations");
                 }
                 told = true;
+                asked.clear();
                 continue;
             }
         };
         told = false;
-        for key in known {
+        for key in &known {
             let gone =
                 statuses.iter().find(|entry| entry.task_id == key.0).is_none_or(|entry| !runs(&entry.status, key.1));
-            let task = running.lock().expect("nothing panics holding it").get(&key).cloned();
+            let task = running.lock().expect("nothing panics holding it").get(key).cloned();
             if let Some(task) = task
                 && gone
             {
                 task.stop(Stop::Resolved);
             }
         }
+        asked = known;
     }
 }
 

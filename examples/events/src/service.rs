@@ -1,0 +1,209 @@
+//! The service as a part of a deployment: what a binary puts together and runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use service_kit::service::{Background, Service};
+use taskcluster::events::{Binding, Bus, BusError, Subscription};
+use taskcluster::{auth, queue};
+use taskcluster_core::chain;
+use taskcluster_core::clock::{SharedClock, SystemClock};
+use taskcluster_server::event_stream::EventsApi;
+use taskcluster_server::{Authenticator, Parts, References, SchemaError, ServiceRouter};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, Settings};
+use crate::recent::Recent;
+
+/// How long to wait before the bus is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a service is made of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The root URL of the deployment.
+    pub root_url: String,
+    /// Where messages come from.
+    pub bus: Arc<dyn Bus>,
+    /// The exchanges that are passed on.
+    pub exchanges: Vec<String>,
+    /// Who finds out who is calling.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// How it behaves.
+    pub settings: Settings,
+    /// Where the time comes from.
+    pub clock: SharedClock,
+    /// Cancelled when the service is to end.
+    pub shutdown: CancellationToken,
+}
+
+impl Options {
+    /// A service that passes on everything that auth and queue publish.
+    pub fn new(root_url: impl Into<String>, bus: Arc<dyn Bus>, authenticator: Arc<dyn Authenticator>) -> Self {
+        let exchanges = queue::events::ALL.iter().chain(auth::events::ALL);
+        Self {
+            root_url: root_url.into(),
+            bus,
+            exchanges: exchanges.map(|exchange| exchange.exchange.to_owned()).collect(),
+            authenticator,
+            settings: Settings::default(),
+            clock: SystemClock::shared(),
+            shutdown: CancellationToken::new(),
+        }
+    }
+
+    /// Passes on these exchanges, and no others.
+    #[must_use]
+    pub fn with_exchanges(mut self, exchanges: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.exchanges = exchanges.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// On another clock. How long streams last and are silent is told by the machine's own timer.
+    #[must_use]
+    pub fn with_clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// With the token that ends the process: streams then end at once, so that the end does not have to wait for them.
+    #[must_use]
+    pub fn with_shutdown(mut self, shutdown: CancellationToken) -> Self {
+        self.shutdown = shutdown;
+        self
+    }
+}
+
+/// Why a service cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The bus.
+    #[error("cannot listen to the bus")]
+    Bus(#[source] BusError),
+}
+
+/// The service, ready to run.
+#[derive(Debug)]
+pub struct EventsService {
+    options: Options,
+    api: Arc<Api>,
+    /// Taken by the loop that listens.
+    messages: Mutex<Option<Subscription>>,
+}
+
+impl EventsService {
+    /// Begins to listen to the bus: what is published from now on can be heard.
+    ///
+    /// # Errors
+    /// When the bus cannot be listened to.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let messages = options.bus.subscribe(bindings(&options.exchanges)).await.map_err(OpenError::Bus)?;
+        let settings = options.settings.clone();
+        let api = Api {
+            recent: Arc::new(Recent::new(settings.kept_messages, settings.kept_bytes)),
+            exchanges: options.exchanges.iter().cloned().collect(),
+            places: Arc::new(Semaphore::new(settings.listeners)),
+            settings,
+            clock: Arc::clone(&options.clock),
+            shutdown: options.shutdown.clone(),
+        };
+        Ok(Self { options, api: Arc::new(api), messages: Mutex::new(Some(messages)) })
+    }
+
+    /// How many more may listen.
+    #[must_use]
+    pub fn free_places(&self) -> usize {
+        self.api.places.available_permits()
+    }
+
+    /// The routes of the API, to be served alone or beside those of other services.
+    ///
+    /// # Errors
+    /// When the references that are built in do not hold together.
+    pub fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
+        let parts = Parts {
+            root_url: self.options.root_url.clone(),
+            authenticator: Arc::clone(&self.options.authenticator),
+            clock: Arc::clone(&self.options.clock),
+            references: References::embedded(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let api: Arc<dyn EventsApi> = Arc::clone(&self.api) as _;
+        ServiceRouter::new(taskcluster_server::event_stream::router(api), parts)
+    }
+}
+
+impl Service for EventsService {
+    fn name(&self) -> &'static str {
+        "events"
+    }
+
+    fn router(&self) -> Router {
+        let router = self.service_router().expect("the schemas that are built in are tested to hold together");
+        taskcluster_server::site([router])
+    }
+
+    fn background(&self) -> Vec<Background> {
+        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (bus, exchanges, recent) =
+            (Arc::clone(&self.options.bus), self.options.exchanges.clone(), Arc::clone(&self.api.recent));
+        let listening = Background::new("events: listener", move |stop| async move {
+            tokio::select! {
+                () = listen(bus, exchanges, recent, messages) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        vec![listening]
+    }
+}
+
+fn bindings(exchanges: &[String]) -> Vec<Binding> {
+    exchanges.iter().map(Binding::everything).collect()
+}
+
+/// Keeps what the bus says, for ever. Where something may be missing, that is noted.
+async fn listen(bus: Arc<dyn Bus>, exchanges: Vec<String>, recent: Arc<Recent>, first: Option<Subscription>) {
+    let mut next = first;
+    loop {
+        if let Some(mut messages) = next.take() {
+            keep(&mut messages, &recent).await;
+        }
+        match bus.subscribe(bindings(&exchanges)).await {
+            Ok(messages) => {
+                recent.add_gap();
+                next = Some(messages);
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "cannot listen to the bus; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Until the subscription ends.
+async fn keep(messages: &mut Subscription, recent: &Recent) {
+    while let Some(received) = messages.next().await {
+        match received {
+            Ok(message) => recent.add(message),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "messages may be missing");
+                recent.add_gap();
+                if !matches!(error, BusError::Lagged { .. } | BusError::Malformed { .. }) {
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+}
