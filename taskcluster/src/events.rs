@@ -261,6 +261,11 @@ pub enum BusError {
 }
 
 impl BusError {
+    /// Whether listening just goes on: this stands for messages that cannot be given, and the next ones come.
+    pub fn goes_on(&self) -> bool {
+        self.may_have_missed() || matches!(self, Self::Malformed { .. })
+    }
+
     /// Whether a listener may have missed messages: the time to look at the state itself.
     pub fn may_have_missed(&self) -> bool {
         matches!(self, Self::Lagged { .. } | Self::Interrupted)

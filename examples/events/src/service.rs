@@ -200,7 +200,7 @@ async fn keep(messages: &mut Subscription, recent: &Recent) {
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "messages may be missing");
                 recent.add_gap();
-                if !matches!(error, BusError::Lagged { .. } | BusError::Malformed { .. }) {
+                if !error.goes_on() {
                     tokio::time::sleep(AGAIN).await;
                 }
             }

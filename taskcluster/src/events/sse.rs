@@ -30,8 +30,7 @@ const CONNECTING: Duration = Duration::from_secs(30);
 ///
 /// The connection may break at any time and place: the subscription connects again, shows its credentials anew, and goes on
 /// after the last message that it gave. Where the service does not have what came in between any more,
-/// [`BusError::Lagged`] says so; how many messages were missed is not known then, and told as 0. While nobody can be
-/// reached the subscription waits and tries again, less and less often, at least every ten seconds. A refusal, because
+/// [`BusError::Interrupted`] says so. While nobody can be reached the subscription waits and tries again, less and less often, at least every ten seconds. A refusal, because
 /// credentials have expired say, is [`BusError::Unavailable`] each time, and asking for the next message tries again.
 ///
 /// ```no_run
@@ -78,8 +77,8 @@ struct ListeningOnly;
 #[async_trait]
 impl Bus for SseBus {
     /// Refuses: there is only listening.
-    async fn publish(&self, _message: Message) -> Result<(), BusError> {
-        Err(BusError::Unavailable { source: ListeningOnly.into() })
+    async fn publish(&self, message: Message) -> Result<(), BusError> {
+        Err(BusError::Refused { exchange: message.exchange, source: ListeningOnly.into() })
     }
 
     async fn subscribe(&self, bindings: Vec<Binding>) -> Result<Subscription, BusError> {
@@ -214,12 +213,12 @@ impl Reader {
             self.last_id = id;
         }
         match name.as_str() {
-            "message" | "lost" if too_long => Some(Err(BusError::Lagged { missed: 1 })),
+            "message" | "lost" if too_long => Some(Err(BusError::Interrupted)),
             "message" => {
                 self.breaks = 0;
                 Some(read(&data))
             }
-            "lost" => Some(Err(BusError::Lagged { missed: 0 })),
+            "lost" => Some(Err(BusError::Interrupted)),
             "ping" => {
                 self.breaks = 0;
                 None
@@ -239,7 +238,7 @@ impl Reader {
         let events = self.events.clone();
         let trouble = match self.connect(&events).await {
             // Without an id nobody can tell what came in between.
-            Ok(()) if self.last_id.is_none() => return Err(BusError::Lagged { missed: 0 }),
+            Ok(()) if self.last_id.is_none() => return Err(BusError::Interrupted),
             Ok(()) => return Ok(()),
             Err(trouble) => trouble,
         };
@@ -291,6 +290,7 @@ fn read(data: &str) -> Result<Message, BusError> {
     let data: Data<'_> = serde_json::from_str(data).map_err(|source| BusError::Malformed {
         exchange: String::new(),
         routing_key: String::new(),
+        payload: Bytes::copy_from_slice(data.as_bytes()),
         source,
     })?;
     let payload = Bytes::copy_from_slice(data.payload.get().as_bytes());

@@ -111,7 +111,8 @@ mod ears {
         pub(super) async fn heard(&mut self, at_least: Duration) -> bool {
             let Some(messages) = &mut self.messages else { return false };
             match timeout(SWEEP.max(at_least), messages.next()).await {
-                Err(_) | Ok(Some(Ok(_) | Err(BusError::Lagged { .. } | BusError::Malformed { .. }))) => true,
+                Err(_) | Ok(Some(Ok(_))) => true,
+                Ok(Some(Err(error))) if error.goes_on() => true,
                 // It may say so again and again.
                 Ok(Some(Err(error))) => {
                     tracing::debug!(error = %chain(&error), "no events at the moment");

@@ -79,7 +79,8 @@ impl Ears {
                 }
             },
             State::Open(messages) => match messages.next().await {
-                Some(Ok(_) | Err(BusError::Lagged { .. } | BusError::Malformed { .. })) => true,
+                Some(Ok(_)) => true,
+                Some(Err(error)) if error.goes_on() => true,
                 Some(Err(_)) | None => {
                     self.state = State::Resting(Instant::now() + AGAIN);
                     false
