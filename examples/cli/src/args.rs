@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use service_kit::blobs::Location;
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 
@@ -78,6 +79,9 @@ pub(crate) struct UpArgs {
     /// The database: `sqlite:PATH`, or `postgres://…` in a build with that feature [default: SQLite in DIR].
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
+    /// Where artifacts are kept: a folder, or `s3://BUCKET?region=…` in a build with that feature [default: in DIR].
+    #[arg(long, value_name = "URL")]
+    pub(crate) blobs: Option<Location>,
     /// Run a native worker for this queue. May be repeated.
     #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,

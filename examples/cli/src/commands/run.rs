@@ -159,6 +159,7 @@ async fn deploy(plan: &Plan, listener: TcpListener) -> Result<Deployment> {
         public_url: None,
         data: state_dir::open(&plan.data)?,
         database: None,
+        blobs: None,
         beside: commit_server::router(plan.repository.root()),
     })
     .await

@@ -33,6 +33,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
                 public_url: args.public_url.clone(),
                 data,
                 database: args.database.clone(),
+                blobs: args.blobs.clone(),
                 beside: Router::new(),
             };
             let deployment = Deployment::start(parts).await?;
