@@ -2,9 +2,13 @@
 //!
 //! The queue keeps the names of artifacts and says where their content is; the content itself goes to and comes from a
 //! storage service by way of signed URLs. [`Artifacts`] does both steps, and does them again when a connection is cut:
-//! - an upload is repeated as a whole with a fresh URL, so the content must be something that can be read twice: bytes or a file;
-//! - a download goes on where it was cut, renews a URL that has expired, and a file appears under its name only when it is
-//!   complete.
+//! - an upload is repeated as a whole with a fresh URL. Bytes and files can be read twice; what comes from a reader, or is to
+//!   be compressed, goes into a temporary file first;
+//! - a download goes on where it was cut, renews a URL that has expired, is checked against a hash where there is one, and a
+//!   file appears under its name only when it is complete. A large file comes in parts, several at once.
+//!
+//! Artifacts live in the queue's own bucket, or with the object service ([`Upload::object`]), which keeps their hashes;
+//! downloads find out by themselves, and follow links and references.
 //!
 //! Both give up after as many failures in a row as the caller's [`RetryPolicy`] has repetitions. A download starts to count
 //! anew whenever it got further.
@@ -30,15 +34,22 @@ use taskcluster_core::{Caller, RetryPolicy, RunId, TaskId, Timestamp};
 use crate::queue::Queue;
 
 mod content;
+mod digest;
 mod download;
 mod error;
+mod fetch;
 mod file;
+mod object;
+mod progress;
 mod sink;
+mod split;
+mod transfer;
 mod upload;
 
 pub use content::content_type_of;
 pub use download::{Download, Downloaded};
 pub use error::ArtifactError;
+pub use progress::Progress;
 pub use upload::{Upload, Uploaded};
 
 /// How long a storage service may be silent before the connection counts as cut.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use service_kit::blobs::Location;
 use service_kit::bus::BusUrl;
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
@@ -82,6 +83,9 @@ pub(crate) struct UpArgs {
     /// Where events go: `memory:`, or `amqp://USER:PASSWORD@HOST/VHOST` in a build with that feature.
     #[arg(long, value_name = "URL", env = "TASKCLUSTER_UP_BUS", hide_env_values = true, default_value = "memory:")]
     pub(crate) bus: BusUrl,
+    /// Where artifacts are kept: a folder, or `s3://BUCKET?region=…` in a build with that feature [default: in DIR].
+    #[arg(long, value_name = "URL")]
+    pub(crate) blobs: Option<Location>,
     /// Run a native worker for this queue. May be repeated.
     #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use service_kit::blobs::LocalBlobs;
+use service_kit::blobs::{Location, Storage};
 use service_kit::bus::BusUrl;
 use service_kit::data_dir::DataDir;
 use service_kit::service::{self, Service as _};
@@ -53,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) database: Option<String>,
     /// Where events go.
     pub(crate) bus: BusUrl,
+    /// Another place for artifacts than the data folder.
+    pub(crate) blobs: Option<Location>,
     /// What else the listener answers.
     pub(crate) beside: Router,
 }
@@ -84,12 +86,12 @@ impl Deployment {
         let on_bus = || Arc::clone(&bus);
         let asked = parts.database.as_deref();
         let auth = open_auth(database(asked, &data, "auth")?, &data, &root_url, on_bus(), &tokens).await?;
-        let blobs = open_blobs(&data, &root_url)?;
+        let blobs = open_blobs(parts.blobs, &data, &root_url)?;
         let (serving, services) = (CancellationToken::new(), TaskTracker::new());
         let options = taskcluster_queue::Options::new(
             &root_url,
             database(asked, &data, "queue")?,
-            Arc::new(blobs.clone()),
+            blobs.buckets,
             on_bus(),
             auth.local(),
             Credentials::new(QUEUE_CLIENT, tokens.queue.clone()),
@@ -100,7 +102,7 @@ impl Deployment {
 
         let routers = [auth.service_router()?, queue.service_router()?, events.service_router()?];
         let router = taskcluster_server::site(routers)
-            .merge(blobs.router())
+            .merge(blobs.router.unwrap_or_default())
             .merge(home::router(&root_url, &["auth", "queue", "events"]))
             .merge(parts.beside);
         let caller =
@@ -245,12 +247,11 @@ async fn open_auth(
     Ok(AuthService::open(options).await?)
 }
 
-fn open_blobs(data: &DataDir, root_url: &str) -> Result<LocalBlobs> {
+fn open_blobs(asked: Option<Location>, data: &DataDir, root_url: &str) -> Result<Storage> {
     let url = Url::parse(&format!("{root_url}/blobs")).context("the root URL is none")?;
     let key = data.secret("blobs.key")?;
-    let folder = data.folder("blobs")?;
-    LocalBlobs::open(&folder, url, key.expose().as_bytes(), SystemClock::shared())
-        .with_context(|| format!("cannot keep artifacts in {}", folder.display()))
+    let location = asked.map_or_else(|| data.folder("blobs").map(Location::Folder), Ok)?;
+    Ok(location.open(url, key.expose().as_bytes(), SystemClock::shared())?)
 }
 
 /// The database that was asked for, or a file of the service's own.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use service_kit::bus::BusUrl;
 use service_kit::telemetry::LogFormat;
 
 use crate::Settings;
@@ -19,6 +20,8 @@ pub struct Config {
     pub root_url: String,
     /// The address to listen at.
     pub listen: String,
+    /// Where the services publish: `amqp://user:password@host/vhost`. `memory:` hears nothing but this process.
+    pub bus: BusUrl,
     /// The exchanges that are passed on, if not those of auth and queue.
     pub exchanges: Option<Vec<String>>,
     /// How many may listen at once.
@@ -43,6 +46,7 @@ impl Default for Config {
         Self {
             root_url: "http://127.0.0.1:8080".to_owned(),
             listen: "127.0.0.1:8083".to_owned(),
+            bus: BusUrl::default(),
             exchanges: None,
             listeners: settings.listeners,
             kept_messages: settings.kept_messages,

@@ -9,7 +9,6 @@ use clap::{Args, Parser, Subcommand};
 use service_kit::config::{self, Layers};
 use service_kit::service::{self, Service as _};
 use service_kit::{shutdown, telemetry};
-use taskcluster::events::MemoryBus;
 use taskcluster_core::caller::Caller;
 use taskcluster_events::config::{Config, VARIABLES};
 use taskcluster_events::{EventsService, Options};
@@ -45,6 +44,9 @@ struct Flags {
     /// The root URL of the deployment.
     #[arg(long, value_name = "URL")]
     root_url: Option<String>,
+    /// Where the services publish: `amqp://USER:PASSWORD@HOST/VHOST` in a build with that feature.
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
 }
 
 impl Flags {
@@ -53,7 +55,8 @@ impl Flags {
             .optional_file(self.config.as_deref())
             .environment(VARIABLES)
             .optional_flag("listen", self.listen)
-            .optional_flag("root_url", self.root_url);
+            .optional_flag("root_url", self.root_url)
+            .optional_flag("bus", self.bus);
         let config: Config = layers.load()?;
         config.check()?;
         Ok(config)
@@ -80,7 +83,7 @@ async fn serve(flags: Flags) -> Result<()> {
     telemetry::init(config.log_format, &config.log);
     let shutdown = shutdown::on_signal()?;
     let authenticator = Remote::new(Caller::builder(&config.root_url).build()?);
-    let mut options = Options::new(config.root_url.as_str(), Arc::new(MemoryBus::new()), Arc::new(authenticator))
+    let mut options = Options::new(config.root_url.as_str(), config.bus.open()?, Arc::new(authenticator))
         .with_settings(config.settings())
         .with_shutdown(shutdown.clone());
     if let Some(exchanges) = &config.exchanges {

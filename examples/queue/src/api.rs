@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use service_kit::blobs::Blobs;
+use service_kit::blobs::Buckets;
 use taskcluster::queue as wire;
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::credentials::Credentials;
@@ -61,7 +61,7 @@ pub struct Parts {
     /// The state.
     pub store: Store,
     /// Where the bytes of artifacts are.
-    pub blobs: Arc<dyn Blobs>,
+    pub blobs: Buckets,
     /// Where the time comes from.
     pub clock: SharedClock,
     /// The queue's own credentials: those of tasks are made from them.
@@ -75,7 +75,7 @@ pub struct Parts {
 /// The queue as an implementation of its reference.
 pub struct Api {
     store: Store,
-    blobs: Arc<dyn Blobs>,
+    blobs: Buckets,
     clock: SharedClock,
     credentials: Credentials,
     settings: Settings,

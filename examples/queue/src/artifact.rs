@@ -41,6 +41,9 @@ pub enum Storage {
     Blob {
         /// Where in the store.
         key: String,
+        /// Whether it is in the bucket that everybody may read.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        public: bool,
     },
     /// Bytes kept by the object service.
     #[serde(rename = "object")]
@@ -239,7 +242,7 @@ mod tests {
     }
 
     fn blob() -> Artifact {
-        artifact(Storage::Blob { key: "key".to_owned() })
+        artifact(Storage::Blob { key: "key".to_owned(), public: false })
     }
 
     fn on(before: &Artifact, new: &Artifact) -> bool {
@@ -270,7 +273,7 @@ mod tests {
         assert!(!on(&link("a"), &link("b")));
         assert!(!on(&link("a"), &reference("http://a")));
         assert!(!on(&blob(), &reference("http://a")));
-        assert!(!on(&blob(), &artifact(Storage::Blob { key: "other".to_owned() })));
+        assert!(!on(&blob(), &artifact(Storage::Blob { key: "other".to_owned(), public: false })));
         assert!(!on(&blob(), &artifact(Storage::Error { reason: "r".to_owned(), message: "m".to_owned() })));
     }
 

@@ -1,9 +1,9 @@
 //! What an operator can set, in a file, in the environment (`TC_QUEUE_…`) or by flags; the later wins.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use service_kit::blobs::Location;
 use service_kit::bus::BusUrl;
 use service_kit::store::Database;
 use service_kit::telemetry::LogFormat;
@@ -34,8 +34,8 @@ pub struct Config {
     pub client_id: String,
     /// The access token of the queue's own client. The credentials of tasks are made from it.
     pub access_token: Secret,
-    /// The folder for the bytes of artifacts.
-    pub blobs: PathBuf,
+    /// Where the bytes of artifacts are kept: a folder, or `s3://bucket?public_bucket=…` as [`Location`] says.
+    pub blobs: Location,
     /// Where callers reach those bytes; `/blobs` of the root URL if nothing is said.
     pub blobs_url: Option<String>,
     /// Signs the URLs of those bytes. Without it the URLs end with the process.
@@ -64,7 +64,7 @@ impl Default for Config {
             bus: BusUrl::default(),
             client_id: String::new(),
             access_token: Secret::from(""),
-            blobs: "queue-blobs".into(),
+            blobs: Location::Folder("queue-blobs".into()),
             blobs_url: None,
             blobs_secret: None,
             claim_timeout_seconds: settings.claim_timeout.as_secs(),

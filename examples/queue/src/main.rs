@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use service_kit::blobs::LocalBlobs;
 use service_kit::config::{self, Layers};
 use service_kit::service::{self, Service as _};
 use service_kit::{shutdown, telemetry};
@@ -58,9 +57,9 @@ struct Flags {
     /// The queue's own client; its access token is best given as `TC_QUEUE_ACCESS_TOKEN`.
     #[arg(long, value_name = "CLIENT")]
     client_id: Option<String>,
-    /// The folder for the bytes of artifacts.
-    #[arg(long, value_name = "FOLDER")]
-    blobs: Option<PathBuf>,
+    /// Where the bytes of artifacts are kept: a folder, or s3://bucket
+    #[arg(long, value_name = "URL")]
+    blobs: Option<String>,
 }
 
 impl Flags {
@@ -73,7 +72,7 @@ impl Flags {
             .optional_flag("listen", self.listen)
             .optional_flag("root_url", self.root_url)
             .optional_flag("client_id", self.client_id)
-            .optional_flag("blobs", self.blobs.map(|folder| folder.display().to_string()));
+            .optional_flag("blobs", self.blobs);
         Ok(layers.load()?)
     }
 }
@@ -117,13 +116,12 @@ async fn serve(config: Config) -> Result<()> {
         Some(secret) => secret.expose().to_owned(),
         None => format!("{}{}", TaskId::new(), TaskId::new()),
     };
-    let blobs = LocalBlobs::open(&config.blobs, config.blobs_base()?, secret.as_bytes(), Arc::clone(&clock))
-        .with_context(|| format!("cannot keep artifacts in {}", config.blobs.display()))?;
+    let blobs = config.blobs.open(config.blobs_base()?, secret.as_bytes(), Arc::clone(&clock))?;
     let authenticator = Remote::new(Caller::builder(&config.root_url).build()?);
     let options = Options::new(
         config.root_url.as_str(),
         config.database.clone(),
-        Arc::new(blobs.clone()),
+        blobs.buckets,
         config.bus.open()?,
         Arc::new(authenticator),
         config.credentials(),
@@ -133,7 +131,7 @@ async fn serve(config: Config) -> Result<()> {
     let queue = QueueService::open(options).await?;
     let listener = service::listen(&config.listen).await?;
     tracing::info!(address = %listener.local_addr()?, root_url = config.root_url, "the queue answers");
-    let router = queue.router().merge(blobs.router());
+    let router = queue.router().merge(blobs.router.unwrap_or_default());
     let store = queue.store().clone();
     service::run(listener, router, queue.background(), shutdown).await?;
     store.close().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use service_kit::blobs::Blobs;
+use service_kit::blobs::Buckets;
 use service_kit::outbox::Relay;
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
@@ -26,7 +26,7 @@ pub struct Options {
     /// Where tasks are kept.
     pub database: Database,
     /// Where the bytes of artifacts are kept. Its URLs have to be served by somebody.
-    pub blobs: Arc<dyn Blobs>,
+    pub blobs: Buckets,
     /// Where events go.
     pub bus: Arc<dyn Bus>,
     /// Who finds out who is calling.
@@ -46,7 +46,7 @@ impl Options {
     pub fn new(
         root_url: impl Into<String>,
         database: Database,
-        blobs: Arc<dyn Blobs>,
+        blobs: impl Into<Buckets>,
         bus: Arc<dyn Bus>,
         authenticator: Arc<dyn Authenticator>,
         credentials: Credentials,
@@ -54,7 +54,7 @@ impl Options {
         Self {
             root_url: root_url.into(),
             database,
-            blobs,
+            blobs: blobs.into(),
             bus,
             authenticator,
             credentials,
@@ -130,7 +130,7 @@ impl QueueService {
         let store = Store::open(&options.database).await?;
         let api = Arc::new(Api::new(api::Parts {
             store: store.clone(),
-            blobs: Arc::clone(&options.blobs),
+            blobs: options.blobs.clone(),
             clock: Arc::clone(&options.clock),
             credentials: options.credentials.clone(),
             settings: options.settings,
@@ -182,7 +182,7 @@ impl QueueService {
     }
 
     fn expiry(&self) -> Expiry {
-        Expiry::new(self.store.clone(), Arc::clone(&self.options.blobs), Arc::clone(&self.options.clock))
+        Expiry::new(self.store.clone(), self.options.blobs.clone(), Arc::clone(&self.options.clock))
     }
 
     fn background_of<S: Sweep + 'static>(&self, sweep: S) -> Background {

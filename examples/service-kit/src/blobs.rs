@@ -1,8 +1,8 @@
 //! Blobs: the bytes of artifacts, behind signed URLs.
 //!
 //! A service never moves the bytes of an artifact itself. It hands out a URL that allows one upload or download for a
-//! while ([`Blobs::put_url`], [`Blobs::get_url`]), as an S3 bucket does. [`LocalBlobs`] keeps them in a folder and serves
-//! the URLs with a router of its own.
+//! while ([`Blobs::put_url`], [`Blobs::get_url`]). [`LocalBlobs`] keeps them in a folder and serves the URLs with a router
+//! of its own; `S3Blobs` (cargo feature `s3`) leaves both to a bucket. [`Location`] is what an operator writes.
 
 use std::fmt;
 use std::io;
@@ -12,13 +12,21 @@ use bytes::Bytes;
 use taskcluster_core::time::Timestamp;
 use url::Url;
 
+mod buckets;
 pub mod contract;
 mod file;
 mod local;
+mod location;
+#[cfg(feature = "s3")]
+mod s3;
 mod serve;
 mod sign;
 
+pub use buckets::Buckets;
 pub use local::LocalBlobs;
+pub use location::{Location, LocationError, Storage};
+#[cfg(feature = "s3")]
+pub use s3::{S3Blobs, S3Options, S3OptionsError};
 
 /// Where blobs are kept.
 ///
@@ -39,7 +47,7 @@ pub trait Blobs: Send + Sync + fmt::Debug + 'static {
         expires: Timestamp,
     ) -> Result<Url, BlobError>;
 
-    /// A URL that gives the blob by `GET` or `HEAD` until `expires`, whole or in ranges. It need not exist yet.
+    /// A URL that gives the blob by `GET` until `expires`, whole or in ranges. It need not exist yet.
     ///
     /// # Errors
     /// [`BlobError::Key`] for a key that cannot be one.
@@ -68,6 +76,21 @@ pub trait Blobs: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`BlobError::Key`], [`BlobError::Failed`].
     async fn delete(&self, key: &str) -> Result<(), BlobError>;
+
+    /// Forgets many, and says which could not be.
+    async fn delete_all(&self, keys: &[String]) -> Vec<(String, BlobError)> {
+        delete_each(self, keys).await
+    }
+}
+
+async fn delete_each<B: Blobs + ?Sized>(blobs: &B, keys: &[String]) -> Vec<(String, BlobError)> {
+    let mut failed = Vec::new();
+    for key in keys {
+        if let Err(error) = blobs.delete(key).await {
+            failed.push((key.clone(), error));
+        }
+    }
+    failed
 }
 
 /// What is known of a blob without reading it.

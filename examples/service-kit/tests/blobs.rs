@@ -38,6 +38,22 @@ async fn over_a_socket() {
 }
 
 #[tokio::test]
+async fn a_download_can_be_asked_about_first() {
+    use taskcluster_core::transport::Body;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
+    let blobs = open(&folder, "https://tc.example/blobs", &clock);
+    blobs.write("a", "text/plain", "hello".into()).await.unwrap();
+    let url = blobs.get_url("a", clock.now() + std::time::Duration::from_secs(60)).unwrap();
+    let request = http::Request::head(url.as_str()).body(Body::empty()).unwrap();
+    let (head, body) = in_process(blobs.router()).send(request).await.unwrap().into_parts();
+    assert_eq!((head.status.as_u16(), body.collect(10).await.unwrap().len()), (200, 0));
+    assert_eq!(
+        (&head.headers["content-length"], &head.headers["accept-ranges"]),
+        (&"5".parse().unwrap(), &"bytes".parse().unwrap())
+    );
+}
+
+#[tokio::test]
 async fn pages_are_kept_from_acting_in_the_deployments_name() {
     use taskcluster_core::transport::Body;
     let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());

@@ -60,6 +60,12 @@ pub enum ArtifactError {
         /// Name of the artifact.
         name: String,
     },
+    /// What arrived is not what its SHA-256 says, each time.
+    #[error("the content of artifact {name} is not what its hash says")]
+    Corrupt {
+        /// Name of the artifact.
+        name: String,
+    },
     /// Reading or writing on this side failed.
     #[error("artifact {name}: {path} cannot be read or written")]
     Local {
@@ -83,6 +89,7 @@ impl ArtifactError {
             | Self::Unsupported { .. }
             | Self::Interrupted { .. }
             | Self::Changed { .. }
+            | Self::Corrupt { .. }
             | Self::Local { .. } => false,
         }
     }
@@ -92,7 +99,7 @@ impl ArtifactError {
         match self {
             Self::Queue { source, .. } => source.is_retryable(),
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
-            Self::Interrupted { .. } | Self::Changed { .. } => true,
+            Self::Interrupted { .. } | Self::Changed { .. } | Self::Corrupt { .. } => true,
             Self::NeverCreated { .. } | Self::Unsupported { .. } | Self::Local { .. } => false,
         }
     }

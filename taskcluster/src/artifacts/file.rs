@@ -32,6 +32,11 @@ impl PartialFile {
         Ok(Self { file, temporary, destination: destination.to_owned(), kept: false })
     }
 
+    /// Where it is until it is kept.
+    pub(super) fn path(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Gives the complete file its name, in one step and in place of what may be there.
     pub(super) async fn keep(mut self) -> io::Result<()> {
         self.file.flush().await?;

@@ -63,7 +63,7 @@ mod ears {
     use taskcluster_core::{Caller, TaskId, chain};
     use tokio::time::{Instant, timeout};
 
-    use crate::events::{Binding, Bus, BusError, Hears, Subscription};
+    use crate::events::{Binding, Bus, Hears, Subscription};
     use crate::queue::events::{TaskCompleted, TaskException, TaskFailed, TaskGroupResolved};
 
     /// With events: how long to wait for one before looking anyway.

@@ -3,10 +3,11 @@
 mod storage;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use storage::{Fault, Storage};
-use taskcluster::artifacts::{ArtifactError, Artifacts};
+use taskcluster::artifacts::{ArtifactError, Artifacts, Progress};
 use taskcluster::time::days;
 use taskcluster::{Caller, RetryPolicy, TaskId, Timestamp};
 
@@ -34,6 +35,11 @@ fn expires() -> Timestamp {
 /// Every await of these tests ends.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(120), future).await.expect("it takes too long")
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
@@ -214,4 +220,130 @@ async fn uploads_are_repeated_where_that_helps() {
     assert!(matches!(nothing, ArtifactError::Local { .. }) && !nothing.is_retryable(), "{nothing}");
     let folder = soon(upload(NAME).file(std::env::temp_dir())).await.unwrap_err();
     assert!(matches!(folder, ArtifactError::Local { .. }), "{folder}");
+}
+
+const OBJECT: &str = "public/object";
+
+#[tokio::test]
+async fn a_reader_and_compressed_content_are_sent_as_often_as_needed() {
+    let content = content();
+    let storage = Storage::start(Vec::new()).await;
+    let upload = |name: &str| artifacts(&storage).upload(&TaskId::new(), 0, name, expires());
+
+    storage.faults([Fault::CutRequest(100_000), Fault::Status(500)]);
+    let done = soon(upload(NAME).reader(&mut content.as_slice())).await.unwrap();
+    assert_eq!(done.sha256, sha256(&content));
+    assert!(storage.take_content() == content);
+
+    storage.faults([Fault::CutRequest(1000)]);
+    let done = soon(upload("public/log.txt").gzip().bytes(content.clone())).await.unwrap();
+    let stored = storage.take_content();
+    assert_eq!((done.length, done.sha256), (stored.len() as u64, sha256(&stored)));
+    assert_eq!(
+        (storage.content_encoding().as_str(), storage.content_type().as_str()),
+        ("gzip", "text/plain; charset=utf-8")
+    );
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*stored), &mut plain).unwrap();
+    assert!(plain == content);
+}
+
+#[tokio::test]
+async fn whoever_wants_to_know_is_told_how_far_it_is() {
+    let content = content();
+    let storage = Storage::start(Vec::new()).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = || {
+        let told = told.clone();
+        move |progress: Progress| told.lock().unwrap().push((progress.done, progress.total))
+    };
+    let id = TaskId::new();
+    soon(artifacts(&storage).upload(&id, 0, NAME, expires()).progress(tell()).bytes(content.clone())).await.unwrap();
+    let all = content.len() as u64;
+    assert_eq!(told.lock().unwrap().last(), Some(&(all, Some(all))));
+    told.lock().unwrap().clear();
+    soon(artifacts(&storage).download(&id, 0, NAME).progress(tell()).to_memory(content.len())).await.unwrap();
+    let told = told.lock().unwrap();
+    assert_eq!(told.last(), Some(&(all, Some(all))));
+    assert!(told.len() > 1 && told.is_sorted());
+}
+
+#[tokio::test]
+async fn objects_are_uploaded_whole_and_finished() {
+    let content = content();
+    let storage = Storage::start(Vec::new()).await;
+    let upload = || artifacts(&storage).upload(&TaskId::new(), 0, OBJECT, expires()).object();
+    storage.faults([Fault::CutRequest(100_000), Fault::Status(403)]);
+    let done = soon(upload().content_type("a/b").bytes(content.clone())).await.unwrap();
+    assert_eq!((done.sha256.as_str(), done.length), (&*sha256(&content), content.len() as u64));
+    assert_eq!((storage.hash(), storage.content_type()), (Some(sha256(&content)), "a/b".to_owned()));
+    assert_eq!(storage.calls(), ["upload", "upload", "upload", "finish-upload", "finishArtifact"]);
+    assert!(storage.take_content() == content);
+
+    // What is small needs no storage service.
+    soon(upload().bytes("hello")).await.unwrap();
+    assert_eq!((storage.take_content(), storage.hash()), (b"hello".to_vec(), Some(sha256(b"hello"))));
+    assert_eq!(storage.calls(), ["upload", "finish-upload", "finishArtifact"]);
+}
+
+#[tokio::test]
+async fn objects_are_checked_against_their_hash_wherever_they_are_cut() {
+    let content = content();
+    let storage = Storage::start(content.clone()).await;
+    storage.state_hash(&sha256(&content));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("object");
+    for place in places(content.len()) {
+        storage.faults([Fault::CutAnswer(place), Fault::Expire]);
+        let done = soon(artifacts(&storage).download(&TaskId::new(), 0, OBJECT).to_file(&path)).await.unwrap();
+        assert!(done.verified && done.sha256 == sha256(&content), "cut at {place}");
+        storage.faults([Fault::Flip(place)]);
+        soon(artifacts(&storage).download(&TaskId::new(), 0, OBJECT).to_file(&path)).await.unwrap();
+        assert!(std::fs::read(&path).unwrap() == content, "another byte at {place}");
+    }
+    storage.faults((0..4).map(|_| Fault::Flip(7)));
+    std::fs::remove_file(&path).unwrap();
+    let corrupt = soon(artifacts(&storage).download(&TaskId::new(), 0, OBJECT).to_file(&path)).await.unwrap_err();
+    assert!(matches!(corrupt, ArtifactError::Corrupt { .. }), "{corrupt}");
+    assert!(names_in(folder.path()).is_empty());
+    storage.faults([Fault::Flip(7)]);
+    let corrupt = soon(artifacts(&storage).download(&TaskId::new(), 0, OBJECT).to_writer(&mut Vec::new())).await;
+    assert!(matches!(corrupt, Err(ArtifactError::Corrupt { .. })), "{corrupt:?}");
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_parts_and_is_right_or_absent() {
+    const MIB: usize = 1024 * 1024;
+    let content: Vec<u8> = (0..(9 * MIB) as u32).flat_map(|n| n.to_le_bytes()).collect();
+    let storage = Storage::start(content.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large");
+    let download = || artifacts(&storage).download(&TaskId::new(), 0, OBJECT);
+    storage.state_hash(&sha256(&content));
+
+    // The first answer tells only how large it is.
+    storage.faults([
+        Fault::CutAnswer(0),
+        Fault::CutAnswer(0),
+        Fault::CutAnswer(100),
+        Fault::Expire,
+        Fault::CutAnswer(MIB),
+    ]);
+    let done = soon(download().to_file(&path)).await.unwrap();
+    assert!(done.verified && done.length == content.len() as u64);
+    assert!(std::fs::read(&path).unwrap() == content);
+    assert!(storage.take_sent().len() > 6);
+
+    // Other content midway: from the beginning, in one go.
+    let other: Vec<u8> = content.iter().rev().copied().collect();
+    storage.state_hash(&sha256(&other));
+    let changes = Fault::CutAnswerThenChange(MIB, other.clone());
+    storage.faults([Fault::CutAnswer(0), Fault::CutAnswer(MIB), changes]);
+    soon(download().to_file(&path)).await.unwrap();
+    assert!(std::fs::read(&path).unwrap() == other);
+
+    std::fs::remove_file(&path).unwrap();
+    storage.faults((0..400).map(|_| Fault::CutAnswer(0)));
+    soon(download().to_file(&path)).await.unwrap_err();
+    assert!(names_in(folder.path()).is_empty());
 }

@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// All URLs that were given out stop working.
     Expire,
+    /// One byte of the answer is another.
+    Flip(usize),
 }
 
 /// The running server; it ends when it is dropped.
@@ -34,8 +36,13 @@ pub(crate) struct Storage {
 struct State {
     content: Vec<u8>,
     content_type: String,
+    content_encoding: String,
+    /// Methods of the object service, and `finishArtifact`, as they were called.
+    calls: Vec<String>,
     tagged: bool,
     ranges: bool,
+    /// States the hash of the content, as hexadecimal, where the object service or a header would.
+    hash: Option<String>,
     faults: VecDeque<Fault>,
     /// How many URLs were given out, and the first that still works.
     urls: usize,
@@ -51,8 +58,11 @@ impl Storage {
         let state = Arc::new(Mutex::new(State {
             content,
             content_type: "application/zip".to_owned(),
+            content_encoding: String::new(),
+            calls: Vec::new(),
             tagged: true,
             ranges: true,
+            hash: None,
             faults: VecDeque::new(),
             urls: 0,
             oldest: 0,
@@ -84,6 +94,23 @@ impl Storage {
 
     pub(crate) fn serve_ranges(&self, yes: bool) {
         self.state().ranges = yes;
+    }
+
+    /// The object service states this hash.
+    pub(crate) fn state_hash(&self, hash: &str) {
+        self.state().hash = Some(hash.to_owned());
+    }
+
+    pub(crate) fn hash(&self) -> Option<String> {
+        self.state().hash.clone()
+    }
+
+    pub(crate) fn content_encoding(&self) -> String {
+        self.state().content_encoding.clone()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().calls)
     }
 
     pub(crate) fn urls_given(&self) -> usize {
@@ -128,9 +155,19 @@ impl Head {
 async fn serve(mut stream: TcpStream, address: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
     let (head, early) = read_head(&mut stream).await?;
     if head.path.starts_with("/api/queue/v1/") {
-        read_body(&mut stream, &head, early, usize::MAX).await?;
+        let body = read_body(&mut stream, &head, early, usize::MAX).await?.unwrap_or_default();
+        if head.path.ends_with("object") && (head.method == "GET" || head.method == "POST" || head.method == "PUT") {
+            let (status, body) = object_artifact(&head, &mut state.lock().unwrap());
+            return answer(&mut stream, status, &JSON, body.as_bytes(), usize::MAX).await;
+        }
+        drop(body);
         let (status, body) = queue(&head, address, &mut state.lock().unwrap());
-        return answer(&mut stream, status, &[("content-type", "application/json")], body.as_bytes(), usize::MAX).await;
+        return answer(&mut stream, status, &JSON, body.as_bytes(), usize::MAX).await;
+    }
+    if head.path.starts_with("/api/object/v1/") {
+        let body = read_body(&mut stream, &head, early, usize::MAX).await?.unwrap_or_default();
+        let (status, body) = object(&head, &body, address, &mut state.lock().unwrap());
+        return answer(&mut stream, status, &JSON, body.as_bytes(), usize::MAX).await;
     }
     if let Some(target) = head.path.strip_prefix("/redirect") {
         let _ = read_body(&mut stream, &head, early, usize::MAX).await?;
@@ -149,6 +186,66 @@ async fn serve(mut stream: TcpStream, address: SocketAddr, state: &Mutex<State>)
     match head.method.as_str() {
         "PUT" => put(&mut stream, &head, early, fault, state).await,
         _ => get(&mut stream, &head, fault, state).await,
+    }
+}
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+/// What the queue says of artifacts whose name ends in `object`.
+fn object_artifact(head: &Head, state: &mut State) -> (u16, String) {
+    let certificate = r#"{\"version\":1,\"scopes\":[\"object:*\"],\"start\":1,\"expiry\":9000000000000,\"seed\":\"s\",\"signature\":\"x\"}"#;
+    let credentials = format!(r#"{{"clientId":"one-object","accessToken":"token","certificate":"{certificate}"}}"#);
+    match head.method.as_str() {
+        "GET" => (200, format!(r#"{{"storageType":"object","name":"t/a","credentials":{credentials}}}"#)),
+        "PUT" => {
+            state.calls.push("finishArtifact".to_owned());
+            (200, "{}".to_owned())
+        }
+        _ => {
+            let upload = r#""name":"t/a","projectId":"p","uploadId":"AAAAAAAARaKAAAAAAAAAAA","expires":"2030-01-01T00:00:00.000Z""#;
+            (200, format!(r#"{{"storageType":"object",{upload},"credentials":{credentials}}}"#))
+        }
+    }
+}
+
+/// The object service, for one object.
+fn object(head: &Head, body: &[u8], address: SocketAddr, state: &mut State) -> (u16, String) {
+    let method = head.path.trim_start_matches("/api/object/v1/").split('/').next().unwrap().to_owned();
+    assert!(head.header("authorization").unwrap().contains("id=\"one-object\""), "as the queue says");
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+    let url = format!("http://{address}/content/{}", state.urls);
+    state.calls.push(method.clone());
+    let upload = r#""projectId":"p","uploadId":"AAAAAAAARaKAAAAAAAAAAA","expires":"2030-01-01T00:00:00.000Z""#;
+    match method.as_str() {
+        "upload" => {
+            let methods = &body["proposedUploadMethods"];
+            if let Some(data) = methods["dataInline"]["objectData"].as_str() {
+                use base64::Engine as _;
+                state.content = base64::engine::general_purpose::STANDARD.decode(data).unwrap();
+                return (200, format!(r#"{{{upload},"uploadMethod":{{"dataInline":true}}}}"#));
+            }
+            state.urls += 1;
+            let content_type = &methods["putUrl"]["contentType"];
+            let target = format!(
+                r#"{{"url":"{url}","headers":{{"content-type":{content_type}}},"expires":"2030-01-01T00:00:00.000Z"}}"#
+            );
+            (200, format!(r#"{{{upload},"uploadMethod":{{"putUrl":{target}}}}}"#))
+        }
+        "finish-upload" => {
+            state.hash = body["hashes"]["sha256"].as_str().map(str::to_owned);
+            (200, "{}".to_owned())
+        }
+        "start-download" => {
+            state.urls += 1;
+            let hash = state.hash.clone().unwrap();
+            (
+                200,
+                format!(
+                    r#"{{"method":"getUrl","url":"{url}","expires":"2030-01-01T00:00:00.000Z","hashes":{{"sha256":"{hash}"}}}}"#
+                ),
+            )
+        }
+        other => panic!("{other}"),
     }
 }
 
@@ -195,6 +292,7 @@ async fn put(
         let mut state = state.lock().unwrap();
         state.content = body;
         state.content_type = head.header("content-type").unwrap_or_default().to_owned();
+        state.content_encoding = head.header("content-encoding").unwrap_or_default().to_owned();
     }
     answer(stream, 200, &[], b"", usize::MAX).await
 }
@@ -209,20 +307,30 @@ async fn get(stream: &mut TcpStream, head: &Head, fault: Option<Fault>, state: &
         // The tag is the first bytes: other content, other tag.
         let tag = format!("\"{:?}\"", &state.content[..total.min(4)]);
         let mut headers = vec![("content-type", state.content_type.clone())];
+        if state.ranges {
+            headers.push(("accept-ranges", "bytes".to_owned()));
+        }
         if state.tagged {
             headers.push(("etag", tag.clone()));
         }
-        let from = head
+        let range = head
             .header("range")
             .filter(|_| state.ranges && head.header("if-range").is_none_or(|wanted| wanted == tag))
-            .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
-        let status = if let Some(from) = from {
-            headers.push(("content-range", format!("bytes {from}-{}/{total}", total - 1)));
+            .and_then(|range| {
+                let (from, to) = range.strip_prefix("bytes=")?.split_once('-')?;
+                Some((from.parse::<usize>().ok()?, to.parse::<usize>().map_or(total, |to| to + 1)))
+            });
+        let status = if let Some((from, to)) = range {
+            headers.push(("content-range", format!("bytes {from}-{}/{total}", to - 1)));
             206
         } else {
             200
         };
-        let body = state.content[from.unwrap_or(0)..].to_vec();
+        let (from, to) = range.unwrap_or((0, total));
+        let mut body = state.content[from..to].to_vec();
+        if let Some(Fault::Flip(place)) = fault {
+            body[place] ^= 1;
+        }
         let stop = match fault {
             Some(Fault::CutAnswer(place)) => place,
             Some(Fault::CutAnswerThenChange(place, content)) => {

@@ -161,6 +161,7 @@ async fn deploy(plan: &Plan, listener: TcpListener) -> Result<Deployment> {
         data: state_dir::open(&plan.data)?,
         database: None,
         bus: BusUrl::Memory,
+        blobs: None,
         beside: commit_server::router(plan.repository.root()),
     })
     .await

@@ -34,6 +34,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
                 data,
                 database: args.database.clone(),
                 bus: args.bus.clone(),
+                blobs: args.blobs.clone(),
                 beside: Router::new(),
             };
             let deployment = Deployment::start(parts).await?;

@@ -1,6 +1,7 @@
 //! Artifacts: creating, finding and listing them. Their bytes go between workers, readers and the blob store, by signed
 //! URLs.
 
+use service_kit::blobs::BlobError;
 use taskcluster::queue as wire;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::scopes::Params;
@@ -37,7 +38,9 @@ impl Api {
         let (expires, content_type, content_length, storage) = match payload {
             wire::PostArtifactRequest::S3(blob) => {
                 let key = format!("{task_id}/{run_id}/{name}");
-                (blob.expires, blob.content_type, length(blob.content_length), Storage::Blob { key })
+                // In a bucket that needs no signature only where everybody may read it.
+                let public = self.blobs.are_apart() && name.starts_with("public/");
+                (blob.expires, blob.content_type, length(blob.content_length), Storage::Blob { key, public })
             }
             wire::PostArtifactRequest::Object(_) => {
                 let message = "this deployment has no object service: create the artifact with storageType s3";
@@ -74,9 +77,10 @@ impl Api {
         let now = self.clock.now();
         let kept = self.store.put_artifact(artifact, now).await??;
         Ok(match kept.storage {
-            Storage::Blob { key } => {
-                let url =
-                    self.blobs.put_url(&key, &kept.content_type, None, now + UPLOAD).map_err(Failure::internal)?;
+            Storage::Blob { key, public } => {
+                // The announced length is not held against the upload: clients that compress announce another.
+                let url = self.blobs.of(public).put_url(&key, &kept.content_type, None, now + UPLOAD);
+                let url = url.map_err(no_url)?;
                 wire::PostArtifactResponse::S3(wire::S3ArtifactResponse::new(url, now + UPLOAD, kept.content_type))
             }
             Storage::Reference { .. } => wire::PostArtifactResponse::Reference(wire::ReferenceArtifactResponse::new()),
@@ -177,8 +181,9 @@ impl Api {
 
     fn url_of(&self, storage: Storage) -> Result<String, Failure> {
         match storage {
-            Storage::Blob { key } => {
-                Ok(self.blobs.get_url(&key, self.clock.now() + DOWNLOAD).map_err(Failure::internal)?.into())
+            Storage::Blob { key, public } => {
+                let url = self.blobs.of(public).get_url(&key, self.clock.now() + DOWNLOAD);
+                Ok(url.map_err(no_url)?.into())
             }
             Storage::Reference { url } => Ok(url),
             Storage::Object { .. } | Storage::Link { .. } | Storage::Error { .. } => {
@@ -289,6 +294,14 @@ impl Api {
     async fn last_run(&self, task_id: TaskId) -> Result<RunId, Failure> {
         let last = self.find(task_id).await?.last_run();
         last.ok_or_else(|| Failure::not_found(format!("task {task_id} has no runs")))
+    }
+}
+
+/// A name may be longer than the storage takes.
+fn no_url(error: BlobError) -> Failure {
+    match error {
+        BlobError::Key(_) => Failure::input_error(error.to_string()),
+        other => Failure::internal(other),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Forgets what has expired.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use service_kit::blobs::Blobs;
+use service_kit::blobs::Buckets;
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::time::{Timestamp, minutes};
 use tokio::sync::Mutex;
@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError};
 #[derive(Debug)]
 pub struct Expiry {
     store: Store,
-    blobs: Arc<dyn Blobs>,
+    blobs: Buckets,
     clock: SharedClock,
     /// The artifact up to which the last steps came. Those that cannot be deleted stay, and must not keep us from what
     /// is behind them; they are tried again from the beginning once the end is reached.
@@ -31,8 +31,8 @@ struct Portion {
 impl Expiry {
     /// Forgets what the store and the blobs hold.
     #[must_use]
-    pub fn new(store: Store, blobs: Arc<dyn Blobs>, clock: SharedClock) -> Self {
-        Self { store, blobs, clock, last: Mutex::default() }
+    pub fn new(store: Store, blobs: impl Into<Buckets>, clock: SharedClock) -> Self {
+        Self { store, blobs: blobs.into(), clock, last: Mutex::default() }
     }
 
     async fn next_artifacts(&self, now: Timestamp) -> Result<Portion, StoreError> {
@@ -40,22 +40,39 @@ impl Expiry {
         let artifacts = self.store.expired_artifacts(now, last.as_ref(), PORTION).await?;
         let found = artifacts.len();
         let end = artifacts.last().filter(|_| found == PORTION as usize).cloned();
-        let mut gone = Vec::with_capacity(found);
-        for artifact in artifacts {
-            if let Storage::Blob { key } = &artifact.storage
-                && let Err(error) = self.blobs.delete(key).await
-            {
-                tracing::warn!(task.id = %artifact.task_id, artifact = artifact.name, error = %error, "an expired artifact cannot be deleted");
-                continue;
-            }
-            gone.push(artifact);
-        }
+        let stuck = self.delete_bytes(&artifacts).await;
+        let mut gone = artifacts;
+        gone.retain(|artifact| !matches!(&artifact.storage, Storage::Blob { key, .. } if stuck.contains(key)));
         let forgotten = gone.len();
         if forgotten > 0 {
             self.store.forget_artifacts(gone).await?;
         }
         *last = end;
         Ok(Portion { found, forgotten })
+    }
+}
+
+impl Expiry {
+    /// Deletes the bytes of artifacts; the keys of those that are still there.
+    async fn delete_bytes(&self, artifacts: &[Artifact]) -> HashSet<String> {
+        let mut stuck = HashSet::new();
+        for side in [false, true] {
+            let keys: Vec<String> = artifacts
+                .iter()
+                .filter_map(|artifact| match &artifact.storage {
+                    Storage::Blob { key, public } if *public == side => Some(key.clone()),
+                    _ => None,
+                })
+                .collect();
+            if keys.is_empty() {
+                continue;
+            }
+            for (key, error) in self.blobs.of(side).delete_all(&keys).await {
+                tracing::warn!(key, error = %error, "an expired artifact cannot be deleted");
+                stuck.insert(key);
+            }
+        }
+        stuck
     }
 }
 

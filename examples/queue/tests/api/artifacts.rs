@@ -40,6 +40,31 @@ impl Tester {
 }
 
 #[tokio::test]
+async fn what_everybody_may_read_has_a_bucket_of_its_own() {
+    let t = Tester::with_public_bucket().await;
+    let id = t.running().await;
+    for (name, place) in
+        [("public/log.txt", "http://tc.example/open/"), ("private/log.txt", "http://tc.example/blobs/")]
+    {
+        let PostArtifactResponse::S3(upload) = t.put(&id, name, &t.s3()).await.unwrap() else { panic!("not s3") };
+        assert!(upload.put_url.starts_with(place), "{}", upload.put_url);
+        let found = soon(t.queue.get_artifact(&id, 0, name)).await.unwrap();
+        assert!(found.url.starts_with(place), "{}", found.url);
+        let blobs = t.buckets.of(name.starts_with("public/"));
+        let key = format!("{id}/0/{name}");
+        blobs.write(&key, "text/plain", "x".into()).await.unwrap();
+        t.put(&id, name, &t.s3()).await.expect("again");
+    }
+    t.clock.advance(hours(11));
+    t.expire().await;
+    for public in [true, false] {
+        for name in ["public/log.txt", "private/log.txt"] {
+            assert_eq!(t.buckets.of(public).describe(&format!("{id}/0/{name}")).await.unwrap(), None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn bytes_go_to_the_blob_store_and_come_back() {
     let t = Tester::new().await;
     let id = t.running().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use service_kit::blobs::LocalBlobs;
+use service_kit::blobs::{Buckets, LocalBlobs};
 use service_kit::service::Service as _;
 use service_kit::store::Database;
 use taskcluster::events::{Binding, Bus as _, MemoryBus};
@@ -56,7 +56,7 @@ pub(crate) struct Tester {
     pub(crate) bus: Arc<MemoryBus>,
     /// A client that may do everything.
     pub(crate) queue: Queue,
-    pub(crate) blobs: LocalBlobs,
+    pub(crate) buckets: Buckets,
     pub(crate) shutdown: CancellationToken,
     service: QueueService,
     caller: Caller,
@@ -70,16 +70,27 @@ pub(crate) async fn soon<F: IntoFuture>(future: F) -> F::Output {
 
 impl Tester {
     pub(crate) async fn new() -> Self {
+        Self::keeping(|blobs, _| Arc::new(blobs).into()).await
+    }
+
+    /// One that keeps what everybody may read apart, below `/open`.
+    pub(crate) async fn with_public_bucket() -> Self {
+        Self::keeping(|blobs, public| Buckets::new(Arc::new(blobs), Some(Arc::new(public)))).await
+    }
+
+    async fn keeping(buckets: impl FnOnce(LocalBlobs, LocalBlobs) -> Buckets) -> Self {
         let clock = ManualClock::at("2026-03-04T05:06:07.000Z".parse().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let base = Url::parse("http://tc.example/blobs").unwrap();
-        let blobs = LocalBlobs::open(folder.path(), base, b"secret", clock.shared()).unwrap();
+        let open = |name, base| LocalBlobs::open(&folder.path().join(name), base, b"secret", clock.shared()).unwrap();
+        let blobs = open("blobs", base);
+        let buckets = buckets(blobs.clone(), open("open", Url::parse("http://tc.example/open").unwrap()));
         let bus = Arc::new(MemoryBus::new());
         let credentials = Credentials::new("static/queue", "token");
         let options = Options::new(
             ROOT,
             Database::Memory,
-            Arc::new(blobs.clone()),
+            buckets.clone(),
             Arc::clone(&bus) as _,
             Arc::new(Believer),
             credentials.clone(),
@@ -95,7 +106,7 @@ impl Tester {
             .transport(transport::in_process(router))
             .build()
             .unwrap();
-        Self { clock, bus, queue: Queue::new(caller.clone()), blobs, shutdown, service, caller, _folder: folder }
+        Self { clock, bus, queue: Queue::new(caller.clone()), buckets, shutdown, service, caller, _folder: folder }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -209,8 +220,7 @@ impl Tester {
     }
 
     pub(crate) async fn expire(&self) {
-        let blobs = Arc::new(self.blobs.clone());
-        Expiry::new(self.service.store().clone(), blobs, self.clock.shared()).step().await.unwrap();
+        Expiry::new(self.service.store().clone(), self.buckets.clone(), self.clock.shared()).step().await.unwrap();
     }
 
     /// Publishes what is in the outbox and gives the names of the exchanges and the bodies.

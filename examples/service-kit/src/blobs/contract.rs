@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use taskcluster_core::clock::ManualClock;
 use taskcluster_core::transport::{Body, Transport};
 use url::Url;
@@ -50,22 +50,18 @@ pub async fn run(subject: &Subject) {
 }
 
 async fn what_is_put_can_be_got(subject: &Subject) {
-    let put = subject.blobs.put_url("a/b", "text/plain; charset=utf-8", Some(5), subject.soon()).expect("a URL");
+    let put = subject.blobs.put_url("first/blob", "text/plain; charset=utf-8", Some(5), subject.soon()).expect("a URL");
     let answer = subject.put(&put, "text/plain; charset=utf-8", "hello").await;
     assert_eq!(answer.status, StatusCode::OK);
-    let get = subject.blobs.get_url("a/b", subject.soon()).expect("a URL");
+    let get = subject.blobs.get_url("first/blob", subject.soon()).expect("a URL");
     let answer = subject.get(&get, None).await;
     assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"hello"[..]));
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
     assert_eq!(answer.headers["content-length"], "5");
-    assert_eq!(answer.headers["accept-ranges"], "bytes");
-    let head = subject.send(Request::builder().method(Method::HEAD).uri(get.as_str()), Body::empty()).await;
-    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
-    assert_eq!(head.headers["content-length"], "5");
 
-    let info = subject.blobs.describe("a/b").await.expect("it works").expect("it exists");
+    let info = subject.blobs.describe("first/blob").await.expect("it works").expect("it exists");
     assert_eq!((info.content_type.as_str(), info.content_length), ("text/plain; charset=utf-8", 5));
-    let (content_type, content) = subject.blobs.read("a/b").await.expect("it works").expect("it exists");
+    let (content_type, content) = subject.blobs.read("first/blob").await.expect("it works").expect("it exists");
     assert_eq!((content_type.as_str(), &content[..]), ("text/plain; charset=utf-8", &b"hello"[..]));
 }
 
@@ -81,7 +77,8 @@ async fn an_encoding_comes_back(subject: &Subject) {
         let answer = subject.get(&get, None).await;
         assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"encoded"[..]), "the bytes as they are");
         let encodings: Vec<_> = answer.headers.get_all("content-encoding").iter().collect();
-        assert!(if encoding == "br" { encodings == ["br"] } else { encodings.is_empty() }, "{encodings:?}");
+        // "identity" says as much as nothing.
+        assert!(encodings == [encoding] || encoding == "identity" && encodings.is_empty(), "{encodings:?}");
         let part = subject.get(&get, Some("bytes=2-3")).await;
         assert_eq!((part.status, &part.body[..]), (StatusCode::PARTIAL_CONTENT, &b"co"[..]));
     }
@@ -156,6 +153,19 @@ async fn what_is_deleted_is_gone(subject: &Subject) {
     subject.blobs.delete("gone").await.expect("twice is no error");
     let get = subject.blobs.get_url("gone", subject.soon()).expect("a URL");
     assert_eq!(subject.get(&get, None).await.status, StatusCode::NOT_FOUND);
+
+    let keys = ["many/1", "many/<&>", "many/%", "many/never was", "many/../x"].map(str::to_owned);
+    for key in keys.iter().filter(|key| !key.ends_with("never was")) {
+        subject.blobs.write(key, "text/plain", "x".into()).await.expect("it works");
+    }
+    subject.blobs.write("stays", "text/plain", "x".into()).await.expect("it works");
+    let failed = subject.blobs.delete_all(&keys).await;
+    assert!(failed.is_empty(), "{failed:?}");
+    for key in &keys {
+        assert_eq!(subject.blobs.describe(key).await.expect("it works"), None, "{key}");
+    }
+    assert!(subject.blobs.describe("stays").await.expect("it works").is_some());
+    assert_eq!(subject.blobs.read("gone").await.expect("it works"), None);
 }
 
 async fn large_blobs_stream(subject: &Subject) {

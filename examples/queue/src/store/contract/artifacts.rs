@@ -13,7 +13,7 @@ pub(super) async fn artifacts_are_created_listed_and_replaced(f: &Fixture) {
     for name in ["public/c", "public/a", "public/b"] {
         put(name, reference("https://example.com")).await.unwrap().unwrap();
     }
-    put("public/d", Storage::Blob { key: "k".to_owned() }).await.unwrap().unwrap();
+    put("public/d", Storage::Blob { key: "k".to_owned(), public: false }).await.unwrap().unwrap();
     let events = f.events().await;
     assert_eq!(events.len(), 3);
     assert_eq!(events[0].0, "artifact-created");

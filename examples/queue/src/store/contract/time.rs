@@ -85,7 +85,7 @@ pub(super) async fn artifacts_that_cannot_be_deleted_do_not_block_others(f: &Fix
         f.store.put_artifact(new, f.now()).await.unwrap().unwrap();
     };
     // No storage takes this key. They expire together, as the artifacts of one task do.
-    let stuck = || Storage::Blob { key: "..".to_owned() };
+    let stuck = || Storage::Blob { key: "..".to_owned(), public: false };
     futures_util::future::join_all((0..150).map(|n| put(format!("stuck/{n}"), days(1), stuck()))).await;
     let reference = || Storage::Reference { url: "https://example.com".to_owned() };
     put("early".to_owned(), days(1), reference()).await;
