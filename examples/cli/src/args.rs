@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Run the tasks of a commit on this machine, and say how they ended.
     Run(RunArgs),
     /// Serve a deployment on this machine until Ctrl-C.
-    Up(UpArgs),
+    Up(Box<UpArgs>),
 }
 
 /// Arguments of `taskcluster run`.
