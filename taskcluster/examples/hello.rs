@@ -31,18 +31,13 @@ pub(crate) async fn hello(tc: &Taskcluster) -> Result<String, Report> {
     tc.queue().create_task(&task_id, &task()).await?;
     eprintln!("created {task_id}; waiting for a worker of local/native");
 
-    let mut polls = 0;
-    let status = loop {
-        let status = tc.queue().status(&task_id).await?.status;
-        polls += 1;
-        if polls == 20 && status.state == TaskState::Pending {
-            eprintln!("nobody has claimed it yet: is there a worker? `taskcluster up --serve local/native` has one");
-        }
-        match status.state {
-            TaskState::Unscheduled | TaskState::Pending | TaskState::Running => {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            _ => break status,
+    let queue = tc.queue();
+    let mut end = std::pin::pin!(queue.wait_for(&task_id));
+    let status = match tokio::time::timeout(Duration::from_secs(10), &mut end).await {
+        Ok(status) => status?,
+        Err(_) => {
+            eprintln!("still waiting: is there a worker? `taskcluster up --serve local/native` has one");
+            end.await?
         }
     };
 

@@ -53,11 +53,11 @@ mod sse;
 #[cfg(feature = "amqp")]
 pub use amqp::{AmqpBus, AmqpUrlError};
 pub(crate) use hears::Hears;
-pub use listen::{Listener, Received, listen};
+pub use listen::{Listen, Listener, Received, listen};
 pub use memory::MemoryBus;
 #[cfg(feature = "event_stream")]
 pub use sse::SseBus;
-pub use taskcluster_core::operation::Event;
+pub use taskcluster_core::operation::{Event, EventPattern};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -6,6 +6,8 @@
 //! | go through long lists | [`calls`](calls#lists) |
 //! | hand somebody a URL that is good for a while | [`calls`](calls#urls) |
 //! | create a task, wait for it, read its log | [`examples/hello.rs`](https://docs.rs/crate/taskcluster/latest/source/examples/hello.rs) |
+//! | wait for the end of a task, or of a group | [`wait`](crate::wait) |
+//! | hear what happens | [`hearing`] (feature `events`) |
 //! | lend a part of my permissions | [`permissions`] |
 //! | know beforehand whether I may do something | [`permissions`](permissions#what-does-a-call-need) |
 //! | see my calls in logs and traces, or put something of mine around each | [`around_calls`] |
@@ -19,6 +21,8 @@
 //! | move over from the official Rust client | [`from_official`] |
 #![cfg_attr(feature = "artifacts", doc = "", doc = "[`artifacts`]: crate::artifacts")]
 #![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: https://docs.rs/taskcluster")]
+#![cfg_attr(feature = "events", doc = "", doc = "[`hearing`]: crate::events::hearing")]
+#![cfg_attr(not(feature = "events"), doc = "", doc = "[`hearing`]: https://docs.rs/taskcluster")]
 #![cfg_attr(feature = "graph", doc = "", doc = "[`graph`]: crate::graph")]
 #![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
 #![cfg_attr(feature = "blocking", doc = "", doc = "[`blocking`]: crate::blocking")]

@@ -7,6 +7,7 @@ use super::docs::{doc, safe};
 use super::operations::option;
 use super::{Emitter, ident};
 use crate::model::{ArgumentKind, Exchange, Service, Word};
+use crate::resolve::snake;
 
 impl Emitter<'_> {
     pub(super) fn events(&self, service: &Service) -> TokenStream {
@@ -45,6 +46,9 @@ impl Emitter<'_> {
         });
         let key = self.key(exchange);
         let (binding, pattern) = self.binding(exchange);
+        let function = ident(&snake(&exchange.ident));
+        let function_doc =
+            format!(" The messages of `{wire}`: a pattern of their routing keys, to be narrowed and listened to.");
         quote! {
             #doc
             #[derive(Clone, Copy, Debug)]
@@ -65,6 +69,12 @@ impl Emitter<'_> {
             impl #runtime::operation::Event for #name {
                 type Message = #message;
                 const EXCHANGE: #runtime::operation::Exchange = Self::EXCHANGE;
+            }
+            #[doc = #function_doc]
+            #[must_use]
+            pub fn #function() -> #binding { #name::binding() }
+            impl #runtime::operation::EventPattern for #binding {
+                type Event = #name;
             }
             #pattern
         }

@@ -157,6 +157,12 @@ pub trait Event {
     const EXCHANGE: Exchange;
 }
 
+/// A pattern of the routing keys of an event, in the form of AMQP: what `task_completed()` of a generated module gives.
+pub trait EventPattern: fmt::Display {
+    /// The event.
+    type Event: Event;
+}
+
 /// One place of a routing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyField {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use futures_util::StreamExt;
-use taskcluster_core::operation::Event;
+use taskcluster_core::operation::{Event, EventPattern};
 
 use super::{Binding, Bus, BusError, Message, Subscription};
 
@@ -43,6 +43,35 @@ pub async fn listen<E: Event>(bus: &dyn Bus, pattern: impl fmt::Display) -> Resu
     let binding = Binding::new(E::EXCHANGE.exchange, pattern.to_string());
     Ok(Listener { messages: bus.subscribe(vec![binding]).await?, event: PhantomData })
 }
+
+/// Listening by a pattern that knows its event.
+///
+#[cfg_attr(feature = "queue", doc = "```no_run")]
+#[cfg_attr(not(feature = "queue"), doc = "```ignore")]
+/// use taskcluster::TaskId;
+/// use taskcluster::events::{Bus, BusError, Listen};
+/// use taskcluster::queue::events::task_completed;
+///
+/// # async fn example(bus: &dyn Bus, group: &TaskId) -> Result<(), BusError> {
+/// let mut completed = task_completed().task_group_id(group).listen(bus).await?;
+/// while let Some(event) = completed.next().await {
+///     println!("{} is completed", event?.message.status.task_id);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub trait Listen: EventPattern + Sized {
+    /// Listens to the messages of the event whose routing key fits.
+    ///
+    /// # Errors
+    /// As [`Bus::subscribe`].
+    fn listen(self, bus: &dyn Bus) -> impl Future<Output = Result<Listener<Self::Event>, BusError>> + Send {
+        let pattern = self.to_string();
+        async move { listen(bus, pattern).await }
+    }
+}
+
+impl<P: EventPattern> Listen for P {}
 
 /// A stream of the messages of one event; dropping it ends the subscription.
 pub struct Listener<E> {
