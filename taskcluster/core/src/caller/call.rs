@@ -268,7 +268,7 @@ impl<'a> Call<'a> {
         }
 
         #[cfg(feature = "opentelemetry")]
-        super::propagation::inject(&self.span, &mut headers);
+        super::propagation::inject(&Span::current(), &mut headers);
 
         let mut request = Request::new(self.body.clone().map_or(Body::empty(), Body::from));
         *request.method_mut() = self.operation.method.into();

@@ -6,7 +6,8 @@ use opentelemetry::propagation::Injector;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Adds what the program's propagator says of the span: `traceparent` and `tracestate`, if it is that of W3C.
+/// Adds what the program's propagator says of the span, which is the call's, or the one around it where the log level leaves out
+/// that of the call: `traceparent` and `tracestate`, if it is that of W3C.
 pub(super) fn inject(span: &Span, headers: &mut HeaderMap) {
     let context = span.context();
     global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut Headers(headers)));
