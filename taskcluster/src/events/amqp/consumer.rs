@@ -86,7 +86,7 @@ impl Consumer {
         closed: watch::Receiver<bool>,
     ) -> Result<impl Stream<Item = Result<Message, BusError>> + Send + 'static, BusError> {
         let link = Some(self.open().await?);
-        let listening = Listening { consumer: self, link, handled: None, closed };
+        let listening = Listening { consumer: self, link, closed };
         Ok(stream::unfold(listening, Listening::next))
     }
 
@@ -97,7 +97,7 @@ impl Consumer {
             let existed = self.queue_exists(&connection).await?;
             let channel = connection.create_channel().await.map_err(BusError::unavailable)?;
             let deliveries = self.consume(&channel).await.map_err(BusError::unavailable)?;
-            Ok(Link { _connection: connection, _channel: channel, deliveries, existed })
+            Ok(Link { _connection: connection, _channel: channel, deliveries, handled: None, existed })
         };
         let late = || BusError::unavailable(format!("no subscription within {:?}", self.limit));
         tokio::time::timeout(self.limit, open).await.map_err(|_| late())?
@@ -157,17 +157,39 @@ impl Consumer {
 /// A connection in use. Ending it gives back to the queue what was not acknowledged.
 struct Link {
     deliveries: lapin::Consumer,
+    /// Acknowledges the message that was given last.
+    handled: Option<Acker>,
     existed: bool,
     _channel: Channel,
     _connection: Connection,
+}
+
+impl Link {
+    /// The next message, nothing if the connection, the channel or the queue is gone. Asking for it acknowledges the one before;
+    /// if that is lost, the message comes again.
+    async fn next(&mut self) -> Option<Delivery> {
+        let handled = self.handled.take();
+        let acknowledged = async {
+            if let Some(acker) = handled {
+                let _ = acker.ack(BasicAckOptions::default()).await;
+            }
+            std::future::pending().await
+        };
+        // Both at once, since only the deliveries end with the connection: an acknowledgement that was on its way then waits for ever.
+        let delivery = tokio::select! {
+            biased;
+            never = acknowledged => never,
+            delivery = self.deliveries.next() => delivery?.ok()?,
+        };
+        self.handled = Some(delivery.acker.clone());
+        Some(delivery)
+    }
 }
 
 /// A subscription at work.
 struct Listening {
     consumer: Consumer,
     link: Option<Link>,
-    /// Acknowledges the message that was given last.
-    handled: Option<Acker>,
     closed: watch::Receiver<bool>,
 }
 
@@ -184,7 +206,6 @@ impl Listening {
     }
 
     async fn receive(&mut self) -> Result<Message, BusError> {
-        self.acknowledge().await;
         loop {
             let Some(link) = &mut self.link else {
                 let link = self.reconnect().await;
@@ -195,19 +216,10 @@ impl Listening {
                 }
                 return Err(BusError::Interrupted);
             };
-            if let Some(Ok(delivery)) = link.deliveries.next().await {
-                self.handled = Some(delivery.acker.clone());
+            if let Some(delivery) = link.next().await {
                 return Ok(message(delivery));
             }
-            // The connection, the channel or the queue is gone.
             self.link = None;
-        }
-    }
-
-    /// If the connection is lost by now, the message comes again.
-    async fn acknowledge(&mut self) {
-        if let Some(acker) = self.handled.take() {
-            let _ = acker.ack(BasicAckOptions::default()).await;
         }
     }
 
