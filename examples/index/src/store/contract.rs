@@ -1,5 +1,6 @@
 //! What every store has to do. Each backend runs this suite, through [`suite!`].
 
+use futures_util::future::join_all;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{Timestamp, days, hours};
 
@@ -15,6 +16,7 @@ macro_rules! suite {
         $crate::store::contract::suite! { $open =>
             an_entry_is_read_back_as_it_was_written,
             the_highest_rank_stays_and_of_equal_ones_the_latest,
+            of_many_at_once_the_same_one_stays,
             what_has_expired_is_not_there_and_in_nobodys_way,
             namespaces_live_as_long_as_what_is_in_them,
             lists_come_in_byte_order_page_by_page,
@@ -82,6 +84,24 @@ pub(super) async fn the_highest_rank_stays_and_of_equal_ones_the_latest(store: &
     let higher = Entry { rank: 0.5, since: now() - hours(2), expires: now() + days(1), ..entry("a") };
     assert_eq!(store.insert(higher.clone(), now()).await.unwrap(), higher);
     assert_eq!(store.find(&path("a"), now()).await.unwrap(), Some(higher));
+}
+
+pub(super) async fn of_many_at_once_the_same_one_stays(store: &dyn Store) {
+    // They share names and namespaces in every order.
+    let mut all: Vec<Entry> = (0..60_u64)
+        .map(|n| {
+            let name = ["a.b.x", "a.x", "c.d.x", "a.b.y"][(n % 4) as usize];
+            Entry { rank: (n * 7 % 5) as f64, since: now() + hours(n * 11 % 60), ..entry(name) }
+        })
+        .collect();
+    let done = join_all(all.iter().map(|entry| store.insert(entry.clone(), now()))).await;
+    done.into_iter().for_each(|done| drop(done.unwrap()));
+    all.sort_by(|a, b| a.rank.total_cmp(&b.rank).then(a.since.cmp(&b.since)));
+    for name in ["a.b.x", "a.x", "c.d.x", "a.b.y"] {
+        let best = all.iter().rfind(|entry| entry.path == path(name)).unwrap();
+        assert_eq!(store.find(&path(name), now()).await.unwrap().as_ref(), Some(best));
+    }
+    assert_eq!(spaces(store, "", now()).await, ["a", "c"]);
 }
 
 pub(super) async fn what_has_expired_is_not_there_and_in_nobodys_way(store: &dyn Store) {
