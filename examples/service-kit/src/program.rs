@@ -169,3 +169,64 @@ async fn serve<P: Program>(settings: Settings<P::Own>) -> Result<()> {
     close.await;
     Ok(ended?)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::settings::Common;
+
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Nothing {}
+
+    impl Own for Nothing {
+        // Nobody sets variables of this name.
+        const VARIABLES: &'static str = "TC_TEST_OF_PROGRAM";
+        const LISTEN: &'static str = "127.0.0.1:9000";
+        type Fault = std::convert::Infallible;
+
+        fn check(&self, _: &Common) -> Result<(), Self::Fault> {
+            Ok(())
+        }
+    }
+
+    struct Test;
+
+    impl Program for Test {
+        type Own = Nothing;
+        const NAME: &'static str = "test";
+        const ABOUT: &'static str = "A program";
+        const EXAMPLE: &'static str = "test serve";
+        const FLAGS: &'static [Flag] = &[Flag::new("root-url", "URL", "Its own way to say it")];
+
+        async fn open(_: Settings<Nothing>, _: Frame) -> Result<Opened> {
+            anyhow::bail!("there is nothing to open")
+        }
+    }
+
+    fn load(args: &[&str]) -> Settings<Nothing> {
+        let matches = command::<Test>().get_matches_from(args);
+        super::load::<Test>(matches.subcommand().expect("a verb").1).unwrap()
+    }
+
+    #[test]
+    fn flags_reach_the_settings_and_a_program_without_a_database_has_nothing_to_migrate() {
+        command::<Test>().debug_assert();
+        let settings = load(&["test", "serve", "--root-url", "https://tc.example", "--bus", "memory:"]);
+        assert_eq!(settings.common.root_url, "https://tc.example");
+        assert_eq!(settings.common.listen, Nothing::LISTEN);
+        assert!(command::<Test>().try_get_matches_from(["test", "migrate"]).is_err());
+        assert!(command::<Test>().try_get_matches_from(["test"]).is_err());
+    }
+
+    #[test]
+    fn a_file_is_named_by_a_flag() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "log = 'debug'\nlisten = '[::1]:1'").unwrap();
+        let path = file.path().to_str().unwrap();
+        let settings = load(&["test", "check-config", "--config", path, "--listen", "[::1]:2"]);
+        assert_eq!((settings.common.log.as_str(), settings.common.listen.as_str()), ("debug", "[::1]:2"));
+    }
+}

@@ -121,6 +121,7 @@ mod tests {
     #[serde(default, deny_unknown_fields)]
     struct Notes {
         pages: u32,
+        title: Option<String>,
     }
 
     impl Own for Notes {
@@ -150,7 +151,7 @@ mod tests {
         assert_eq!((settings.common.log.as_str(), settings.common.log_format), ("debug", LogFormat::Json));
         assert_eq!(settings.common.root_url, "https://tc.example");
         let shown = crate::config::shown(&settings);
-        assert!(shown.contains("pages = 3") && shown.contains("listen = "), "{shown}");
+        assert!(shown.contains("pages = 3") && shown.contains("listen = ") && !shown.contains("title"), "{shown}");
     }
 
     #[test]
