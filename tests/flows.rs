@@ -1,6 +1,7 @@
 //! Stories that cross services.
 
 mod add_on;
+mod cached;
 mod decision;
 mod dependencies;
 mod readme;

@@ -42,7 +42,7 @@ impl Options {
     }
 }
 
-/// Auth and queue behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop) waits for the end.
+/// Auth, queue and index behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Deployment {
     fake: Fake,
@@ -60,7 +60,8 @@ impl Deployment {
         let databases = tempfile::tempdir()?;
         let auth = backend.database(&databases, "auth").await.parse()?;
         let queue = backend.database(&databases, "queue").await.parse()?;
-        let builder = Fake::builder().databases(auth, queue).claim_wait(claim_wait);
+        let index = backend.database(&databases, "index").await.parse()?;
+        let builder = Fake::builder().databases(auth, queue, index).claim_wait(claim_wait);
         let builder = match clock {
             Some(clock) => builder.clock(clock),
             None => builder.system_clock(),
