@@ -12,6 +12,7 @@ use axum::Router;
 use service_kit::blobs::{Location, Storage};
 use service_kit::bus::BusUrl;
 use service_kit::data_dir::DataDir;
+use service_kit::frame::Frame;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
 use taskcluster::events::Bus;
@@ -83,22 +84,20 @@ impl Deployment {
         };
         let bus = parts.bus.open()?;
         let tokens = Tokens::of(&data)?;
-        let on_bus = || Arc::clone(&bus);
-        let asked = parts.database.as_deref();
-        let auth = open_auth(database(asked, &data, "auth")?, &data, &root_url, on_bus(), &tokens).await?;
-        let blobs = open_blobs(parts.blobs, &data, &root_url)?;
         let (serving, services) = (CancellationToken::new(), TaskTracker::new());
+        let frame = Frame::new(&root_url, Arc::clone(&bus)).with_shutdown(serving.clone());
+        let asked = parts.database.as_deref();
+        let auth = open_auth(frame.clone(), database(asked, &data, "auth")?, &data, &tokens).await?;
+        let blobs = open_blobs(parts.blobs, &data, &root_url)?;
         let options = taskcluster_queue::Options::new(
-            &root_url,
+            frame.clone(),
             database(asked, &data, "queue")?,
             blobs.buckets,
-            on_bus(),
             auth.local(),
             Credentials::new(QUEUE_CLIENT, tokens.queue.clone()),
         );
-        let queue = QueueService::open(options.with_shutdown(serving.clone())).await?;
-        let options = taskcluster_events::Options::new(&root_url, on_bus(), auth.local());
-        let events = EventsService::open(options.with_shutdown(serving.clone())).await?;
+        let queue = QueueService::open(options).await?;
+        let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
 
         let routers = [auth.service_router()?, queue.service_router()?, events.service_router()?];
         let router = taskcluster_server::site(routers)
@@ -224,13 +223,7 @@ impl Tokens {
     }
 }
 
-async fn open_auth(
-    database: Database,
-    data: &DataDir,
-    root_url: &str,
-    bus: Arc<dyn Bus>,
-    tokens: &Tokens,
-) -> Result<AuthService> {
+async fn open_auth(frame: Frame, database: Database, data: &DataDir, tokens: &Tokens) -> Result<AuthService> {
     let sealer = taskcluster_auth::sealer_for(&database, Some(&data.join("auth.key")))?;
     let client = |client_id: &str, token: &Secret, scopes: Option<&[&str]>| StaticClient {
         client_id: client_id.to_owned(),
@@ -243,7 +236,7 @@ async fn open_auth(
         client(QUEUE_CLIENT, &tokens.queue, None),
         client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
     ];
-    let options = taskcluster_auth::Options::new(root_url, database, sealer, bus).with_static_clients(clients);
+    let options = taskcluster_auth::Options::new(frame, database, sealer).with_static_clients(clients);
     Ok(AuthService::open(options).await?)
 }
 

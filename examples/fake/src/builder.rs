@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use service_kit::blobs::LocalBlobs;
+use service_kit::frame::Frame;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
-use taskcluster::events::{Bus, MemoryBus};
+use taskcluster::events::MemoryBus;
 use taskcluster::{Credentials, ManualClock, SystemClock, Timestamp};
 use taskcluster_auth::{AuthService, Sealer, StaticClient};
 use taskcluster_queue::QueueService;
@@ -73,27 +74,20 @@ impl Builder {
         let root_url = format!("http://{}", listener.local_addr()?);
         let clock = self.clock.as_ref().map_or_else(SystemClock::shared, ManualClock::shared);
         let (bus, shutdown) = (MemoryBus::new(), CancellationToken::new());
-        let shared_bus: Arc<dyn Bus> = Arc::new(bus.clone());
+        let frame = Frame::new(&root_url, Arc::new(bus.clone()));
+        let frame = frame.with_clock(clock.clone()).with_shutdown(shutdown.clone());
 
         let clients = [static_client(ROOT, ROOT_TOKEN), static_client(QUEUE, QUEUE_TOKEN)];
-        let auth = taskcluster_auth::Options::new(&root_url, self.auth, Sealer::ephemeral()?, shared_bus.clone())
-            .with_static_clients(clients)
-            .with_clock(clock.clone());
-        let auth = AuthService::open(auth).await?;
+        let auth = taskcluster_auth::Options::new(frame.clone(), self.auth, Sealer::ephemeral()?);
+        let auth = AuthService::open(auth.with_static_clients(clients)).await?;
 
         let blobs_url = Url::parse(&root_url)?.join("/blobs")?;
         let blobs = LocalBlobs::open(&folder.path().join("blobs"), blobs_url, b"a key for tests", clock.clone())?;
         let settings = taskcluster_queue::Settings { claim_wait: self.claim_wait, ..Default::default() };
-        let queue = taskcluster_queue::Options::new(
-            &root_url,
-            self.queue,
-            Arc::new(blobs.clone()),
-            shared_bus,
-            auth.local(),
-            Credentials::new(QUEUE, QUEUE_TOKEN),
-        );
-        let queue = queue.with_settings(settings).with_clock(clock.clone()).with_shutdown(shutdown.clone());
-        let queue = Arc::new(QueueService::open(queue).await?);
+        let credentials = Credentials::new(QUEUE, QUEUE_TOKEN);
+        let queue =
+            taskcluster_queue::Options::new(frame, self.queue, Arc::new(blobs.clone()), auth.local(), credentials);
+        let queue = Arc::new(QueueService::open(queue.with_settings(settings)).await?);
 
         let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?]).merge(blobs.router());
         let background = auth.background().into_iter().chain(queue.background()).collect();

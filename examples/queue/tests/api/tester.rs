@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use service_kit::blobs::{Buckets, LocalBlobs};
+use service_kit::frame::Frame;
 use service_kit::service::Service as _;
 use service_kit::store::Database;
 use taskcluster::events::{Binding, Bus as _, MemoryBus};
@@ -87,16 +88,9 @@ impl Tester {
         let buckets = buckets(blobs.clone(), open("open", Url::parse("http://tc.example/open").unwrap()));
         let bus = Arc::new(MemoryBus::new());
         let credentials = Credentials::new("static/queue", "token");
-        let options = Options::new(
-            ROOT,
-            Database::Memory,
-            buckets.clone(),
-            Arc::clone(&bus) as _,
-            Arc::new(Believer),
-            credentials.clone(),
-        );
         let shutdown = CancellationToken::new();
-        let options = options.with_clock(clock.shared()).with_shutdown(shutdown.clone());
+        let frame = Frame::new(ROOT, Arc::clone(&bus) as _).with_clock(clock.shared()).with_shutdown(shutdown.clone());
+        let options = Options::new(frame, Database::Memory, buckets.clone(), Arc::new(Believer), credentials);
         let service = QueueService::open(options).await.unwrap();
         let router = service.router().merge(blobs.router());
         let caller = Caller::builder(ROOT)
