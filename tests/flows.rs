@@ -3,6 +3,7 @@
 mod add_on;
 mod decision;
 mod dependencies;
+mod objects;
 mod readme;
 mod scopes;
 mod time;

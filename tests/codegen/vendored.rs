@@ -21,7 +21,7 @@ async fn published_references_make_the_same_client() {
     let published = Generator::new().references(folder.path());
     let fingerprint = published.fingerprint().unwrap();
     let published = published.pinned(fingerprint);
-    assert_eq!(published.names().unwrap(), ["auth", "queue"]);
+    assert_eq!(published.names().unwrap(), ["auth", "object", "queue"]);
     let own = Generator::new().references(DIR).services(["auth", "queue"]).generate().unwrap();
     let code = |output: taskcluster_codegen::Output| -> BTreeMap<String, String> {
         // Published documents have whole URLs for ids.

@@ -8,6 +8,7 @@ use taskcluster::auth::CreateClientRequest;
 use taskcluster::events::MemoryBus;
 use taskcluster::time::days;
 use taskcluster::{Credentials, ManualClock, SharedClock, Taskcluster, Timestamp};
+use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -22,7 +23,7 @@ const ROOT: &str = "static/taskcluster/root";
 /// Tokens of tests are no secrets.
 const ROOT_TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
 
-/// A deployment in this process: auth and queue behind a listener on loopback. It ends when this is dropped, and everything
+/// A deployment in this process: auth, queue and object service behind a listener on loopback. It ends when this is dropped, and everything
 /// that it kept is gone; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Fake {
@@ -32,6 +33,7 @@ pub struct Fake {
     manual: Option<ManualClock>,
     bus: MemoryBus,
     queue: Arc<QueueService>,
+    object: Arc<ObjectService>,
     shutdown: CancellationToken,
     running: JoinHandle<std::io::Result<()>>,
     // The last to go.
@@ -122,7 +124,8 @@ impl Fake {
     /// As [`clock`](Self::clock).
     pub async fn advance(&self, by: Duration) -> anyhow::Result<()> {
         self.clock().advance(by);
-        Ok(self.queue.catch_up().await?)
+        self.queue.catch_up().await?;
+        Ok(self.object.catch_up().await?)
     }
 
     /// Where its services publish their messages.
