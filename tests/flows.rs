@@ -4,6 +4,7 @@ mod add_on;
 mod cached;
 mod decision;
 mod dependencies;
+mod objects;
 mod readme;
 mod scopes;
 mod time;
