@@ -1,9 +1,13 @@
 //! Decision tasks: from tasks by label to tasks in a queue.
 
+#[cfg(feature = "actions")]
 mod actions;
 mod checks;
+#[cfg(feature = "actions")]
+mod offer;
 mod optimise;
 mod parameters;
+mod publish;
 mod queue;
 mod selection;
 mod submission;
