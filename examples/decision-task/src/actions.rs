@@ -23,7 +23,10 @@ pub(crate) fn offered(checkout: &Path, own: &TaskDefinition, queue: &Queue) -> R
 
 /// Does what somebody asked for.
 pub(crate) async fn carry_out(request: &ActionRequest, queue: &Queue) -> Result<()> {
-    actions().run(request, queue).await.map_err(|error| anyhow!("the action {}: {error}", request.name))
+    let carried_out = actions().run(request, queue).await;
+    carried_out.map_err(|error| anyhow!("cannot {}: {error}", request.name))?;
+    println!("{}: done", request.name);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -64,6 +67,12 @@ mod tests {
             let task: TaskDefinitionRequest = serde_json::from_value(Value::Object(definition)).unwrap();
             assert_eq!((task.task_group_id, task.scheduler_id.as_deref()), (Some(group), Some("ours")), "{name}");
             assert_eq!(task.scopes.unwrap(), ["assume:repo:example.com/team/thing:branch:main"], "{name}");
+            let program = &task.payload["mounts"][0]["content"]["taskId"];
+            assert_eq!(
+                (program, task.dependencies.unwrap()),
+                (&json!(group), vec![group]),
+                "mounted from what it needs"
+            );
             let env = &task.payload["env"];
             let variable = |variable: &str| match variable {
                 "TASK_ID" => Some(task_id.to_string()),

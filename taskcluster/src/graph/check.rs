@@ -11,6 +11,7 @@ use super::{DEPENDENCIES_AT_MOST, Payloads, Task, TaskGraph, order};
 use crate::queue::TaskDefinitionRequest;
 
 mod rules;
+mod size;
 
 impl TaskGraph {
     /// Checks the tasks and puts them into an order in which they can be created: each after what it needs, by label

@@ -2,14 +2,13 @@
 //! break, and the limits beside the schema.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 use taskcluster_core::ids::{Priority, TaskQueueId};
 use taskcluster_core::time::minutes;
 
+use super::size;
 use crate::queue::{TaskDefinitionRequest, TaskMetadata};
 
 const MAX_RETRIES: u32 = 49;
@@ -26,8 +25,6 @@ const MAX_DEFINITION: usize = 10 * 1024 * 1024;
 const MAX_DEPTH: usize = 126;
 /// How far the queue's clock may be from ours.
 const DRIFT: Duration = minutes(15);
-/// What one more dependency adds to the definition: an id in quotes and a comma.
-const DEPENDENCY: usize = 25;
 
 /// A rule that is broken: which property, and what is wrong with it.
 #[derive(Debug)]
@@ -158,7 +155,8 @@ impl Found {
                 self.add(format!("scopes[{at}]"), "ends in **");
             }
         }
-        let length = length(scopes);
+        // Few tasks have any.
+        let length = if scopes.is_empty() { 0 } else { size::length(scopes) };
         if length > MAX_SCOPES {
             self.add("scopes", format!("is {length} bytes long as JSON; at most {MAX_SCOPES} are allowed"));
         }
@@ -184,15 +182,13 @@ impl Found {
     }
 
     fn depth(&mut self, place: &str, fields: &Map<String, Value>) {
-        if fields.values().any(|value| is_deeper(value, MAX_DEPTH - 1)) {
+        if fields.values().any(|value| size::is_deeper(value, MAX_DEPTH - 1)) {
             self.add(place, format!("has lists and objects in each other, more than {MAX_DEPTH} deep"));
         }
     }
 
     fn size(&mut self, definition: &TaskDefinitionRequest, dependencies: usize) {
-        let said = definition.dependencies.as_ref().map_or(0, Vec::len);
-        let length = length(definition) + dependencies.saturating_sub(said) * DEPENDENCY;
-        if length > MAX_DEFINITION {
+        if let Some(length) = size::longer_than(MAX_DEFINITION, definition, dependencies) {
             self.add("the definition", format!("is {length} bytes long as JSON; at most {MAX_DEFINITION} are allowed"));
         }
     }
@@ -202,36 +198,4 @@ impl Found {
 fn is_made_of(name: &str, longest: usize, others: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
     (1..=longest).contains(&name.len()) && name.chars().all(allowed)
-}
-
-/// Whether there are more than `levels` lists and objects within each other.
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    let deeper = |value: &Value| is_deeper(value, levels.saturating_sub(1));
-    match value {
-        Value::Array(_) | Value::Object(_) if levels == 0 => true,
-        Value::Array(list) => list.iter().any(deeper),
-        Value::Object(fields) => fields.values().any(deeper),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
-/// How long it is as JSON.
-fn length(value: &(impl Serialize + ?Sized)) -> usize {
-    let mut counted = Count(0);
-    // What cannot be written is an error of the call itself.
-    let _ = serde_json::to_writer(&mut counted, value);
-    counted.0
-}
-
-struct Count(usize);
-
-impl io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
