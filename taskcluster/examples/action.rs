@@ -1,7 +1,7 @@
 //! Actions of a task group: shows what its decision task offers, or triggers one of them, as a user interface would.
 //!
 //! ```sh
-//! alias action='cargo run -q -p taskcluster --features actions --example action --'
+//! alias action='cargo run -q -p taskcluster --features actions-trigger --example action --'
 //! action GROUP                              # what is offered for the group and for its tasks
 //! action GROUP cancel-all
 //! action GROUP retrigger TASK

@@ -14,7 +14,7 @@
 //! | test my program | [`tests`] |
 //! | upload and download artifacts | [`artifacts`] (feature `artifacts`) |
 //! | decide what a push needs | [`graph`] (feature `graph`) |
-//! | let people do something to my tasks, or do it for them | [`actions`] (feature `actions`), [`examples/action.rs`](https://docs.rs/crate/taskcluster/latest/source/examples/action.rs) |
+//! | let people do something to my tasks, or do it for them | [`actions`] (feature `actions`, `actions-trigger`), [`examples/action.rs`](https://docs.rs/crate/taskcluster/latest/source/examples/action.rs) |
 //! | do without `async` | [`blocking`] (feature `blocking`) |
 //! | write a worker | the crate `taskcluster-worker`, and its example `custom-worker` |
 //! | write a service, or mock one | the crate `taskcluster-server` |

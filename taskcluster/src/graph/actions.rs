@@ -37,7 +37,9 @@
 //! [through a hook](Action::through_hook). Where the action's task shall differ from the decision task, `.taskcluster.yml` says
 //! how: [`Actions::to_json_in_tree`].
 //!
-//! [`Offer`] is the other side: what a user interface does, for programs.
+//! Feature `actions-input`: an action may ask for input. Feature `actions-trigger`: [`Offer`] is the other side, what a user interface
+//! does, for programs.
+#![cfg_attr(not(feature = "actions-trigger"), doc = "", doc = "[`Offer`]: https://docs.rs/taskcluster")]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,12 +57,14 @@ mod error;
 mod files;
 mod hook;
 mod input;
+#[cfg(feature = "actions-trigger")]
 mod offer;
 mod request;
 mod standard;
 mod template;
 
 pub use error::ActionError;
+#[cfg(feature = "actions-trigger")]
 pub use offer::{Offer, OfferedAction, Rendered};
 pub use request::ActionRequest;
 
@@ -133,6 +137,7 @@ impl Action {
     }
 
     /// It asks for input of this JSON schema (draft 7). Other input is refused, also when it is carried out.
+    #[cfg(feature = "actions-input")]
     #[must_use]
     pub fn with_input(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
@@ -183,7 +188,7 @@ impl Action {
             }
         }
         if let Some(schema) = &self.schema {
-            input::validator(&self.name, schema)?;
+            input::can_be_checked(&self.name, schema)?;
             action["schema"] = schema.clone();
         }
         if !self.extra.is_empty() {

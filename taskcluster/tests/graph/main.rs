@@ -1,9 +1,7 @@
 //! Decision tasks: from tasks by label to tasks in a queue.
 
-#[cfg(feature = "actions")]
 mod actions;
 mod checks;
-#[cfg(feature = "actions")]
 mod offer;
 mod optimise;
 mod parameters;

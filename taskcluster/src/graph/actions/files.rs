@@ -7,6 +7,7 @@ use taskcluster_core::ids::TaskId;
 use super::ActionError;
 use crate::artifacts::Artifacts;
 
+#[cfg(feature = "actions-trigger")]
 pub(super) const ACTIONS: &str = "public/actions.json";
 pub(super) const LABEL_TO_TASK_ID: &str = "public/label-to-taskid.json";
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Action, ActionError};
+use super::Action;
+#[cfg(feature = "actions-trigger")]
+use super::ActionError;
 use crate::queue::TaskDefinition;
 
 /// The decision task once more: what it was told itself stands in it literally.
@@ -56,6 +58,7 @@ pub(super) fn in_tree_variables(own: &TaskDefinition, root_url: &str) -> Value {
 }
 
 /// What the template gives, which is an object, whatever kind of action it is for.
+#[cfg(feature = "actions-trigger")]
 pub(super) fn render(
     name: &str,
     template: &Value,
