@@ -1,4 +1,5 @@
-//! A whole deployment in one process: auth, queue, index, events and blobs behind one listener, and native workers beside them.
+//! A whole deployment in one process: auth, queue, index, object, events and blobs behind one listener, and native workers beside
+//! them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
 //! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
@@ -28,6 +29,7 @@ use taskcluster_core::transport;
 use taskcluster_events::EventsService;
 use taskcluster_index::IndexService;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
+use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -96,21 +98,28 @@ impl Deployment {
         let index = database(asked, &data, "index")?;
         let (index, frame) = open_index(frame, &parts.bus, index, &auth, &tokens).await?;
         let blobs = open_blobs(parts.blobs, &data, &root_url)?;
-        let options = taskcluster_queue::Options::new(
-            frame.clone(),
-            database(asked, &data, "queue")?,
-            blobs.buckets,
-            auth.local(),
-            Credentials::new(QUEUE_CLIENT, tokens.queue.clone()),
-        );
-        let queue = QueueService::open(options).await?;
+        // The queue's artifacts and the data of objects lie side by side: no key of the one is one of the other.
+        let (state, buckets) = (database(asked, &data, "object")?, blobs.buckets.clone());
+        let options = taskcluster_object::Options::new(frame.clone(), state, buckets, auth.local());
+        let object = ObjectService::open(options).await?;
+        let as_queue = Credentials::new(QUEUE_CLIENT, tokens.queue.clone());
+        let objects = Caller::builder(&root_url).credentials(as_queue.clone());
+        let objects = objects.transport(transport::in_process(object.router())).build()?;
+        let state = database(asked, &data, "queue")?;
+        let options = taskcluster_queue::Options::new(frame.clone(), state, blobs.buckets, auth.local(), as_queue);
+        let queue = QueueService::open(options.with_object_service(objects)).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
 
-        let routers =
-            [auth.service_router()?, queue.service_router()?, index.service_router()?, events.service_router()?];
+        let routers = [
+            auth.service_router()?,
+            queue.service_router()?,
+            index.service_router()?,
+            object.service_router()?,
+            events.service_router()?,
+        ];
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
-            .merge(home::router(&root_url, &["auth", "queue", "index", "events"]))
+            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "events"]))
             .merge(parts.beside);
         let caller =
             Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
@@ -119,7 +128,8 @@ impl Deployment {
         let within = caller.to_builder().transport(transport::in_process(router.clone())).build()?;
         first_run::prepare(&within).await?;
 
-        let background = [auth.background(), queue.background(), index.background(), events.background()];
+        let background =
+            [auth.background(), queue.background(), index.background(), object.background(), events.background()];
         let background = background.into_iter().flatten().collect();
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use service_kit::blobs::LocalBlobs;
+use service_kit::blobs::{Buckets, LocalBlobs};
 use service_kit::frame::Frame;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
 use taskcluster::events::MemoryBus;
 use taskcluster::queue::Queue;
-use taskcluster::{Caller, Credentials, ManualClock, SystemClock, Timestamp};
+use taskcluster::{Caller, Credentials, ManualClock, SystemClock, Timestamp, transport};
 use taskcluster_auth::{AuthService, Sealer, StaticClient};
 use taskcluster_index::IndexService;
+use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub struct Builder {
     auth: Database,
     queue: Database,
     index: Database,
+    object: Database,
+    buckets: Option<Buckets>,
 }
 
 impl Builder {
@@ -44,6 +47,8 @@ impl Builder {
             auth: Database::Memory,
             queue: Database::Memory,
             index: Database::Memory,
+            object: Database::Memory,
+            buckets: None,
         }
     }
 
@@ -68,6 +73,18 @@ impl Builder {
     /// With these databases for auth, queue and index, in place of memory.
     pub fn databases(mut self, auth: Database, queue: Database, index: Database) -> Self {
         (self.auth, self.queue, self.index) = (auth, queue, index);
+        self
+    }
+
+    /// With this database for the object service, in place of memory.
+    pub fn object_database(mut self, object: Database) -> Self {
+        self.object = object;
+        self
+    }
+
+    /// With artifacts and objects in this storage, which answers its URLs itself, in place of a temporary folder.
+    pub fn buckets(mut self, buckets: Buckets) -> Self {
+        self.buckets = Some(buckets);
         self
     }
 
@@ -97,18 +114,25 @@ impl Builder {
 
         let blobs_url = Url::parse(&root_url)?.join("/blobs")?;
         let blobs = LocalBlobs::open(&folder.path().join("blobs"), blobs_url, b"a key for tests", clock.clone())?;
+        let buckets = self.buckets.unwrap_or_else(|| Arc::new(blobs.clone()).into());
+        let object = taskcluster_object::Options::new(frame.clone(), self.object, buckets.clone(), auth.local());
+        let object = Arc::new(ObjectService::open(object).await?);
         let settings = taskcluster_queue::Settings { claim_wait: self.claim_wait, ..Default::default() };
         let credentials = Credentials::new(QUEUE, QUEUE_TOKEN);
-        let queue =
-            taskcluster_queue::Options::new(frame, self.queue, Arc::new(blobs.clone()), auth.local(), credentials);
-        let queue = Arc::new(QueueService::open(queue.with_settings(settings)).await?);
+        let objects = Caller::builder(&root_url).credentials(credentials.clone()).clock(clock.clone());
+        let objects = objects.transport(transport::in_process(object.router())).build()?;
+        let queue = taskcluster_queue::Options::new(frame, self.queue, buckets, auth.local(), credentials);
+        let queue = queue.with_settings(settings).with_object_service(objects);
+        let queue = Arc::new(QueueService::open(queue).await?);
 
-        let routers = [auth.service_router()?, queue.service_router()?, index.service_router()?];
+        let routers =
+            [auth.service_router()?, queue.service_router()?, index.service_router()?, object.service_router()?];
         let router = taskcluster_server::site(routers).merge(blobs.router());
-        let background = [auth.background(), queue.background(), index.background()].into_iter().flatten().collect();
+        let background = [auth.background(), queue.background(), index.background(), object.background()];
+        let background = background.into_iter().flatten().collect();
         #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
         let running = tokio::spawn(service::run(listener, router, background, shutdown.clone()));
-        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, index, shutdown, running, _folder: folder })
+        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, index, object, shutdown, running, _folder: folder })
     }
 }
 

@@ -9,6 +9,7 @@ use taskcluster::events::MemoryBus;
 use taskcluster::time::days;
 use taskcluster::{Credentials, ManualClock, SharedClock, Taskcluster, Timestamp};
 use taskcluster_index::IndexService;
+use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -23,7 +24,7 @@ const ROOT: &str = "static/taskcluster/root";
 /// Tokens of tests are no secrets.
 const ROOT_TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
 
-/// A deployment in this process: auth, queue and index behind a listener on loopback. It ends when this is dropped, and everything
+/// A deployment in this process: auth, queue, index and object service behind a listener on loopback. It ends when this is dropped, and everything
 /// that it kept is gone; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Fake {
@@ -34,6 +35,7 @@ pub struct Fake {
     bus: MemoryBus,
     queue: Arc<QueueService>,
     index: Arc<IndexService>,
+    object: Arc<ObjectService>,
     shutdown: CancellationToken,
     running: JoinHandle<std::io::Result<()>>,
     // The last to go.
@@ -125,7 +127,8 @@ impl Fake {
     pub async fn advance(&self, by: Duration) -> anyhow::Result<()> {
         self.clock().advance(by);
         self.queue.catch_up().await?;
-        Ok(self.index.catch_up().await?)
+        self.index.catch_up().await?;
+        Ok(self.object.catch_up().await?)
     }
 
     /// Where its services publish their messages.

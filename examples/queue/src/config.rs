@@ -30,6 +30,8 @@ pub struct Config {
     pub blobs_url: Option<String>,
     /// Signs the URLs of those bytes. Without it the URLs end with the process.
     pub blobs_secret: Option<Secret>,
+    /// Whether the deployment has an object service, so that artifacts can be objects. It is called as the queue's client.
+    pub object_service: bool,
     /// How long a claim lasts unless it is renewed.
     pub claim_timeout_seconds: u64,
     /// How long after its deadline a task is given up.
@@ -50,6 +52,7 @@ impl Default for Config {
             blobs: Location::Folder("queue-blobs".into()),
             blobs_url: None,
             blobs_secret: None,
+            object_service: false,
             claim_timeout_seconds: settings.claim_timeout.as_secs(),
             deadline_delay_seconds: settings.deadline_delay.as_secs(),
             max_dependencies: settings.limits.max_dependencies,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use service_kit::frame::Frame;
 use service_kit::program::{self, Flag, Migrate, Opened, Program};
 use service_kit::settings::Settings;
+use taskcluster_core::caller::Caller;
 use taskcluster_core::ids::TaskId;
 use taskcluster_queue::config::Config;
 use taskcluster_queue::{Options, QueueService, migrate};
@@ -42,7 +43,11 @@ impl Program for Queue {
         let base = config.blobs_base(&frame.root_url)?;
         let blobs = config.blobs.open(base, secret.as_bytes(), Arc::clone(&frame.clock))?;
         let (authenticator, database) = (frame.remote_authenticator()?, config.database.clone());
-        let options = Options::new(frame, database, blobs.buckets, authenticator, config.credentials());
+        let objects = Caller::builder(&frame.root_url).credentials(config.credentials()).build()?;
+        let mut options = Options::new(frame, database, blobs.buckets, authenticator, config.credentials());
+        if config.object_service {
+            options = options.with_object_service(objects);
+        }
         let queue = QueueService::open(options.with_settings(config.settings())).await?;
         let store = queue.store().clone();
         let opened = Opened::of(&queue).beside(blobs.router.unwrap_or_default());

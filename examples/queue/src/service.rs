@@ -6,6 +6,7 @@ use service_kit::blobs::Buckets;
 use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
+use taskcluster_core::caller::Caller;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub authenticator: Arc<dyn Authenticator>,
     /// The queue's own credentials, which must be permanent ones and hold every scope that tasks may have.
     pub credentials: Credentials,
+    /// Calls the deployment's object service as the queue, if it has one: without, no artifact can be an object.
+    pub objects: Option<Caller>,
     /// How it behaves.
     pub settings: Settings,
 }
@@ -40,7 +43,16 @@ impl Options {
         authenticator: Arc<dyn Authenticator>,
         credentials: Credentials,
     ) -> Self {
-        Self { frame, database, blobs: blobs.into(), authenticator, credentials, settings: Settings::default() }
+        let (blobs, settings) = (blobs.into(), Settings::default());
+        Self { frame, database, blobs, authenticator, credentials, objects: None, settings }
+    }
+
+    /// With an object service, which is called like this: with the queue's own credentials, or others that allow
+    /// `object:upload:*` and `object:download:*`.
+    #[must_use]
+    pub fn with_object_service(mut self, caller: Caller) -> Self {
+        self.objects = Some(caller);
+        self
     }
 
     /// With these settings.
@@ -95,6 +107,7 @@ impl QueueService {
         let api = Arc::new(Api::new(api::Parts {
             store: store.clone(),
             blobs: options.blobs.clone(),
+            objects: options.objects.clone(),
             clock: Arc::clone(&options.frame.clock),
             credentials: options.credentials.clone(),
             settings: options.settings,
