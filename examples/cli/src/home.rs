@@ -26,9 +26,9 @@ fn page(root_url: &str, services: &[&str]) -> String {
         .iter()
         .map(|service| {
             let events = match *service {
-                // These tell nothing of their own.
-                "events" | "index" => String::new(),
-                service => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
+                "auth" | "queue" => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
+                // The others tell nothing of their own.
+                _ => String::new(),
             };
             format!(
                 "<li>{service}: <a href=\"/references/{service}/v1/api.json\">API</a>, \
