@@ -26,9 +26,9 @@ fn page(root_url: &str, services: &[&str]) -> String {
         .iter()
         .map(|service| {
             let events = match *service {
-                // It passes on those of others.
-                "events" => String::new(),
-                service => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
+                "auth" | "queue" => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
+                // They publish nothing of their own.
+                _ => String::new(),
             };
             format!(
                 "<li>{service}: <a href=\"/references/{service}/v1/api.json\">API</a>, \
