@@ -52,8 +52,8 @@ impl Options {
     }
 }
 
-/// Auth, queue and object service behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop) waits
-/// for the end.
+/// Auth, queue, index and object service behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop)
+/// waits for the end.
 #[derive(Debug)]
 pub struct Deployment {
     fake: Fake,
@@ -71,8 +71,9 @@ impl Deployment {
         let databases = tempfile::tempdir()?;
         let auth = backend.database(&databases, "auth").await.parse()?;
         let queue = backend.database(&databases, "queue").await.parse()?;
+        let index = backend.database(&databases, "index").await.parse()?;
         let object = backend.database(&databases, "object").await.parse()?;
-        let builder = Fake::builder().databases(auth, queue).object_database(object).claim_wait(claim_wait);
+        let builder = Fake::builder().databases(auth, queue, index).object_database(object).claim_wait(claim_wait);
         let builder = match buckets {
             Some(buckets) => builder.buckets(buckets),
             None => builder,

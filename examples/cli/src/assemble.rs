@@ -1,4 +1,5 @@
-//! A whole deployment in one process: auth, queue, object, events and blobs behind one listener, and native workers beside them.
+//! A whole deployment in one process: auth, queue, index, object, events and blobs behind one listener, and native workers beside
+//! them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
 //! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
@@ -16,6 +17,7 @@ use service_kit::frame::Frame;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
 use taskcluster::events::Bus;
+use taskcluster::queue::Queue;
 use taskcluster_auth::{AuthService, StaticClient};
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SystemClock;
@@ -25,6 +27,7 @@ use taskcluster_core::root_url::RootUrl;
 use taskcluster_core::secret::Secret;
 use taskcluster_core::transport;
 use taskcluster_events::EventsService;
+use taskcluster_index::IndexService;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
@@ -42,6 +45,9 @@ const WORKER_GROUP: &str = "local";
 
 /// Whose credentials those of running tasks are made from.
 const QUEUE_CLIENT: &str = "static/taskcluster/queue";
+
+/// Who signs links to artifacts of indexed tasks.
+const INDEX_CLIENT: &str = "static/taskcluster/index";
 
 /// What a deployment is made of.
 #[derive(Debug)]
@@ -89,6 +95,8 @@ impl Deployment {
         let frame = Frame::new(&root_url, Arc::clone(&bus)).with_shutdown(serving.clone());
         let asked = parts.database.as_deref();
         let auth = open_auth(frame.clone(), database(asked, &data, "auth")?, &data, &tokens).await?;
+        let index = database(asked, &data, "index")?;
+        let (index, frame) = open_index(frame, &parts.bus, index, &auth, &tokens).await?;
         let blobs = open_blobs(parts.blobs, &data, &root_url)?;
         // The queue's artifacts and the data of objects lie side by side: no key of the one is one of the other.
         let (state, buckets) = (database(asked, &data, "object")?, blobs.buckets.clone());
@@ -102,11 +110,16 @@ impl Deployment {
         let queue = QueueService::open(options.with_object_service(objects)).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
 
-        let routers =
-            [auth.service_router()?, queue.service_router()?, object.service_router()?, events.service_router()?];
+        let routers = [
+            auth.service_router()?,
+            queue.service_router()?,
+            index.service_router()?,
+            object.service_router()?,
+            events.service_router()?,
+        ];
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
-            .merge(home::router(&root_url, &["auth", "queue", "object", "events"]))
+            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "events"]))
             .merge(parts.beside);
         let caller =
             Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
@@ -115,7 +128,8 @@ impl Deployment {
         let within = caller.to_builder().transport(transport::in_process(router.clone())).build()?;
         first_run::prepare(&within).await?;
 
-        let background = [auth.background(), queue.background(), object.background(), events.background()];
+        let background =
+            [auth.background(), queue.background(), index.background(), object.background(), events.background()];
         let background = background.into_iter().flatten().collect();
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();
@@ -215,6 +229,7 @@ impl Deployment {
 struct Tokens {
     root: Secret,
     queue: Secret,
+    index: Secret,
     worker: Secret,
 }
 
@@ -223,6 +238,7 @@ impl Tokens {
         Ok(Self {
             root: data.secret("root.token")?,
             queue: data.secret("queue.token")?,
+            index: data.secret("index.token")?,
             worker: data.secret("worker.token")?,
         })
     }
@@ -239,10 +255,32 @@ async fn open_auth(frame: Frame, database: Database, data: &DataDir, tokens: &To
     let clients = [
         client(first_run::ROOT_CLIENT, &tokens.root, None),
         client(QUEUE_CLIENT, &tokens.queue, None),
+        client(INDEX_CLIENT, &tokens.index, None),
         client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
     ];
     let options = taskcluster_auth::Options::new(frame, database, sealer).with_static_clients(clients);
     Ok(AuthService::open(options).await?)
+}
+
+/// The index, and what surrounds the services that publish: RabbitMQ keeps what is completed for the index, a bus of this
+/// process is tapped.
+async fn open_index(
+    frame: Frame,
+    bus: &BusUrl,
+    database: Database,
+    auth: &AuthService,
+    tokens: &Tokens,
+) -> Result<(IndexService, Frame)> {
+    let credentials = Credentials::new(INDEX_CLIENT, tokens.index.clone());
+    let queue = Queue::new(Caller::builder(&frame.root_url).credentials(credentials).build()?);
+    let options = taskcluster_index::Options::new(frame.clone(), database, auth.local(), queue);
+    if *bus != BusUrl::Memory {
+        let index = IndexService::open(options.hearing(bus.open_queue("index")?)).await?;
+        return Ok((index, frame));
+    }
+    let index = IndexService::open(options).await?;
+    let tapped = index.tap(Arc::clone(&frame.bus));
+    Ok((index, frame.with_bus(tapped)))
 }
 
 fn open_blobs(asked: Option<Location>, data: &DataDir, root_url: &str) -> Result<Storage> {

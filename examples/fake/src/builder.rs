@@ -8,8 +8,10 @@ use service_kit::frame::Frame;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
 use taskcluster::events::MemoryBus;
+use taskcluster::queue::Queue;
 use taskcluster::{Caller, Credentials, ManualClock, SystemClock, Timestamp, transport};
 use taskcluster_auth::{AuthService, Sealer, StaticClient};
+use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
@@ -21,6 +23,9 @@ use crate::{Fake, ROOT, ROOT_TOKEN};
 const QUEUE: &str = "static/taskcluster/queue";
 const QUEUE_TOKEN: &str = "queuequeuequeuequeuequeuequeuequeuequeuequeu";
 
+const INDEX: &str = "static/taskcluster/index";
+const INDEX_TOKEN: &str = "indexindexindexindexindexindexindexindexinde";
+
 /// Builds a [`Fake`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing before `start`"]
@@ -29,6 +34,7 @@ pub struct Builder {
     claim_wait: Duration,
     auth: Database,
     queue: Database,
+    index: Database,
     object: Database,
     buckets: Option<Buckets>,
 }
@@ -40,6 +46,7 @@ impl Builder {
             claim_wait: Duration::ZERO,
             auth: Database::Memory,
             queue: Database::Memory,
+            index: Database::Memory,
             object: Database::Memory,
             buckets: None,
         }
@@ -63,9 +70,9 @@ impl Builder {
         self
     }
 
-    /// With these databases for auth and queue, in place of memory.
-    pub fn databases(mut self, auth: Database, queue: Database) -> Self {
-        (self.auth, self.queue) = (auth, queue);
+    /// With these databases for auth, queue and index, in place of memory.
+    pub fn databases(mut self, auth: Database, queue: Database, index: Database) -> Self {
+        (self.auth, self.queue, self.index) = (auth, queue, index);
         self
     }
 
@@ -94,9 +101,16 @@ impl Builder {
         let frame = Frame::new(&root_url, Arc::new(bus.clone()));
         let frame = frame.with_clock(clock.clone()).with_shutdown(shutdown.clone());
 
-        let clients = [static_client(ROOT, ROOT_TOKEN), static_client(QUEUE, QUEUE_TOKEN)];
+        let clients = [(ROOT, ROOT_TOKEN), (QUEUE, QUEUE_TOKEN), (INDEX, INDEX_TOKEN)];
+        let clients = clients.map(|(id, token)| static_client(id, token));
         let auth = taskcluster_auth::Options::new(frame.clone(), self.auth, Sealer::ephemeral()?);
         let auth = AuthService::open(auth.with_static_clients(clients)).await?;
+
+        let caller = Caller::builder(&root_url).credentials(Credentials::new(INDEX, INDEX_TOKEN)).clock(clock.clone());
+        let calls = Queue::new(caller.build()?);
+        let index = taskcluster_index::Options::new(frame.clone(), self.index, auth.local(), calls);
+        let index = Arc::new(IndexService::open(index).await?);
+        let frame = frame.clone().with_bus(index.tap(frame.bus));
 
         let blobs_url = Url::parse(&root_url)?.join("/blobs")?;
         let blobs = LocalBlobs::open(&folder.path().join("blobs"), blobs_url, b"a key for tests", clock.clone())?;
@@ -111,12 +125,14 @@ impl Builder {
         let queue = queue.with_settings(settings).with_object_service(objects);
         let queue = Arc::new(QueueService::open(queue).await?);
 
-        let routers = [auth.service_router()?, queue.service_router()?, object.service_router()?];
+        let routers =
+            [auth.service_router()?, queue.service_router()?, index.service_router()?, object.service_router()?];
         let router = taskcluster_server::site(routers).merge(blobs.router());
-        let background = [auth.background(), queue.background(), object.background()].into_iter().flatten().collect();
+        let background = [auth.background(), queue.background(), index.background(), object.background()];
+        let background = background.into_iter().flatten().collect();
         #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
         let running = tokio::spawn(service::run(listener, router, background, shutdown.clone()));
-        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, object, shutdown, running, _folder: folder })
+        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, index, object, shutdown, running, _folder: folder })
     }
 }
 

@@ -33,6 +33,13 @@ impl Frame {
         Self { root_url: root_url.into(), bus, clock: SystemClock::shared(), shutdown: CancellationToken::new() }
     }
 
+    /// With another bus.
+    #[must_use]
+    pub fn with_bus(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = bus;
+        self
+    }
+
     /// On another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: SharedClock) -> Self {
