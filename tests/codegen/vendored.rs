@@ -10,6 +10,9 @@ use taskcluster_codegen::Generator;
 #[allow(dead_code)]
 mod vendor_references;
 
+/// What the deployment has.
+const SERVICES: [&str; 4] = ["auth", "index", "object", "queue"];
+
 #[tokio::test]
 async fn published_references_make_the_same_client() {
     let deployment = Deployment::start(Options::on(Backend::Sqlite)).await.unwrap();
@@ -21,8 +24,8 @@ async fn published_references_make_the_same_client() {
     let published = Generator::new().references(folder.path());
     let fingerprint = published.fingerprint().unwrap();
     let published = published.pinned(fingerprint);
-    assert_eq!(published.names().unwrap(), ["auth", "index", "object", "queue"]);
-    let own = Generator::new().references(DIR).services(["auth", "index", "object", "queue"]).generate().unwrap();
+    assert_eq!(published.names().unwrap(), SERVICES);
+    let own = Generator::new().references(DIR).services(SERVICES).generate().unwrap();
     let code = |output: taskcluster_codegen::Output| -> BTreeMap<String, String> {
         // Published documents have whole URLs for ids.
         let here = |code: String| code.replace(deployment.root_url(), "");

@@ -27,7 +27,7 @@ fn page(root_url: &str, services: &[&str]) -> String {
         .map(|service| {
             let events = match *service {
                 "auth" | "queue" => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
-                // The others tell nothing of their own.
+                // They publish nothing of their own.
                 _ => String::new(),
             };
             format!(

@@ -48,7 +48,7 @@ impl Objects {
         let form = CreateUploadRequest::new(project_id, upload_id, expires, no_methods);
         match service.create_upload(name, &form).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(refused(error)),
+            Err(error) => Err(refused(&error)),
         }
     }
 
@@ -58,7 +58,7 @@ impl Objects {
         match service.object(name).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(refused(error)),
+            Err(error) => Err(refused(&error)),
         }
     }
 
@@ -71,7 +71,7 @@ impl Objects {
             Ok(_) => Ok(None),
             // There is no such object, or no such method.
             Err(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 404 | 406)) => Ok(None),
-            Err(error) => Err(refused(error)),
+            Err(error) => Err(refused(&error)),
         }
     }
 
@@ -82,11 +82,11 @@ impl Objects {
 }
 
 /// What the service says of the request is for our caller, who made it; anything else is not.
-fn refused(error: Error) -> Failure {
+fn refused(error: &Error) -> Failure {
     let message = error.api().map(|answer| answer.summary().to_owned()).unwrap_or_default();
     match error.status().map(|status| status.as_u16()) {
         Some(400) => Failure::input_error(format!("the object service refuses: {message}")),
         Some(409) => Failure::conflict(format!("the object service refuses: {message}")),
-        _ => Failure::internal(format!("the object service did not answer as it should: {}", chain(&error))),
+        _ => Failure::internal(format!("the object service did not answer as it should: {}", chain(error))),
     }
 }
