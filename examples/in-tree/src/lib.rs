@@ -1,13 +1,7 @@
-//! `.taskcluster.yml` version 1: from the file's text to the first tasks of a push.
-//!
-//! The steps are those of TaskCluster's GitHub service: read YAML, render the whole document as JSON-e, then complete
-//! the tasks that come out (ids, group, `created`, `schedulerId`) and put them into dependency order. Definitions stay
-//! JSON on purpose: a field that nobody knows must reach the queue and be refused there, not vanish here.
+#![doc = include_str!("../README.md")]
 
-mod render;
-mod slugids;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod json_e;
+mod order;
 
 use serde_json::{Map, Value, json};
 use taskcluster_core::ids::TaskId;
@@ -15,55 +9,108 @@ use taskcluster_core::time::Timestamp;
 use thiserror::Error;
 
 /// The file's name in the repository.
-pub(crate) const FILE: &str = ".taskcluster.yml";
+pub const FILE: &str = ".taskcluster.yml";
 
 /// What it is called by mistake.
-pub(crate) const OTHER_FILE: &str = ".taskcluster.yaml";
+pub const OTHER_FILE: &str = ".taskcluster.yaml";
 
 /// The keys that the top level may have.
 const KEYS: [&str; 6] = ["version", "policy", "reporting", "autoCancelPreviousChecks", "tasks", "hooks"];
 
 /// A task of the rendered file, ready for `createTask`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct FirstTask {
-    pub(crate) task_id: TaskId,
-    pub(crate) task_group_id: TaskId,
+pub struct FirstTask {
+    /// Its id, given by the file or drawn.
+    pub task_id: TaskId,
+    /// The group that it belongs to.
+    pub task_group_id: TaskId,
     /// The definition without `taskId`.
-    pub(crate) definition: Map<String, Value>,
+    pub definition: Map<String, Value>,
     /// Where it stands in the rendered file, for complaints: `tasks[0]` and its name.
-    pub(crate) place: String,
+    pub place: String,
 }
 
 /// What the template may refer to besides JSON-e's own names, and what completes its tasks.
 #[derive(Debug)]
-pub(crate) struct Context<'a> {
-    pub(crate) tasks_for: &'a str,
-    pub(crate) event: &'a Value,
-    pub(crate) root_url: &'a str,
-    pub(crate) scheduler_id: &'a str,
-    pub(crate) now: Timestamp,
+pub struct Context<'a> {
+    /// What the tasks are for: `github-push`.
+    pub tasks_for: &'a str,
+    /// The event as the forge tells it.
+    pub event: &'a Value,
+    /// Root URL of the deployment.
+    pub root_url: &'a str,
+    /// Scheduler of tasks that name none.
+    pub scheduler_id: &'a str,
+    /// The time as the template sees it.
+    pub now: Timestamp,
 }
 
 /// Why a `.taskcluster.yml` gives no tasks. One line each, naming the place.
 #[derive(Debug, Error)]
-pub(crate) enum InTreeError {
-    #[error("{FILE}:{line}:{column}: {message}")]
-    Yaml { line: usize, column: usize, message: String },
-    #[error("{FILE}: {0}")]
+#[non_exhaustive]
+pub enum InTreeError {
+    /// It is not YAML.
+    #[error("{FILE}:{line}:{column}: {}", shown(message))]
+    Yaml {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// It is another document.
+    #[error("{FILE}: {}", shown(.0))]
     Document(String),
-    #[error("{FILE}: {path}: {message}")]
-    Template { path: String, message: String },
-    #[error("{FILE}: tasks[{index}]: {message}")]
-    Task { index: usize, message: String },
-    #[error("{FILE}: tasks depend on each other in a circle: {0}")]
+    /// The template cannot be rendered.
+    #[error("{FILE}: {}: {}", shown(path), shown(message))]
+    Template {
+        /// The way to the culprit: `tasks[0].payload.env`.
+        path: String,
+        /// What is wrong, with the expression where there is one.
+        message: String,
+    },
+    /// What was rendered is no task.
+    #[error("{FILE}: tasks[{index}]: {}", shown(message))]
+    Task {
+        /// The place among the rendered tasks.
+        index: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// No task of these can be created before the others.
+    #[error("{FILE}: tasks depend on each other in a circle: {}", shown(.0))]
     Cycle(String),
 }
 
+/// As one line of a length that somebody reads.
+fn shown(text: &str) -> String {
+    const LENGTH: usize = 400;
+    let mut line: String = text.chars().take(LENGTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    line
+}
+
 /// Reads and renders the file and gives the tasks in an order in which they can be created.
-pub(crate) fn first_tasks(text: &str, context: &Context<'_>) -> Result<Vec<FirstTask>, InTreeError> {
+///
+/// # Errors
+/// The file is not what it should be, or its tasks cannot be created in any order.
+pub fn first_tasks(text: &str, context: &Context<'_>) -> Result<Vec<FirstTask>, InTreeError> {
     let document = parse(text)?;
-    let rendered = render::render(&document, context)?;
-    in_dependency_order(complete(tasks_of(rendered)?, context)?)
+    let rendered = render(&document, context)?;
+    order::by_dependencies(complete(tasks_of(rendered)?, context)?)
+}
+
+fn render(document: &Value, context: &Context<'_>) -> Result<Value, InTreeError> {
+    let names = Map::from_iter([
+        ("tasks_for".to_owned(), json!(context.tasks_for)),
+        ("event".to_owned(), context.event.clone()),
+        ("taskcluster_root_url".to_owned(), json!(context.root_url)),
+    ]);
+    json_e::render(document, names, context.now)
+        .map_err(|json_e::Refused { path, message }| InTreeError::Template { path, message })
 }
 
 fn parse(text: &str) -> Result<Value, InTreeError> {
@@ -136,33 +183,6 @@ fn id_field(index: usize, value: Option<Value>, name: &str) -> Result<Option<Tas
     let Some(value) = value else { return Ok(None) };
     let id = value.as_str().and_then(|text| text.parse().ok());
     id.map(Some).ok_or_else(|| InTreeError::Task { index, message: format!("{name} must be a slugid, is {value}") })
-}
-
-/// Orders tasks so that each comes after those of the same file that it depends on; otherwise their order stays.
-fn in_dependency_order(tasks: Vec<FirstTask>) -> Result<Vec<FirstTask>, InTreeError> {
-    let mut waiting = BTreeMap::new();
-    for (index, task) in tasks.into_iter().enumerate() {
-        let id = task.task_id;
-        if waiting.values().any(|other: &FirstTask| other.task_id == id) {
-            return Err(InTreeError::Task { index, message: format!("taskId {id} is used twice") });
-        }
-        waiting.insert(index, task);
-    }
-    let mut ordered = Vec::with_capacity(waiting.len());
-    while !waiting.is_empty() {
-        let open: BTreeSet<String> = waiting.values().map(|task| task.task_id.to_string()).collect();
-        let ready = waiting.iter().find(|(_, task)| !dependencies(task).any(|id| open.contains(id)));
-        let Some((&index, _)) = ready else {
-            let places: Vec<&str> = waiting.values().map(|task| task.place.as_str()).collect();
-            return Err(InTreeError::Cycle(places.join(", ")));
-        };
-        ordered.extend(waiting.remove(&index));
-    }
-    Ok(ordered)
-}
-
-fn dependencies(task: &FirstTask) -> impl Iterator<Item = &str> {
-    task.definition.get("dependencies").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 #[cfg(test)]
@@ -311,6 +331,29 @@ tasks:
     }
 
     #[test]
+    fn many_tasks_are_ordered_soon() {
+        let text = "{version: 1, tasks: {$map: {$eval: 'range(0, 5000)'}, each(n): {taskId: '${as_slugid(str(n))}', \
+            dependencies: ['${as_slugid(str(n + 1))}']}}}";
+        let tasks = tasks_in(text).unwrap();
+        assert_eq!(tasks.len(), 5000);
+        let last = tasks.last().unwrap();
+        assert_eq!(last.place, "tasks[0]");
+    }
+
+    #[test]
+    fn a_complaint_is_one_short_line() {
+        let long = "x\\n\u{7f}".repeat(5000);
+        for text in [
+            format!("{{version: \"{long}\"}}"),
+            format!("{{version: 1, \"{long}\": 1}}"),
+            format!("{{version: 1, tasks: [\"{long}\"]}}"),
+        ] {
+            let complaint = complaint(&text);
+            assert!(!complaint.contains(char::is_control) && complaint.len() < 1000, "{complaint}");
+        }
+    }
+
+    #[test]
     fn a_document_of_another_shape_is_refused() {
         assert_eq!(complaint("[1]"), ".taskcluster.yml: must be a mapping with `version` and `tasks`");
         assert_eq!(complaint("tasks: []"), ".taskcluster.yml: `version: 1` is missing");
@@ -330,6 +373,6 @@ tasks:
         assert!(complaint.starts_with(".taskcluster.yml: tasks[0].payload.command[1]: "), "{complaint}");
         assert!(complaint.contains("${event.nothing.at.all}"), "{complaint}");
         let complaint = super::tests::complaint("{version: 1, tasks: [{taskId: '${as_slugid()}'}]}");
-        assert!(complaint.ends_with("as_slugid()}\""), "{complaint}");
+        assert!(complaint.ends_with("in `${as_slugid()}`: as_slugid: 1 argument is expected"), "{complaint}");
     }
 }
