@@ -8,7 +8,7 @@ fn rows() -> Vec<Vec<String>> {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let (_, compared) = readme.split_once("## Next to other clients\n").expect("the section is there");
     let (compared, _) = compared.split_once("\n## ").expect("another section follows");
-    let lines = compared.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| |"));
+    let lines = compared.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| feature |"));
     lines.map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 

@@ -1,7 +1,7 @@
 //! JSON-e, the language of templates in a `.taskcluster.yml`: <https://json-e.js.org>.
 //!
 //! A template comes from whoever may push, so rendering is bounded: each step and each piece of data that is made
-//! counts against a [budget](budget), expressions and values nest only so deep, and nothing recurses beyond that. What
+//! counts against a budget (`budget.rs`), expressions and values nest only so deep, and nothing recurses beyond that. What
 //! goes wrong is told with its place. Besides JSON-e's own functions there is TaskCluster's `as_slugid(label)`, which
 //! gives one id per label within a rendering. Functions can be called and are no values: `{$eval: min}` is an error.
 
