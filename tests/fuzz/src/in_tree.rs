@@ -16,9 +16,11 @@ pub(crate) fn run(data: &[u8]) {
         Ok(tasks) => {
             tasks.iter().for_each(is_complete);
             can_be_created_in_order(&tasks);
-            let again = rendered(text).expect("it could be rendered before");
-            assert_eq!(tasks.len(), again.len());
-            assert_eq!(without_ids(&tasks), without_ids(&again), "rendered anew it is the same");
+            // Ids are drawn anew each time, and a template may look into them.
+            if !text.contains("as_slugid") {
+                let again = rendered(text).expect("it could be rendered before");
+                assert_eq!(without_ids(&tasks), without_ids(&again), "rendered anew it is the same");
+            }
         }
         Err(complaint) => {
             assert!(complaint.starts_with(".taskcluster.yml:"), "{complaint}");
@@ -66,9 +68,9 @@ fn can_be_created_in_order(tasks: &[FirstTask]) {
     }
 }
 
-/// Ids are drawn anew each time, and may be anywhere: what is left is how many of everything there are.
-fn without_ids(tasks: &[FirstTask]) -> Vec<usize> {
-    let mut sizes: Vec<usize> = tasks.iter().map(|task| json!(task.definition).to_string().len()).collect();
-    sizes.sort_unstable();
-    sizes
+/// The definitions without the ids that were drawn for them.
+fn without_ids(tasks: &[FirstTask]) -> Vec<Value> {
+    let mut definitions: Vec<Value> = tasks.iter().map(|task| json!(task.definition)).collect();
+    definitions.iter_mut().for_each(|definition| definition["taskGroupId"] = Value::Null);
+    definitions
 }
