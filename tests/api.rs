@@ -2,4 +2,5 @@
 //! own suites go further into each.
 
 mod auth;
+mod index;
 mod queue;

@@ -1,4 +1,7 @@
-//! The program is killed while it works, again and again; what it acknowledged stands.
+//! The program is killed while it works, again and again, and so is the broker that it publishes to; what was acknowledged
+//! stands, and what happened is told.
 
+#[cfg(feature = "amqp")]
+mod broker;
 mod history;
 mod under_load;

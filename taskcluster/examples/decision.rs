@@ -1,8 +1,9 @@
 //! A decision task: what a push needs, decided by a program of your own. A build, its tests in two halves, and a page of
 //! documentation only where a document has changed.
 //!
-//! It runs within a task, as `.taskcluster.yml` starts it, with the proxy and the variables `TASK_ID`, `HEAD_REPOSITORY`,
-//! `HEAD_REVISION` and `BASE_REVISION`. Elsewhere `--show` prints what would happen.
+//! It runs within a task, as `.taskcluster.yml` starts it, with the proxy, the variables `TASK_ID`, `HEAD_REPOSITORY`,
+//! `HEAD_REVISION` and `BASE_REVISION`, and the folder `public` among its artifacts. Elsewhere `--show` prints what would
+//! happen.
 //!
 //! ```sh
 //! cargo run -p taskcluster --features graph --example decision -- --show
@@ -10,7 +11,7 @@
 
 use std::process::Command;
 
-use taskcluster::graph::{Changes, CheckedGraph, GraphError, Parameters, Task};
+use taskcluster::graph::{Changes, CheckedGraph, DecisionFiles, GraphError, Parameters, Task};
 use taskcluster::time::hours;
 use taskcluster::{Report, Taskcluster, object};
 
@@ -29,7 +30,10 @@ async fn main() -> Result<(), Report> {
         Some(base) => changes(base, &push.head_revision)?,
         None => Changes::Everything,
     };
-    let created = decide(&push, &changes)?.submit(&tc.queue()).await?;
+    let graph = decide(&push, &changes)?;
+    // The worker publishes the folder, so it tells what was meant also when the queue refuses it.
+    DecisionFiles::new(&push).with_graph(&graph).write_to("public")?;
+    let created = graph.submit(&tc.queue()).await?;
     println!("{} tasks", created.len());
     Ok(())
 }

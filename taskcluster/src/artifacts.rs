@@ -39,6 +39,7 @@ mod download;
 mod error;
 mod fetch;
 mod file;
+mod hashes;
 mod object;
 mod progress;
 mod sink;

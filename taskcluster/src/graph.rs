@@ -17,7 +17,8 @@
 //! asks for exactly what is there already: it changes nothing. For this, two runs must give equal definitions: take times
 //! from [`Parameters::created`], not from the clock.
 //!
-//! [`actions`] are what people may do to the tasks afterwards. Two pages say how to come here:
+//! [`DecisionFiles`] are what it publishes of all this. Feature `actions`: [`actions`] are what people may do to the tasks
+//! afterwards. Two pages say how to come here:
 //! [from Python's taskgraph](from_taskgraph), and [from Jenkins or Buildbot](from_jenkins_and_buildbot).
 //!
 //! A whole decision task:
@@ -60,9 +61,12 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use taskcluster_core::ids::TaskId;
+use taskcluster_core::time::days;
 
+#[cfg(feature = "actions")]
 pub mod actions;
 #[doc = include_str!("graph/from_jenkins_and_buildbot.md")]
 pub mod from_jenkins_and_buildbot {}
@@ -80,6 +84,7 @@ mod order;
 mod parameters;
 mod payloads;
 mod problem;
+mod publish;
 mod select;
 mod submit;
 mod task;
@@ -93,11 +98,15 @@ pub use optimise::{Cached, Earlier, Found};
 pub use parameters::{Parameters, ParametersError};
 pub use payloads::Payloads;
 pub use problem::{GraphError, Problem};
+pub use publish::DecisionFiles;
 pub use submit::SubmitError;
 pub use task::Task;
 
 /// How many dependencies a task may have, the decision task among them.
 pub const DEPENDENCIES_AT_MOST: usize = 10_000;
+
+/// How far off a deadline may be, unless the deployment says otherwise.
+const DEADLINE_WITHIN: Duration = days(5);
 
 /// Tasks by label, as a decision task collects them.
 ///
@@ -133,6 +142,7 @@ pub struct TaskGraph {
     scheduler_id: Option<String>,
     /// Labels of tasks that exist already.
     existing: BTreeMap<String, TaskId>,
+    deadline_within: Duration,
     tasks: Vec<Task>,
 }
 
@@ -147,6 +157,7 @@ impl TaskGraph {
             task_group_id: decision_task,
             scheduler_id: None,
             existing: BTreeMap::new(),
+            deadline_within: DEADLINE_WITHIN,
             tasks: Vec::new(),
         }
     }
@@ -169,6 +180,13 @@ impl TaskGraph {
     #[must_use]
     pub fn with_existing(mut self, tasks: impl IntoIterator<Item = (String, TaskId)>) -> Self {
         self.existing.extend(tasks);
+        self
+    }
+
+    /// Deadlines may be this far off: five days, unless the deployment allows more, or less.
+    #[must_use]
+    pub fn with_deadline_within(mut self, within: Duration) -> Self {
+        self.deadline_within = within;
         self
     }
 

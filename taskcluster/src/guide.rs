@@ -14,6 +14,7 @@
 //! | test my program | [`tests`] |
 //! | upload and download artifacts | [`artifacts`] (feature `artifacts`) |
 //! | decide what a push needs | [`graph`] (feature `graph`) |
+//! | let people do something to my tasks, or do it for them | [`actions`] (feature `actions`, `actions-trigger`), [`examples/action.rs`](https://docs.rs/crate/taskcluster/latest/source/examples/action.rs) |
 //! | do without `async` | [`blocking`] (feature `blocking`) |
 //! | write a worker | the crate `taskcluster-worker`, and its example `custom-worker` |
 //! | write a service, or mock one | the crate `taskcluster-server` |
@@ -25,6 +26,8 @@
 #![cfg_attr(not(feature = "events"), doc = "", doc = "[`hearing`]: https://docs.rs/taskcluster")]
 #![cfg_attr(feature = "graph", doc = "", doc = "[`graph`]: crate::graph")]
 #![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
+#![cfg_attr(feature = "actions", doc = "", doc = "[`actions`]: crate::graph::actions")]
+#![cfg_attr(not(feature = "actions"), doc = "", doc = "[`actions`]: https://docs.rs/taskcluster")]
 #![cfg_attr(feature = "blocking", doc = "", doc = "[`blocking`]: crate::blocking")]
 #![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: https://docs.rs/taskcluster")]
 

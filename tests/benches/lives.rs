@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use harness::{Process, Tester};
+use harness::{Ground, Process, Tester};
 use postgres::Postgres;
 use taskcluster::queue::{ClaimWorkRequest, TaskDefinitionRequest};
 use taskcluster::{Credentials, TaskId, object};
@@ -30,15 +30,14 @@ const SAMPLES: usize = 100;
 #[tokio::main]
 async fn main() -> Result<()> {
     let program = built()?;
-    let bus = std::env::var_os("BENCH_AMQP").map_or("in the process", |_| "RabbitMQ");
-    println!("bus: {bus}");
+    println!("bus: {}", bus().map_or("in the process", |_| "RabbitMQ"));
     println!("load of the machine: {}", std::fs::read_to_string("/proc/loadavg")?.trim());
     match Postgres::start().await? {
         Some(server) => on_postgres(&program, &server).await?,
         None => println!("left out: PostgreSQL is not installed"),
     }
     println!("\nSQLite, WAL with synchronous=FULL");
-    let process = Process::start(program, None).await?;
+    let process = Process::start(program, Ground { database: None, bus: bus() }).await?;
     for concurrency in [8, 32] {
         let spent = lives(&process, None, concurrency).await?;
         println!("  {spent}");
@@ -48,7 +47,8 @@ async fn main() -> Result<()> {
 
 async fn on_postgres(program: &Path, server: &Postgres) -> Result<()> {
     server.run("CREATE DATABASE deployment").await?;
-    let process = Process::start(program.to_owned(), Some(server.url("deployment"))).await?;
+    let ground = Ground { database: Some(server.url("deployment")), bus: bus() };
+    let process = Process::start(program.to_owned(), ground).await?;
     let inserts = server.single_row_inserts().await?;
     println!("\nPostgreSQL, fsync on; pgbench single-row inserts at 8 clients: {inserts:.0}/s");
     for concurrency in [1, 8, 32] {
@@ -65,6 +65,11 @@ async fn on_postgres(program: &Path, server: &Postgres) -> Result<()> {
         "  createTask's answer to a waiting claimWork's, {SAMPLES} samples: p50 {p50:.1} ms, p99 {p99:.1} ms (goal < 5, < 20)"
     );
     Ok(())
+}
+
+/// The broker to publish to.
+fn bus() -> Option<String> {
+    std::env::var("BENCH_AMQP").ok()
 }
 
 /// Builds the program in release, as a user would; `PROGRAM` names one that is built already.

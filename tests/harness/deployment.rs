@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use service_kit::blobs::Buckets;
 use taskcluster::events::{Binding, Bus, MemoryBus, Subscription};
 use taskcluster::{Caller, Credentials, ManualClock, RetryPolicy};
 use taskcluster_fake::Fake;
@@ -19,18 +20,27 @@ pub struct Options {
     pub clock: Option<ManualClock>,
     /// How long `claimWork` waits for work.
     pub claim_wait: Duration,
+    /// Where artifacts are kept, in place of a folder.
+    pub buckets: Option<Buckets>,
 }
 
 impl Options {
     /// On the system's clock; `claimWork` answers at once.
     pub fn on(backend: Backend) -> Self {
-        Self { backend, clock: None, claim_wait: Duration::ZERO }
+        Self { backend, clock: None, claim_wait: Duration::ZERO, buckets: None }
     }
 
     /// On a clock that the test moves.
     #[must_use]
     pub fn with_clock(mut self, clock: ManualClock) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// With artifacts in this storage.
+    #[must_use]
+    pub fn with_buckets(mut self, buckets: Buckets) -> Self {
+        self.buckets = Some(buckets);
         self
     }
 
@@ -42,7 +52,8 @@ impl Options {
     }
 }
 
-/// Auth and queue behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop) waits for the end.
+/// Auth, queue, index and object service behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop)
+/// waits for the end.
 #[derive(Debug)]
 pub struct Deployment {
     fake: Fake,
@@ -56,11 +67,17 @@ impl Deployment {
     /// # Errors
     /// If a service does not start.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { backend, clock, claim_wait } = options;
+        let Options { backend, clock, claim_wait, buckets } = options;
         let databases = tempfile::tempdir()?;
         let auth = backend.database(&databases, "auth").await.parse()?;
         let queue = backend.database(&databases, "queue").await.parse()?;
-        let builder = Fake::builder().databases(auth, queue).claim_wait(claim_wait);
+        let index = backend.database(&databases, "index").await.parse()?;
+        let object = backend.database(&databases, "object").await.parse()?;
+        let builder = Fake::builder().databases(auth, queue, index).object_database(object).claim_wait(claim_wait);
+        let builder = match buckets {
+            Some(buckets) => builder.buckets(buckets),
+            None => builder,
+        };
         let builder = match clock {
             Some(clock) => builder.clock(clock),
             None => builder.system_clock(),

@@ -1,13 +1,14 @@
 //! Starts deployments and drives them in verbs, for end-to-end tests.
 //!
-//! - [`Deployment`] is auth and queue in this process, behind a real listener on loopback, on [either database](Backend), with a
+//! - [`Deployment`] is auth, queue and object service in this process, behind a real listener on loopback, on [either database](Backend), with a
 //!   clock that a test moves or the system's.
 //! - [`Tester`] speaks to it as a user and as a worker do: over HTTP, signed, with the SDK.
-//! - [`Process`] is the real program `taskcluster up`, to be killed and started again.
+//! - [`Process`] is the real program `taskcluster up`, to be killed and started again; so is the [`Broker`] that it may publish to.
 //!
 //! Whatever waits in a test goes through [`soon`], so that nothing hangs.
 
 mod backend;
+mod broker;
 mod deployment;
 mod process;
 mod tester;
@@ -15,8 +16,9 @@ mod tester;
 use std::time::Duration;
 
 pub use backend::Backend;
+pub use broker::Broker;
 pub use deployment::{Deployment, Options};
-pub use process::{Process, program};
+pub use process::{Ground, Process, program};
 pub use tester::{Claimed, Tester, task};
 
 /// The future's outcome, or a failed test if it takes minutes: far longer than anything takes on a busy machine.

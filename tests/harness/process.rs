@@ -25,24 +25,33 @@ pub fn program() -> Option<PathBuf> {
     }
 }
 
+/// What a deployment stands on, where that is not the default.
+#[derive(Debug, Default)]
+pub struct Ground {
+    /// The URL of a database of its own; else a file.
+    pub database: Option<String>,
+    /// The URL of a message broker; else messages stay in the process.
+    pub bus: Option<String>,
+}
+
 /// `taskcluster up` with a data folder that outlives it. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Process {
     program: PathBuf,
-    database: Option<String>,
+    ground: Ground,
     child: Option<Child>,
     variables: Vec<(String, String)>,
     folder: TempDir,
 }
 
 impl Process {
-    /// Starts one, on a database of its own or the file that is the default.
+    /// Starts one.
     ///
     /// # Errors
     /// If it does not come up.
-    pub async fn start(program: PathBuf, database: Option<String>) -> Result<Self> {
+    pub async fn start(program: PathBuf, ground: Ground) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut process = Self { program, database, child: None, variables: Vec::new(), folder };
+        let mut process = Self { program, ground, child: None, variables: Vec::new(), folder };
         process.restart().await?;
         Ok(process)
     }
@@ -54,12 +63,11 @@ impl Process {
     pub async fn restart(&mut self) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
-        if let Some(database) = &self.database {
-            command.args(["--database", database]);
-        }
-        // For the benchmarks: the same over RabbitMQ.
-        if let Some(bus) = std::env::var_os("BENCH_AMQP") {
-            command.arg("--bus").arg(bus);
+        let Ground { database, bus } = &self.ground;
+        for (option, url) in [("--database", database), ("--bus", bus)] {
+            if let Some(url) = url {
+                command.args([option, url]);
+            }
         }
         for name in std::env::vars_os().map(|(name, _)| name) {
             if name.to_string_lossy().starts_with("TASKCLUSTER_") {

@@ -1,5 +1,6 @@
 //! What can go wrong, in words that know no HTTP, and the one place that turns it into an answer.
 
+use service_kit::pages::NoToken;
 use taskcluster_server::Failure;
 
 use crate::client::STATIC;
@@ -45,8 +46,8 @@ pub enum AuthError {
     #[error("Others are changing the same thing at the moment; try again")]
     Contention,
     /// A continuation token that this service did not give out.
-    #[error("The continuation token is not one that this method gave out")]
-    ContinuationToken,
+    #[error(transparent)]
+    ContinuationToken(#[from] NoToken),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -61,7 +62,7 @@ impl From<AuthError> for Failure {
             | AuthError::Description
             | AuthError::Cycle(_)
             | AuthError::TooLarge(_)
-            | AuthError::ContinuationToken => Self::input_error(message),
+            | AuthError::ContinuationToken(_) => Self::input_error(message),
             AuthError::ClientExists(_) | AuthError::RoleExists(_) | AuthError::Contention => Self::conflict(message),
             AuthError::NoSuchClient(_) | AuthError::NoSuchRole(_) => Self::not_found(message),
             AuthError::Store(error) => Self::internal(error),

@@ -11,7 +11,6 @@ pub mod expand;
 pub mod history;
 mod local;
 pub mod loops;
-mod pages;
 mod role;
 pub mod seal;
 mod service;

@@ -4,13 +4,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::Router;
-use service_kit::outbox::{Outbox, Relay};
+use service_kit::frame::Frame;
+use service_kit::outbox::Outbox;
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
-use taskcluster::events::Bus;
-use taskcluster_core::clock::{SharedClock, SystemClock};
-use taskcluster_server::{Authenticator, Parts, References, SchemaError, ServiceRouter};
+use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 
 use crate::api::{Api, Settings};
 use crate::backend::Backend;
@@ -25,34 +23,22 @@ use crate::store::{Sqlite, Store, StoreError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The root URL of the deployment.
-    pub root_url: String,
+    /// What surrounds it.
+    pub frame: Frame,
     /// Where clients and roles are kept.
     pub database: Database,
     /// What access tokens are sealed with.
     pub sealer: Sealer,
-    /// Where events go.
-    pub bus: Arc<dyn Bus>,
     /// Clients that the configuration defines.
     pub static_clients: Vec<StaticClient>,
     /// What the API needs besides.
     pub settings: Settings,
-    /// Where the time comes from.
-    pub clock: SharedClock,
 }
 
 impl Options {
-    /// A service without static clients, on the system's clock.
-    pub fn new(root_url: impl Into<String>, database: Database, sealer: Sealer, bus: Arc<dyn Bus>) -> Self {
-        Self {
-            root_url: root_url.into(),
-            database,
-            sealer,
-            bus,
-            static_clients: Vec::new(),
-            settings: Settings::default(),
-            clock: SystemClock::shared(),
-        }
+    /// A service without static clients.
+    pub fn new(frame: Frame, database: Database, sealer: Sealer) -> Self {
+        Self { frame, database, sealer, static_clients: Vec::new(), settings: Settings::default() }
     }
 
     /// With these clients of the configuration; all others under `static/` are removed.
@@ -66,13 +52,6 @@ impl Options {
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
-        self
-    }
-
-    /// On another clock.
-    #[must_use]
-    pub fn with_clock(mut self, clock: SharedClock) -> Self {
-        self.clock = clock;
         self
     }
 }
@@ -144,11 +123,10 @@ pub fn sealer_for(database: &Database, key_file: Option<&Path>) -> Result<Sealer
 
 /// An auth service, ready to run.
 pub struct AuthService {
+    frame: Frame,
     backend: Backend,
-    root_url: String,
     settings: Settings,
     outbox: Arc<dyn Outbox>,
-    bus: Arc<dyn Bus>,
 }
 
 impl fmt::Debug for AuthService {
@@ -165,15 +143,9 @@ impl AuthService {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         static_clients::check(&options.static_clients).map_err(SyncError::from)?;
         let opened = open_store(&options.database, options.sealer).await?;
-        let backend = Backend::open(opened.store, options.clock).await?;
+        let backend = Backend::open(opened.store, Arc::clone(&options.frame.clock)).await?;
         static_clients::sync(&backend, &options.static_clients).await?;
-        Ok(Self {
-            backend,
-            root_url: options.root_url,
-            settings: options.settings,
-            outbox: opened.outbox,
-            bus: options.bus,
-        })
+        Ok(Self { frame: options.frame, backend, settings: options.settings, outbox: opened.outbox })
     }
 
     /// Clients and roles.
@@ -190,22 +162,6 @@ impl AuthService {
     pub async fn close(self) {
         self.backend.store().close().await;
     }
-
-    /// The routes of the API, to be served alone or beside those of other services.
-    ///
-    /// # Errors
-    /// When the references that are built in do not hold together.
-    pub fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
-        let api = Arc::new(Api::new(self.backend.clone(), self.settings.clone()));
-        let parts = Parts {
-            root_url: self.root_url.clone(),
-            authenticator: self.local(),
-            clock: Arc::clone(self.backend.clock()),
-            references: References::embedded(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        ServiceRouter::new(taskcluster_server::auth::router(api), parts)
-    }
 }
 
 impl Service for AuthService {
@@ -213,17 +169,15 @@ impl Service for AuthService {
         "auth"
     }
 
-    fn router(&self) -> Router {
-        let router = self.service_router().expect("the schemas that are built in are tested to hold together");
-        taskcluster_server::site([router])
+    fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
+        let api = Arc::new(Api::new(self.backend.clone(), self.settings.clone()));
+        self.frame.serve(taskcluster_server::auth::router(api), self.local())
     }
 
     fn background(&self) -> Vec<Background> {
-        let relay = Relay::new(Arc::clone(&self.outbox), Arc::clone(&self.bus), Arc::clone(self.backend.clock()))
-            .with_exchanges(taskcluster::auth::events::ALL.iter().map(|event| event.exchange));
-        let (backend, bus) = (self.backend.clone(), Arc::clone(&self.bus));
+        let (backend, bus) = (self.backend.clone(), Arc::clone(&self.frame.bus));
         vec![
-            Background::new("auth: outbox", move |stop| relay.run(stop)),
+            self.frame.relay("auth", Arc::clone(&self.outbox), taskcluster::auth::events::ALL),
             Background::new("auth: loops", move |stop| loops::run(backend, bus, stop)),
         ]
     }

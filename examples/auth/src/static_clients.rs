@@ -34,7 +34,8 @@ const BUILT_IN_SCOPES: &[(&str, &[&str])] = &[
         ],
     ),
     ("built-in-workers", &["queue:claim-work:built-in/*", "queue:worker-id:built-in/*"]),
-    ("index", &["queue:get-artifact:*", "queue:list-artifacts:*"]),
+    // It signs links to artifacts for those who may get them, and reads what finished tasks want.
+    ("index", &["queue:get-artifact:*", "queue:get-task:*"]),
     ("purge-cache", &[]),
     ("object", &[]),
 ];

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use service_kit::frame::Frame;
 use service_kit::service::{self, Loops, Service as _};
 use service_kit::store::Database;
 use taskcluster::auth::{Auth, CreateClientRequest, CreateRoleRequest, events};
@@ -23,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn options(database: &Database, bus: &MemoryBus) -> Options {
     let sealer = sealer_for(database, None).unwrap();
-    Options::new("http://auth.test", database.clone(), sealer, Arc::new(bus.clone()))
+    Options::new(Frame::new("http://auth.test", Arc::new(bus.clone())), database.clone(), sealer)
         .with_static_clients([StaticClient::root(ROOT_TOKEN)])
 }
 

@@ -1,4 +1,5 @@
-//! A whole deployment in one process: auth, queue, events and blobs behind one listener, and native workers beside them.
+//! A whole deployment in one process: auth, queue, index, object, events and blobs behind one listener, and native workers beside
+//! them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
 //! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
@@ -12,9 +13,11 @@ use axum::Router;
 use service_kit::blobs::{Location, Storage};
 use service_kit::bus::BusUrl;
 use service_kit::data_dir::DataDir;
+use service_kit::frame::Frame;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
 use taskcluster::events::Bus;
+use taskcluster::queue::Queue;
 use taskcluster_auth::{AuthService, StaticClient};
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SystemClock;
@@ -24,7 +27,9 @@ use taskcluster_core::root_url::RootUrl;
 use taskcluster_core::secret::Secret;
 use taskcluster_core::transport;
 use taskcluster_events::EventsService;
+use taskcluster_index::IndexService;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
+use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +45,9 @@ const WORKER_GROUP: &str = "local";
 
 /// Whose credentials those of running tasks are made from.
 const QUEUE_CLIENT: &str = "static/taskcluster/queue";
+
+/// Who signs links to artifacts of indexed tasks.
+const INDEX_CLIENT: &str = "static/taskcluster/index";
 
 /// What a deployment is made of.
 #[derive(Debug)]
@@ -83,27 +91,35 @@ impl Deployment {
         };
         let bus = parts.bus.open()?;
         let tokens = Tokens::of(&data)?;
-        let on_bus = || Arc::clone(&bus);
-        let asked = parts.database.as_deref();
-        let auth = open_auth(database(asked, &data, "auth")?, &data, &root_url, on_bus(), &tokens).await?;
-        let blobs = open_blobs(parts.blobs, &data, &root_url)?;
         let (serving, services) = (CancellationToken::new(), TaskTracker::new());
-        let options = taskcluster_queue::Options::new(
-            &root_url,
-            database(asked, &data, "queue")?,
-            blobs.buckets,
-            on_bus(),
-            auth.local(),
-            Credentials::new(QUEUE_CLIENT, tokens.queue.clone()),
-        );
-        let queue = QueueService::open(options.with_shutdown(serving.clone())).await?;
-        let options = taskcluster_events::Options::new(&root_url, on_bus(), auth.local());
-        let events = EventsService::open(options.with_shutdown(serving.clone())).await?;
+        let frame = Frame::new(&root_url, Arc::clone(&bus)).with_shutdown(serving.clone());
+        let asked = parts.database.as_deref();
+        let auth = open_auth(frame.clone(), database(asked, &data, "auth")?, &data, &tokens).await?;
+        let index = database(asked, &data, "index")?;
+        let (index, frame) = open_index(frame, &parts.bus, index, &auth, &tokens).await?;
+        let blobs = open_blobs(parts.blobs, &data, &root_url)?;
+        // The queue's artifacts and the data of objects lie side by side: no key of the one is one of the other.
+        let (state, buckets) = (database(asked, &data, "object")?, blobs.buckets.clone());
+        let options = taskcluster_object::Options::new(frame.clone(), state, buckets, auth.local());
+        let object = ObjectService::open(options).await?;
+        let as_queue = Credentials::new(QUEUE_CLIENT, tokens.queue.clone());
+        let objects = Caller::builder(&root_url).credentials(as_queue.clone());
+        let objects = objects.transport(transport::in_process(object.router())).build()?;
+        let state = database(asked, &data, "queue")?;
+        let options = taskcluster_queue::Options::new(frame.clone(), state, blobs.buckets, auth.local(), as_queue);
+        let queue = QueueService::open(options.with_object_service(objects)).await?;
+        let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
 
-        let routers = [auth.service_router()?, queue.service_router()?, events.service_router()?];
+        let routers = [
+            auth.service_router()?,
+            queue.service_router()?,
+            index.service_router()?,
+            object.service_router()?,
+            events.service_router()?,
+        ];
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
-            .merge(home::router(&root_url, &["auth", "queue", "events"]))
+            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "events"]))
             .merge(parts.beside);
         let caller =
             Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
@@ -112,7 +128,9 @@ impl Deployment {
         let within = caller.to_builder().transport(transport::in_process(router.clone())).build()?;
         first_run::prepare(&within).await?;
 
-        let background = [auth.background(), queue.background(), events.background()].into_iter().flatten().collect();
+        let background =
+            [auth.background(), queue.background(), index.background(), object.background(), events.background()];
+        let background = background.into_iter().flatten().collect();
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();
         services.spawn(async move {
@@ -211,6 +229,7 @@ impl Deployment {
 struct Tokens {
     root: Secret,
     queue: Secret,
+    index: Secret,
     worker: Secret,
 }
 
@@ -219,18 +238,13 @@ impl Tokens {
         Ok(Self {
             root: data.secret("root.token")?,
             queue: data.secret("queue.token")?,
+            index: data.secret("index.token")?,
             worker: data.secret("worker.token")?,
         })
     }
 }
 
-async fn open_auth(
-    database: Database,
-    data: &DataDir,
-    root_url: &str,
-    bus: Arc<dyn Bus>,
-    tokens: &Tokens,
-) -> Result<AuthService> {
+async fn open_auth(frame: Frame, database: Database, data: &DataDir, tokens: &Tokens) -> Result<AuthService> {
     let sealer = taskcluster_auth::sealer_for(&database, Some(&data.join("auth.key")))?;
     let client = |client_id: &str, token: &Secret, scopes: Option<&[&str]>| StaticClient {
         client_id: client_id.to_owned(),
@@ -241,10 +255,32 @@ async fn open_auth(
     let clients = [
         client(first_run::ROOT_CLIENT, &tokens.root, None),
         client(QUEUE_CLIENT, &tokens.queue, None),
+        client(INDEX_CLIENT, &tokens.index, None),
         client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
     ];
-    let options = taskcluster_auth::Options::new(root_url, database, sealer, bus).with_static_clients(clients);
+    let options = taskcluster_auth::Options::new(frame, database, sealer).with_static_clients(clients);
     Ok(AuthService::open(options).await?)
+}
+
+/// The index, and what surrounds the services that publish: RabbitMQ keeps what is completed for the index, a bus of this
+/// process is tapped.
+async fn open_index(
+    frame: Frame,
+    bus: &BusUrl,
+    database: Database,
+    auth: &AuthService,
+    tokens: &Tokens,
+) -> Result<(IndexService, Frame)> {
+    let credentials = Credentials::new(INDEX_CLIENT, tokens.index.clone());
+    let queue = Queue::new(Caller::builder(&frame.root_url).credentials(credentials).build()?);
+    let options = taskcluster_index::Options::new(frame.clone(), database, auth.local(), queue);
+    if *bus != BusUrl::Memory {
+        let index = IndexService::open(options.hearing(bus.open_queue("index")?)).await?;
+        return Ok((index, frame));
+    }
+    let index = IndexService::open(options).await?;
+    let tapped = index.tap(Arc::clone(&frame.bus));
+    Ok((index, frame.with_bus(tapped)))
 }
 
 fn open_blobs(asked: Option<Location>, data: &DataDir, root_url: &str) -> Result<Storage> {

@@ -21,6 +21,9 @@ const ROLES: [(&str, &str, &[&str]); 2] = [
             "auth:list-clients",
             "auth:list-roles",
             "events:listen:*",
+            "index:find-task:*",
+            "index:list-namespaces:*",
+            "index:list-tasks:*",
             "queue:get-artifact:public/*",
             "queue:get-provisioner:*",
             "queue:get-task-queue:*",
@@ -105,7 +108,7 @@ pub(crate) async fn grant(caller: &Caller, id: &str, scopes: &[String]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use taskcluster::{auth, event_stream, queue};
+    use taskcluster::{auth, event_stream, index, queue};
     use taskcluster_core::scopes::ScopeTemplate;
 
     use super::*;
@@ -125,8 +128,8 @@ mod tests {
 
     #[test]
     fn every_scope_allows_something() {
-        let operations =
-            auth::operations::ALL.iter().chain(queue::operations::ALL).chain(event_stream::operations::ALL);
+        let operations = [auth::operations::ALL, queue::operations::ALL, event_stream::operations::ALL];
+        let operations = operations.into_iter().chain([index::operations::ALL]).flatten();
         let asked: Vec<&str> = operations.filter_map(|operation| operation.scopes).flat_map(beginnings).collect();
         for scope in
             ROLES.iter().flat_map(|(_, _, scopes)| *scopes).filter(|scope| !scope.starts_with("generic-worker:"))

@@ -26,8 +26,8 @@ fn page(root_url: &str, services: &[&str]) -> String {
         .iter()
         .map(|service| {
             let events = match *service {
-                // It passes on those of others.
-                "events" => String::new(),
+                // These tell nothing of their own.
+                "events" | "index" => String::new(),
                 service => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
             };
             format!(

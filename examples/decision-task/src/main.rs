@@ -1,19 +1,22 @@
 //! This repository's decision task: it looks at a commit and creates the tasks that check it.
 //!
 //! It runs within a task (see `.taskcluster.yml`) and reaches the queue through the worker's proxy, so it holds no
-//! credentials. `decision-task --show` prints the graph anywhere, without creating anything.
+//! credentials. `decision-task --show` prints the graph anywhere, without creating anything. Started for an action on one of the
+//! tasks, or on all, it carries that out instead.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use taskcluster::graph::{CheckedGraph, Parameters};
+use taskcluster::graph::actions::ActionRequest;
+use taskcluster::graph::{Changes, CheckedGraph, DecisionFiles, Parameters};
 use taskcluster::queue::Queue;
 use taskcluster_core::caller::Caller;
 use taskcluster_core::ids::TaskId;
 
+mod actions;
 mod changes;
 mod parameters;
 mod report;
@@ -72,12 +75,21 @@ async fn decide(args: &Args) -> Result<()> {
         return fs::write(file, page).with_context(|| format!("cannot write {}", file.display()));
     }
     let queue = Queue::new(caller);
+    if let Some(request) = ActionRequest::from_env()? {
+        return actions::carry_out(&request, &queue).await;
+    }
     let mut parameters = Parameters::from_env(&queue).await?;
     parameters.base_revision = args.base.clone().or(parameters.base_revision);
     let graph = graph(args, &parameters)?;
     show(&graph);
+    let own = queue.task(&parameters.decision_task).await.context("cannot read the decision task's own definition")?;
     // The artifacts come first: they tell what was meant also when the queue refuses it.
-    write_artifacts(&args.artifacts, &parameters, &graph)?;
+    DecisionFiles::new(&parameters)
+        .with_full_graph(&tasks::graph(&parameters, &Changes::Everything)?)
+        .with_target_tasks(&graph)
+        .with_graph(&graph)
+        .with_actions(&actions::offered(&args.checkout, &own, &queue)?)
+        .write_to(&args.artifacts)?;
     graph.submit(&queue).await?;
     println!("created {} tasks", graph.len());
     Ok(())
@@ -102,17 +114,6 @@ fn show(graph: &CheckedGraph) {
         let needs = if task.needs.is_empty() { String::new() } else { format!("  <- {}", task.needs.join(", ")) };
         println!("{:<16}{}{needs}", task.label, task.definition.metadata.description);
     }
-}
-
-fn write_artifacts(folder: &Path, parameters: &Parameters, graph: &CheckedGraph) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let write = |name: &str, text: String| {
-        let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
-    write("task-graph.json", serde_json::to_string_pretty(&graph.to_json())?)?;
-    write("label-to-taskid.json", serde_json::to_string_pretty(&graph.label_to_task_id())?)?;
-    write("parameters.yml", parameters.to_yaml())
 }
 
 fn variable(name: &str) -> Result<String> {

@@ -3,25 +3,16 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service_kit::bus::BusUrl;
-use service_kit::telemetry::LogFormat;
+use service_kit::settings::{Common, Own};
 
 use crate::Settings;
 
-/// The prefix of variables in the environment.
-pub const VARIABLES: &str = "TC_EVENTS";
-
-/// The settings of a process that is nothing but an events service.
+/// What a process that is nothing but an events service has to be told beside what every service is; its bus is the one to
+/// which the services publish, `memory:` hears nothing but this process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The root URL of the deployment, as callers know it. Its auth service judges the requests.
-    pub root_url: String,
-    /// The address to listen at.
-    pub listen: String,
-    /// Where the services publish: `amqp://user:password@host/vhost`. `memory:` hears nothing but this process.
-    pub bus: BusUrl,
     /// The exchanges that are passed on, if not those of auth and queue.
     pub exchanges: Option<Vec<String>>,
     /// How many may listen at once.
@@ -34,27 +25,18 @@ pub struct Config {
     pub ping_seconds: u64,
     /// How long a stream lasts before the listener has to show anew what it may hear.
     pub longest_seconds: u64,
-    /// How log lines look: `text` or `json`.
-    pub log_format: LogFormat,
-    /// What is logged, such as `info` or `info,taskcluster_events=debug`.
-    pub log: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let settings = Settings::default();
         Self {
-            root_url: "http://127.0.0.1:8080".to_owned(),
-            listen: "127.0.0.1:8083".to_owned(),
-            bus: BusUrl::default(),
             exchanges: None,
             listeners: settings.listeners,
             kept_messages: settings.kept_messages,
             kept_bytes: settings.kept_bytes,
             ping_seconds: settings.ping.as_secs(),
             longest_seconds: settings.longest.as_secs(),
-            log_format: LogFormat::default(),
-            log: "info".to_owned(),
         }
     }
 }
@@ -71,12 +53,12 @@ pub enum ConfigFault {
     Longest,
 }
 
-impl Config {
-    /// Could a service start with it, as far as that can be told without starting one?
-    ///
-    /// # Errors
-    /// The first fault.
-    pub fn check(&self) -> Result<(), ConfigFault> {
+impl Own for Config {
+    const VARIABLES: &'static str = "TC_EVENTS";
+    const LISTEN: &'static str = "127.0.0.1:8083";
+    type Fault = ConfigFault;
+
+    fn check(&self, _: &Common) -> Result<(), ConfigFault> {
         if !(1..=30).contains(&self.ping_seconds) {
             return Err(ConfigFault::Ping);
         }
@@ -85,7 +67,9 @@ impl Config {
         }
         Ok(())
     }
+}
 
+impl Config {
     /// How the service shall behave.
     #[must_use]
     pub fn settings(&self) -> Settings {
@@ -104,14 +88,16 @@ impl Config {
 mod tests {
     use super::*;
     use service_kit::config::Layers;
+    use service_kit::settings::Settings;
 
     #[test]
     fn flags_and_variables_reach_the_settings() {
         let layers = Layers::new()
             .text("kept_messages = 10")
-            .variables(VARIABLES, [("TC_EVENTS_PING_SECONDS", "20"), ("TC_EVENTS_EXCHANGES", "['a']")]);
-        let config: Config = layers.load().unwrap();
-        config.check().unwrap();
+            .variables(Config::VARIABLES, [("TC_EVENTS_PING_SECONDS", "20"), ("TC_EVENTS_EXCHANGES", "['a']")]);
+        let settings: Settings<Config> = layers.load().unwrap();
+        settings.check().unwrap();
+        let config = settings.own;
         assert_eq!((config.settings().kept_messages, config.settings().ping), (10, Duration::from_secs(20)));
         assert_eq!(config.exchanges.as_deref(), Some(&["a".to_owned()][..]));
     }
@@ -119,6 +105,6 @@ mod tests {
     #[test]
     fn silence_that_listeners_would_not_bear_is_refused() {
         let config = Config { ping_seconds: 45, ..Config::default() };
-        assert!(matches!(config.check(), Err(ConfigFault::Ping)));
+        assert!(matches!(config.check(&Common::default()), Err(ConfigFault::Ping)));
     }
 }

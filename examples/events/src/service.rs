@@ -3,16 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
+use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
 use taskcluster::events::{Binding, Bus, BusError, Subscription};
 use taskcluster::{auth, queue};
 use taskcluster_core::chain;
-use taskcluster_core::clock::{SharedClock, SystemClock};
 use taskcluster_server::event_stream::EventsApi;
-use taskcluster_server::{Authenticator, Parts, References, SchemaError, ServiceRouter};
+use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Settings};
 use crate::recent::Recent;
@@ -24,35 +22,22 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The root URL of the deployment.
-    pub root_url: String,
-    /// Where messages come from.
-    pub bus: Arc<dyn Bus>,
+    /// What surrounds it. How long streams last and are silent is told by the machine's own timer, whatever the clock.
+    pub frame: Frame,
     /// The exchanges that are passed on.
     pub exchanges: Vec<String>,
     /// Who finds out who is calling.
     pub authenticator: Arc<dyn Authenticator>,
     /// How it behaves.
     pub settings: Settings,
-    /// Where the time comes from.
-    pub clock: SharedClock,
-    /// Cancelled when the service is to end.
-    pub shutdown: CancellationToken,
 }
 
 impl Options {
     /// A service that passes on everything that auth and queue publish.
-    pub fn new(root_url: impl Into<String>, bus: Arc<dyn Bus>, authenticator: Arc<dyn Authenticator>) -> Self {
+    pub fn new(frame: Frame, authenticator: Arc<dyn Authenticator>) -> Self {
         let exchanges = queue::events::ALL.iter().chain(auth::events::ALL);
-        Self {
-            root_url: root_url.into(),
-            bus,
-            exchanges: exchanges.map(|exchange| exchange.exchange.to_owned()).collect(),
-            authenticator,
-            settings: Settings::default(),
-            clock: SystemClock::shared(),
-            shutdown: CancellationToken::new(),
-        }
+        let exchanges = exchanges.map(|exchange| exchange.exchange.to_owned()).collect();
+        Self { frame, exchanges, authenticator, settings: Settings::default() }
     }
 
     /// Passes on these exchanges, and no others.
@@ -66,20 +51,6 @@ impl Options {
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
-        self
-    }
-
-    /// On another clock. How long streams last and are silent is told by the machine's own timer.
-    #[must_use]
-    pub fn with_clock(mut self, clock: SharedClock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// With the token that ends the process: streams then end at once, so that the end does not have to wait for them.
-    #[must_use]
-    pub fn with_shutdown(mut self, shutdown: CancellationToken) -> Self {
-        self.shutdown = shutdown;
         self
     }
 }
@@ -108,15 +79,15 @@ impl EventsService {
     /// # Errors
     /// When the bus cannot be listened to.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let messages = options.bus.subscribe(bindings(&options.exchanges)).await.map_err(OpenError::Bus)?;
+        let messages = options.frame.bus.subscribe(bindings(&options.exchanges)).await.map_err(OpenError::Bus)?;
         let settings = options.settings.clone();
         let api = Api {
             recent: Arc::new(Recent::new(settings.kept_messages, settings.kept_bytes)),
             exchanges: options.exchanges.iter().cloned().collect(),
             places: Arc::new(Semaphore::new(settings.listeners)),
             settings,
-            clock: Arc::clone(&options.clock),
-            shutdown: options.shutdown.clone(),
+            clock: Arc::clone(&options.frame.clock),
+            shutdown: options.frame.shutdown.clone(),
         };
         Ok(Self { options, api: Arc::new(api), messages: Mutex::new(Some(messages)) })
     }
@@ -126,22 +97,6 @@ impl EventsService {
     pub fn free_places(&self) -> usize {
         self.api.places.available_permits()
     }
-
-    /// The routes of the API, to be served alone or beside those of other services.
-    ///
-    /// # Errors
-    /// When the references that are built in do not hold together.
-    pub fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
-        let parts = Parts {
-            root_url: self.options.root_url.clone(),
-            authenticator: Arc::clone(&self.options.authenticator),
-            clock: Arc::clone(&self.options.clock),
-            references: References::embedded(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let api: Arc<dyn EventsApi> = Arc::clone(&self.api) as _;
-        ServiceRouter::new(taskcluster_server::event_stream::router(api), parts)
-    }
 }
 
 impl Service for EventsService {
@@ -149,15 +104,15 @@ impl Service for EventsService {
         "events"
     }
 
-    fn router(&self) -> Router {
-        let router = self.service_router().expect("the schemas that are built in are tested to hold together");
-        taskcluster_server::site([router])
+    fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
+        let api: Arc<dyn EventsApi> = Arc::clone(&self.api) as _;
+        self.options.frame.serve(taskcluster_server::event_stream::router(api), Arc::clone(&self.options.authenticator))
     }
 
     fn background(&self) -> Vec<Background> {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (bus, exchanges, recent) =
-            (Arc::clone(&self.options.bus), self.options.exchanges.clone(), Arc::clone(&self.api.recent));
+            (Arc::clone(&self.options.frame.bus), self.options.exchanges.clone(), Arc::clone(&self.api.recent));
         let listening = Background::new("events: listener", move |stop| async move {
             tokio::select! {
                 () = listen(bus, exchanges, recent, messages) => {}

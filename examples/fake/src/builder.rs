@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use service_kit::blobs::LocalBlobs;
+use service_kit::blobs::{Buckets, LocalBlobs};
+use service_kit::frame::Frame;
 use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
-use taskcluster::events::{Bus, MemoryBus};
-use taskcluster::{Credentials, ManualClock, SystemClock, Timestamp};
+use taskcluster::events::MemoryBus;
+use taskcluster::queue::Queue;
+use taskcluster::{Caller, Credentials, ManualClock, SystemClock, Timestamp, transport};
 use taskcluster_auth::{AuthService, Sealer, StaticClient};
+use taskcluster_index::IndexService;
+use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +23,9 @@ use crate::{Fake, ROOT, ROOT_TOKEN};
 const QUEUE: &str = "static/taskcluster/queue";
 const QUEUE_TOKEN: &str = "queuequeuequeuequeuequeuequeuequeuequeuequeu";
 
+const INDEX: &str = "static/taskcluster/index";
+const INDEX_TOKEN: &str = "indexindexindexindexindexindexindexindexinde";
+
 /// Builds a [`Fake`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing before `start`"]
@@ -27,6 +34,9 @@ pub struct Builder {
     claim_wait: Duration,
     auth: Database,
     queue: Database,
+    index: Database,
+    object: Database,
+    buckets: Option<Buckets>,
 }
 
 impl Builder {
@@ -36,6 +46,9 @@ impl Builder {
             claim_wait: Duration::ZERO,
             auth: Database::Memory,
             queue: Database::Memory,
+            index: Database::Memory,
+            object: Database::Memory,
+            buckets: None,
         }
     }
 
@@ -57,9 +70,21 @@ impl Builder {
         self
     }
 
-    /// With these databases for auth and queue, in place of memory.
-    pub fn databases(mut self, auth: Database, queue: Database) -> Self {
-        (self.auth, self.queue) = (auth, queue);
+    /// With these databases for auth, queue and index, in place of memory.
+    pub fn databases(mut self, auth: Database, queue: Database, index: Database) -> Self {
+        (self.auth, self.queue, self.index) = (auth, queue, index);
+        self
+    }
+
+    /// With this database for the object service, in place of memory.
+    pub fn object_database(mut self, object: Database) -> Self {
+        self.object = object;
+        self
+    }
+
+    /// With artifacts and objects in this storage, which answers its URLs itself, in place of a temporary folder.
+    pub fn buckets(mut self, buckets: Buckets) -> Self {
+        self.buckets = Some(buckets);
         self
     }
 
@@ -73,33 +98,41 @@ impl Builder {
         let root_url = format!("http://{}", listener.local_addr()?);
         let clock = self.clock.as_ref().map_or_else(SystemClock::shared, ManualClock::shared);
         let (bus, shutdown) = (MemoryBus::new(), CancellationToken::new());
-        let shared_bus: Arc<dyn Bus> = Arc::new(bus.clone());
+        let frame = Frame::new(&root_url, Arc::new(bus.clone()));
+        let frame = frame.with_clock(clock.clone()).with_shutdown(shutdown.clone());
 
-        let clients = [static_client(ROOT, ROOT_TOKEN), static_client(QUEUE, QUEUE_TOKEN)];
-        let auth = taskcluster_auth::Options::new(&root_url, self.auth, Sealer::ephemeral()?, shared_bus.clone())
-            .with_static_clients(clients)
-            .with_clock(clock.clone());
-        let auth = AuthService::open(auth).await?;
+        let clients = [(ROOT, ROOT_TOKEN), (QUEUE, QUEUE_TOKEN), (INDEX, INDEX_TOKEN)];
+        let clients = clients.map(|(id, token)| static_client(id, token));
+        let auth = taskcluster_auth::Options::new(frame.clone(), self.auth, Sealer::ephemeral()?);
+        let auth = AuthService::open(auth.with_static_clients(clients)).await?;
+
+        let caller = Caller::builder(&root_url).credentials(Credentials::new(INDEX, INDEX_TOKEN)).clock(clock.clone());
+        let calls = Queue::new(caller.build()?);
+        let index = taskcluster_index::Options::new(frame.clone(), self.index, auth.local(), calls);
+        let index = Arc::new(IndexService::open(index).await?);
+        let frame = frame.clone().with_bus(index.tap(frame.bus));
 
         let blobs_url = Url::parse(&root_url)?.join("/blobs")?;
         let blobs = LocalBlobs::open(&folder.path().join("blobs"), blobs_url, b"a key for tests", clock.clone())?;
+        let buckets = self.buckets.unwrap_or_else(|| Arc::new(blobs.clone()).into());
+        let object = taskcluster_object::Options::new(frame.clone(), self.object, buckets.clone(), auth.local());
+        let object = Arc::new(ObjectService::open(object).await?);
         let settings = taskcluster_queue::Settings { claim_wait: self.claim_wait, ..Default::default() };
-        let queue = taskcluster_queue::Options::new(
-            &root_url,
-            self.queue,
-            Arc::new(blobs.clone()),
-            shared_bus,
-            auth.local(),
-            Credentials::new(QUEUE, QUEUE_TOKEN),
-        );
-        let queue = queue.with_settings(settings).with_clock(clock.clone()).with_shutdown(shutdown.clone());
+        let credentials = Credentials::new(QUEUE, QUEUE_TOKEN);
+        let objects = Caller::builder(&root_url).credentials(credentials.clone()).clock(clock.clone());
+        let objects = objects.transport(transport::in_process(object.router())).build()?;
+        let queue = taskcluster_queue::Options::new(frame, self.queue, buckets, auth.local(), credentials);
+        let queue = queue.with_settings(settings).with_object_service(objects);
         let queue = Arc::new(QueueService::open(queue).await?);
 
-        let router = taskcluster_server::site([auth.service_router()?, queue.service_router()?]).merge(blobs.router());
-        let background = auth.background().into_iter().chain(queue.background()).collect();
+        let routers =
+            [auth.service_router()?, queue.service_router()?, index.service_router()?, object.service_router()?];
+        let router = taskcluster_server::site(routers).merge(blobs.router());
+        let background = [auth.background(), queue.background(), index.background(), object.background()];
+        let background = background.into_iter().flatten().collect();
         #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
         let running = tokio::spawn(service::run(listener, router, background, shutdown.clone()));
-        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, shutdown, running, _folder: folder })
+        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, index, object, shutdown, running, _folder: folder })
     }
 }
 

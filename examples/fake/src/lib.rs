@@ -8,6 +8,8 @@ use taskcluster::auth::CreateClientRequest;
 use taskcluster::events::MemoryBus;
 use taskcluster::time::days;
 use taskcluster::{Credentials, ManualClock, SharedClock, Taskcluster, Timestamp};
+use taskcluster_index::IndexService;
+use taskcluster_object::ObjectService;
 use taskcluster_queue::QueueService;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -22,7 +24,7 @@ const ROOT: &str = "static/taskcluster/root";
 /// Tokens of tests are no secrets.
 const ROOT_TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
 
-/// A deployment in this process: auth and queue behind a listener on loopback. It ends when this is dropped, and everything
+/// A deployment in this process: auth, queue, index and object service behind a listener on loopback. It ends when this is dropped, and everything
 /// that it kept is gone; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Fake {
@@ -32,6 +34,8 @@ pub struct Fake {
     manual: Option<ManualClock>,
     bus: MemoryBus,
     queue: Arc<QueueService>,
+    index: Arc<IndexService>,
+    object: Arc<ObjectService>,
     shutdown: CancellationToken,
     running: JoinHandle<std::io::Result<()>>,
     // The last to go.
@@ -122,7 +126,9 @@ impl Fake {
     /// As [`clock`](Self::clock).
     pub async fn advance(&self, by: Duration) -> anyhow::Result<()> {
         self.clock().advance(by);
-        Ok(self.queue.catch_up().await?)
+        self.queue.catch_up().await?;
+        self.index.catch_up().await?;
+        Ok(self.object.catch_up().await?)
     }
 
     /// Where its services publish their messages.
@@ -135,6 +141,12 @@ impl Fake {
     #[must_use]
     pub fn queue(&self) -> &QueueService {
         &self.queue
+    }
+
+    /// The index itself, for what no API shows.
+    #[must_use]
+    pub fn index(&self) -> &IndexService {
+        &self.index
     }
 
     /// Ends it and waits for the end.

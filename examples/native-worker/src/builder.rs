@@ -253,6 +253,13 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// Whether log and artifacts go to the object service instead of the queue's own storage. Default: no.
+    #[must_use]
+    pub fn object_artifacts(mut self, object: bool) -> Self {
+        self.settings.object_artifacts = object;
+        self
+    }
+
     /// Change any other setting.
     #[must_use]
     pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -72,10 +72,13 @@ pub struct Config {
     /// Go when there was nothing to do for so many seconds.
     #[arg(long, env = "NATIVE_WORKER_IDLE_TIMEOUT")]
     pub idle_timeout: Option<u64>,
+    /// Whether log and artifacts go to the object service: true or false [default: false].
+    #[arg(long, env = "NATIVE_WORKER_CREATE_OBJECT_ARTIFACTS", value_name = "BOOL")]
+    pub create_object_artifacts: Option<bool>,
 }
 
 /// The keys of the file.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "root_url",
     "client_id",
     "access_token",
@@ -93,6 +96,7 @@ const KEYS: [&str; 17] = [
     "live_log_url",
     "task_limit",
     "idle_timeout",
+    "create_object_artifacts",
 ];
 
 impl Config {
@@ -155,6 +159,7 @@ impl Config {
             live_log_url: self.live_log_url.or(below.live_log_url),
             task_limit: self.task_limit.or(below.task_limit),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),
+            create_object_artifacts: self.create_object_artifacts.or(below.create_object_artifacts),
         }
     }
 
@@ -213,6 +218,9 @@ impl Config {
         }
         if let Some(seconds) = self.idle_timeout {
             builder = builder.idle_timeout(Duration::from_secs(seconds));
+        }
+        if let Some(object) = self.create_object_artifacts {
+            builder = builder.object_artifacts(object);
         }
         Ok(builder)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use service_kit::blobs::Buckets;
 use taskcluster::queue as wire;
+use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::{RunId, TaskId};
@@ -16,12 +17,14 @@ use taskcluster_server::{Call, Failure, Reply};
 use tokio_util::sync::CancellationToken;
 
 use crate::definition::Limits;
+use crate::objects::Objects;
 use crate::store::{ApplyRefusal, Store};
 use crate::task::{Event, Task, Worker};
 
 mod artifacts;
 mod claims;
 mod groups;
+mod objects;
 mod pages;
 mod queues;
 mod resolutions;
@@ -62,6 +65,8 @@ pub struct Parts {
     pub store: Store,
     /// Where the bytes of artifacts are.
     pub blobs: Buckets,
+    /// Calls the deployment's object service as the queue, if it has one.
+    pub objects: Option<Caller>,
     /// Where the time comes from.
     pub clock: SharedClock,
     /// The queue's own credentials: those of tasks are made from them.
@@ -76,6 +81,7 @@ pub struct Parts {
 pub struct Api {
     store: Store,
     blobs: Buckets,
+    objects: Option<Objects>,
     clock: SharedClock,
     credentials: Credentials,
     settings: Settings,
@@ -105,8 +111,9 @@ impl Api {
     /// The methods over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, blobs, clock, credentials, settings, shutdown } = parts;
-        Self { store, blobs, clock, credentials, settings, shutdown, seen: Mutex::default() }
+        let Parts { store, blobs, objects, clock, credentials, settings, shutdown } = parts;
+        let objects = objects.map(Objects::new);
+        Self { store, blobs, objects, clock, credentials, settings, shutdown, seen: Mutex::default() }
     }
 
     async fn find(&self, task_id: TaskId) -> Result<Task, Failure> {

@@ -50,6 +50,9 @@ pub enum Storage {
     Object {
         /// The name there.
         name: String,
+        /// The project that it is part of there: the task's.
+        #[serde(rename = "projectId")]
+        project_id: String,
         /// Which upload.
         #[serde(rename = "uploadId")]
         upload_id: String,
@@ -162,6 +165,9 @@ pub enum ArtifactRefusal {
     /// It is another upload.
     #[error("the uploadId is not that of the upload of artifact {0:?}")]
     WrongUpload(String),
+    /// The object service does not have it.
+    #[error("the upload of artifact {0:?} is not finished in the object service")]
+    NotUploaded(String),
 }
 
 impl Artifact {
@@ -206,6 +212,14 @@ impl Artifact {
             return Err(differs("its content type is another"));
         }
         match (&before.storage, &self.storage) {
+            // The one upload goes on; the object service knows it by its id and its expiry.
+            (Storage::Object { .. }, Storage::Object { .. }) if before.present => {
+                Err(differs("it is uploaded already"))
+            }
+            (Storage::Object { .. }, Storage::Object { .. }) if self.expires != before.expires => {
+                Err(differs("its expiry is another"))
+            }
+            (Storage::Object { .. }, Storage::Object { .. }) => Ok(before.clone()),
             (Storage::Reference { .. }, Storage::Reference { .. } | Storage::Link { .. }) => Ok(self),
             (one, other) if one == other => {
                 Ok(Self { present: before.present, content_length: before.content_length, ..self })
@@ -275,6 +289,23 @@ mod tests {
         assert!(!on(&blob(), &reference("http://a")));
         assert!(!on(&blob(), &artifact(Storage::Blob { key: "other".to_owned(), public: false })));
         assert!(!on(&blob(), &artifact(Storage::Error { reason: "r".to_owned(), message: "m".to_owned() })));
+    }
+
+    #[test]
+    fn an_upload_to_the_object_service_goes_on_until_it_is_finished() {
+        let object = |upload_id: &str| {
+            let (name, project_id) = ("t/x".to_owned(), "p".to_owned());
+            let storage = Storage::Object { name, project_id, upload_id: upload_id.to_owned() };
+            Artifact { present: false, ..artifact(storage) }
+        };
+        let (first, second) = (object("one"), object("two"));
+        let second = Artifact { task_id: first.task_id, ..second };
+        assert_eq!(second.clone().replacing(&first), Ok(first.clone()));
+        let longer = Artifact { expires: second.expires + minutes(1), ..second.clone() };
+        assert!(longer.replacing(&first).is_err());
+        assert!(!on(&first, &blob()));
+        let finished = Artifact { present: true, ..first };
+        assert!(second.replacing(&finished).is_err());
     }
 
     #[test]

@@ -4,32 +4,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service_kit::blobs::Location;
-use service_kit::bus::BusUrl;
+use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
-use service_kit::telemetry::LogFormat;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_core::secret::Secret;
 use url::Url;
 
-use crate::api::Settings;
+use crate::api;
 use crate::definition::Limits;
 
-/// The prefix of variables in the environment.
-pub const VARIABLES: &str = "TC_QUEUE";
-
-/// The settings of a process that is nothing but a queue.
+/// What a process that is nothing but a queue has to be told beside what every service is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The root URL of the deployment, as callers know it. Its auth service judges the requests.
-    pub root_url: String,
-    /// The address to listen at.
-    pub listen: String,
     /// Where tasks are kept: `sqlite:PATH`, `sqlite::memory:` or `postgres://…`.
     pub database: Database,
-    /// Where events go: `memory:`, or `amqp://…` for RabbitMQ.
-    pub bus: BusUrl,
     /// The name of the queue's own client.
     pub client_id: String,
     /// The access token of the queue's own client. The credentials of tasks are made from it.
@@ -40,6 +30,8 @@ pub struct Config {
     pub blobs_url: Option<String>,
     /// Signs the URLs of those bytes. Without it the URLs end with the process.
     pub blobs_secret: Option<Secret>,
+    /// Whether the deployment has an object service, so that artifacts can be objects. It is called as the queue's client.
+    pub object_service: bool,
     /// How long a claim lasts unless it is renewed.
     pub claim_timeout_seconds: u64,
     /// How long after its deadline a task is given up.
@@ -48,31 +40,23 @@ pub struct Config {
     pub max_dependencies: usize,
     /// How many days ahead a deadline may be.
     pub max_deadline_days: u64,
-    /// How log lines look: `text` or `json`.
-    pub log_format: LogFormat,
-    /// What is logged, such as `info` or `info,taskcluster_queue=debug`.
-    pub log: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let settings = Settings::default();
+        let settings = api::Settings::default();
         Self {
-            root_url: "http://127.0.0.1:8080".to_owned(),
-            listen: "127.0.0.1:8081".to_owned(),
             database: Database::Sqlite("queue.db".into()),
-            bus: BusUrl::default(),
             client_id: String::new(),
             access_token: Secret::from(""),
             blobs: Location::Folder("queue-blobs".into()),
             blobs_url: None,
             blobs_secret: None,
+            object_service: false,
             claim_timeout_seconds: settings.claim_timeout.as_secs(),
             deadline_delay_seconds: settings.deadline_delay.as_secs(),
             max_dependencies: settings.limits.max_dependencies,
             max_deadline_days: settings.limits.max_deadline_days,
-            log_format: LogFormat::default(),
-            log: "info".to_owned(),
         }
     }
 }
@@ -92,48 +76,50 @@ pub enum ConfigFault {
     ClaimTimeout,
 }
 
-impl Config {
-    /// Could a service start with it, as far as that can be told without starting one?
-    ///
-    /// # Errors
-    /// The first fault.
-    pub fn check(&self) -> Result<(), ConfigFault> {
+impl Own for Config {
+    const VARIABLES: &'static str = "TC_QUEUE";
+    const LISTEN: &'static str = "127.0.0.1:8081";
+    type Fault = ConfigFault;
+
+    fn check(&self, common: &Common) -> Result<(), ConfigFault> {
         if self.client_id.is_empty() || self.access_token.expose().is_empty() {
             return Err(ConfigFault::NoCredentials);
         }
         if self.claim_timeout_seconds == 0 {
             return Err(ConfigFault::ClaimTimeout);
         }
-        self.blobs_base().map(|_| ())
+        self.blobs_base(&common.root_url).map(|_| ())
     }
+}
 
+impl Config {
     /// The queue's own credentials.
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         Credentials::new(self.client_id.as_str(), self.access_token.clone())
     }
 
-    /// Where the bytes of artifacts are reached.
+    /// Where the bytes of artifacts are reached in a deployment with this root URL.
     ///
     /// # Errors
     /// A URL is none.
-    pub fn blobs_base(&self) -> Result<Url, ConfigFault> {
+    pub fn blobs_base(&self, root_url: &str) -> Result<Url, ConfigFault> {
         let parse = |text: &str| Url::parse(text).map_err(|_| ConfigFault::Url(text.to_owned()));
-        let root = parse(&self.root_url)?;
+        let root = parse(root_url)?;
         match &self.blobs_url {
             Some(url) => parse(url),
-            None => root.join("/blobs").map_err(|_| ConfigFault::Url(self.root_url.clone())),
+            None => root.join("/blobs").map_err(|_| ConfigFault::Url(root_url.to_owned())),
         }
     }
 
     /// How the queue shall behave.
     #[must_use]
-    pub fn settings(&self) -> Settings {
-        Settings {
+    pub fn settings(&self) -> api::Settings {
+        api::Settings {
             claim_timeout: Duration::from_secs(self.claim_timeout_seconds),
             deadline_delay: Duration::from_secs(self.deadline_delay_seconds),
             limits: Limits { max_dependencies: self.max_dependencies, max_deadline_days: self.max_deadline_days },
-            ..Settings::default()
+            ..api::Settings::default()
         }
     }
 }
@@ -142,23 +128,26 @@ impl Config {
 mod tests {
     use super::*;
     use service_kit::config::Layers;
+    use service_kit::settings::Settings;
 
     #[test]
     fn flags_and_variables_reach_the_settings() {
         let layers = Layers::new()
             .text("client_id = 'static/queue'\naccess_token = 'secret'")
-            .variables(VARIABLES, [("TC_QUEUE_CLAIM_TIMEOUT_SECONDS", "60")])
+            .variables(Config::VARIABLES, [("TC_QUEUE_CLAIM_TIMEOUT_SECONDS", "60")])
             .flag("database", "sqlite::memory:");
-        let config: Config = layers.load().unwrap();
-        config.check().unwrap();
+        let settings: Settings<Config> = layers.load().unwrap();
+        settings.check().unwrap();
+        let config = &settings.own;
         assert_eq!(config.settings().claim_timeout, Duration::from_secs(60));
         assert_eq!(config.database, Database::Memory);
-        assert_eq!(config.blobs_base().unwrap().as_str(), "http://127.0.0.1:8080/blobs");
-        assert!(!format!("{config:?}").contains("secret\""), "the token is shown");
+        let base = config.blobs_base(&settings.common.root_url).unwrap();
+        assert_eq!(base.as_str(), "http://127.0.0.1:8080/blobs");
+        assert!(!format!("{settings:?}").contains("secret\""), "the token is shown");
     }
 
     #[test]
     fn credentials_are_needed() {
-        assert!(matches!(Config::default().check(), Err(ConfigFault::NoCredentials)));
+        assert!(matches!(Settings::<Config>::default().check(), Err(ConfigFault::NoCredentials)));
     }
 }

@@ -57,7 +57,8 @@ impl From<ArtifactRefusal> for Failure {
             | ArtifactRefusal::ExpiresPast(_)
             | ArtifactRefusal::OutlivesTask { .. }
             | ArtifactRefusal::NotAnObject(_)
-            | ArtifactRefusal::WrongUpload(_) => Self::input_error(message),
+            | ArtifactRefusal::WrongUpload(_)
+            | ArtifactRefusal::NotUploaded(_) => Self::input_error(message),
             ArtifactRefusal::NotRunning(_) | ArtifactRefusal::Differs { .. } => Self::conflict(message),
             ArtifactRefusal::NoSuchArtifact(_) => Self::not_found(message),
         }

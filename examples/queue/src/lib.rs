@@ -8,6 +8,7 @@ mod error;
 pub mod group;
 pub mod loops;
 pub mod messages;
+mod objects;
 mod service;
 pub mod store;
 pub mod task;

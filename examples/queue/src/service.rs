@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use service_kit::blobs::Buckets;
-use service_kit::outbox::Relay;
+use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
-use taskcluster::events::Bus;
-use taskcluster_core::clock::{SharedClock, SystemClock};
+use taskcluster_core::caller::Caller;
 use taskcluster_core::credentials::Credentials;
-use taskcluster_server::{Authenticator, Parts, References, SchemaError, ServiceRouter};
-use tokio_util::sync::CancellationToken;
+use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 
 use crate::api::{self, Api, Settings};
 use crate::loops::{self, ClaimResolver, DeadlineResolver, Expiry, Listener, Sweep, Waker};
@@ -21,68 +18,47 @@ use crate::store::{Store, StoreError};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The root URL of the deployment.
-    pub root_url: String,
+    /// What surrounds it.
+    pub frame: Frame,
     /// Where tasks are kept.
     pub database: Database,
     /// Where the bytes of artifacts are kept. Its URLs have to be served by somebody.
     pub blobs: Buckets,
-    /// Where events go.
-    pub bus: Arc<dyn Bus>,
     /// Who finds out who is calling.
     pub authenticator: Arc<dyn Authenticator>,
     /// The queue's own credentials, which must be permanent ones and hold every scope that tasks may have.
     pub credentials: Credentials,
+    /// Calls the deployment's object service as the queue, if it has one: without, no artifact can be an object.
+    pub objects: Option<Caller>,
     /// How it behaves.
     pub settings: Settings,
-    /// Where the time comes from.
-    pub clock: SharedClock,
-    /// Cancelled when the service is to end.
-    pub shutdown: CancellationToken,
 }
 
 impl Options {
-    /// A service with the usual settings, on the system's clock.
+    /// A service with the usual settings.
     pub fn new(
-        root_url: impl Into<String>,
+        frame: Frame,
         database: Database,
         blobs: impl Into<Buckets>,
-        bus: Arc<dyn Bus>,
         authenticator: Arc<dyn Authenticator>,
         credentials: Credentials,
     ) -> Self {
-        Self {
-            root_url: root_url.into(),
-            database,
-            blobs: blobs.into(),
-            bus,
-            authenticator,
-            credentials,
-            settings: Settings::default(),
-            clock: SystemClock::shared(),
-            shutdown: CancellationToken::new(),
-        }
+        let (blobs, settings) = (blobs.into(), Settings::default());
+        Self { frame, database, blobs, authenticator, credentials, objects: None, settings }
+    }
+
+    /// With an object service, which is called like this: with the queue's own credentials, or others that allow
+    /// `object:upload:*` and `object:download:*`.
+    #[must_use]
+    pub fn with_object_service(mut self, caller: Caller) -> Self {
+        self.objects = Some(caller);
+        self
     }
 
     /// With these settings.
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
-        self
-    }
-
-    /// On another clock.
-    #[must_use]
-    pub fn with_clock(mut self, clock: SharedClock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// With the token that ends the process: those who wait for work are then answered at once, so that the end does
-    /// not have to wait for them.
-    #[must_use]
-    pub fn with_shutdown(mut self, shutdown: CancellationToken) -> Self {
-        self.shutdown = shutdown;
         self
     }
 }
@@ -131,10 +107,11 @@ impl QueueService {
         let api = Arc::new(Api::new(api::Parts {
             store: store.clone(),
             blobs: options.blobs.clone(),
-            clock: Arc::clone(&options.clock),
+            objects: options.objects.clone(),
+            clock: Arc::clone(&options.frame.clock),
             credentials: options.credentials.clone(),
             settings: options.settings,
-            shutdown: options.shutdown.clone(),
+            shutdown: options.frame.shutdown.clone(),
         }));
         Ok(Self { options, store, api })
     }
@@ -143,22 +120,6 @@ impl QueueService {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
-    }
-
-    /// The routes of the API, to be served alone or beside those of other services.
-    ///
-    /// # Errors
-    /// When the references that are built in do not hold together.
-    pub fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
-        let parts = Parts {
-            root_url: self.options.root_url.clone(),
-            authenticator: Arc::clone(&self.options.authenticator),
-            clock: Arc::clone(&self.options.clock),
-            references: References::embedded(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let api: Arc<dyn taskcluster_server::queue::QueueApi> = Arc::clone(&self.api) as _;
-        ServiceRouter::new(taskcluster_server::queue::router(api), parts)
     }
 
     /// Does at once what the background would do sooner or later: claims and deadlines that are over by now end, and what has
@@ -173,20 +134,20 @@ impl QueueService {
     }
 
     fn claim_resolver(&self) -> ClaimResolver {
-        ClaimResolver { store: self.store.clone(), clock: Arc::clone(&self.options.clock) }
+        ClaimResolver { store: self.store.clone(), clock: Arc::clone(&self.options.frame.clock) }
     }
 
     fn deadline_resolver(&self) -> DeadlineResolver {
         let delay = self.options.settings.deadline_delay;
-        DeadlineResolver { store: self.store.clone(), clock: Arc::clone(&self.options.clock), delay }
+        DeadlineResolver { store: self.store.clone(), clock: Arc::clone(&self.options.frame.clock), delay }
     }
 
     fn expiry(&self) -> Expiry {
-        Expiry::new(self.store.clone(), self.options.blobs.clone(), Arc::clone(&self.options.clock))
+        Expiry::new(self.store.clone(), self.options.blobs.clone(), Arc::clone(&self.options.frame.clock))
     }
 
     fn background_of<S: Sweep + 'static>(&self, sweep: S) -> Background {
-        let clock = Arc::clone(&self.options.clock);
+        let clock = Arc::clone(&self.options.frame.clock);
         Background::new(format!("queue: {}", S::NAME), move |stop| loops::run(sweep, clock, stop))
     }
 }
@@ -196,23 +157,21 @@ impl Service for QueueService {
         "queue"
     }
 
-    fn router(&self) -> Router {
-        let router = self.service_router().expect("the schemas that are built in are tested to hold together");
-        taskcluster_server::site([router])
+    fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
+        let api: Arc<dyn taskcluster_server::queue::QueueApi> = Arc::clone(&self.api) as _;
+        self.options.frame.serve(taskcluster_server::queue::router(api), Arc::clone(&self.options.authenticator))
     }
 
     fn background(&self) -> Vec<Background> {
-        let (store, clock) = (&self.store, &self.options.clock);
-        let relay = Relay::new(Arc::new(store.clone()), Arc::clone(&self.options.bus), Arc::clone(clock))
-            .with_exchanges(taskcluster::queue::events::ALL.iter().map(|event| event.exchange));
+        let (store, frame) = (&self.store, &self.options.frame);
         let listener = Listener { store: store.clone() };
         vec![
             self.background_of(self.claim_resolver()),
             self.background_of(self.deadline_resolver()),
             self.background_of(self.expiry()),
-            self.background_of(Waker { store: store.clone(), clock: Arc::clone(clock) }),
+            self.background_of(Waker { store: store.clone(), clock: Arc::clone(&frame.clock) }),
             Background::new("queue: listener", move |stop| listener.run(stop)),
-            Background::new("queue: outbox", move |stop| relay.run(stop)),
+            frame.relay("queue", Arc::new(store.clone()), taskcluster::queue::events::ALL),
         ]
     }
 }

@@ -47,12 +47,30 @@ impl BusUrl {
     /// # Errors
     /// When this program does not have it.
     pub fn open(&self) -> Result<Arc<dyn Bus>, BusUrlError> {
+        self.open_with(None)
+    }
+
+    /// The bus, for one who listens and must not miss anything: RabbitMQ keeps messages for it in the durable queue of this
+    /// name, also while it is away. The bus of the process ends with it, and so do its messages.
+    ///
+    /// # Errors
+    /// When this program does not have it.
+    pub fn open_queue(&self, name: &str) -> Result<Arc<dyn Bus>, BusUrlError> {
+        self.open_with(Some(name))
+    }
+
+    #[cfg_attr(not(feature = "amqp"), allow(unused_variables, reason = "only RabbitMQ has queues"))]
+    fn open_with(&self, queue: Option<&str>) -> Result<Arc<dyn Bus>, BusUrlError> {
         match self {
             Self::Memory => Ok(Arc::new(MemoryBus::new())),
             #[cfg(feature = "amqp")]
             Self::Amqp(url) => {
                 let refused = |error: taskcluster::events::AmqpUrlError| BusUrlError::Refused(error.to_string());
-                Ok(Arc::new(taskcluster::events::AmqpBus::new(url.as_str()).map_err(refused)?))
+                let bus = taskcluster::events::AmqpBus::new(url.as_str()).map_err(refused)?;
+                Ok(match queue {
+                    Some(queue) => Arc::new(bus.with_queue(queue)),
+                    None => Arc::new(bus),
+                })
             }
             #[cfg(not(feature = "amqp"))]
             Self::Amqp(_) => Err(BusUrlError::NoAmqp),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use taskcluster_server::{SchemaError, ServiceRouter};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,8 +30,20 @@ pub trait Service: Send + 'static {
     /// Its name, such as `queue`.
     fn name(&self) -> &'static str;
 
-    /// What it answers.
-    fn router(&self) -> Router;
+    /// The routes of its API, to be served alone or beside those of other services.
+    ///
+    /// # Errors
+    /// When the references that are built in do not hold together.
+    fn service_router(&self) -> Result<ServiceRouter, SchemaError>;
+
+    /// What it answers where it is alone.
+    ///
+    /// # Panics
+    /// When the references that are built in do not hold together.
+    fn router(&self) -> Router {
+        let router = self.service_router().expect("the schemas that are built in are tested to hold together");
+        taskcluster_server::site([router])
+    }
 
     /// What it does by itself.
     fn background(&self) -> Vec<Background> {

@@ -39,12 +39,16 @@ impl Failure {
         invalid_input => "InputValidationError", BAD_REQUEST;
         /// 400 `InputError`: the request makes no sense for a reason that no schema can say.
         input_error => "InputError", BAD_REQUEST;
+        /// 400 `NoMatchingBackend`: there is no storage for such a thing.
+        no_matching_backend => "NoMatchingBackend", BAD_REQUEST;
         /// 401 `AuthenticationFailed`: credentials were given and are not valid.
         auth_failed => "AuthenticationFailed", UNAUTHORIZED;
         /// 403 `InsufficientScopes`: the caller may not do this.
         forbidden => "InsufficientScopes", FORBIDDEN;
         /// 404 `ResourceNotFound`: there is no such thing.
         not_found => "ResourceNotFound", NOT_FOUND;
+        /// 406 `NoMatchingMethod`: it can be had by none of the methods that the caller accepts.
+        no_matching_method => "NoMatchingMethod", NOT_ACCEPTABLE;
         /// 409 `RequestConflict`: it is not in the state for this.
         conflict => "RequestConflict", CONFLICT;
         /// 410 `ResourceExpired`: it existed, but not any longer.

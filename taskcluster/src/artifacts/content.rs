@@ -51,19 +51,22 @@ impl Content {
         Ok(Self::Spooled(Arc::new(path)))
     }
 
-    /// Compresses it into a temporary file: storage services want to know the length before the first byte.
-    pub(super) async fn compress(&self) -> io::Result<Self> {
+    /// Compresses it into a temporary file: storage services want to know the length before the first byte. Comes with the
+    /// hash of what was compressed.
+    pub(super) async fn compress(&self) -> io::Result<(Self, String)> {
         let (mut file, path) = temporary()?;
         let (_, mut source) = self.source().await?;
         let mut encoder = GzEncoder::new(Vec::with_capacity(CHUNK), Compression::default());
+        let mut hash = Sha256::default();
         while let Some(chunk) = source.next().await? {
+            hash.update(&chunk);
             io::Write::write_all(&mut encoder, &chunk)?;
             file.write_all(encoder.get_ref()).await?;
             encoder.get_mut().clear();
         }
         file.write_all(&encoder.finish()?).await?;
         file.flush().await?;
-        Ok(Self::Spooled(Arc::new(path)))
+        Ok((Self::Spooled(Arc::new(path)), hash.hex()))
     }
 
     /// Length and body, as they are now.

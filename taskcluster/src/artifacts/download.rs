@@ -24,8 +24,9 @@ const CONNECTIONS: usize = 4;
 
 /// A download that has been prepared; one of the methods `to_…` carries it out.
 ///
-/// Content that is stored compressed arrives as it is stored; [`Downloaded::content_encoding`] says how. Where a hash of
-/// it is known (from the object service, or from a header of the storage service), what arrives is checked against it.
+/// Content that is stored compressed arrives as it is stored; [`Downloaded::content_encoding`] says how. Where a hash is
+/// known, what arrives is checked against it: one from a header of the storage service is of the stored bytes, one from the object
+/// service of the content once uncompressed.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is downloaded until it is said where to"]
 pub struct Download {

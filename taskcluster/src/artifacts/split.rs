@@ -12,10 +12,11 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::SILENCE;
-use super::digest::{self, Sha256};
+use super::digest;
 use super::download::{Download, Downloaded, Source, beginning};
 use super::fetch::{Failure, Range, Route, content_range, get, number, strong_tag, text};
 use super::file::PartialFile;
+use super::hashes::Hashes;
 use super::{ArtifactError, progress::Watcher};
 
 /// Smaller content comes as fast in one go.
@@ -30,6 +31,7 @@ pub(super) struct Large {
     total: u64,
     /// Says of each part that it is one of the same content.
     tag: String,
+    /// The hash that the head of an answer states.
     sha256: Option<String>,
     content_type: Option<String>,
     content_encoding: Option<String>,
@@ -44,7 +46,7 @@ impl Large {
             source: source.clone(),
             total,
             tag: strong_tag(headers).filter(|_| ranges)?,
-            sha256: source.sha256.clone().or_else(|| digest::stated(headers)),
+            sha256: digest::stated(headers),
             content_type: text(headers, header::CONTENT_TYPE),
             content_encoding: text(headers, header::CONTENT_ENCODING).filter(|encoding| encoding != "identity"),
         })
@@ -71,16 +73,18 @@ pub(super) async fn fetch(
         Err(ArtifactError::Changed { .. }) => return Ok(None),
         Err(error) => return Err(error),
     }
-    let sha256 = hash(file.path()).await.map_err(|source| download.local(label.to_owned(), source))?;
-    if large.sha256.as_ref().is_some_and(|stated| *stated != sha256) {
+    let mut hashes = Hashes::of(large.content_encoding.as_deref());
+    hash(file.path(), &mut hashes).await.map_err(|source| download.local(label.to_owned(), source))?;
+    let agree = hashes.agree(large.source.sha256.as_deref(), large.sha256.as_deref());
+    if agree == Some(false) {
         return Ok(None);
     }
     Ok(Some(Downloaded {
         length: large.total,
         content_type: large.content_type.clone(),
         content_encoding: large.content_encoding.clone(),
-        sha256,
-        verified: large.sha256.is_some(),
+        sha256: hashes.stored(),
+        verified: agree.is_some(),
     }))
 }
 
@@ -147,13 +151,13 @@ impl Job<'_> {
 }
 
 /// Of a whole file, since its parts came in any order.
-async fn hash(path: &Path) -> std::io::Result<String> {
+async fn hash(path: &Path, hashes: &mut Hashes) -> std::io::Result<()> {
     let mut file = File::open(path).await?;
-    let (mut hash, mut chunk) = (Sha256::default(), vec![0; 256 * 1024]);
+    let mut chunk = vec![0; 256 * 1024];
     loop {
         match file.read(&mut chunk).await? {
-            0 => return Ok(hash.hex()),
-            n => hash.update(&chunk[..n]),
+            0 => return Ok(()),
+            n => hashes.update(&chunk[..n]),
         }
     }
 }

@@ -7,9 +7,10 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 
 use super::SILENCE;
-use super::digest::{self, Sha256};
+use super::digest;
 use super::download::{Download, Downloaded, Fetched, Source, beginning};
 use super::fetch::{Failure, Range, content_range, get, number, strong_tag, text};
+use super::hashes::Hashes;
 use super::progress::Watcher;
 use super::sink::Sink;
 use super::split::Large;
@@ -35,13 +36,13 @@ pub(super) struct Transfer<'a, S> {
     skip: u64,
     content: Option<ContentFacts>,
     /// Of what the sink holds.
-    hash: Sha256,
+    hashes: Hashes,
     watcher: Option<Watcher>,
 }
 
 impl<'a, S: Sink> Transfer<'a, S> {
     pub(super) fn new(sink: &'a mut S, watcher: Option<Watcher>) -> Self {
-        Self { sink, received: 0, furthest: 0, skip: 0, content: None, hash: Sha256::default(), watcher }
+        Self { sink, received: 0, furthest: 0, skip: 0, content: None, hashes: Hashes::of(None), watcher }
     }
 
     /// The most that ever was there.
@@ -93,9 +94,9 @@ impl<'a, S: Sink> Transfer<'a, S> {
 
     /// What arrived is what somebody said that it is.
     async fn verify(&mut self, source: &Source, headers: &HeaderMap) -> Result<Downloaded, Failure> {
-        let stated = source.sha256.clone().or_else(|| self.content.as_ref().and_then(|content| content.sha256.clone()));
-        let sha256 = self.hash.hex();
-        if stated.as_ref().is_some_and(|stated| *stated != sha256) {
+        let in_head = self.content.as_ref().and_then(|content| content.sha256.as_deref());
+        let agree = self.hashes.agree(source.sha256.as_deref(), in_head);
+        if agree == Some(false) {
             if S::RESTARTS {
                 self.restart().await?;
             }
@@ -105,8 +106,8 @@ impl<'a, S: Sink> Transfer<'a, S> {
             length: self.received,
             content_type: text(headers, header::CONTENT_TYPE),
             content_encoding: text(headers, header::CONTENT_ENCODING).filter(|encoding| encoding != "identity"),
-            sha256,
-            verified: stated.is_some(),
+            sha256: self.hashes.stored(),
+            verified: agree.is_some(),
         })
     }
 
@@ -120,7 +121,6 @@ impl<'a, S: Sink> Transfer<'a, S> {
         if validator.is_none() && S::RESTARTS {
             self.sink.restart().await?;
             self.received = 0;
-            self.hash = Sha256::default();
             return Ok(None);
         }
         Ok(Some(Range { from: self.received, to: None, validator }))
@@ -144,6 +144,9 @@ impl<'a, S: Sink> Transfer<'a, S> {
                 }
                 self.skip = self.received;
             }
+        }
+        if self.received == 0 {
+            self.hashes = Hashes::of(text(headers, header::CONTENT_ENCODING).as_deref());
         }
         self.content = Some(facts);
         Ok(())
@@ -176,7 +179,7 @@ impl<'a, S: Sink> Transfer<'a, S> {
             return Err(Failure::Changed);
         }
         self.sink.write(&chunk).await.map_err(Failure::Local)?;
-        self.hash.update(&chunk);
+        self.hashes.update(&chunk);
         self.received += chunk.len() as u64;
         if let Some(watcher) = &self.watcher {
             watcher.tell(self.received, known);
@@ -199,7 +202,6 @@ impl<'a, S: Sink> Transfer<'a, S> {
     async fn restart(&mut self) -> Result<(), Failure> {
         self.sink.restart().await.map_err(Failure::Local)?;
         self.received = 0;
-        self.hash = Sha256::default();
         self.content = None;
         Ok(())
     }

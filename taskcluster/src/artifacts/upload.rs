@@ -49,6 +49,8 @@ pub struct Uploaded {
 struct Prepared {
     content: Content,
     content_type: String,
+    /// The hash of the content before it was compressed, if it was.
+    sha256: Option<String>,
 }
 
 impl Upload {
@@ -121,9 +123,13 @@ impl Upload {
     async fn send(self, content: Content) -> Result<Uploaded, ArtifactError> {
         let content_type = self.content_type.clone().unwrap_or_else(|| content_type_of(&self.name).to_owned());
         let label = content.label();
-        let content =
-            if self.gzip { content.compress().await.map_err(|source| self.local(label, source))? } else { content };
-        let prepared = Prepared { content, content_type };
+        let (content, sha256) = if self.gzip {
+            let (compressed, sha256) = content.compress().await.map_err(|source| self.local(label, source))?;
+            (compressed, Some(sha256))
+        } else {
+            (content, None)
+        };
+        let prepared = Prepared { content, content_type, sha256 };
         if self.object { self.send_object(&prepared).await } else { self.send_s3(&prepared).await }
     }
 
@@ -162,7 +168,8 @@ impl Upload {
                 Attempt::Failed(error) => self.again(&mut patience, error).await?,
             }
         };
-        object.finish(self, &uploaded.sha256).await?;
+        // The object service keeps the hash of what a reader has in the end.
+        object.finish(self, prepared.sha256.as_ref().unwrap_or(&uploaded.sha256)).await?;
         Ok(uploaded)
     }
 

@@ -6,10 +6,12 @@
 //!
 //! ```
 //! use taskcluster::graph::actions::{Action, ActionRequest, Actions};
+//! use taskcluster::graph::{DecisionFiles, Parameters};
+//! use taskcluster::queue::Queue;
 //! use taskcluster::{Report, Taskcluster};
 //!
 //! fn actions() -> Actions {
-//!     let backfill = Action::new("backfill", "Backfill", "Runs it for the last pushes, too.", |request: ActionRequest, queue: taskcluster::queue::Queue| async move {
+//!     let backfill = Action::new("backfill", "Backfill", "Runs it for the last pushes, too.", |request: ActionRequest, queue: Queue| async move {
 //!         let chosen = request.chosen()?;
 //!         println!("{} asks for {}", queue.task(&chosen).await?.metadata.name, request.input);
 //!         Ok(())
@@ -21,10 +23,23 @@
 //!     if let Some(request) = ActionRequest::from_env()? {
 //!         return actions().run(&request, &tc.queue()).await;
 //!     }
-//!     // Otherwise decide, and write `actions().to_json(&own)` to public/actions.json.
+//!     let push = Parameters::from_env(&tc.queue()).await?;
+//!     let own = tc.queue().task(&push.decision_task).await?;
+//!     let graph = push.graph().check()?; // with tasks in it
+//!     DecisionFiles::new(&push).with_graph(&graph).with_actions(&actions().to_json(&own)?).write_to("public")?;
+//!     graph.submit(&tc.queue()).await?;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! An action's task has the scopes of the decision task and no others; whoever triggers it must hold them all, and what the
+//! queue asks for besides. Where people shall trigger what they could not create themselves, an action goes
+//! [through a hook](Action::through_hook). Where the action's task shall differ from the decision task, `.taskcluster.yml` says
+//! how: [`Actions::to_json_in_tree`].
+//!
+//! Feature `actions-input`: an action may ask for input. Feature `actions-trigger`: [`Offer`] is the other side, what a user interface
+//! does, for programs.
+#![cfg_attr(not(feature = "actions-trigger"), doc = "", doc = "[`Offer`]: https://docs.rs/taskcluster")]
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,11 +49,26 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use taskcluster_core::error::Report;
-use taskcluster_core::ids::TaskId;
+use taskcluster_core::root_url::RootUrl;
 
 use crate::queue::{Queue, TaskDefinition};
 
+mod error;
+mod files;
+mod hook;
+mod input;
+#[cfg(feature = "actions-trigger")]
+mod offer;
+mod request;
 mod standard;
+mod template;
+
+pub use error::ActionError;
+#[cfg(feature = "actions-trigger")]
+pub use offer::{Offer, OfferedAction, Rendered};
+pub use request::ActionRequest;
+
+use hook::Hook;
 
 type Callback = Arc<dyn Fn(ActionRequest, Queue) -> BoxFuture<'static, Result<(), Report>> + Send + Sync>;
 
@@ -55,78 +85,10 @@ pub struct Action {
     /// The tags of the tasks that it fits; none: it is for the group.
     context: Vec<BTreeMap<String, String>>,
     schema: Option<Value>,
+    extra: Map<String, Value>,
+    /// Of an action whose task a hook creates.
+    hook: Option<Hook>,
     callback: Callback,
-}
-
-/// What somebody asked for.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct ActionRequest {
-    /// The action's name.
-    pub name: String,
-    /// The task that carries it out: the one that this runs in.
-    pub own_task_id: TaskId,
-    /// The group that it is about.
-    pub task_group_id: TaskId,
-    /// The task that it is about; none if it is about the group.
-    pub task_id: Option<TaskId>,
-    /// What was entered; `null` for an action that asks for nothing.
-    pub input: Value,
-}
-
-/// Why an action cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ActionError {
-    /// A variable that the action's task should have is missing or makes no sense.
-    #[error("the environment variable {0} is missing or not valid")]
-    Variable(&'static str),
-    /// There is no action of this name.
-    #[error("there is no action `{0}`")]
-    Unknown(String),
-    /// An action on a task without one.
-    #[error("the action `{0}` needs a task to act on")]
-    NoTask(String),
-}
-
-impl ActionRequest {
-    /// What this program was started for, if it was started for an action: `ACTION_NAME` is set.
-    ///
-    /// # Errors
-    /// Other variables that belong to it are missing or make no sense.
-    pub fn from_env() -> Result<Option<Self>, ActionError> {
-        Self::read(|name| std::env::var(name).ok())
-    }
-
-    /// As [`from_env`](Self::from_env), with variables from elsewhere.
-    ///
-    /// # Errors
-    /// As [`from_env`](Self::from_env).
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ActionError> {
-        let Some(name) = variable("ACTION_NAME").filter(|name| !name.is_empty()) else { return Ok(None) };
-        let json = |name: &'static str| {
-            let value = variable(name).and_then(|text| serde_json::from_str(&text).ok());
-            value.ok_or(ActionError::Variable(name))
-        };
-        let id =
-            |name: &'static str| variable(name).and_then(|text| text.parse().ok()).ok_or(ActionError::Variable(name));
-        Ok(Some(Self {
-            own_task_id: id("TASK_ID")?,
-            task_group_id: id("ACTION_TASK_GROUP_ID")?,
-            task_id: serde_json::from_value(json("ACTION_TASK_ID")?)
-                .map_err(|_| ActionError::Variable("ACTION_TASK_ID"))?,
-            input: json("ACTION_INPUT")?,
-            name,
-        }))
-    }
-
-    /// The task that it is about.
-    ///
-    /// # Errors
-    /// [`ActionError::NoTask`] if it is about the group.
-    pub fn chosen(&self) -> Result<TaskId, ActionError> {
-        self.task_id.ok_or_else(|| ActionError::NoTask(self.name.clone()))
-    }
 }
 
 impl Action {
@@ -147,6 +109,8 @@ impl Action {
             description: description.into(),
             context: vec![BTreeMap::new()],
             schema: None,
+            extra: Map::new(),
+            hook: None,
             callback: Arc::new(move |request, queue| Box::pin(callback(request, queue))),
         }
     }
@@ -165,62 +129,72 @@ impl Action {
         self
     }
 
-    /// It asks for input of this JSON schema.
+    /// It is also for tasks that have all of these tags.
+    #[must_use]
+    pub fn or_for_tasks<T: Into<String>>(mut self, tags: impl IntoIterator<Item = (T, T)>) -> Self {
+        self.context.push(tags.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
+        self
+    }
+
+    /// It asks for input of this JSON schema (draft 7). Other input is refused, also when it is carried out.
+    #[cfg(feature = "actions-input")]
     #[must_use]
     pub fn with_input(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
-    fn to_json(&self, own: &TaskDefinition) -> Value {
+    /// What else is said of it, such as `{"actionPerm": "generic"}`.
+    #[must_use]
+    pub fn with_extra(mut self, extra: Map<String, Value>) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// It is triggered through this hook, which creates the action's task with the hook's own scopes: people may then trigger
+    /// what they could not create. `payload` is a JSON-e template of what the hook is told; it may refer to `taskGroupId`,
+    /// `taskId` and `input`. The hook sees to it that the program has the variables which [`ActionRequest::from_env`] reads.
+    #[must_use]
+    pub fn through_hook(
+        mut self,
+        hook_group_id: impl Into<String>,
+        hook_id: impl Into<String>,
+        payload: Map<String, Value>,
+    ) -> Self {
+        let hook_payload = Value::Object(payload);
+        self.hook = Some(Hook { hook_group_id: hook_group_id.into(), hook_id: hook_id.into(), hook_payload });
+        self
+    }
+
+    /// As it is published; `template` gives the task of an action that goes through no hook.
+    fn to_json(&self, template: impl Fn(&Self) -> Value) -> Result<Value, ActionError> {
         let mut action = json!({
-            "kind": "task",
             "name": self.name,
             "title": self.title,
             "description": self.description,
             "context": self.context,
-            "task": self.template(own),
         });
+        match &self.hook {
+            Some(hook) => {
+                hook.check(&self.name)?;
+                action["kind"] = json!("hook");
+                action["hookGroupId"] = json!(hook.hook_group_id);
+                action["hookId"] = json!(hook.hook_id);
+                action["hookPayload"] = hook.hook_payload.clone();
+            }
+            None => {
+                action["kind"] = json!("task");
+                action["task"] = template(self);
+            }
+        }
         if let Some(schema) = &self.schema {
+            input::can_be_checked(&self.name, schema)?;
             action["schema"] = schema.clone();
         }
-        action
-    }
-
-    /// The decision task once more, as a template: what it was told itself stands in it literally.
-    fn template(&self, own: &TaskDefinition) -> Value {
-        let from_now = |time| json!({"$fromNow": format!("{} seconds", own.created.distance(time).as_secs())});
-        let mut payload = literal(&Value::Object(own.payload.clone()));
-        payload["env"]["ACTION_NAME"] = literal(&json!(self.name));
-        payload["env"]["ACTION_TASK_GROUP_ID"] = json!({"$eval": "taskGroupId"});
-        payload["env"]["ACTION_TASK_ID"] = json!({"$json": {"$eval": "taskId"}});
-        payload["env"]["ACTION_INPUT"] = json!({"$json": {"$eval": "input"}});
-        let mut task = json!({
-            "taskQueueId": own.task_queue_id,
-            "schedulerId": own.scheduler_id,
-            "projectId": own.project_id,
-            "taskGroupId": {"$eval": "taskGroupId"},
-            "priority": own.priority,
-            "retries": own.retries,
-            "created": {"$fromNow": ""},
-            "deadline": from_now(own.deadline),
-            "expires": from_now(own.expires.unwrap_or(own.deadline)),
-            "scopes": literal(&json!(own.scopes)),
-            "payload": payload,
-            "metadata": literal(&json!({
-                "name": format!("action: {}", self.title),
-                "description": self.description,
-                "owner": own.metadata.owner,
-                "source": own.metadata.source,
-            })),
-            "extra": {"action": {"name": literal(&json!(self.name))}},
-        });
-        if own.project_id.is_none()
-            && let Some(task) = task.as_object_mut()
-        {
-            task.remove("projectId");
+        if !self.extra.is_empty() {
+            action["extra"] = json!(self.extra);
         }
-        task
+        Ok(action)
     }
 }
 
@@ -257,32 +231,77 @@ impl Actions {
 
     /// What decision tasks publish as `public/actions.json`. `own` is the decision task's definition: its payload, with
     /// `ACTION_…` added to `env`, is what carries an action out.
-    pub fn to_json(&self, own: &TaskDefinition) -> Value {
-        let actions: Vec<Value> = self.0.iter().map(|action| action.to_json(own)).collect();
-        json!({"version": 1, "actions": actions, "variables": {}})
+    ///
+    /// # Errors
+    /// [`ActionError::Schema`] or [`ActionError::Hook`] for an action that nobody could trigger.
+    pub fn to_json(&self, own: &TaskDefinition) -> Result<Value, ActionError> {
+        self.published(|action| template::of_own(action, own), &json!({}))
+    }
+
+    /// The same, where `.taskcluster.yml` says what carries an action out: `document` is that file, read as YAML. It is rendered
+    /// when an action is triggered, with `tasks_for` being `action`, and its first task is created. Its `env` has to say
+    /// what [`ActionRequest::from_env`] reads:
+    ///
+    /// ```yaml
+    /// ACTION_NAME: {$eval: action.name}
+    /// ACTION_TASK_GROUP_ID: {$eval: taskGroupId}
+    /// ACTION_TASK_ID: {$json: {$eval: taskId}}
+    /// ACTION_INPUT: {$json: {$eval: input}}
+    /// ```
+    ///
+    /// It may refer to `action` (`name`, `title` and `description`), to `decision`, which is the decision task's definition and
+    /// takes the place of `event`, to `taskcluster_root_url`, and to what is known of every action: `taskGroupId`, `taskId`,
+    /// `task`, `input` and `ownTaskId`. `as_slugid` is not there. The task belongs to the group if it has
+    /// `taskGroupId: {$eval: taskGroupId}` and `schedulerId: {$eval: decision.schedulerId}`.
+    ///
+    /// # Errors
+    /// [`ActionError::NoTemplate`] if the document has no `tasks`, and as [`to_json`](Self::to_json).
+    pub fn to_json_in_tree(
+        &self,
+        document: &Value,
+        own: &TaskDefinition,
+        root_url: &RootUrl,
+    ) -> Result<Value, ActionError> {
+        let tasks = document.get("tasks").ok_or(ActionError::NoTemplate)?;
+        let variables = template::in_tree_variables(own, root_url.as_str());
+        self.published(|action| template::in_tree(action, tasks), &variables)
+    }
+
+    fn published(&self, template: impl Fn(&Action) -> Value, variables: &Value) -> Result<Value, ActionError> {
+        let actions = self.0.iter().map(|action| action.to_json(&template)).collect::<Result<Vec<Value>, _>>()?;
+        Ok(json!({"version": 1, "actions": actions, "variables": variables}))
     }
 
     /// Carries out what was asked for.
     ///
     /// # Errors
-    /// There is no such action, or its callback says what went wrong.
+    /// There is no such action for what was chosen, the input is not what it asks for, or its callback says what went wrong.
     pub async fn run(&self, request: &ActionRequest, queue: &Queue) -> Result<(), Report> {
-        let fits =
-            |action: &&Action| action.name == request.name && action.context.is_empty() != request.task_id.is_some();
-        let action = self.0.iter().find(fits).ok_or_else(|| ActionError::Unknown(request.name.clone()))?;
+        let action = self.asked_for(request, queue).await?;
+        input::check(&action.name, action.schema.as_ref(), &request.input)?;
         (action.callback)(request.clone(), queue.clone()).await
+    }
+
+    /// The first of that name that fits.
+    async fn asked_for(&self, request: &ActionRequest, queue: &Queue) -> Result<&Action, ActionError> {
+        let named = || self.0.iter().filter(|action| action.name == request.name);
+        let found = match request.task_id {
+            None => named().find(|action| action.context.is_empty()),
+            // Only tags tell more, and only where some are asked for.
+            Some(_) if named().all(|action| action.context.iter().all(BTreeMap::is_empty)) => {
+                named().find(|action| !action.context.is_empty())
+            }
+            Some(task_id) => {
+                let task = queue.task(&task_id).await;
+                let tags = task.map_err(|error| ActionError::call("read the chosen task", error))?.tags;
+                named().find(|action| fits(&action.context, &tags))
+            }
+        };
+        found.ok_or_else(|| ActionError::Unknown(request.name.clone()))
     }
 }
 
-/// The template that renders to this value.
-fn literal(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace("${", "$${")),
-        Value::Array(list) => Value::Array(list.iter().map(literal).collect()),
-        Value::Object(map) => {
-            let name = |name: &str| if name.starts_with('$') { format!("${name}") } else { name.replace("${", "$${") };
-            Value::Object(map.iter().map(|(key, value)| (name(key), literal(value))).collect::<Map<_, _>>())
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
+/// Whether an action of this context is for a task with these tags.
+fn fits(context: &[BTreeMap<String, String>], tags: &BTreeMap<String, String>) -> bool {
+    context.iter().any(|wanted| wanted.iter().all(|(name, value)| tags.get(name) == Some(value)))
 }

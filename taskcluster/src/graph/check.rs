@@ -10,6 +10,9 @@ use super::problem::{GraphError, Problem};
 use super::{DEPENDENCIES_AT_MOST, Payloads, Task, TaskGraph, order};
 use crate::queue::TaskDefinitionRequest;
 
+mod rules;
+mod size;
+
 impl TaskGraph {
     /// Checks the tasks and puts them into an order in which they can be created: each after what it needs, by label
     /// where there is a choice. Takes time and memory in proportion to tasks and edges.
@@ -33,7 +36,20 @@ impl TaskGraph {
         let scheduler_id = self.scheduler_id.as_deref().or_else(|| self.tasks.iter().find_map(scheduler_id));
         for (task, edges) in self.tasks.iter().zip(&edges) {
             check_definition(task, scheduler_id, payloads, &mut problems);
-            check_edges(task, edges, &self.tasks, &mut problems);
+            // The decision task is one more.
+            let count = edges.inside().count() + edges.outside.len() + 1;
+            let around = rules::Around {
+                scheduler_id: self.scheduler_id.as_deref(),
+                dependencies: count,
+                deadline_within: self.deadline_within,
+            };
+            let broken = rules::broken(&task.definition, &around).into_iter();
+            problems.extend(broken.map(|rules::Broken { place, reason }| Problem::Refused {
+                label: task.label.clone(),
+                place,
+                reason,
+            }));
+            check_edges(task, edges, count, &self.tasks, &mut problems);
         }
         if problems.is_empty() { Ok(self.assemble(edges, &levels)) } else { Err(GraphError { problems }) }
     }
@@ -110,7 +126,7 @@ fn levels(tasks: &[Task], edges: &[Edges], problems: &mut Vec<Problem>) -> Vec<O
     levels
 }
 
-/// What the queue would say of the definition by itself.
+/// What the queue would say of the definition, beside [its own rules](rules).
 fn check_definition(task: &Task, scheduler_id: Option<&str>, payloads: &Payloads<'_>, problems: &mut Vec<Problem>) {
     let Task { label, definition, .. } = task;
     if definition.deadline < definition.created {
@@ -120,6 +136,8 @@ fn check_definition(task: &Task, scheduler_id: Option<&str>, payloads: &Payloads
         problems.push(Problem::ExpiresBeforeDeadline(label.clone()));
     }
     match task_queue_id(definition) {
+        // Names that are none are told by the rules.
+        None if definition.provisioner_id.is_some() && definition.worker_type.is_some() => {}
         None => problems.push(Problem::NoTaskQueue(label.clone())),
         Some(task_queue_id) => problems.extend(
             payloads.check(&task_queue_id, &definition.payload).into_iter().map(|reason| Problem::Payload {
@@ -138,10 +156,8 @@ fn check_definition(task: &Task, scheduler_id: Option<&str>, payloads: &Payloads
 }
 
 /// What the queue would say of the dependencies.
-fn check_edges(task: &Task, edges: &Edges, tasks: &[Task], problems: &mut Vec<Problem>) {
+fn check_edges(task: &Task, edges: &Edges, count: usize, tasks: &[Task], problems: &mut Vec<Problem>) {
     let label = || task.label.clone();
-    // The decision task is one more.
-    let count = edges.inside().count() + edges.outside.len() + 1;
     if count > DEPENDENCIES_AT_MOST {
         problems.push(Problem::TooManyDependencies { label: label(), count });
     }

@@ -45,7 +45,7 @@ impl Cached {
     }
 }
 
-/// Where earlier tasks are looked for: the index, or whatever remembers them.
+/// Where earlier tasks are looked for: the index (`tc.index()`, with the feature `index`), or whatever remembers them.
 ///
 /// A closure will do: `|namespace: String| async move { … }`.
 pub trait Earlier {
@@ -65,6 +65,20 @@ where
 
     fn find(&self, namespace: String) -> impl Future<Output = Result<Option<Found>, E>> + Send {
         self(namespace)
+    }
+}
+
+/// What completed tasks were indexed as: `graph.replace(&tc.index())`.
+#[cfg(feature = "index")]
+impl Earlier for crate::index::Index {
+    type Error = taskcluster_core::Error;
+
+    async fn find(&self, namespace: String) -> Result<Option<Found>, Self::Error> {
+        match self.find_task(&namespace).await {
+            Ok(found) => Ok(Some(Found { task_id: found.task_id, expires: found.expires })),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -64,6 +64,17 @@ pub enum Problem {
     /// Neither a task queue nor provisioner and worker type.
     #[error("task `{0}` does not say in which task queue it waits")]
     NoTaskQueue(String),
+    /// What the queue takes in no definition: a name of odd characters, too many routes, a scope that ends in two stars, a
+    /// deadline next month, and their like.
+    #[error("task `{label}` would be refused: {place} {reason}")]
+    Refused {
+        /// The task.
+        label: String,
+        /// The property, such as `routes[2]`.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The tasks of a group have one scheduler.
     #[error("task `{label}` has the scheduler `{scheduler_id}`, and its group has `{expected}`")]
     Scheduler {

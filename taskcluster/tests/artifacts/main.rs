@@ -284,6 +284,11 @@ async fn objects_are_uploaded_whole_and_finished() {
     soon(upload().bytes("hello")).await.unwrap();
     assert_eq!((storage.take_content(), storage.hash()), (b"hello".to_vec(), Some(sha256(b"hello"))));
     assert_eq!(storage.calls(), ["upload", "finish-upload", "finishArtifact"]);
+
+    // The object service is told of what a reader has in the end.
+    let done = soon(upload().gzip().bytes("hello")).await.unwrap();
+    assert_eq!((storage.content_encoding().as_str(), storage.hash()), ("gzip", Some(sha256(b"hello"))));
+    assert_eq!(done.sha256, sha256(&storage.take_content()));
 }
 
 #[tokio::test]

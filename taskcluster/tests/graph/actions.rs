@@ -1,17 +1,19 @@
 //! Actions: what is published, what a user interface makes of it, and what is then done.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use taskcluster::graph::actions::{Action, ActionError, ActionRequest, Actions};
+use taskcluster::object;
 
 use crate::queue::Memory;
 use crate::{CREATED, decision_task};
 
-const CHOSEN: &str = "bdpB1YKSQXqNoRtY3oqCrg";
-const OWN: &str = "VoFBy5stTPi-8BSwHHXsqg";
+pub(crate) const CHOSEN: &str = "bdpB1YKSQXqNoRtY3oqCrg";
+pub(crate) const OWN: &str = "VoFBy5stTPi-8BSwHHXsqg";
 
-fn own() -> Value {
+pub(crate) fn own() -> Value {
     json!({
         "taskQueueId": "local/native", "provisionerId": "local", "workerType": "native", "schedulerId": "ours",
         "projectId": "none", "taskGroupId": decision_task(), "dependencies": [], "requires": "all-completed",
@@ -31,18 +33,22 @@ fn rendered(action: &Value, task_id: &Value, input: &Value) -> Value {
 }
 
 fn request(name: &str, task_id: Option<&str>) -> ActionRequest {
+    asking(name, task_id, &json!({}))
+}
+
+fn asking(name: &str, task_id: Option<&str>, input: &Value) -> ActionRequest {
     let variables: HashMap<&str, String> = HashMap::from([
         ("ACTION_NAME", name.to_owned()),
         ("TASK_ID", OWN.to_owned()),
         ("ACTION_TASK_GROUP_ID", decision_task().to_string()),
         ("ACTION_TASK_ID", json!(task_id).to_string()),
-        ("ACTION_INPUT", "{}".to_owned()),
+        ("ACTION_INPUT", input.to_string()),
     ]);
     ActionRequest::read(|name| variables.get(name).cloned()).unwrap().unwrap()
 }
 
 /// A queue with the action's own task and a chosen one.
-fn memory() -> Memory {
+pub(crate) fn memory() -> Memory {
     let memory = Memory::default();
     let mut task = own();
     task["routes"] = json!([]);
@@ -64,7 +70,7 @@ fn what_is_published_renders_to_the_decision_task_once_more() {
     let backfill = Action::new("backfill", "Backfill", "Runs ${it}.", |_, _| async { Ok(()) })
         .for_tasks([("kind", "test")])
         .with_input(schema.clone());
-    let json = Actions::standard().with(backfill).to_json(&serde_json::from_value(own()).unwrap());
+    let json = Actions::standard().with(backfill).to_json(&serde_json::from_value(own()).unwrap()).unwrap();
     assert_eq!((&json["version"], &json["variables"]), (&json!(1), &json!({})));
     let actions = json["actions"].as_array().unwrap();
     let names: Vec<&str> = actions.iter().map(|action| action["name"].as_str().unwrap()).collect();
@@ -142,4 +148,70 @@ async fn an_action_on_a_task_is_none_on_a_group() {
         let error = Actions::standard().run(&request(name, task_id), &queue).await.unwrap_err();
         assert_eq!(error.to_string(), format!("there is no action `{name}`"));
     }
+}
+
+/// An action that tells what it was called with.
+fn telling(name: &str, told: &Arc<Mutex<Vec<String>>>, tells: &'static str) -> Action {
+    let told = told.clone();
+    Action::new(name, "Tell", "Tells.", move |request, _| {
+        told.lock().unwrap().push(format!("{tells} {}", request.input));
+        async { Ok(()) }
+    })
+}
+
+#[tokio::test]
+async fn of_several_with_one_name_the_first_that_fits_the_task_is_carried_out() {
+    let memory = memory();
+    let mut tagged = own();
+    tagged["routes"] = json!([]);
+    tagged["tags"] = json!({"kind": "test", "platform": "linux"});
+    memory.put("cSvwX93VQsqYAsmjCqFPCQ", tagged);
+    let queue = memory.client(CREATED, None);
+    let told = Arc::default();
+    let actions = Actions::new()
+        .with(telling("again", &told, "group").for_group())
+        .with(telling("again", &told, "test").for_tasks([("kind", "test"), ("platform", "linux")]))
+        .with(telling("again", &told, "build").for_tasks([("kind", "build")]).or_for_tasks([("platform", "linux")]))
+        .with(telling("other", &told, "test only").for_tasks([("kind", "test")]));
+    actions.run(&request("again", Some("cSvwX93VQsqYAsmjCqFPCQ")), &queue).await.unwrap();
+    actions.run(&request("again", None), &queue).await.unwrap();
+    let error = actions.run(&request("other", Some(CHOSEN)), &queue).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no action `other`");
+    assert_eq!(*told.lock().unwrap(), ["test {}", "group {}"]);
+}
+
+#[tokio::test]
+async fn what_the_schema_does_not_allow_never_reaches_the_callback() {
+    let memory = memory();
+    let queue = memory.client(CREATED, None);
+    let told = Arc::default();
+    let schema = json!({
+        "type": "object", "properties": {"depth": {"type": "integer", "maximum": 9}},
+        "required": ["depth"], "additionalProperties": false,
+    });
+    let actions =
+        Actions::new().with(telling("ask", &told, "asked").with_input(schema)).with(telling("press", &told, "pressed"));
+    for (name, input, complaint) in [
+        ("ask", json!({"depth": 10}), "the input of the action `ask` is not valid: /depth: "),
+        ("ask", json!({"depth": 1, "x": 1}), "the input of the action `ask` is not valid: the input: "),
+        ("ask", Value::Null, "the input of the action `ask` is not valid: the input: "),
+        ("press", json!({"depth": 1}), "the input of the action `press` is not valid: it asks for none"),
+    ] {
+        let error = actions.run(&asking(name, Some(CHOSEN), &input), &queue).await.unwrap_err().to_string();
+        assert!(error.starts_with(complaint), "{error}");
+    }
+    actions.run(&asking("ask", Some(CHOSEN), &json!({"depth": 9})), &queue).await.unwrap();
+    actions.run(&asking("press", Some(CHOSEN), &Value::Null), &queue).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), ["asked {\"depth\":9}", "pressed null"]);
+}
+
+#[test]
+fn what_nobody_could_trigger_is_not_published() {
+    let own = serde_json::from_value(own()).unwrap();
+    let action = || Action::new("odd", "Odd", "Odd.", |_, _| async { Ok(()) });
+    let complaint = |action| Actions::new().with(action).to_json(&own).unwrap_err().to_string();
+    let schema = complaint(action().with_input(json!({"type": "objekt"})));
+    assert!(schema.starts_with("the action `odd` asks for input by a schema that cannot be used: "), "{schema}");
+    let hook = complaint(action().through_hook("group/a", "name", object! {}));
+    assert_eq!(hook, "the action `odd` names `group/a/name`, and no hook can be called that");
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 use taskcluster::TaskId;
 use taskcluster::graph::{Cached, DEPENDENCIES_AT_MOST, Digest, Payloads, Problem, Task, TaskGraph};
+use taskcluster::time::days;
 
 use crate::{decision_task, definition, graph, labels, task};
 
@@ -70,6 +71,47 @@ fn everything_is_told_at_once() {
         assert!(told.contains(&problem), "{problem:?} in {told:?}");
     }
     assert_eq!(told.len(), 10, "{told:?}");
+}
+
+#[test]
+fn a_deployment_may_allow_other_deadlines() {
+    let far = |within: Option<std::time::Duration>| {
+        let mut definition = definition();
+        definition.deadline = definition.created + days(20);
+        let mut graph = graph(&[]);
+        graph.add(Task::new("slow", definition));
+        within.map_or(graph.clone(), |within| graph.with_deadline_within(within)).check()
+    };
+    let error = far(None).unwrap_err().to_string();
+    assert_eq!(error, "task `slow` would be refused: deadline is more than 120 hours after the task is created");
+    assert!(far(Some(days(20))).is_ok());
+    assert!(far(Some(days(19))).is_err());
+}
+
+#[test]
+fn what_the_graph_fills_in_is_checked_as_well() {
+    let graph = graph(&[("build", &[])]).with_scheduler_id("not ours");
+    let told = problems(graph);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        told[0].to_string(),
+        "task `build` would be refused: schedulerId is not 1 to 38 letters, digits, - and _"
+    );
+}
+
+#[test]
+fn every_rule_that_a_task_breaks_is_told() {
+    let mut definition = definition();
+    definition.retries = Some(50);
+    definition.scopes = Some(vec!["a".into(), "b**".into(), "\u{e4}".into()]);
+    let mut graph = graph(&[]);
+    graph.add(Task::new("odd", definition));
+    assert_eq!(
+        graph.check().unwrap_err().to_string(),
+        "task `odd` would be refused: retries is 50; at most 49 are allowed\n\
+         task `odd` would be refused: scopes[1] ends in **\n\
+         task `odd` would be refused: scopes[2] is not printable ASCII"
+    );
 }
 
 #[test]

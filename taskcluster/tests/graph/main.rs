@@ -2,8 +2,10 @@
 
 mod actions;
 mod checks;
+mod offer;
 mod optimise;
 mod parameters;
+mod publish;
 mod queue;
 mod selection;
 mod submission;

@@ -48,6 +48,9 @@ pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> R
     if let Some(content_type) = &upload.content_type {
         request = request.content_type(content_type);
     }
+    if task.parts.object_artifacts {
+        request = request.object();
+    }
     match request.file(&upload.path).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::worker_caused(format!("cannot upload the artifact {name:?}"), error)),

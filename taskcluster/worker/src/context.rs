@@ -46,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) log: TaskLog,
     pub(crate) clock: SharedClock,
     pub(crate) scratch: PathBuf,
+    /// Uploads go to the object service.
+    pub(crate) object_artifacts: bool,
 }
 
 impl TaskContext {

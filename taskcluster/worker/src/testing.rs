@@ -78,6 +78,7 @@ pub fn run_without_queue(dir: &std::path::Path, definition: Value) -> Result<Arc
         log,
         clock,
         scratch: dir.to_owned(),
+        object_artifacts: false,
     }))
 }
 

@@ -67,6 +67,9 @@ pub struct Settings {
     pub backoff_limit: Duration,
     /// Give runs back, at the start, that the queue believes this worker to be running. Default: yes.
     pub recover_claims: bool,
+    /// Upload log and artifacts to the object service (storage type `object`), which keeps their checksums, instead of the
+    /// queue's own storage. Default: no.
+    pub object_artifacts: bool,
 }
 
 impl Settings {
@@ -81,6 +84,7 @@ impl Settings {
             backoff: Duration::from_secs(5),
             backoff_limit: Duration::from_secs(5 * 60),
             recover_claims: true,
+            object_artifacts: false,
         }
     }
 
@@ -117,6 +121,13 @@ impl Settings {
     pub fn with_backoff(mut self, first: Duration, limit: Duration) -> Self {
         self.backoff = first;
         self.backoff_limit = limit;
+        self
+    }
+
+    /// Whether to upload log and artifacts to the object service.
+    #[must_use]
+    pub fn with_object_artifacts(mut self, object: bool) -> Self {
+        self.object_artifacts = object;
         self
     }
 

@@ -4,6 +4,7 @@ import datetime
 import urllib.request
 
 import taskcluster
+from taskcluster import download, upload
 
 QUEUE = "peers/python"
 CONTENT = b"written by the Python client\n" * 1000
@@ -67,6 +68,25 @@ def main():
             "expires": definition["expires"],
         })
         put(artifact["putUrl"], CONTENT, artifact["contentType"])
+    # What the object service keeps; the package uploads it and checks it by itself.
+    for name in ("private/object.txt", "public/object.txt"):
+        artifact = worker.createArtifact(task_id, run_id, name, {
+            "storageType": "object",
+            "contentType": "text/plain",
+            "contentLength": len(CONTENT),
+            "expires": definition["expires"],
+        })
+        upload.uploadFromBuf(
+            data=CONTENT,
+            projectId=artifact["projectId"],
+            name=artifact["name"],
+            uploadId=artifact["uploadId"],
+            contentType="text/plain",
+            contentLength=len(CONTENT),
+            expires=artifact["expires"],
+            objectService=taskcluster.Object({"rootUrl": options["rootUrl"], "credentials": artifact["credentials"]}),
+        )
+        worker.finishArtifact(task_id, run_id, name, {"uploadId": artifact["uploadId"]})
     worker.createArtifact(task_id, run_id, "public/missing.txt", {
         "storageType": "error",
         "reason": "file-missing-on-worker",
@@ -80,7 +100,8 @@ def main():
     members = queue.listTaskGroup(task_id)["tasks"]
     assert [member["status"]["taskId"] for member in members] == [task_id], members
     names = [artifact["name"] for artifact in queue.listLatestArtifacts(task_id)["artifacts"]]
-    assert names == sorted(["public/logs/peer.txt", "private/peer.txt", "public/missing.txt"]), names
+    made = ["public/logs/peer.txt", "private/peer.txt", "private/object.txt", "public/object.txt", "public/missing.txt"]
+    assert names == sorted(made), names
     paged = queue.listArtifacts(task_id, run_id, query={"limit": "2"})
     assert len(paged["artifacts"]) == 2 and paged["continuationToken"], paged
 
@@ -88,6 +109,10 @@ def main():
         assert get(queue.buildSignedUrl("getLatestArtifact", task_id, name)) == CONTENT
         assert get(queue.artifact(task_id, run_id, name)["url"]) == CONTENT
     anonymous = taskcluster.Queue({"rootUrl": options["rootUrl"]})
+    for name, reader in (("private/object.txt", queue), ("public/object.txt", anonymous)):
+        content, content_type = download.downloadArtifactToBuf(taskId=task_id, name=name, queueService=reader)
+        assert (bytes(content), content_type) == (CONTENT, "text/plain")
+        assert get(queue.buildSignedUrl("getLatestArtifact", task_id, name)) == CONTENT
     assert get(anonymous.buildUrl("getLatestArtifact", task_id, "public/logs/peer.txt")) == CONTENT
     try:
         queue.getLatestArtifact(task_id, "public/missing.txt")

@@ -1,5 +1,6 @@
 //! The audit trail.
 
+use service_kit::pages;
 use taskcluster::auth as wire;
 use taskcluster_server::Failure;
 use taskcluster_server::auth::{GetEntityHistoryQuery, ListAuditHistoryQuery};
@@ -8,7 +9,6 @@ use super::{Answer, PAGE};
 use crate::backend::Backend;
 use crate::error::AuthError;
 use crate::history::{Entry, Of};
-use crate::pages;
 
 /// Of what there may be a trail. Ours are clients and roles; the others belong to services that keep none with us.
 const ENTITY_TYPES: [&str; 5] = ["client", "role", "secret", "hook", "worker-pool"];

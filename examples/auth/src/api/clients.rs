@@ -1,5 +1,6 @@
 //! Clients.
 
+use service_kit::pages;
 use taskcluster::auth as wire;
 use taskcluster_core::scopes::Params;
 use taskcluster_server::auth::ListClientsQuery;
@@ -9,7 +10,6 @@ use super::{Answer, PAGE};
 use crate::backend::{ATTEMPTS, Backend, Switch, Wanted, refuse_static};
 use crate::client::Client;
 use crate::error::AuthError;
-use crate::pages;
 
 pub(super) async fn list(backend: &Backend, query: ListClientsQuery) -> Answer<wire::ListClientsResponse> {
     let limit = query.limit.unwrap_or(PAGE) as usize;

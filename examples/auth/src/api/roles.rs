@@ -1,5 +1,6 @@
 //! Roles.
 
+use service_kit::pages;
 use taskcluster::auth as wire;
 use taskcluster_core::scopes::Params;
 use taskcluster_server::auth::{ListRoleIdsQuery, ListRoles2Query};
@@ -9,7 +10,6 @@ use super::Answer;
 use crate::backend::{ATTEMPTS, Backend};
 use crate::error::AuthError;
 use crate::expand::ASSUME;
-use crate::pages;
 use crate::role::Role;
 
 pub(super) async fn list(backend: &Backend) -> Answer<Vec<wire::Role>> {

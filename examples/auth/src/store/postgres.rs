@@ -113,6 +113,7 @@ mod tests {
     async fn a_process_hears_what_another_one_changes() {
         use std::time::Duration;
 
+        use service_kit::frame::Frame;
         use service_kit::service::{Loops, Service as _};
         use taskcluster::events::{Bus, MemoryBus};
         use taskcluster_core::clock::{ManualClock, SharedClock, SystemClock};
@@ -124,8 +125,8 @@ mod tests {
         let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
         let process = async |clock: SharedClock| {
             let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
-            let options = Options::new("http://auth.test", database.clone(), sealer, Arc::clone(&bus));
-            AuthService::open(options.with_clock(clock)).await.unwrap()
+            let frame = Frame::new("http://auth.test", Arc::clone(&bus)).with_clock(clock);
+            AuthService::open(Options::new(frame, database.clone(), sealer)).await.unwrap()
         };
         let one = process(SystemClock::shared()).await;
         // By itself it would look at the store when some time has passed, which never happens here.

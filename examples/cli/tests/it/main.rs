@@ -6,6 +6,7 @@ mod deployment;
 mod fixture;
 mod guide;
 mod hello;
+mod index;
 mod postgres;
 mod run;
 #[cfg(feature = "postgres")]

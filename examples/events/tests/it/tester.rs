@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use http::{Request, Response};
+use service_kit::frame::Frame;
 use service_kit::service::{Loops, Service as _};
 use taskcluster::Taskcluster;
 use taskcluster::event_stream::Events;
@@ -68,10 +69,9 @@ impl Tester {
         let shutdown = CancellationToken::new();
         let authenticator = Fixed::new("listener", [format!("events:listen:{EXCHANGE}")])
             .with_anonymous(["events:listen:exchange/public/*"]);
-        let options = Options::new(ROOT, Arc::new(bus.clone()), Arc::new(authenticator))
-            .with_exchanges([EXCHANGE, SECRET])
-            .with_settings(settings)
-            .with_shutdown(shutdown.clone());
+        let frame = Frame::new(ROOT, Arc::new(bus.clone())).with_shutdown(shutdown.clone());
+        let options =
+            Options::new(frame, Arc::new(authenticator)).with_exchanges([EXCHANGE, SECRET]).with_settings(settings);
         let service = EventsService::open(options).await.unwrap();
         let loops = Loops::start(service.background(), &CancellationToken::new());
         Self { bus, service, shutdown, shown: Arc::default(), fates: Arc::default(), _loops: loops }

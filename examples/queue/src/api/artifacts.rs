@@ -12,7 +12,7 @@ use taskcluster_server::{Call, Failure, Reply};
 
 use super::Api;
 use super::pages::Page;
-use crate::artifact::{Artifact, ArtifactRefusal, Storage};
+use crate::artifact::{Artifact, ArtifactRefusal, Kind, Storage};
 use crate::store::ApplyRefusal;
 use crate::task::Refusal;
 use crate::wire as to_wire;
@@ -27,7 +27,7 @@ const DOWNLOAD: std::time::Duration = minutes(30);
 impl Api {
     pub(super) async fn create_artifact(
         &self,
-        _call: &Call,
+        call: &Call,
         task_id: TaskId,
         run_id: RunId,
         name: String,
@@ -42,9 +42,9 @@ impl Api {
                 let public = self.blobs.are_apart() && name.starts_with("public/");
                 (blob.expires, blob.content_type, length(blob.content_length), Storage::Blob { key, public })
             }
-            wire::PostArtifactRequest::Object(_) => {
-                let message = "this deployment has no object service: create the artifact with storageType s3";
-                return Err(Failure::input_error(message));
+            wire::PostArtifactRequest::Object(object) => {
+                let storage = self.new_object(task_id, run_id, &name).await?;
+                (object.expires, object.content_type, length(object.content_length), storage)
             }
             wire::PostArtifactRequest::Reference(reference) => {
                 (reference.expires, reference.content_type, None, Storage::Reference { url: reference.url })
@@ -72,11 +72,13 @@ impl Api {
             return Err(Failure::input_error(format!("contentType {content_type:?} cannot stand in a header")));
         }
         let expires = Timestamp::from_millis(expires.as_millis());
-        let artifact =
-            Artifact { task_id, run_id, name, content_type, content_length, expires, present: true, storage };
+        // The object service has to be asked whether it has everything; nobody else is.
+        let present = storage.kind() != Kind::Object;
+        let artifact = Artifact { task_id, run_id, name, content_type, content_length, expires, present, storage };
         let now = self.clock.now();
         let kept = self.store.put_artifact(artifact, now).await??;
         Ok(match kept.storage {
+            Storage::Object { .. } => wire::PostArtifactResponse::Object(self.object_upload(call, &kept).await?),
             Storage::Blob { key, public } => {
                 // The announced length is not held against the upload: clients that compress announce another.
                 let url = self.blobs.of(public).put_url(&key, &kept.content_type, None, now + UPLOAD);
@@ -86,31 +88,7 @@ impl Api {
             Storage::Reference { .. } => wire::PostArtifactResponse::Reference(wire::ReferenceArtifactResponse::new()),
             Storage::Link { .. } => wire::PostArtifactResponse::Link(wire::LinkArtifactResponse::new()),
             Storage::Error { .. } => wire::PostArtifactResponse::Error(wire::ErrorArtifactResponse::new()),
-            Storage::Object { .. } => return Err(Failure::internal("an object artifact was stored")),
         })
-    }
-
-    /// Only artifacts of the object service are finished, and there is none yet.
-    pub(super) async fn finish_artifact(
-        &self,
-        _call: &Call,
-        task_id: TaskId,
-        run_id: RunId,
-        name: String,
-        payload: wire::FinishArtifactRequest,
-    ) -> Result<(), Failure> {
-        let found = self
-            .store
-            .artifact(task_id, run_id, &name)
-            .await?
-            .ok_or_else(|| ArtifactRefusal::NoSuchArtifact(name.clone()))?;
-        match found.storage {
-            Storage::Object { upload_id, .. } if upload_id == payload.upload_id.to_string() => Ok(()),
-            Storage::Object { .. } => Err(ArtifactRefusal::WrongUpload(name).into()),
-            Storage::Blob { .. } | Storage::Reference { .. } | Storage::Link { .. } | Storage::Error { .. } => {
-                Err(ArtifactRefusal::NotAnObject(name).into())
-            }
-        }
     }
 
     pub(super) async fn get_artifact(
@@ -148,6 +126,7 @@ impl Api {
             Storage::Error { reason, message } => {
                 return Err(Failure::custom(424, serde_json::json!({"reason": reason, "message": message})));
             }
+            Storage::Object { name, .. } => self.object_url(call, &name).await?,
             storage => self.url_of(storage)?,
         };
         Ok(Reply::new(wire::GetArtifactResponse::new(kind, url.as_str()))
@@ -232,9 +211,10 @@ impl Api {
             Storage::Error { reason, message } => {
                 wire::ArtifactContentResponse::Error(wire::ErrorArtifactContent::new(reason, message))
             }
-            Storage::Object { .. } | Storage::Link { .. } => {
-                return Err(Failure::not_found("the artifact has no content here"));
+            Storage::Object { name, .. } => {
+                wire::ArtifactContentResponse::Object(self.object_content(task_id, run_id, name)?)
             }
+            Storage::Link { .. } => return Err(Failure::internal("a link was followed to a link")),
         })
     }
 

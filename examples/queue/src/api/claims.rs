@@ -143,12 +143,12 @@ fn client_id(task_id: TaskId, run: RunId, claim: &Claim) -> String {
     format!("task-client/{task_id}/{run}/on/{}/{}/until/{until}", claim.worker.group, claim.worker.id)
 }
 
-fn on_the_wire(credentials: Credentials) -> wire::TaskCredentials {
+pub(super) fn on_the_wire(credentials: Credentials) -> wire::TaskCredentials {
     let certificate = credentials.certificate.map(|certificate| certificate.to_json()).unwrap_or_default();
     wire::TaskCredentials::new(credentials.client_id, credentials.access_token, certificate)
 }
 
-fn claim_on(task: &Task, run: RunId) -> Result<Claim, Failure> {
+pub(super) fn claim_on(task: &Task, run: RunId) -> Result<Claim, Failure> {
     let claim = task.run(run).and_then(|run| run.claim()).cloned();
     claim.ok_or_else(|| Failure::conflict(format!("run {run} of task {} is not claimed", task.task_id)))
 }

@@ -3,11 +3,13 @@
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::Timestamp;
 
+use super::outbox::write_messages;
 use super::sql::Arg;
 use super::work::Unit;
 use super::{Store, StoreError, rows};
 use crate::artifact::{Artifact, ArtifactRefusal, Kind};
 use crate::messages;
+use crate::task::Task;
 
 const FIND: &str =
     "SELECT task_id, run_id, name, content_type, content_length, expires, present, storage FROM artifacts
@@ -21,6 +23,9 @@ const PUT: &str = "INSERT INTO artifacts (task_id, run_id, name, content_type, c
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
     ON CONFLICT (task_id, run_id, name) DO UPDATE SET content_type = excluded.content_type, content_length = excluded.content_length,
         expires = excluded.expires, present = excluded.present, storage = excluded.storage";
+
+const FINISH: &str = "UPDATE artifacts SET present = 1 WHERE task_id = $1 AND run_id = $2 AND name = $3
+    RETURNING task_id, run_id, name, content_type, content_length, expires, present, storage";
 
 impl Unit<'_> {
     /// See [`Store::put_artifact`].
@@ -75,6 +80,30 @@ impl Store {
     pub async fn artifact(&self, task_id: TaskId, run: RunId, name: &str) -> Result<Option<Artifact>, StoreError> {
         let args = [Arg::Text(&task_id.to_string()), Arg::Int(i64::from(run.get())), Arg::Text(name)];
         self.reader().await?.rows(FIND, &args).await?.first().map(rows::artifact).transpose()
+    }
+
+    /// Notes that an artifact of this task has been uploaded to its end, and tells of it; also when that was known
+    /// already. Answers what is kept now, if it is there still.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn finish_artifact(&self, task: Task, run: RunId, name: String) -> Result<Option<Artifact>, StoreError> {
+        let dialect = self.backend.dialect();
+        let kept = self
+            .transaction(move |sql| {
+                Box::pin(async move {
+                    let id = task.task_id.to_string();
+                    let args = [Arg::Text(&id), Arg::Int(i64::from(run.get())), Arg::Text(&name)];
+                    let kept = sql.rows(FINISH, &args).await?.first().map(rows::artifact).transpose()?;
+                    if let Some(kept) = &kept {
+                        write_messages(sql, dialect, &[messages::artifact_created(&task, kept)]).await?;
+                    }
+                    Ok(kept)
+                })
+            })
+            .await?;
+        self.new_events.send_modify(|count| *count += 1);
+        Ok(kept)
     }
 
     /// Artifacts of a run by name, those after the given name.

@@ -8,6 +8,7 @@ mod claims;
 mod dependencies;
 mod groups;
 mod loops;
+mod objects;
 mod queues;
 mod resolutions;
 mod tasks;

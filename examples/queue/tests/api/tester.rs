@@ -7,19 +7,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use service_kit::blobs::{Buckets, LocalBlobs};
+use service_kit::frame::Frame;
 use service_kit::service::Service as _;
 use service_kit::store::Database;
 use taskcluster::events::{Binding, Bus as _, MemoryBus};
+use taskcluster::object::Object;
 use taskcluster::queue::{
-    ClaimWorkRequest, Queue, TaskClaim, TaskDefinitionRequest, TaskMetadata, TaskStatus, TaskStatusResponse,
+    ClaimWorkRequest, Queue, TaskClaim, TaskCredentials, TaskDefinitionRequest, TaskMetadata, TaskStatus,
+    TaskStatusResponse,
 };
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::{Clock as _, ManualClock};
-use taskcluster_core::credentials::{Certificate, Credentials};
+use taskcluster_core::credentials::Credentials;
 use taskcluster_core::hawk::{self, Presented, RequestFacts};
 use taskcluster_core::ids::{TaskId, TaskQueueId};
 use taskcluster_core::time::{Timestamp, hours};
 use taskcluster_core::{Error, RetryPolicy, transport};
+use taskcluster_object::ObjectService;
 use taskcluster_queue::loops::{ClaimResolver, DeadlineResolver, Expiry, Sweep as _};
 use taskcluster_queue::{Options, QueueService};
 use taskcluster_server::{AuthOutcome, AuthRequest, Authenticator};
@@ -59,6 +63,8 @@ pub(crate) struct Tester {
     pub(crate) buckets: Buckets,
     pub(crate) shutdown: CancellationToken,
     service: QueueService,
+    /// The object service, if there is one, for whoever may do everything.
+    objects: Option<Caller>,
     caller: Caller,
     _folder: tempfile::TempDir,
 }
@@ -70,15 +76,20 @@ pub(crate) async fn soon<F: IntoFuture>(future: F) -> F::Output {
 
 impl Tester {
     pub(crate) async fn new() -> Self {
-        Self::keeping(|blobs, _| Arc::new(blobs).into()).await
+        Self::keeping(|blobs, _| Arc::new(blobs).into(), false).await
+    }
+
+    /// One in a deployment with an object service, which keeps data in the same place.
+    pub(crate) async fn with_object_service() -> Self {
+        Self::keeping(|blobs, _| Arc::new(blobs).into(), true).await
     }
 
     /// One that keeps what everybody may read apart, below `/open`.
     pub(crate) async fn with_public_bucket() -> Self {
-        Self::keeping(|blobs, public| Buckets::new(Arc::new(blobs), Some(Arc::new(public)))).await
+        Self::keeping(|blobs, public| Buckets::new(Arc::new(blobs), Some(Arc::new(public))), false).await
     }
 
-    async fn keeping(buckets: impl FnOnce(LocalBlobs, LocalBlobs) -> Buckets) -> Self {
+    async fn keeping(buckets: impl FnOnce(LocalBlobs, LocalBlobs) -> Buckets, has_objects: bool) -> Self {
         let clock = ManualClock::at("2026-03-04T05:06:07.000Z".parse().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let base = Url::parse("http://tc.example/blobs").unwrap();
@@ -87,16 +98,21 @@ impl Tester {
         let buckets = buckets(blobs.clone(), open("open", Url::parse("http://tc.example/open").unwrap()));
         let bus = Arc::new(MemoryBus::new());
         let credentials = Credentials::new("static/queue", "token");
-        let options = Options::new(
-            ROOT,
-            Database::Memory,
-            buckets.clone(),
-            Arc::clone(&bus) as _,
-            Arc::new(Believer),
-            credentials.clone(),
-        );
         let shutdown = CancellationToken::new();
-        let options = options.with_clock(clock.shared()).with_shutdown(shutdown.clone());
+        let frame = Frame::new(ROOT, Arc::clone(&bus) as _).with_clock(clock.shared()).with_shutdown(shutdown.clone());
+        let object =
+            taskcluster_object::Options::new(frame.clone(), Database::Memory, buckets.clone(), Arc::new(Believer));
+        let object = ObjectService::open(object).await.unwrap();
+        let objects = Caller::builder(ROOT)
+            .credentials(credentials.clone())
+            .clock(clock.shared())
+            .retry(RetryPolicy::never())
+            .transport(transport::in_process(object.router()))
+            .build()
+            .unwrap();
+        let objects = Some(objects).filter(|_| has_objects);
+        let mut options = Options::new(frame, Database::Memory, buckets.clone(), Arc::new(Believer), credentials);
+        options.objects = objects.clone();
         let service = QueueService::open(options).await.unwrap();
         let router = service.router().merge(blobs.router());
         let caller = Caller::builder(ROOT)
@@ -106,7 +122,8 @@ impl Tester {
             .transport(transport::in_process(router))
             .build()
             .unwrap();
-        Self { clock, bus, queue: Queue::new(caller.clone()), buckets, shutdown, service, caller, _folder: folder }
+        let queue = Queue::new(caller.clone());
+        Self { clock, bus, queue, buckets, shutdown, service, objects, caller, _folder: folder }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -147,11 +164,19 @@ impl Tester {
 
     /// A client with the credentials of a claim.
     pub(crate) fn as_task(&self, claim: &TaskClaim) -> Queue {
-        let issued = &claim.credentials;
-        let certificate = Certificate::from_json(issued.certificate.expose()).unwrap();
-        let credentials =
-            Credentials::new(issued.client_id.as_str(), issued.access_token.clone()).with_certificate(certificate);
+        let credentials = Credentials::try_from(&claim.credentials).unwrap();
         Queue::new(self.caller.to_builder().credentials(credentials).build().unwrap())
+    }
+
+    /// The object service, for somebody who may do everything.
+    pub(crate) fn objects(&self) -> Object {
+        Object::new(self.objects.clone().expect("there is an object service"))
+    }
+
+    /// The object service, for whoever the queue has given these credentials.
+    pub(crate) fn objects_as(&self, issued: &TaskCredentials) -> Object {
+        let credentials = Credentials::try_from(issued).unwrap();
+        Object::new(self.objects().caller().to_builder().credentials(credentials).build().unwrap())
     }
 
     pub(crate) fn define(&self) -> TaskDefinitionRequest {

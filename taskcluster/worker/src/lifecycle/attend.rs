@@ -90,6 +90,7 @@ impl Claimed {
             log,
             clock: inner.clock.clone(),
             scratch: scratch.0.clone(),
+            object_artifacts: inner.settings.object_artifacts,
         });
         let taken_until = Mutex::new(claim.taken_until);
         Ok(Self { inner: inner.clone(), task, taken_until, told: Default::default(), _scratch: scratch })

@@ -7,37 +7,56 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use taskcluster_server::Failure;
 
-use crate::error::AuthError;
+/// A continuation token that the service did not give out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The continuation token is not one that this method gave out")]
+#[non_exhaustive]
+pub struct NoToken;
+
+impl From<NoToken> for Failure {
+    fn from(error: NoToken) -> Self {
+        Self::input_error(error.to_string())
+    }
+}
 
 /// Rows of one page, and how to get the next.
 #[derive(Debug)]
-pub(crate) struct Cut<T> {
-    pub(crate) rows: Vec<T>,
-    pub(crate) continuation_token: Option<String>,
+#[non_exhaustive]
+pub struct Cut<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// What leads to the next page, if there is one.
+    pub continuation_token: Option<String>,
 }
 
-/// Reads the key that a token holds.
-pub(crate) fn after<K: DeserializeOwned>(token: Option<&str>) -> Result<Option<K>, AuthError> {
+/// Reads the key that a token holds; none without a token.
+///
+/// # Errors
+/// When it is no token of ours.
+pub fn after<K: DeserializeOwned>(token: Option<&str>) -> Result<Option<K>, NoToken> {
     let Some(token) = token else { return Ok(None) };
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| AuthError::ContinuationToken)?;
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| NoToken)?;
     // No key holds a NUL character, and PostgreSQL does not take one.
     if bytes.windows(6).any(|text| text == br"\u0000") {
-        return Err(AuthError::ContinuationToken);
+        return Err(NoToken);
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|_| AuthError::ContinuationToken)
+    serde_json::from_slice(&bytes).map(Some).map_err(|_| NoToken)
 }
 
 /// A page whose rows hold more text than this ends before its limit; one row always fits.
 const PAGE_BYTES: usize = 8 << 20;
 
 /// Cuts one page out of rows of which one more was fetched than it holds.
-pub(crate) fn cut<T, K: Serialize>(rows: Vec<T>, limit: usize, key: impl FnOnce(&T) -> K) -> Cut<T> {
+#[must_use]
+pub fn cut<T, K: Serialize>(rows: Vec<T>, limit: usize, key: impl FnOnce(&T) -> K) -> Cut<T> {
     cut_within(rows, limit, |_| 0, key)
 }
 
 /// The same, also cut where the rows become too large.
-pub(crate) fn cut_within<T, K: Serialize>(
+#[must_use]
+pub fn cut_within<T, K: Serialize>(
     mut rows: Vec<T>,
     limit: usize,
     bytes: impl Fn(&T) -> usize,

@@ -1,0 +1,114 @@
+//! Puts completed tasks into the index, as their definitions want it.
+//!
+//! A task waits in the database until the queue was asked for its definition, however long the queue is away, and is forgotten in
+//! the transaction that inserts its entries. So nothing is lost by a crash at any place, and doing it twice changes
+//! nothing. Any number of processes may do it: which entry stays does not depend on who comes first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use taskcluster::queue::{Queue, TaskDefinition};
+use taskcluster_core::chain;
+use taskcluster_core::clock::SharedClock;
+use tokio_util::sync::CancellationToken;
+
+use super::Patience;
+use crate::store::{Store, StoreError, Waiting};
+
+/// How many tasks one step looks at.
+const PORTION: usize = 100;
+
+/// How many definitions are asked for at once.
+const CONCURRENCY: usize = 8;
+
+/// Another process may have left something, so it is looked this often.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Asks for definitions and inserts entries.
+#[derive(Clone, Debug)]
+pub(crate) struct Settler {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) queue: Queue,
+    pub(crate) clock: SharedClock,
+}
+
+/// What came of all that waited.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Something still waits, since the queue did not answer.
+    left: Option<taskcluster_core::Error>,
+}
+
+impl Settler {
+    /// Settles everything that waits, unless the queue does not answer.
+    pub(crate) async fn step(&self) -> Result<Done, StoreError> {
+        let (mut after, mut left) = (0, None);
+        loop {
+            let waiting = self.store.waiting(after, PORTION).await?;
+            let Some(last) = waiting.last() else { return Ok(Done { left }) };
+            after = last.id;
+            let asked = waiting.into_iter().map(|waiting| async move { (waiting, self.ask(waiting).await) });
+            let mut asked = stream::iter(asked).buffer_unordered(CONCURRENCY);
+            while let Some((waiting, definition)) = asked.next().await {
+                match definition {
+                    Ok(definition) => self.settle(waiting, definition.as_ref()).await?,
+                    Err(error) => left = Some(error),
+                }
+            }
+        }
+    }
+
+    /// The definition of a task, or nothing if the task is gone.
+    async fn ask(&self, waiting: Waiting) -> Result<Option<TaskDefinition>, taskcluster_core::Error> {
+        match self.queue.task(&waiting.finished.task_id).await {
+            Ok(definition) => Ok(Some(definition)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn settle(&self, waiting: Waiting, definition: Option<&TaskDefinition>) -> Result<(), StoreError> {
+        let task_id = waiting.finished.task_id;
+        let (entries, faults) = match definition {
+            Some(definition) => waiting.finished.entries(definition),
+            None => (Vec::new(), vec!["the queue does not know it any more".to_owned()]),
+        };
+        for fault in faults {
+            tracing::warn!(task.id = %task_id, fault, "a completed task is not indexed as it wants");
+        }
+        let count = entries.len();
+        self.store.settle(waiting.id, entries, self.clock.now()).await?;
+        tracing::debug!(task.id = %task_id, entries = count, "a completed task was indexed");
+        Ok(())
+    }
+
+    /// Settles whatever comes, until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut commits = self.store.commits();
+        let mut patience = Patience::default();
+        while !stop.is_cancelled() {
+            commits.borrow_and_update();
+            let failed: Option<Box<dyn std::error::Error + Send + Sync>> =
+                match stop.run_until_cancelled(self.step()).await {
+                    None => return,
+                    Some(Ok(Done { left })) => left.map(Into::into),
+                    Some(Err(error)) => Some(error.into()),
+                };
+            if let Some(error) = failed {
+                if patience.failed() {
+                    tracing::warn!(error = %chain(&*error), "completed tasks wait to be indexed");
+                }
+                patience.wait(&stop).await;
+                continue;
+            }
+            patience.reset();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(SWEEP) => {}
+                // Without the sender the store is closed, and the sweep finds that out.
+                Ok(()) = commits.changed() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The index in PostgreSQL, for several processes at once.
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use service_kit::store::{Database, Migration, PostgresStore};
+use sqlx::PgConnection;
+use taskcluster_core::time::Timestamp;
+use tokio::sync::watch;
+
+use super::implementation::implement_store;
+use super::{Expired, Store, StoreError, Waiting, rows};
+use crate::entry::{Entry, Namespace};
+use crate::finished::Finished;
+use crate::path::IndexPath;
+
+/// In the order in which they are applied; never edited after a release.
+const MIGRATIONS: &[Migration] = &[("0001_index.sql", include_str!("../../migrations/postgres/0001_index.sql"))];
+
+/// Names the lock that changes take; any number that nobody else uses in this database.
+const CHANGING: i64 = 0x696e_6478;
+
+/// So few that one of them writes: changes take turns anyway, and those that wait share a transaction.
+const CONNECTIONS: u32 = 7;
+
+/// A store in PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    kit: PostgresStore,
+}
+
+impl Postgres {
+    /// Connects to the database, and brings it up to date.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or a newer version of this service wrote it.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self { kit: PostgresStore::open(database, super::SERVICE, MIGRATIONS, CONNECTIONS).await? })
+    }
+}
+
+/// One change at a time: transactions that share namespaces would wait for each other's rows in any order.
+async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CHANGING).execute(connection).await?;
+    Ok(())
+}
+
+implement_store!(Postgres, PgConnection, begin, "json_array_elements(CAST($1 AS json))");
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::store::contract;
+
+    /// Rows as the first version of this service left them.
+    const SAMPLE: &str = include_str!("../../migrations/0001_index.sample.sql");
+
+    /// A database of its own, on the server that the environment names.
+    async fn create() -> Option<Database> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Ok(server) = std::env::var("TEST_POSTGRES") else {
+            println!("skipped: TEST_POSTGRES is not set");
+            return None;
+        };
+        let name = format!("index_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let admin = sqlx::PgPool::connect(&server).await.unwrap();
+        for statement in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&admin).await.unwrap();
+        }
+        admin.close().await;
+        let mut url: url::Url = server.parse().unwrap();
+        url.set_path(&name);
+        Some(Database::Postgres(url))
+    }
+
+    async fn open() -> Option<(Postgres, Database)> {
+        let database = create().await?;
+        let store = Postgres::open(&database).await.unwrap();
+        Some((store, database))
+    }
+    contract::suite!(open);
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_is_brought_up_to_date() {
+        let Some(database) = create().await else { return };
+        let first = PostgresStore::open(&database, crate::store::SERVICE, &MIGRATIONS[..1], CONNECTIONS).await.unwrap();
+        let fill = first.write(|connection| {
+            Box::pin(async move { Ok::<_, StoreError>(sqlx::raw_sql(SAMPLE).execute(connection).await?) })
+        });
+        fill.await.unwrap();
+        first.close().await;
+        contract::the_sample_is_read(&Postgres::open(&database).await.unwrap()).await;
+    }
+}

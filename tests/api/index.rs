@@ -1,0 +1,5 @@
+//! The index over the network.
+
+mod artifacts;
+mod entries;
+mod routes;
