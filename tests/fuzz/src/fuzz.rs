@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| (TARGET.run)(data));
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     // The fuzzer's own ways find what is not JSON.
     if TARGET.is_json
-        && seed % 4 != 0
+        && !seed.is_multiple_of(4)
         && let Some(damaged) = damage_json(&data[..size], seed).filter(|damaged| damaged.len() <= max_size)
     {
         data[..damaged.len()].copy_from_slice(&damaged);
