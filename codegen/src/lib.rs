@@ -25,6 +25,7 @@ mod error;
 #[cfg(feature = "pin")]
 mod fingerprint;
 mod idempotency;
+mod json;
 mod load;
 pub mod model;
 mod package;

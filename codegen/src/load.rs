@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::json;
 
 /// One JSON document of the references.
 #[derive(Debug)]
@@ -111,9 +112,13 @@ impl Library {
     }
 
     fn add_text(&mut self, file: String, text: &str) -> Result<()> {
-        let value: Value = match serde_json::from_str(text) {
+        let value = match json::read(text) {
             Ok(value) => value,
-            Err(reason) => return Err(Error::Json { file, reason }),
+            Err(json::Refused::Syntax(reason)) => return Err(Error::Json { file, reason }),
+            Err(json::Refused::Twice { pointer }) => {
+                let message = "the key is there twice".to_owned();
+                return Err(Error::Invalid { file, pointer, message });
+            }
         };
         match value {
             // The bundle of all references that a release publishes.

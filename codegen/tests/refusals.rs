@@ -42,6 +42,23 @@ fn what_is_not_json() {
 }
 
 #[test]
+fn a_key_that_is_there_twice() {
+    refuses(
+        vec![api(r#"{"name": "a", "method": "get", "route": "/", "name": "b"}"#)],
+        "api.json#/entries/0/name",
+        "twice",
+    );
+    refuses_schema(r#""properties": {"x/y": {"type": "string"}, "x/y": {}}"#, "/properties/x~1y", "twice");
+    refuses_schema(r#""enum": [{"a": 1, "a": 1}]"#, "/enum/0/a", "twice");
+    // Also where it would be read as nothing else than the file.
+    let bundle = r#"[{"filename": "a.json", "content": {"serviceName": "x", "entries": [], "entries": []}}]"#;
+    refuses(vec![("all.json".to_owned(), bundle.to_owned())], "all.json#/0/content/entries", "twice");
+    // Each object has its own keys.
+    let rest = r#""properties": {"a": {"type": "string"}, "b": {"type": "string"}}"#;
+    assert!(Generator::new().texts([takes_a(), schema("a", rest)]).generate().is_ok());
+}
+
+#[test]
 fn references_that_lead_nowhere() {
     refuses(vec![takes_a()], "api.json#/entries/0/output", "/schemas/fixture/v1/a.json");
     refuses_schema(r#""properties": {"x": {"$ref": "b.json#"}}"#, "/properties/x/$ref", "/schemas/fixture/v1/b.json");
@@ -168,6 +185,24 @@ fn schemas_without_a_bottom() {
         let documents: Vec<_> = [takes_a(), first].into_iter().chain(chain).collect();
         let error = Generator::new().texts(documents).generate().unwrap_err().to_string();
         assert!(error.contains("nested too deeply"), "{inside}: {error}");
+    }
+}
+
+#[test]
+fn many_ways_to_one_schema_take_no_time() {
+    for inside in [
+        r#""allOf": [{"$ref": "NEXT"}, {"$ref": "NEXT"}]"#,
+        r#""oneOf": [{"$ref": "NEXT"}, {"$ref": "NEXT"}, {"type": "null"}]"#,
+        r#""allOf": [{"$ref": "NEXT"}, {"$ref": "NEXT"}], "oneOf": [{"required": ["x"]}, {"required": ["y"]}]"#,
+        r#""oneOf": [{"allOf": [{"$ref": "NEXT"}, {"title": "A"}]}, {"allOf": [{"$ref": "NEXT"}, {"title": "B"}]}]"#,
+        r#""type": "object", "properties": {"x": {"$ref": "NEXT"}, "y": {"type": "array", "items": {"$ref": "NEXT"}}}"#,
+    ] {
+        let chain = (0..40).map(|n| schema(&format!("s{n}"), &inside.replace("NEXT", &format!("s{}.json#", n + 1))));
+        let ends =
+            [takes_a(), schema("a", r#""$ref": "s0.json#""#), schema("s40", r#""type": "object", "title": "Last""#)];
+        let documents: Vec<_> = ends.into_iter().chain(chain).collect();
+        // Whatever comes of it, it comes at once: 40 steps and not 2 to the power of 40.
+        let _ = Generator::new().texts(documents).generate();
     }
 }
 

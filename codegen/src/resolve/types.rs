@@ -4,6 +4,7 @@
 //! two schemas of one title and one shape become one type, those that merely share the title get
 //! different names, and the outcome must not depend on which services are generated together.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
@@ -42,6 +43,8 @@ pub(super) struct Draft<'a> {
 #[derive(Debug)]
 pub(super) struct Types<'a> {
     library: &'a Library,
+    /// Schemas with what they refer to merged: many ways may lead to each.
+    merged: RefCell<HashMap<Key, Schema<'a>>>,
     pub(super) drafts: Vec<Draft<'a>>,
     numbers: HashMap<Key, usize>,
     /// Numbers that turned out to stand for something without a name.
@@ -58,6 +61,7 @@ impl<'a> Types<'a> {
     pub(super) fn new(library: &'a Library) -> Self {
         Self {
             library,
+            merged: RefCell::new(HashMap::new()),
             drafts: Vec::new(),
             numbers: HashMap::new(),
             aliases: HashMap::new(),
@@ -100,20 +104,28 @@ impl<'a> Types<'a> {
 
     fn flat_below(&self, at: &At<'a>, way: &mut Vec<Key>) -> Result<Schema<'a>> {
         let key = key(at);
+        if let Some(merged) = self.merged.borrow().get(&key) {
+            return Ok(merged.clone());
+        }
         if way.contains(&key) {
             return Err(at.error("these schemas refer to each other in a circle"));
         }
         if way.len() > MAX_DEPTH {
             return Err(at.error("schemas are nested too deeply"));
         }
-        way.push(key);
+        way.push(key.clone());
+        let merged = self.merged_from(at, way)?;
+        way.pop();
+        self.merged.borrow_mut().insert(key, merged.clone());
+        Ok(merged)
+    }
+
+    fn merged_from(&self, at: &At<'a>, way: &mut Vec<Key>) -> Result<Schema<'a>> {
         let mut schema = Schema::parse(at)?;
         if let Some(reference) = schema.reference {
             let place = at.child("$ref", at.value);
             let target = self.library.follow(&place, &at.document.id, reference)?;
-            let flat = self.flat_below(&target, way)?;
-            way.pop();
-            return Ok(flat);
+            return self.flat_below(&target, way);
         }
         let parts = std::mem::take(&mut schema.all_of);
         if let [only] = parts.as_slice()
@@ -122,15 +134,12 @@ impl<'a> Types<'a> {
             && schema.required.is_empty()
             && schema.unions.is_empty()
         {
-            let flat = self.flat_below(only, way)?;
-            way.pop();
-            return Ok(flat);
+            return self.flat_below(only, way);
         }
         for part in &parts {
             let part = self.flat_below(part, way)?;
             merge(&mut schema, part)?;
         }
-        way.pop();
         Ok(schema)
     }
 
@@ -455,7 +464,13 @@ pub(super) fn merge<'a>(schema: &mut Schema<'a>, other: Schema<'a>) -> Result<()
     schema.pattern = schema.pattern.or(other.pattern);
     schema.minimum = schema.minimum.or(other.minimum);
     schema.maximum = schema.maximum.or(other.maximum);
-    schema.unions.extend(other.unions);
+    for union in other.unions {
+        // Two parts may have it from the same third one.
+        let is_it = |known: &Vec<At<'a>>| known.first().map(key) == union.first().map(key);
+        if !schema.unions.iter().any(is_it) {
+            schema.unions.push(union);
+        }
+    }
     schema.has_rules |= other.has_rules;
     Ok(())
 }

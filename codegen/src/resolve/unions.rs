@@ -201,7 +201,7 @@ fn tag<'a>(types: &Types<'a>, variants: &[(Schema<'a>, TypeRef)]) -> Result<Opti
 }
 
 /// The properties of a branch that have only one value.
-fn constants(types: &Types<'_>, branch: &Schema<'_>) -> Result<Vec<(String, Value)>> {
+fn constants<'a>(types: &Types<'a>, branch: &Schema<'a>) -> Result<Vec<(String, Value)>> {
     let mut constants = Vec::new();
     for (name, at) in &branch.properties {
         if let Some(value) = only_value(&types.flat(at)?) {

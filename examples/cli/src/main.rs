@@ -16,7 +16,6 @@ mod first_run;
 mod fixture;
 mod group;
 mod home;
-mod in_tree;
 mod progress;
 mod push_event;
 mod refusal;

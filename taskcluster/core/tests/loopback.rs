@@ -1,5 +1,6 @@
 //! The caller over real sockets: a server that reads whole requests and answers with exactly the bytes it was given.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -340,6 +341,33 @@ async fn a_refused_call_without_credentials_says_so() {
     let text = told(refusal("403 Forbidden"), Some(Credentials::new("client", "token"))).await;
     assert_eq!(text, "queue.status: InsufficientScopes (403): no");
     assert!(!told(refusal("404 Not Found"), None).await.contains("anonymous"));
+}
+
+#[tokio::test]
+async fn calls_one_after_the_other_share_a_connection() {
+    const CALLS: usize = 40;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                while read_request(&mut stream).await.is_some() {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+                }
+            });
+        }
+    });
+    let caller = Caller::builder(url).credentials(Credentials::new("client", "token")).build().unwrap();
+    for _ in 0..CALLS {
+        // Whoever has a clone calls over the same connections.
+        Request::<Value>::new(&caller.clone(), &GET, &[&"id"]).await.unwrap();
+    }
+    // A call may come before the last one's connection is back in the pool, and make another.
+    let connections = connections.load(Ordering::Relaxed);
+    assert!(connections < CALLS, "{connections} connections for {CALLS} calls");
 }
 
 #[tokio::test]

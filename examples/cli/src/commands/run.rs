@@ -13,6 +13,7 @@ use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::{Clock as _, SystemClock};
 use taskcluster_core::ids::{TaskId, TaskQueueId};
 use taskcluster_core::request::Request;
+use taskcluster_in_tree::{self as in_tree, FirstTask};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -21,7 +22,6 @@ use crate::args::RunArgs;
 use crate::assemble::{Deployment, Parts};
 use crate::exit::Outcome;
 use crate::group::{self, Groups};
-use crate::in_tree::{self, FirstTask};
 use crate::progress::{Member, Progress, Standing, Verdict};
 use crate::push_event::Push;
 use crate::repository::Repository;

@@ -100,6 +100,11 @@ impl Certificate {
     /// It says nothing about times, scopes or the issuer's right to do so.
     #[must_use]
     pub fn is_signed_by(&self, client_id: &str, issuer_token: &Secret) -> bool {
+        // Each of these is a line of the signed text: with a line break in one, two certificates would have the same text.
+        let texts = [client_id, &self.seed].into_iter().chain(self.issuer.as_deref());
+        if texts.chain(self.scopes.iter().map(String::as_str)).any(|text| text.contains('\n')) {
+            return false;
+        }
         let Ok(signature) = STANDARD.decode(&self.signature) else { return false };
         let (key, text) = (key(issuer_token), self.signed_text(client_id));
         hmac::verify(&key, text.as_bytes(), &signature).is_ok()
@@ -173,6 +178,19 @@ mod tests {
         let text = format!("{}\n", certificate.signed_text("issuer"));
         certificate.signature = STANDARD.encode(hmac::sign(&key(&"issuer-token".into()), text.as_bytes()));
         assert!(certificate.is_signed_by("issuer", &"issuer-token".into()));
+    }
+
+    #[test]
+    fn a_line_break_does_not_make_another_certificate_of_one_text() {
+        let token: Secret = "issuer-token".into();
+        let temporary = issuer().temporary(&["a", "b"], start(), start() + hours(1), Some("issuer/sub")).unwrap();
+        let good = temporary.certificate.unwrap();
+        let joined = Certificate { scopes: vec!["a\nb".into()], ..good.clone() };
+        let seed = format!("{}\nstart:{}", good.seed, good.start);
+        for other in [joined, Certificate { seed, ..good.clone() }, Certificate { issuer: Some("x\ny".into()), ..good }]
+        {
+            assert!(!other.is_signed_by("issuer/sub", &token), "{other:?}");
+        }
     }
 
     #[test]

@@ -88,12 +88,22 @@ impl ScopeSet {
         self.iter().chain(other.iter()).cloned().collect()
     }
 
-    /// What both sets have: the scopes of each that the other satisfies.
+    /// What both sets have: the scopes of each with which one could do nothing that the other does not permit.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
-        let ours = self.iter().filter(|scope| other.satisfies(scope));
-        let theirs = other.iter().filter(|scope| self.satisfies(scope));
+        let ours = self.iter().filter(|scope| other.includes(scope));
+        let theirs = other.iter().filter(|scope| self.includes(scope));
         ours.chain(theirs).cloned().collect()
+    }
+
+    /// Whether the scopes satisfy all that `scope` does. That is more than to satisfy it: `a**` satisfies `a*`, but not `a`.
+    fn includes(&self, scope: &str) -> bool {
+        // What includes it stands before it with nothing of this set between them.
+        let place = self.0.partition_point(|held| compare(held, scope).is_le());
+        place.checked_sub(1).is_some_and(|last| {
+            let held = &self.0[last];
+            held == scope || held.ends_with('*') && covers(held, scope.strip_suffix('*').unwrap_or(scope))
+        })
     }
 
     /// The scopes as a list.
@@ -204,6 +214,9 @@ mod tests {
         assert_eq!(a.intersect(&b), ScopeSet::from_iter(["a:b", "c", "e:f"]));
         assert!(a.contains("a*") && !a.contains("a:b"));
         assert!(a.satisfies_all(["a:b", "c"]) && !a.satisfies_all(["a:b", "d"]));
+        let (narrow, wide) = (ScopeSet::from_iter(["a**"]), ScopeSet::from_iter(["a*"]));
+        assert_eq!(narrow.intersect(&wide), narrow, "what a* permits besides, a** does not");
+        assert_eq!(wide.intersect(&narrow), narrow);
         let mut extended = a.clone();
         extended.extend(["*"]);
         assert_eq!(extended, ScopeSet::from_iter(["*"]));
