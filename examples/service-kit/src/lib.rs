@@ -13,3 +13,5 @@ pub mod settings;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+#[cfg(all(feature = "testing", feature = "postgres"))]
+pub mod testing;

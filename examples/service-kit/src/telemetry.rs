@@ -31,9 +31,10 @@ impl FromStr for LogFormat {
 /// Sends the process's log to standard error. For `main`; if there is a logger already, that one stays.
 ///
 /// `filter` is `info`, `debug` or anything that [`EnvFilter`] understands, such as `info,taskcluster_queue=debug`. The
-/// variable `RUST_LOG` overrides it.
+/// variable `RUST_LOG` overrides it. The client of RabbitMQ is heard only if it is named, as in `lapin=debug`: it calls an error
+/// what is expected here, and what matters is told by us.
 pub fn init(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("lapin=off,{filter}")));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _ = match format {
         LogFormat::Text => {

@@ -48,30 +48,14 @@ implement_store!(Postgres, PgConnection, begin, "json_array_elements(CAST($1 AS 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
     use super::*;
     use crate::store::contract;
 
     /// Rows as the first version of this service left them.
     const SAMPLE: &str = include_str!("../../migrations/0001_index.sample.sql");
 
-    /// A database of its own, on the server that the environment names.
     async fn create() -> Option<Database> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let Ok(server) = std::env::var("TEST_POSTGRES") else {
-            println!("skipped: TEST_POSTGRES is not set");
-            return None;
-        };
-        let name = format!("index_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let admin = sqlx::PgPool::connect(&server).await.unwrap();
-        for statement in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")] {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&admin).await.unwrap();
-        }
-        admin.close().await;
-        let mut url: url::Url = server.parse().unwrap();
-        url.set_path(&name);
-        Some(Database::Postgres(url))
+        service_kit::testing::postgres(crate::store::SERVICE).await
     }
 
     async fn open() -> Option<(Postgres, Database)> {

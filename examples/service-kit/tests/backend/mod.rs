@@ -68,21 +68,8 @@ impl Backend {
     /// A database of its own on the server that the environment names.
     #[cfg(feature = "postgres")]
     pub(crate) async fn postgres() -> Option<Self> {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let Ok(server) = std::env::var("TEST_POSTGRES") else {
-            println!("skipped: TEST_POSTGRES is not set");
-            return None;
-        };
-        let name = format!("kit_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let admin = sqlx::PgPool::connect(&server).await.unwrap();
-        for statement in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")] {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&admin).await.unwrap();
-        }
-        admin.close().await;
-        let mut url: url::Url = server.parse().unwrap();
-        url.set_path(&name);
-        Some(Self::Postgres(Self::open_postgres(&Database::Postgres(url)).await))
+        let database = service_kit::testing::postgres("kit").await?;
+        Some(Self::Postgres(Self::open_postgres(&database).await))
     }
 
     /// The same store as another process has it.
