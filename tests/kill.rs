@@ -1,5 +1,5 @@
-//! The program is killed while it works, again and again, and so is the broker that it publishes to; what was acknowledged
-//! stands, and what happened is told.
+//! The program is killed while it works, again and again, and the broker that it publishes to ends and comes back; what
+//! was acknowledged stands, and what happened is told.
 
 #[cfg(feature = "amqp")]
 mod broker;

@@ -3,7 +3,7 @@
 //! - [`Deployment`] is auth, queue and object service in this process, behind a real listener on loopback, on [either database](Backend), with a
 //!   clock that a test moves or the system's.
 //! - [`Tester`] speaks to it as a user and as a worker do: over HTTP, signed, with the SDK.
-//! - [`Process`] is the real program `taskcluster up`, to be killed and started again; so is the [`Broker`] that it may publish to.
+//! - [`Process`] is the real program `taskcluster up`, to be killed and started again; beside it the [`Broker`] that it may publish to.
 //!
 //! Whatever waits in a test goes through [`soon`], so that nothing hangs.
 

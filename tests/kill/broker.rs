@@ -1,4 +1,4 @@
-//! `kill -9` on the broker: the queue goes on as if nothing were, and tells what happened when the broker is back.
+//! The broker is away for a while: the queue goes on as if nothing were, and tells what happened when the broker is back.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ async fn what_happens_while_the_broker_is_away_is_told_in_order_when_it_is_back(
     let mut told = everything_told_of_tasks(broker.url()).await;
 
     let mut tasks = lives(&root, 20).await;
-    broker.kill().await.unwrap();
+    broker.end().await.unwrap();
     tasks.extend(lives(&root, 40).await);
     broker.restart().await.unwrap();
     tasks.extend(lives(&root, 20).await);
@@ -28,7 +28,7 @@ async fn what_happens_while_the_broker_is_away_is_told_in_order_when_it_is_back(
     while tasks.iter().any(|task| heard.get(task).is_none_or(|life| life.len() < LIFE.len())) {
         let (task, happened) = next(&mut told).await;
         let life = heard.entry(task).or_default();
-        // What was published when the broker died may be told twice.
+        // What was published when the broker ended may be told twice.
         if !life.contains(&happened) {
             life.push(happened);
         }
@@ -38,7 +38,7 @@ async fn what_happens_while_the_broker_is_away_is_told_in_order_when_it_is_back(
     }
 }
 
-/// In a queue that stays when the broker is killed.
+/// In a queue that stays when the broker ends.
 async fn everything_told_of_tasks(url: &str) -> Subscription {
     let bus = AmqpBus::new(url).unwrap().with_queue(TaskId::new().to_string());
     let exchange = |happened| Binding::everything(format!("exchange/taskcluster-queue/v1/{happened}"));
