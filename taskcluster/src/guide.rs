@@ -11,6 +11,7 @@
 //! | lend a part of my permissions | [`permissions`] |
 //! | know beforehand whether I may do something | [`permissions`](permissions#what-does-a-call-need) |
 //! | see my calls in logs and traces, or put something of mine around each | [`around_calls`] |
+//! | use certificates of my own, a proxy, or the system's TLS | [`tls`] |
 //! | test my program | [`tests`] |
 //! | upload and download artifacts | [`artifacts`] (feature `artifacts`) |
 //! | decide what a push needs | [`graph`] (feature `graph`) |
@@ -37,6 +38,8 @@ pub mod calls {}
 pub mod permissions {}
 #[doc = include_str!("guide/around_calls.md")]
 pub mod around_calls {}
+#[doc = include_str!("guide/tls.md")]
+pub mod tls {}
 #[cfg_attr(feature = "testing", doc = include_str!("guide/tests.md"))]
 #[cfg_attr(not(feature = "testing"), doc = "This page needs the feature `testing`.")]
 pub mod tests {}
