@@ -5,7 +5,7 @@
 //! | call a service, and tell apart what went wrong | [`calls`] |
 //! | go through long lists | [`calls`](calls#lists) |
 //! | hand somebody a URL that is good for a while | [`calls`](calls#urls) |
-//! | create a task, wait for it, read its log | [`examples/hello.rs`](https://docs.rs/crate/taskcluster/latest/source/examples/hello.rs) |
+//! | create a task, wait for it, read its log | the program `examples/hello.rs` |
 //! | wait for the end of a task, or of a group | [`wait`](crate::wait) |
 //! | hear what happens | [`hearing`] (feature `events`) |
 //! | lend a part of my permissions | [`permissions`] |
@@ -15,22 +15,22 @@
 //! | test my program | [`tests`] |
 //! | upload and download artifacts | [`artifacts`] (feature `artifacts`) |
 //! | decide what a push needs | [`graph`] (feature `graph`) |
-//! | let people do something to my tasks, or do it for them | [`actions`] (feature `actions`, `actions-trigger`), [`examples/action.rs`](https://docs.rs/crate/taskcluster/latest/source/examples/action.rs) |
+//! | let people do something to my tasks, or do it for them | [`actions`] (feature `actions`, `actions-trigger`), the program `examples/action.rs` |
 //! | do without `async` | [`blocking`] (feature `blocking`) |
 //! | write a worker | the crate `taskcluster-worker`, and its example `custom-worker` |
 //! | write a service, or mock one | the crate `taskcluster-server` |
 //! | call services that only my deployment has | the crate `taskcluster-codegen`, and `examples/own-deployment` |
 //! | move over from the official Rust client | [`from_official`] |
 #![cfg_attr(feature = "artifacts", doc = "", doc = "[`artifacts`]: crate::artifacts")]
-#![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: crate#features")]
 #![cfg_attr(feature = "events", doc = "", doc = "[`hearing`]: crate::events::hearing")]
-#![cfg_attr(not(feature = "events"), doc = "", doc = "[`hearing`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "events"), doc = "", doc = "[`hearing`]: crate#features")]
 #![cfg_attr(feature = "graph", doc = "", doc = "[`graph`]: crate::graph")]
-#![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: crate#features")]
 #![cfg_attr(feature = "actions", doc = "", doc = "[`actions`]: crate::graph::actions")]
-#![cfg_attr(not(feature = "actions"), doc = "", doc = "[`actions`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "actions"), doc = "", doc = "[`actions`]: crate#features")]
 #![cfg_attr(feature = "blocking", doc = "", doc = "[`blocking`]: crate::blocking")]
-#![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: crate#features")]
 
 #[doc = include_str!("guide/calls.md")]
 pub mod calls {}

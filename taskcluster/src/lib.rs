@@ -66,11 +66,17 @@
 //!
 //! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
 //! [`Request::raw`] gives the whole body to whoever wants to edit and send it back.
-#![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: https://docs.rs/taskcluster")]
-#![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: https://docs.rs/taskcluster")]
-#![cfg_attr(not(feature = "events"), doc = "", doc = "[`events`]: https://docs.rs/taskcluster")]
-#![cfg_attr(not(all(feature = "queue", feature = "auth")), doc = "", doc = "[`guide`]: https://docs.rs/taskcluster")]
-#![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: https://docs.rs/taskcluster")]
+//!
+//! # Features
+//!
+//! Each service is a feature, `auth`, `queue`, `scheduler` and `provisioner` by default. Parts beside the calls are features, too:
+//! `artifacts`, `events`, `amqp`, `graph`, `actions`, `blocking`, `testing`, `opentelemetry`, `gzip`; TLS is `rustls` (default) or
+//! `native-tls`. What a page tells of a part that is not in this build is documented with that feature on.
+#![cfg_attr(not(feature = "artifacts"), doc = "", doc = "[`artifacts`]: crate#features")]
+#![cfg_attr(not(feature = "blocking"), doc = "", doc = "[`blocking`]: crate#features")]
+#![cfg_attr(not(feature = "events"), doc = "", doc = "[`events`]: crate#features")]
+#![cfg_attr(not(all(feature = "queue", feature = "auth")), doc = "", doc = "[`guide`]: crate#features")]
+#![cfg_attr(not(feature = "graph"), doc = "", doc = "[`graph`]: crate#features")]
 
 mod handle;
 mod needs;

@@ -1,7 +1,7 @@
 //! Waiting for the end of a task, or of a task group.
 //!
 //! [`Queue::wait_for`] and [`Queue::wait_for_group`] end when it has happened, however long ago. Where the handle hears
-//! events (the builder's `events` or `events_over_http`, with the feature `events`) they look once, and again when an event
+//! events (the builder's `events`, with the feature `events`, or `events_over_http`, with `event_stream` besides) they look once, and again when an event
 //! says that it is worth it; otherwise they ask the queue again, less and less often. An event is never more than a hint
 //! to look: what the queue answers is what counts, and it is looked at now and then anyway. So nothing is missed because it
 //! happened too early, because an event was lost, or because one came twice.
@@ -14,7 +14,8 @@
 //! let status = tc.queue().wait_for(&task_id).await?;
 //! println!("{task_id} is {}", status.state);
 //!
-//! // Not for ever: a future that is dropped waits no more.
+//! // Not for ever: a future that is dropped waits no more. A task whose dependency has failed is unscheduled until its
+//! // deadline, and as long nothing says that the group is over.
 //! let summary = tokio::time::timeout(Duration::from_secs(3600), tc.queue().wait_for_group(&group)).await??;
 //! println!("{} of {} tasks are completed", summary.completed, summary.tasks());
 //! # Ok(())

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use taskcluster_native_worker::config::Config;
 use taskcluster_native_worker::{NativeWorker, Shutdown};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Takes tasks from a TaskCluster deployment and runs their commands on this machine.
 #[derive(Debug, Parser)]
@@ -93,27 +92,8 @@ fn close_to_others() {
 async fn run(config: Config) -> Result<()> {
     close_to_others();
     let worker = config.into_builder()?.build().await?;
-    let shutdown = Shutdown::new();
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let signals = async {
-        let mut interrupted = false;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => shutdown.now(),
-                _ = interrupt.recv() => {
-                    if interrupted { shutdown.now() } else { shutdown.drain() }
-                    interrupted = true;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        done = worker.run(shutdown.clone()) => {
-            let done = done?;
-            tracing::info!(runs = done.runs, why = ?done.why, "done");
-            Ok(())
-        }
-        () = signals => Ok(()),
-    }
+    let shutdown = Shutdown::by_signals().context("cannot listen for signals")?;
+    let done = worker.run(shutdown).await?;
+    tracing::info!(runs = done.runs, why = ?done.why, "done");
+    Ok(())
 }

@@ -39,7 +39,7 @@
 //!
 //! Feature `actions-input`: an action may ask for input. Feature `actions-trigger`: [`Offer`] is the other side, what a user interface
 //! does, for programs.
-#![cfg_attr(not(feature = "actions-trigger"), doc = "", doc = "[`Offer`]: https://docs.rs/taskcluster")]
+#![cfg_attr(not(feature = "actions-trigger"), doc = "", doc = "[`Offer`]: crate#features")]
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -8,39 +8,28 @@
 //!
 //! Then create a task for the queue `my-pool/timer` whose payload is
 //! `{"seconds": 10, "maxRunTime": 60, "artifacts": [{"type": "file", "path": "note.txt", "name": "public/note.txt"}]}`.
-//! While it runs, its log grows at `public/logs/live.log`. Ctrl-C lets the worker end what it has begun.
+//! While it runs, its log grows at `public/logs/live.log`. Ctrl-C lets the worker end what it
+//! has begun, SIGTERM lets it give that back.
 
 use std::time::Duration;
 
-use taskcluster_core::Credentials;
+use taskcluster_core::Report;
 use taskcluster_worker::function::{Job, engine};
 use taskcluster_worker::plugins::{Artifacts, BackingLog, Env, LiveLog, MaxRunTime};
 use taskcluster_worker::{Engine, Error, Exit, Identity, Settings, Shutdown, Worker};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root_url = std::env::var("TASKCLUSTER_ROOT_URL")?;
-    let credentials = Credentials::from_env()?.ok_or("TASKCLUSTER_CLIENT_ID is not set")?;
+async fn main() -> Result<(), Report> {
+    tracing_subscriber::fmt().init(); // so that it tells what it does
     let identity = Identity::new("my-pool/timer".parse()?, "my-kitchen", "timer-1");
-    let worker = Worker::builder(root_url, identity, timer(), Settings::new("/var/tmp/my-timer"))
-        .credentials(credentials)
+    let worker = Worker::from_env(identity, timer(), Settings::new("/var/tmp/my-timer"))?
         .plugin(Env::default())
         .plugin(MaxRunTime::default())
         .plugin(Artifacts::default())
         .plugin(BackingLog::default())
         .plugin(LiveLog::bind("127.0.0.1:0".parse()?, None).await?)
         .build()?;
-
-    let shutdown = Shutdown::new();
-    tokio::spawn({
-        let shutdown = shutdown.clone();
-        async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                shutdown.drain();
-            }
-        }
-    });
-    worker.run(shutdown).await?;
+    worker.run(Shutdown::by_signals()?).await?;
     Ok(())
 }
 

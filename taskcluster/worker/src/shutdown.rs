@@ -1,5 +1,8 @@
 //! How a worker is told to go away.
 
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Tells a worker to go away: at once, or when its runs have ended. Cheap to clone; all clones are the same switch.
@@ -14,6 +17,29 @@ impl Shutdown {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A switch that the signals of this process use, as service managers and people expect it: SIGTERM gives the present runs back
+    /// at once, SIGINT (Ctrl-C) lets them end, and a second one gives them back.
+    ///
+    /// # Errors
+    /// Signals cannot be listened to.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn by_signals() -> io::Result<Self> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let told = Self::new();
+        let shutdown = told.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => shutdown.now(),
+                    _ = interrupt.recv() => if shutdown.drain.is_cancelled() { shutdown.now() } else { shutdown.drain() },
+                }
+            }
+        });
+        Ok(told)
     }
 
     /// Claim nothing more; go when the present runs have ended.

@@ -199,16 +199,16 @@ impl Worker {
         engine: impl Engine,
         settings: Settings,
     ) -> WorkerBuilder {
-        WorkerBuilder {
-            caller: Caller::builder(root_url.into()),
-            identity,
-            engine: Arc::new(engine),
-            settings,
-            plugins: Vec::new(),
-            clock: SystemClock::shared(),
-            events: None,
-            bus: None,
-        }
+        WorkerBuilder::new(Caller::builder(root_url.into()), identity, engine, settings)
+    }
+
+    /// The same with root URL and credentials from the usual variables; see [`CallerBuilder::from_env`].
+    ///
+    /// # Errors
+    /// [`WorkerError::Caller`], naming the variable that is missing or wrong.
+    pub fn from_env(identity: Identity, engine: impl Engine, settings: Settings) -> Result<WorkerBuilder, WorkerError> {
+        let caller = CallerBuilder::from_env().map_err(WorkerError::Caller)?;
+        Ok(WorkerBuilder::new(caller, identity, engine, settings))
     }
 
     /// Claim and run tasks until `shutdown`, or until the settings say that it is enough.
@@ -220,6 +220,7 @@ impl Worker {
     /// # Cancel safety
     /// Dropping the future kills what runs and reports nothing: use `shutdown`.
     pub async fn run(&self, shutdown: impl Into<Shutdown>) -> Result<Done, WorkerError> {
+        tracing::info!(queue = %self.inner.identity.task_queue_id, at = self.root_url(), "claiming tasks");
         lifecycle::run(self, &shutdown.into()).await
     }
 
@@ -286,6 +287,19 @@ pub struct WorkerBuilder {
 }
 
 impl WorkerBuilder {
+    fn new(caller: CallerBuilder, identity: Identity, engine: impl Engine, settings: Settings) -> Self {
+        Self {
+            caller,
+            identity,
+            engine: Arc::new(engine),
+            settings,
+            plugins: Vec::new(),
+            clock: SystemClock::shared(),
+            events: None,
+            bus: None,
+        }
+    }
+
     /// The worker's own credentials.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
