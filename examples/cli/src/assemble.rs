@@ -287,7 +287,7 @@ fn open_blobs(asked: Option<Location>, data: &DataDir, root_url: &str) -> Result
     let url = Url::parse(&format!("{root_url}/blobs")).context("the root URL is none")?;
     let key = data.secret("blobs.key")?;
     let location = asked.map_or_else(|| data.folder("blobs").map(Location::Folder), Ok)?;
-    Ok(location.open(url, key.expose().as_bytes(), SystemClock::shared())?)
+    Ok(location.open(url, Some(&key), SystemClock::shared())?)
 }
 
 /// The database that was asked for, or a file of the service's own.

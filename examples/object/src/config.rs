@@ -1,7 +1,7 @@
 //! What an operator can set, in a file, in the environment (`TC_OBJECT_…`) or by flags; the later wins.
 
 use serde::{Deserialize, Serialize};
-use service_kit::blobs::Location;
+use service_kit::blobs::{Location, base_url};
 use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
 use taskcluster_core::secret::Secret;
@@ -58,12 +58,7 @@ impl Config {
     /// # Errors
     /// A URL is none.
     pub fn blobs_base(&self, root_url: &str) -> Result<Url, ConfigFault> {
-        let parse = |text: &str| Url::parse(text).map_err(|_| ConfigFault::Url(text.to_owned()));
-        let root = parse(root_url)?;
-        match &self.blobs_url {
-            Some(url) => parse(url),
-            None => root.join("/objects").map_err(|_| ConfigFault::Url(root_url.to_owned())),
-        }
+        base_url(self.blobs_url.as_deref(), root_url, "/objects").map_err(ConfigFault::Url)
     }
 }
 

@@ -7,7 +7,6 @@ use anyhow::Result;
 use service_kit::frame::Frame;
 use service_kit::program::{self, Flag, Migrate, Opened, Program};
 use service_kit::settings::Settings;
-use taskcluster_core::ids::TaskId;
 use taskcluster_object::config::Config;
 use taskcluster_object::{ObjectService, Options, migrate};
 
@@ -31,13 +30,8 @@ impl Program for Object {
 
     async fn open(settings: Settings<Config>, frame: Frame) -> Result<Opened> {
         let config = settings.own;
-        // Without a secret of the operator's the URLs hold as long as the process.
-        let secret = match &config.blobs_secret {
-            Some(secret) => secret.expose().to_owned(),
-            None => format!("{}{}", TaskId::new(), TaskId::new()),
-        };
         let base = config.blobs_base(&frame.root_url)?;
-        let blobs = config.blobs.open(base, secret.as_bytes(), Arc::clone(&frame.clock))?;
+        let blobs = config.blobs.open(base, config.blobs_secret.as_ref(), Arc::clone(&frame.clock))?;
         let authenticator = frame.remote_authenticator()?;
         let object = ObjectService::open(Options::new(frame, config.database, blobs.buckets, authenticator)).await?;
         let store = Arc::clone(object.store());

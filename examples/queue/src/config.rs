@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service_kit::blobs::Location;
+use service_kit::blobs::{Location, base_url};
 use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
 use taskcluster_core::credentials::Credentials;
@@ -104,12 +104,7 @@ impl Config {
     /// # Errors
     /// A URL is none.
     pub fn blobs_base(&self, root_url: &str) -> Result<Url, ConfigFault> {
-        let parse = |text: &str| Url::parse(text).map_err(|_| ConfigFault::Url(text.to_owned()));
-        let root = parse(root_url)?;
-        match &self.blobs_url {
-            Some(url) => parse(url),
-            None => root.join("/blobs").map_err(|_| ConfigFault::Url(root_url.to_owned())),
-        }
+        base_url(self.blobs_url.as_deref(), root_url, "/blobs").map_err(ConfigFault::Url)
     }
 
     /// How the queue shall behave.

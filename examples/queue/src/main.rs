@@ -8,7 +8,6 @@ use service_kit::frame::Frame;
 use service_kit::program::{self, Flag, Migrate, Opened, Program};
 use service_kit::settings::Settings;
 use taskcluster_core::caller::Caller;
-use taskcluster_core::ids::TaskId;
 use taskcluster_queue::config::Config;
 use taskcluster_queue::{Options, QueueService, migrate};
 
@@ -35,13 +34,8 @@ impl Program for Queue {
 
     async fn open(settings: Settings<Config>, frame: Frame) -> Result<Opened> {
         let config = settings.own;
-        // Without a secret of the operator's the URLs hold as long as the process.
-        let secret = match &config.blobs_secret {
-            Some(secret) => secret.expose().to_owned(),
-            None => format!("{}{}", TaskId::new(), TaskId::new()),
-        };
         let base = config.blobs_base(&frame.root_url)?;
-        let blobs = config.blobs.open(base, secret.as_bytes(), Arc::clone(&frame.clock))?;
+        let blobs = config.blobs.open(base, config.blobs_secret.as_ref(), Arc::clone(&frame.clock))?;
         let (authenticator, database) = (frame.remote_authenticator()?, config.database.clone());
         let objects = Caller::builder(&frame.root_url).credentials(config.credentials()).build()?;
         let mut options = Options::new(frame, database, blobs.buckets, authenticator, config.credentials());

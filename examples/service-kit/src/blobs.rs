@@ -24,7 +24,7 @@ mod sign;
 
 pub use buckets::Buckets;
 pub use local::LocalBlobs;
-pub use location::{Location, LocationError, Storage};
+pub use location::{Location, LocationError, Storage, base_url};
 #[cfg(feature = "s3")]
 pub use s3::{S3Blobs, S3Options, S3OptionsError};
 

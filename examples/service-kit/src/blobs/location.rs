@@ -8,6 +8,8 @@ use std::sync::Arc;
 use axum::Router;
 use serde::{Deserialize, Serialize};
 use taskcluster_core::clock::SharedClock;
+use taskcluster_core::ids::TaskId;
+use taskcluster_core::secret::Secret;
 use url::Url;
 
 use super::{BlobError, Buckets, LocalBlobs};
@@ -52,15 +54,18 @@ pub enum LocationError {
 }
 
 impl Location {
-    /// Opens it. `base_url` and `secret` are those of [`LocalBlobs::open`], which a bucket does not need.
+    /// Opens it. `base_url` and `secret` are those of [`LocalBlobs::open`], which a bucket does not need. Without a secret one is
+    /// drawn: then the URLs end with the process.
     ///
     /// # Errors
     /// See [`LocationError`].
-    pub fn open(&self, base_url: Url, secret: &[u8], clock: SharedClock) -> Result<Storage, LocationError> {
+    pub fn open(&self, base_url: Url, secret: Option<&Secret>, clock: SharedClock) -> Result<Storage, LocationError> {
         match self {
             Self::Folder(folder) => {
                 let failed = |error| LocationError::Storage(self.clone(), error);
-                let blobs = LocalBlobs::open(folder, base_url, secret, clock).map_err(failed)?;
+                let drawn = || format!("{}{}", TaskId::new(), TaskId::new());
+                let secret = secret.map_or_else(drawn, |secret| secret.expose().to_owned());
+                let blobs = LocalBlobs::open(folder, base_url, secret.as_bytes(), clock).map_err(failed)?;
                 let router = Some(blobs.router());
                 Ok(Storage { buckets: Arc::new(blobs).into(), router })
             }
@@ -81,6 +86,19 @@ impl Location {
     #[allow(clippy::unused_self, reason = "it is used where there is S3")]
     fn open_bucket(&self, _: &Url, _: &SharedClock) -> Result<Storage, LocationError> {
         Err(LocationError::NoS3)
+    }
+}
+
+/// Where callers reach what is in a folder: at the URL that was asked for, or at a path of the root URL.
+///
+/// # Errors
+/// With the text that is no URL.
+pub fn base_url(asked: Option<&str>, root_url: &str, path: &str) -> Result<Url, String> {
+    let parse = |text: &str| Url::parse(text).map_err(|_| text.to_owned());
+    let root = parse(root_url)?;
+    match asked {
+        Some(url) => parse(url),
+        None => root.join(path).map_err(|_| root_url.to_owned()),
     }
 }
 
