@@ -14,8 +14,7 @@
 //! let status = tc.queue().wait_for(&task_id).await?;
 //! println!("{task_id} is {}", status.state);
 //!
-//! // Not for ever: a future that is dropped waits no more. A task whose dependency has failed is unscheduled until its
-//! // deadline, and as long nothing says that the group is over.
+//! // Not for ever: a future that is dropped waits no more.
 //! let summary = tokio::time::timeout(Duration::from_secs(3600), tc.queue().wait_for_group(&group)).await??;
 //! println!("{} of {} tasks are completed", summary.completed, summary.tasks());
 //! # Ok(())
@@ -24,13 +23,14 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
 use taskcluster_core::{Error, TaskId, Timestamp, chain};
 
-use crate::queue::{ListTaskGroupResponse, Queue, TaskState, TaskStatus};
+use crate::queue::{Queue, TaskState, TaskStatus};
 
+mod group;
 mod watch;
 
+use group::Group;
 use watch::Watch;
 
 /// How the tasks of a group have ended.
@@ -47,19 +47,21 @@ pub struct GroupSummary {
     pub failed: u64,
     /// Tasks that ended as an exception: cancelled, past their deadline, malformed.
     pub exception: u64,
+    /// Tasks that never run: they are unscheduled, and what they need to complete did not, or does not run itself.
+    pub not_run: u64,
 }
 
 impl GroupSummary {
     /// How many tasks the group has.
     #[must_use]
     pub fn tasks(&self) -> u64 {
-        self.completed + self.failed + self.exception
+        self.completed + self.failed + self.exception + self.not_run
     }
 
     /// Whether every task succeeded.
     #[must_use]
     pub fn all_completed(&self) -> bool {
-        self.failed == 0 && self.exception == 0
+        self.completed == self.tasks()
     }
 }
 
@@ -87,16 +89,18 @@ impl Queue {
                 Ok(_) => {}
                 Err(error) => bear(error)?,
             }
-            watch.changed(Duration::ZERO).await;
+            watch.changed(Duration::ZERO, |_| true).await;
         }
     }
 
-    /// Waits until every task of the group is resolved, and gives how they ended.
+    /// Waits until no task of the group can run any more, and gives how they ended.
     ///
-    /// It ends when a listing of the group shows each of its tasks as `completed`, `failed` or `exception`, which may be at
-    /// once. A task that is `unscheduled`, since what it depends on failed, is waited for too: until somebody cancels it, or
-    /// the queue gives it up after its deadline. A large group is listed in pages, so a task that is run again while the
-    /// later pages are read may be counted with its earlier end.
+    /// It ends when a listing of the group shows each of its tasks as `completed`, `failed` or `exception`, or as one that
+    /// never runs: `unscheduled`, while a task of the group that it needs to complete did not, or never runs itself. (The
+    /// queue keeps such a task until its deadline and then makes it an `exception`. One that `requires` its dependencies
+    /// only to be resolved begins then, and is waited for.) What becomes of dependencies in other groups is not looked at.
+    /// A large group is listed in pages, so a task that is run again while the later pages are read may be counted with its
+    /// earlier end.
     ///
     /// That is the end of the tasks that the group has *now*. More can be added unless it is sealed, which
     /// [`GroupSummary::sealed`] tells: a group whose decision task is a member, as usual, does not end before that one has
@@ -109,35 +113,24 @@ impl Queue {
     /// Dropping the future ends the wait and nothing else, so a time limit goes around it.
     pub async fn wait_for_group(&self, task_group_id: &TaskId) -> Result<GroupSummary, Error> {
         let mut watch = Watch::over_group(self.caller(), task_group_id).await;
+        let mut group = None;
         loop {
             let began = Instant::now();
-            match self.summary(task_group_id).await {
-                Ok(Some(summary)) => return Ok(summary),
-                Ok(None) => {}
+            match Group::list(self, task_group_id).await {
+                Ok(listed) if !listed.moves() => return Ok(listed.into_summary()),
+                Ok(listed) => group = Some(listed),
                 Err(error) => bear(error)?,
             }
-            // A group that takes long to list is listed less often.
-            watch.changed(began.elapsed() * 4).await;
+            // It is listed again once the last task that was moving is heard to have ended. A group that takes long to list
+            // is listed less often.
+            let worth_it = |task| {
+                group.as_mut().is_none_or(|group| {
+                    group.ended(task);
+                    !group.moves()
+                })
+            };
+            watch.changed(began.elapsed() * 4, worth_it).await;
         }
-    }
-
-    /// How the tasks of a group ended; nothing if one has not.
-    async fn summary(&self, task_group_id: &TaskId) -> Result<Option<GroupSummary>, Error> {
-        let (mut sealed, mut completed, mut failed, mut exception) = (None, 0, 0, 0);
-        let mut pages = self.list_task_group(task_group_id).pages();
-        while let Some(page) = pages.try_next().await? {
-            let page: ListTaskGroupResponse = page;
-            sealed = page.sealed;
-            for task in page.tasks {
-                match task.status.state {
-                    TaskState::Completed => completed += 1,
-                    TaskState::Failed => failed += 1,
-                    TaskState::Exception => exception += 1,
-                    _ => return Ok(None),
-                }
-            }
-        }
-        Ok(Some(GroupSummary { task_group_id: *task_group_id, sealed, completed, failed, exception }))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use taskcluster::events::{Bus, MemoryBus, Message};
 use taskcluster::queue::TaskState;
-use taskcluster::queue::events::{TaskCompleted, TaskGroupResolved};
+use taskcluster::queue::events::{TaskCompleted, TaskFailed, TaskGroupResolved};
 use taskcluster::testing::{Answer, ScriptedTransport};
 use taskcluster::{RetryPolicy, TaskId, Taskcluster};
 use tokio::time::Instant;
@@ -219,5 +219,66 @@ async fn the_end_of_a_group_is_heard() {
     let key = TaskGroupResolved::key(&id(), "-");
     bus.publish(Message::new(TaskGroupResolved::EXCHANGE.exchange, key, "{}")).await.unwrap();
     assert!(waiting.await.unwrap().unwrap().all_completed());
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+/// Six tasks of a group in these states: `unit` needs `build`, `report` needs `unit`, `notify` takes whatever becomes of `build`.
+fn six(states: [&str; 6]) -> (Value, [TaskId; 6]) {
+    let ids = [(); 6].map(|()| TaskId::new());
+    let [decision, build, lint, unit, report, notify] = ids;
+    let needs: [&[TaskId]; 6] = [&[], &[decision], &[decision], &[build, lint], &[unit], &[build]];
+    let tasks = ids.iter().zip(states).zip(needs).map(|((id, state), needs)| {
+        let (mut status, mut task) = (status(state), definition());
+        status["taskId"] = json!(id);
+        task["dependencies"] = json!(needs);
+        if *id == notify {
+            task["requires"] = json!("all-resolved");
+        }
+        json!({ "status": status, "task": task })
+    });
+    let tasks: Vec<Value> = tasks.collect();
+    (json!({ "taskGroupId": decision, "schedulerId": "-", "expires": TIME, "tasks": tasks }), ids)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_ends_when_what_is_left_never_runs() {
+    let (listing, _) = six(["completed", "failed", "completed", "unscheduled", "unscheduled", "completed"]);
+    let script = ScriptedTransport::new().on("queue.listTaskGroup", listing);
+    let summary = handle(&script, None).queue().wait_for_group(&id()).await.unwrap();
+    assert_eq!((summary.completed, summary.failed, summary.exception, summary.not_run), (3, 1, 0, 2));
+    assert_eq!((summary.tasks(), summary.all_completed()), (6, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_failures_and_what_waits_for_no_failure_may_still_run() {
+    for states in [
+        ["completed", "failed", "completed", "unscheduled", "unscheduled", "unscheduled"],
+        ["completed", "completed", "completed", "unscheduled", "unscheduled", "completed"],
+    ] {
+        let script = ScriptedTransport::new()
+            .on("queue.listTaskGroup", six(states).0)
+            .on("queue.listTaskGroup", six(["completed"; 6]).0);
+        let summary = handle(&script, None).queue().wait_for_group(&id()).await.unwrap();
+        assert!(summary.all_completed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_listed_again_when_the_last_task_that_moved_has_ended() {
+    let bus = MemoryBus::new();
+    let (running, [_, build, lint, ..]) = six(["completed", "running", "running", "unscheduled", "unscheduled", "completed"]);
+    let (over, _) = six(["completed", "failed", "completed", "unscheduled", "unscheduled", "completed"]);
+    let script = ScriptedTransport::new().on("queue.listTaskGroup", running).on("queue.listTaskGroup", over);
+    let queue = handle(&script, Some(&bus)).queue();
+    let waiting = tokio::spawn(async move { queue.wait_for_group(&id()).await });
+    settle().await;
+    let began = Instant::now();
+    let key = TaskFailed::key(&build, 0.into(), "group", "worker", "a", "b", "-", &id());
+    bus.publish(Message::new(TaskFailed::EXCHANGE.exchange, key, "{}")).await.unwrap();
+    settle().await;
+    assert_eq!((script.calls().len(), waiting.is_finished()), (1, false));
+    let key = TaskCompleted::key(&lint, 0.into(), "group", "worker", "a", "b", "-", &id());
+    bus.publish(Message::new(TaskCompleted::EXCHANGE.exchange, key, "{}")).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().not_run, 2);
     assert!(began.elapsed() < Duration::from_secs(1));
 }

@@ -8,6 +8,13 @@ use taskcluster_core::{Caller, TaskId};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// The end of a task that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) task_id: TaskId,
+    pub(super) completed: bool,
+}
+
 /// Says when to look again: after an event, or after a pause.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -37,11 +44,13 @@ impl Watch {
         }
     }
 
-    /// Waits until it is worth looking again. Without events that is after `at_least`, or longer.
-    pub(super) async fn changed(&mut self, at_least: Duration) {
+    /// Waits until it is worth looking again: `worth_it` is asked for each task whose end is heard. Without events that
+    /// is after `at_least`, or longer.
+    #[cfg_attr(not(feature = "events"), allow(unused_variables, reason = "nothing is heard"))]
+    pub(super) async fn changed(&mut self, at_least: Duration, worth_it: impl FnMut(Ended) -> bool) {
         #[cfg(feature = "events")]
         if let Some(ears) = &mut self.ears
-            && ears.heard(at_least).await
+            && ears.heard(at_least, worth_it).await
         {
             self.pause = FIRST_PAUSE;
             return;
@@ -61,9 +70,10 @@ mod ears {
     use std::time::Duration;
 
     use taskcluster_core::{Caller, TaskId, chain};
-    use tokio::time::{Instant, timeout};
+    use tokio::time::{Instant, timeout, timeout_at};
 
-    use crate::events::{Binding, Bus, Hears, Subscription};
+    use super::Ended;
+    use crate::events::{Binding, Bus, Hears, Message, Subscription};
     use crate::queue::events::{TaskCompleted, TaskException, TaskFailed, TaskGroupResolved};
 
     /// With events: how long to wait for one before looking anyway.
@@ -84,8 +94,28 @@ mod ears {
     }
 
     pub(super) fn group(id: &TaskId) -> Vec<Binding> {
-        let pattern = TaskGroupResolved::binding().task_group_id(id).pattern();
-        vec![Binding::new(TaskGroupResolved::EXCHANGE.exchange, pattern)]
+        vec![
+            Binding::new(TaskCompleted::EXCHANGE.exchange, TaskCompleted::binding().task_group_id(id).pattern()),
+            Binding::new(TaskFailed::EXCHANGE.exchange, TaskFailed::binding().task_group_id(id).pattern()),
+            Binding::new(TaskException::EXCHANGE.exchange, TaskException::binding().task_group_id(id).pattern()),
+            Binding::new(
+                TaskGroupResolved::EXCHANGE.exchange,
+                TaskGroupResolved::binding().task_group_id(id).pattern(),
+            ),
+        ]
+    }
+
+    /// The end of a task that a message tells.
+    fn ended(message: &Message) -> Option<Ended> {
+        let completed = message.exchange == TaskCompleted::EXCHANGE.exchange;
+        if !completed
+            && ![TaskFailed::EXCHANGE.exchange, TaskException::EXCHANGE.exchange].contains(&&*message.exchange)
+        {
+            return None;
+        }
+        let place = TaskCompleted::EXCHANGE.routing_key.iter().position(|field| field.name == "taskId")?;
+        let task_id = message.routing_key.split('.').nth(place)?.parse().ok()?;
+        Some(Ended { task_id, completed })
     }
 
     /// A bus, and what is heard over it at the moment.
@@ -106,21 +136,29 @@ mod ears {
             Some(ears)
         }
 
-        /// Waits for an event, or for the time to look anyway. `false`, at once or after a while, if nothing can be
-        /// heard at the moment.
-        pub(super) async fn heard(&mut self, at_least: Duration) -> bool {
+        /// Waits for an event that is worth it, or for the time to look anyway. `false`, at once or after a while, if nothing
+        /// can be heard at the moment.
+        pub(super) async fn heard(&mut self, at_least: Duration, mut worth_it: impl FnMut(Ended) -> bool) -> bool {
             let Some(messages) = &mut self.messages else { return false };
-            match timeout(SWEEP.max(at_least), messages.next()).await {
-                Err(_) | Ok(Some(Ok(_))) => true,
-                Ok(Some(Err(error))) if error.goes_on() => true,
-                // It may say so again and again.
-                Ok(Some(Err(error))) => {
-                    tracing::debug!(error = %chain(&error), "no events at the moment");
-                    false
-                }
-                Ok(None) => {
-                    self.messages = None;
-                    false
+            let sweep = Instant::now() + SWEEP.max(at_least);
+            loop {
+                match timeout_at(sweep, messages.next()).await {
+                    Err(_) => return true,
+                    Ok(Some(Ok(message))) => {
+                        if ended(&message).is_none_or(&mut worth_it) {
+                            return true;
+                        }
+                    }
+                    Ok(Some(Err(error))) if error.goes_on() => return true,
+                    // It may say so again and again.
+                    Ok(Some(Err(error))) => {
+                        tracing::debug!(error = %chain(&error), "no events at the moment");
+                        return false;
+                    }
+                    Ok(None) => {
+                        self.messages = None;
+                        return false;
+                    }
                 }
             }
         }

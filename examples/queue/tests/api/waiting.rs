@@ -81,6 +81,30 @@ async fn a_group_ends_with_its_last_task() {
 }
 
 #[tokio::test]
+async fn a_group_ends_when_what_is_left_in_it_never_runs() {
+    for with_events in [true, false] {
+        let t = Tester::new().await;
+        let group = t.create().await;
+        let other = t.create_with(|task| task.task_group_id = Some(group)).await;
+        let needy = t
+            .create_with(|task| {
+                task.task_group_id = Some(group);
+                task.dependencies = Some(vec![group, other]);
+            })
+            .await;
+        let queue = if with_events { hearing(&t) } else { t.queue.clone() };
+        let waiting = TaskTracker::new().spawn(async move { soon(queue.wait_for_group(&group)).await.unwrap() });
+        soon(t.queue.cancel_task(&other)).await.unwrap();
+        publish(&t).await;
+        complete(&t, group).await;
+        publish(&t).await;
+        let summary = soon(waiting).await.unwrap();
+        assert_eq!((summary.completed, summary.exception, summary.not_run), (1, 1, 1));
+        assert_eq!(t.state(&needy).await, "unscheduled");
+    }
+}
+
+#[tokio::test]
 async fn a_bus_that_nobody_publishes_to_is_made_up_for() {
     let t = Tester::new().await;
     let silent = MemoryBus::new();
