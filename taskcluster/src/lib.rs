@@ -94,6 +94,8 @@ pub mod events;
 pub mod graph;
 #[cfg(all(feature = "queue", feature = "auth"))]
 pub mod guide;
+#[cfg(feature = "json-e")]
+pub mod json_e;
 #[cfg(feature = "queue")]
 pub mod wait;
 

@@ -266,7 +266,8 @@ async fn what_takes_failures_and_what_waits_for_no_failure_may_still_run() {
 #[tokio::test(start_paused = true)]
 async fn a_group_is_listed_again_when_the_last_task_that_moved_has_ended() {
     let bus = MemoryBus::new();
-    let (running, [_, build, lint, ..]) = six(["completed", "running", "running", "unscheduled", "unscheduled", "completed"]);
+    let (running, [_, build, lint, ..]) =
+        six(["completed", "running", "running", "unscheduled", "unscheduled", "completed"]);
     let (over, _) = six(["completed", "failed", "completed", "unscheduled", "unscheduled", "completed"]);
     let script = ScriptedTransport::new().on("queue.listTaskGroup", running).on("queue.listTaskGroup", over);
     let queue = handle(&script, Some(&bus)).queue();

@@ -1,11 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-mod json_e;
 mod order;
 
 use serde_json::{Map, Value, json};
-use taskcluster_core::ids::TaskId;
-use taskcluster_core::time::Timestamp;
+use taskcluster::json_e::{self, TemplateError};
+use taskcluster::{TaskId, Timestamp};
 use thiserror::Error;
 
 /// The file's name in the repository.
@@ -110,7 +109,7 @@ fn render(document: &Value, context: &Context<'_>) -> Result<Value, InTreeError>
         ("taskcluster_root_url".to_owned(), json!(context.root_url)),
     ]);
     json_e::render(document, names, context.now)
-        .map_err(|json_e::Refused { path, message }| InTreeError::Template { path, message })
+        .map_err(|TemplateError { path, message, .. }| InTreeError::Template { path, message })
 }
 
 fn parse(text: &str) -> Result<Value, InTreeError> {

@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use super::Action;
 #[cfg(feature = "actions-trigger")]
 use super::ActionError;
+#[cfg(feature = "actions-trigger")]
+use crate::json_e;
 use crate::queue::TaskDefinition;
 
 /// The decision task once more: what it was told itself stands in it literally.
@@ -65,7 +67,7 @@ pub(super) fn render(
     context: Map<String, Value>,
 ) -> Result<Map<String, Value>, ActionError> {
     let wrong = |reason| ActionError::Template { name: name.to_owned(), reason };
-    match json_e::render(template, &Value::Object(context)) {
+    match json_e::render(template, context, taskcluster_core::time::Timestamp::now()) {
         Ok(Value::Object(rendered)) => Ok(rendered),
         Ok(_) => Err(wrong("it gives no object".to_owned())),
         Err(error) => Err(wrong(error.to_string())),

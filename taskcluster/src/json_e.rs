@@ -1,9 +1,21 @@
-//! JSON-e, the language of templates in a `.taskcluster.yml`: <https://json-e.js.org>.
+//! JSON-e, the language of templates in `.taskcluster.yml`, in actions and in hooks: <https://json-e.js.org>.
 //!
-//! A template comes from whoever may push, so rendering is bounded: each step and each piece of data that is made
-//! counts against a budget (`budget.rs`), expressions and values nest only so deep, and nothing recurses beyond that. What
-//! goes wrong is told with its place. Besides JSON-e's own functions there is TaskCluster's `as_slugid(label)`, which
-//! gives one id per label within a rendering. Functions can be called and are no values: `{$eval: min}` is an error.
+//! ```
+//! use serde_json::{Map, json};
+//! use taskcluster::{Timestamp, json_e};
+//!
+//! let template = json!({ "$if": "event.ref == 'refs/heads/main'", "then": "of ${event.ref[11:]}" });
+//! let names = Map::from_iter([("event".to_owned(), json!({ "ref": "refs/heads/main" }))]);
+//! assert_eq!(json_e::render(&template, names, Timestamp::now())?, json!("of main"));
+//! # Ok::<(), json_e::TemplateError>(())
+//! ```
+//!
+//! A template is often written by whoever may push, so rendering is bounded: each step and each piece of data that is made
+//! counts against a budget of two million, expressions and values nest only so deep, and nothing recurses beyond that. A
+//! hostile template is an error, soon. What goes wrong is told with its place.
+//!
+//! Besides JSON-e's own functions there is TaskCluster's `as_slugid(label)`, which gives one id per label within a rendering.
+//! Functions can be called and are no values: `{$eval: min}` is an error.
 
 mod budget;
 mod builtins;
@@ -17,6 +29,7 @@ mod values;
 
 use serde_json::{Map, Value};
 use taskcluster_core::time::Timestamp;
+use thiserror::Error;
 
 use scope::Scope;
 use template::Renderer;
@@ -25,25 +38,31 @@ use template::Renderer;
 type Result<T> = std::result::Result<T, String>;
 
 /// Why a template cannot be rendered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{path}: {message}")]
+#[non_exhaustive]
+pub struct TemplateError {
     /// The way to the culprit: `tasks[0].payload.env`.
-    pub(crate) path: String,
-    /// What is wrong, with the expression where there is one.
-    pub(crate) message: String,
+    pub path: String,
+    /// What is wrong, with the expression where there is one. It may quote the template, of any length and with any characters.
+    pub message: String,
 }
 
 /// Renders a template in which these names have values; `now` is the time as templates see it.
-pub(crate) fn render(
+///
+/// What an operator at the top leaves out becomes `null`.
+///
+/// # Errors
+/// The template is no JSON-e, refers to what is not there, or makes too much of itself.
+pub fn render(
     template: &Value,
     names: Map<String, Value>,
     now: Timestamp,
-) -> std::result::Result<Value, Refused> {
+) -> std::result::Result<Value, TemplateError> {
     let mut scope = Scope::root(names);
     scope.insert("now", Value::String(now.to_string()));
     let mut renderer = Renderer::default();
     match renderer.render(template, &scope) {
-        // What an operator at the top leaves out is nothing.
         Ok(rendered) => Ok(rendered.unwrap_or_default()),
         Err(message) => Err(renderer.refused(&message)),
     }
@@ -66,14 +85,14 @@ mod tests {
         json!({ "a": 1, "text": "äbc", "list": [1, 2, 3], "object": { "k": "v", "n": null }, "now": NOW })
     }
 
-    fn bounded(template: &Value) -> std::result::Result<Value, Refused> {
+    fn bounded(template: &Value) -> std::result::Result<Value, TemplateError> {
         let Value::Object(names) = names() else { unreachable!("it is one") };
         render(template, names, NOW.parse().unwrap())
     }
 
     /// Renders, and sees that the implementation of JSON-e's authors does the same. That has no bounds, and must not be asked for
     /// what would not end.
-    fn try_rendering(template: &Value) -> std::result::Result<Value, Refused> {
+    fn try_rendering(template: &Value) -> std::result::Result<Value, TemplateError> {
         let ours = bounded(template);
         let text = template.to_string();
         if !OURS.iter().any(|own| text.contains(own)) {
@@ -101,7 +120,7 @@ mod tests {
     fn refusal(template: &Value) -> String {
         match try_rendering(template) {
             Ok(rendered) => panic!("{template} becomes {rendered}"),
-            Err(Refused { path, message }) => format!("{path}: {message}"),
+            Err(TemplateError { path, message }) => format!("{path}: {message}"),
         }
     }
 

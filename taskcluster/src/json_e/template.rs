@@ -8,7 +8,7 @@ use taskcluster_core::ids::TaskId;
 
 use super::budget::Budget;
 use super::scope::Scope;
-use super::{Refused, Result, expression, operators};
+use super::{Result, TemplateError, expression, operators};
 
 /// How deep a rendering may be in the template, which is deeper than YAML is read.
 const DEEPEST: usize = 140;
@@ -115,14 +115,14 @@ impl Renderer {
     }
 
     /// What went wrong, with the place at which the rendering stopped.
-    pub(super) fn refused(self, message: &str) -> Refused {
+    pub(super) fn refused(self, message: &str) -> TemplateError {
         let path = self.path.concat();
         let path = path.trim_start_matches('.');
         let message = match self.expression {
             Some(expression) => format!("in `{}`: {message}", beginning(expression.trim())),
             None => message.to_owned(),
         };
-        Refused { path: if path.is_empty() { "the document".to_owned() } else { path.to_owned() }, message }
+        TemplateError { path: if path.is_empty() { "the document".to_owned() } else { path.to_owned() }, message }
     }
 }
 
