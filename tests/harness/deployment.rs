@@ -69,11 +69,12 @@ impl Deployment {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let Options { backend, clock, claim_wait, buckets } = options;
         let databases = tempfile::tempdir()?;
-        let auth = backend.database(&databases, "auth").await.parse()?;
-        let queue = backend.database(&databases, "queue").await.parse()?;
-        let index = backend.database(&databases, "index").await.parse()?;
-        let object = backend.database(&databases, "object").await.parse()?;
-        let builder = Fake::builder().databases(auth, queue, index).object_database(object).claim_wait(claim_wait);
+        let builder = Fake::builder()
+            .claim_wait(claim_wait)
+            .auth_database(backend.database(&databases, "auth").await.parse()?)
+            .queue_database(backend.database(&databases, "queue").await.parse()?)
+            .index_database(backend.database(&databases, "index").await.parse()?)
+            .object_database(backend.database(&databases, "object").await.parse()?);
         let builder = match buckets {
             Some(buckets) => builder.buckets(buckets),
             None => builder,

@@ -1,11 +1,14 @@
 //! The command line, as clap sees it.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Parser, Subcommand};
 use service_kit::blobs::Location;
-use service_kit::bus::BusUrl;
+use service_kit::bus::{BusUrl, BusUrlError};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 
@@ -81,7 +84,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
     /// Where events go: `memory:`, or `amqp://USER:PASSWORD@HOST/VHOST` in a build with that feature.
-    #[arg(long, value_name = "URL", env = "TASKCLUSTER_UP_BUS", hide_env_values = true, default_value = "memory:")]
+    #[arg(long, value_name = "URL", env = "TASKCLUSTER_UP_BUS", hide_env_values = true, default_value = "memory:", value_parser = QuietBusUrl)]
     pub(crate) bus: BusUrl,
     /// Where artifacts are kept: a folder, or `s3://BUCKET?region=…` in a build with that feature [default: in DIR].
     #[arg(long, value_name = "URL")]
@@ -89,6 +92,20 @@ pub(crate) struct UpArgs {
     /// Run a native worker for this queue. May be repeated.
     #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,
+}
+
+/// Reads the URL of a bus. Other than clap's parsers it does not repeat what it refuses, which may hold a password.
+#[derive(Debug, Clone, Copy)]
+struct QuietBusUrl;
+
+impl TypedValueParser for QuietBusUrl {
+    type Value = BusUrl;
+
+    fn parse_ref(&self, command: &clap::Command, _: Option<&Arg>, value: &OsStr) -> Result<BusUrl, clap::Error> {
+        let parsed = value.to_str().unwrap_or_default().parse();
+        let refused = |error: BusUrlError| clap::Error::raw(ErrorKind::ValueValidation, format!("--bus: {error}\n"));
+        parsed.map_err(|error| refused(error).with_cmd(command))
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -124,6 +141,14 @@ fn public_url(text: &str) -> Result<RootUrl, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bus_that_is_refused_is_not_repeated() {
+        for url in ["redis://me:hunter2@localhost/", "amqp:me:hunter2", "hunter2"] {
+            let told = Cli::try_parse_from(["taskcluster", "up", "--bus", url]).unwrap_err().to_string();
+            assert!(told.contains("--bus: a bus is named by memory:") && !told.contains("hunter2"), "{told}");
+        }
+    }
 
     #[test]
     fn a_queue_is_served_if_tasks_can_name_it() {

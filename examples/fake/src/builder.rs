@@ -70,9 +70,21 @@ impl Builder {
         self
     }
 
-    /// With these databases for auth, queue and index, in place of memory.
-    pub fn databases(mut self, auth: Database, queue: Database, index: Database) -> Self {
-        (self.auth, self.queue, self.index) = (auth, queue, index);
+    /// With this database for auth, in place of memory.
+    pub fn auth_database(mut self, auth: Database) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// With this database for the queue, in place of memory.
+    pub fn queue_database(mut self, queue: Database) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// With this database for the index, in place of memory.
+    pub fn index_database(mut self, index: Database) -> Self {
+        self.index = index;
         self
     }
 

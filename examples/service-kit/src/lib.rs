@@ -13,5 +13,5 @@ pub mod settings;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
-#[cfg(all(feature = "testing", feature = "postgres"))]
+#[cfg(feature = "testing")]
 pub mod testing;

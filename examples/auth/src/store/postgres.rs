@@ -83,12 +83,7 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_the_first_version_is_brought_up_to_date() {
         let Some(database) = create().await else { return };
-        let first = PostgresStore::open(&database, crate::store::SERVICE, &MIGRATIONS[..1], CONNECTIONS).await.unwrap();
-        let fill = first.write(|connection| {
-            Box::pin(async move { Ok::<_, StoreError>(sqlx::raw_sql(SAMPLE).execute(connection).await?) })
-        });
-        fill.await.unwrap();
-        first.close().await;
+        service_kit::testing::leave(&database, crate::store::SERVICE, &MIGRATIONS[..1], SAMPLE).await;
         let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
         contract::the_sample_is_read(&Postgres::open(&database, sealer).await.unwrap()).await;
     }

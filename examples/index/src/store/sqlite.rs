@@ -51,12 +51,7 @@ mod tests {
     async fn a_database_of_the_first_version_is_brought_up_to_date() {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::Sqlite(dir.path().join("index.db"));
-        let first = SqliteStore::open(&database, crate::store::SERVICE, &MIGRATIONS[..1]).await.unwrap();
-        let fill = first.write(|connection| {
-            Box::pin(async move { Ok::<_, StoreError>(sqlx::raw_sql(SAMPLE).execute(connection).await?) })
-        });
-        fill.await.unwrap();
-        first.close().await;
+        service_kit::testing::leave(&database, crate::store::SERVICE, &MIGRATIONS[..1], SAMPLE).await;
         contract::the_sample_is_read(&Sqlite::open(&database).await.unwrap()).await;
     }
 

@@ -1,6 +1,6 @@
 //! A database that an earlier version has left is brought up to date and goes on.
 
-use service_kit::store::SqliteStore;
+use service_kit::testing::leave;
 
 #[cfg(feature = "postgres")]
 use super::fixture::Fixture;
@@ -33,12 +33,7 @@ async fn the_sample_goes_on(store: &Store) {
 async fn sqlite_of_the_first_version_is_brought_up_to_date() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::Sqlite(directory.path().join("queue.db"));
-    let first = SqliteStore::open(&database, "queue", &sqlite::MIGRATIONS[..1]).await.unwrap();
-    let fill = first.write(|connection| {
-        Box::pin(async move { Ok::<_, StoreError>(sqlx::raw_sql(SAMPLE).execute(connection).await?) })
-    });
-    fill.await.unwrap();
-    first.close().await;
+    leave(&database, "queue", &sqlite::MIGRATIONS[..1], SAMPLE).await;
     let store = Store::open(&database).await.unwrap();
     the_sample_goes_on(&store).await;
     store.close().await;
@@ -47,15 +42,9 @@ async fn sqlite_of_the_first_version_is_brought_up_to_date() {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn postgres_of_the_first_version_is_brought_up_to_date() {
-    use service_kit::store::PostgresStore;
-
     use crate::store::postgres;
 
-    let fill = async |database: &Database| {
-        let first = PostgresStore::open(database, "queue", &postgres::MIGRATIONS[..1], 4).await.unwrap();
-        sqlx::raw_sql(SAMPLE).execute(first.pool()).await.unwrap();
-        first.close().await;
-    };
+    let fill = async |database: &Database| leave(database, "queue", &postgres::MIGRATIONS[..1], SAMPLE).await;
     let Some(fixture) = Fixture::postgres_filled(fill).await else { return };
     the_sample_goes_on(&fixture.store).await;
     fixture.end().await;
