@@ -1,3 +1,4 @@
 //! Workers against the real queue.
 
 mod native;
+mod proxy;

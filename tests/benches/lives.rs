@@ -37,7 +37,7 @@ async fn main() -> Result<()> {
         None => println!("left out: PostgreSQL is not installed"),
     }
     println!("\nSQLite, WAL with synchronous=FULL");
-    let process = Process::start(program, Ground { database: None, bus: bus() }).await?;
+    let process = Process::start(program, Ground { bus: bus(), ..Ground::default() }).await?;
     for concurrency in [8, 32] {
         let spent = lives(&process, None, concurrency).await?;
         println!("  {spent}");
@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
 
 async fn on_postgres(program: &Path, server: &Postgres) -> Result<()> {
     server.run("CREATE DATABASE deployment").await?;
-    let ground = Ground { database: Some(server.url("deployment")), bus: bus() };
+    let ground = Ground { database: Some(server.url("deployment")), bus: bus(), ..Ground::default() };
     let process = Process::start(program.to_owned(), ground).await?;
     let inserts = server.single_row_inserts().await?;
     println!("\nPostgreSQL, fsync on; pgbench single-row inserts at 8 clients: {inserts:.0}/s");

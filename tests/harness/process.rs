@@ -32,6 +32,8 @@ pub struct Ground {
     pub database: Option<String>,
     /// The URL of a message broker; else messages stay in the process.
     pub bus: Option<String>,
+    /// Certificates that it trusts in place of the system's.
+    pub certificates: Option<PathBuf>,
 }
 
 /// `taskcluster up` with a data folder that outlives it. It is killed when this is dropped.
@@ -63,7 +65,7 @@ impl Process {
     pub async fn restart(&mut self) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
-        let Ground { database, bus } = &self.ground;
+        let Ground { database, bus, certificates } = &self.ground;
         for (option, url) in [("--database", database), ("--bus", bus)] {
             if let Some(url) = url {
                 command.args([option, url]);
@@ -73,6 +75,9 @@ impl Process {
             if name.to_string_lossy().starts_with("TASKCLUSTER_") {
                 command.env_remove(name);
             }
+        }
+        if let Some(certificates) = certificates {
+            command.env("SSL_CERT_FILE", certificates);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", self.program.display()))?;

@@ -14,9 +14,11 @@ async fn what_happens_while_the_broker_is_away_is_told_in_order_when_it_is_back(
     let Some(program) = program() else { return };
     let Some(mut broker) = Broker::start().await else { return };
     let bus = Some(broker.url().to_owned());
-    let process = Process::start(program, Ground { database: None, bus }).await.unwrap();
+    let process = Process::start(program, Ground { bus, ..Ground::default() }).await.unwrap();
     let root = process.root();
-    let mut told = everything_told_of_tasks(broker.url()).await;
+    // In a queue that stays when the broker ends.
+    let queue = TaskId::new().to_string();
+    let mut told = everything_told_of_tasks(&AmqpBus::new(broker.url()).unwrap().with_queue(queue)).await;
 
     let mut tasks = lives(&root, 20).await;
     broker.end().await.unwrap();
@@ -38,9 +40,30 @@ async fn what_happens_while_the_broker_is_away_is_told_in_order_when_it_is_back(
     }
 }
 
-/// In a queue that stays when the broker ends.
-async fn everything_told_of_tasks(url: &str) -> Subscription {
-    let bus = AmqpBus::new(url).unwrap().with_queue(TaskId::new().to_string());
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_from_a_broker_that_is_spoken_to_over_tls() {
+    let Some(program) = program() else { return };
+    let variables = ["TEST_AMQP", "TEST_AMQPS", "TEST_AMQPS_CERTIFICATE"].map(std::env::var);
+    let [Ok(plain), Ok(bus), Ok(certificates)] = variables else {
+        println!("skipped: TEST_AMQPS is not set");
+        return;
+    };
+    let mut told = everything_told_of_tasks(&AmqpBus::new(&plain).unwrap()).await;
+    let ground = Ground { bus: Some(bus), certificates: Some(certificates.into()), ..Ground::default() };
+    let process = Process::start(program, ground).await.unwrap();
+    let tasks = lives(&process.root(), 1).await;
+    let mut life = Vec::new();
+    while life.len() < LIFE.len() {
+        // Others may use the broker, too.
+        let (task, happened) = next(&mut told).await;
+        if tasks.contains(&task) {
+            life.push(happened);
+        }
+    }
+    assert_eq!(life, LIFE);
+}
+
+async fn everything_told_of_tasks(bus: &AmqpBus) -> Subscription {
     let exchange = |happened| Binding::everything(format!("exchange/taskcluster-queue/v1/{happened}"));
     soon(bus.subscribe(LIFE.map(exchange).to_vec())).await.unwrap()
 }

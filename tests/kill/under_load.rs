@@ -51,7 +51,7 @@ async fn one_deployment_keeps_its_word(backend: Backend, program: PathBuf) {
         Backend::Sqlite => None,
         Backend::Postgres => Some(backend.database(&folder, "kill").await),
     };
-    let mut process = Process::start(program, Ground { database, bus: None }).await.unwrap();
+    let mut process = Process::start(program, Ground { database, ..Ground::default() }).await.unwrap();
     let (group, history) = (TaskId::new(), Arc::new(History::default()));
     for round in 1..=KILLS {
         let enough = round * COMPLETED;

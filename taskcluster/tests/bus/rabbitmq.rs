@@ -46,6 +46,20 @@ async fn publish(bus: &AmqpBus, exchange: &str, keys: &[&str]) {
     }
 }
 
+/// The program that trusts such a certificate is tested with the whole deployment.
+#[cfg(feature = "amqps")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_nobody_vouches_for_is_told_nothing() {
+    let Ok(url) = std::env::var("TEST_AMQPS") else {
+        println!("skipped: TEST_AMQPS is not set");
+        return;
+    };
+    let bus = AmqpBus::new(&url).unwrap().with_limit(Duration::from_secs(5));
+    let refused = within(bus.subscribe(vec![Binding::everything(new_exchange())])).await.unwrap_err();
+    let told = taskcluster::chain(&refused).to_string();
+    assert!(told.contains("certificate") && !told.contains("guest:guest"), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_stays_holds_messages_while_nobody_listens() {
     let Some(bus) = bus() else { return };
