@@ -33,8 +33,18 @@ fn two_tasks_hand_a_file_over() {
 
 #[test]
 fn a_task_may_have_all_of_its_role() {
-    let [file, _, scopes] = blocks()[..] else { panic!("two files and a part") };
+    let [file, _, scopes, _] = blocks()[..] else { panic!("two files, a part, and a third file") };
     // It is indented as in the second file.
     let scopes = format!("    {}", scopes.trim_start()).replace("\n          -", "\n      -");
     run(&file.replace("    payload:", &format!("{scopes}    payload:")));
+}
+
+#[test]
+fn a_program_decides() {
+    // Its place is taken by one that looks whether everything is there that such a program needs.
+    let program = "mkdir public; git cat-file -e $HEAD_REVISION; echo $TASK_ID $TASKCLUSTER_PROXY_URL >public/seen; test -d ../cache";
+    let (ours, guide) = ("cargo run -q --bin decide", blocks()[3]);
+    assert!(guide.contains(ours));
+    let stdout = run(&guide.replace(ours, program));
+    assert!(stdout.ends_with("green: 1 green\n"), "{stdout}");
 }
