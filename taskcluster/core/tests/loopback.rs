@@ -405,6 +405,27 @@ async fn a_proxy_gets_calls_unsigned() {
 }
 
 #[tokio::test]
+async fn credentials_of_ones_own_go_past_the_proxy() {
+    let server = Server::start(vec![ok(), ok()]).await;
+    let root = format!("http://127.0.0.1:{}", server.port);
+    let task = Caller::builder(root.as_str()).proxy(format!("{root}/proxy")).build().unwrap();
+    let lent = task.to_builder().credentials(Credentials::new("lent", "token")).build().unwrap();
+    let nobody = task.to_builder().credentials(None).build().unwrap();
+    for caller in [lent, nobody] {
+        Request::<Value>::new(&caller, &GET, &[&"id"]).await.unwrap();
+    }
+    let [lent, nobody] = &server.received()[..] else { panic!("two calls") };
+    assert_eq!(
+        (lent.resource.as_str(), nobody.resource.as_str()),
+        ("/api/queue/v1/task/id/status", "/api/queue/v1/task/id/status")
+    );
+    assert!(lent.header("authorization").is_some_and(|header| header.contains("id=\"lent\"")));
+    assert_eq!(nobody.header("authorization"), None);
+    let error = task.to_builder().authorized_scopes(["x"]).build().unwrap_err();
+    assert!(error.to_string().contains("authorized scopes cannot be asked of a proxy"), "{error}");
+}
+
+#[tokio::test]
 async fn a_signed_url_opens_without_credentials() {
     let server = Server::start(vec![ok()]).await;
     let clock = ManualClock::default();

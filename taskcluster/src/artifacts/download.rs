@@ -1,9 +1,10 @@
 //! Download: ask the queue where the content is, then fetch it, as often as it takes.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http::StatusCode;
 use taskcluster_core::{RunId, TaskId};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -13,7 +14,7 @@ use super::fetch::Route;
 use super::file::PartialFile;
 use super::object;
 use super::progress::{Progress, Watcher};
-use super::sink::{Memory, Sink, Writer};
+use super::sink::{Memory, Sink, Writer, too_large};
 use super::transfer::Transfer;
 use super::upload::storage_type;
 use super::{ArtifactError, Artifacts, split};
@@ -22,7 +23,7 @@ use crate::queue::ArtifactContentResponse;
 /// Connections for a large file, unless something else is said.
 const CONNECTIONS: usize = 4;
 
-/// A download that has been prepared; one of the methods `to_…` carries it out.
+/// A download that has been prepared; [`decoded`](Self::decoded) or one of the methods `to_…` carries it out.
 ///
 /// Content that is stored compressed arrives as it is stored; [`Downloaded::content_encoding`] says how. Where a hash is
 /// known, what arrives is checked against it: one from a header of the storage service is of the stored bytes, one from the object
@@ -96,14 +97,17 @@ impl Download {
             Fetched::Large(large) => match split::fetch(&self, &large, &file, &label).await? {
                 Some(downloaded) => downloaded,
                 // Another content than in the beginning, so in one go and from there.
-                None => self.whole(&mut file, &label).await?,
+                None => {
+                    file.restart().await.map_err(local)?;
+                    self.whole(&mut file, &label).await?
+                }
             },
         };
         file.keep().await.map_err(local)?;
         Ok(downloaded)
     }
 
-    /// Downloads into memory, at most `limit` bytes.
+    /// Downloads into memory, at most `limit` bytes, as it is stored: it may be compressed, see [`decoded`](Self::decoded).
     ///
     /// # Errors
     /// See [`ArtifactError`]; content above the limit is [`ArtifactError::Local`].
@@ -111,6 +115,22 @@ impl Download {
         let mut memory = Memory { bytes: Vec::new(), limit };
         self.whole(&mut memory, "memory").await?;
         Ok(memory.bytes.into())
+    }
+
+    /// Downloads into memory, and undoes the compression in which many workers store logs and documents; at most `limit` bytes,
+    /// before and after.
+    ///
+    /// # Errors
+    /// See [`ArtifactError`]; content above the limit, or of another encoding than gzip, is [`ArtifactError::Local`].
+    pub async fn decoded(self, limit: usize) -> Result<Bytes, ArtifactError> {
+        let mut memory = Memory { bytes: Vec::new(), limit };
+        let downloaded = self.whole(&mut memory, "memory").await?;
+        let decoded = match downloaded.content_encoding.as_deref() {
+            None => return Ok(memory.bytes.into()),
+            Some("gzip") => gunzip(&memory.bytes, limit),
+            Some(other) => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is encoded as {other:?}"))),
+        };
+        decoded.map(Bytes::from).map_err(|source| self.local("memory".to_owned(), source))
     }
 
     /// Downloads into a writer, which is flushed at the end.
@@ -193,6 +213,14 @@ pub(super) enum Fetched {
     Whole(Downloaded),
     /// Only its description: the rest is had faster in parts.
     Large(split::Large),
+}
+
+/// What gzip made smaller.
+fn gunzip(compressed: &[u8], limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = limit.try_into().unwrap_or(u64::MAX);
+    MultiGzDecoder::new(compressed).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > limit { Err(too_large(limit)) } else { Ok(bytes) }
 }
 
 /// Enough of a storage service's answer for an error message, on one line.

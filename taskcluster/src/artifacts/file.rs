@@ -1,6 +1,5 @@
 //! A file that appears under its name only when it is complete.
 
-use std::ffi::OsString;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -21,13 +20,11 @@ pub(super) struct PartialFile {
 
 impl PartialFile {
     pub(super) async fn create(destination: &Path) -> io::Result<Self> {
-        let name = destination
-            .file_name()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"))?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.part", TaskId::new()));
-        let temporary = destination.with_file_name(hidden);
+        if destination.file_name().is_none() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"));
+        }
+        // Not made of the destination's name, which may be as long as names can be.
+        let temporary = destination.with_file_name(format!(".{}.part", TaskId::new()));
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary).await?;
         Ok(Self { file, temporary, destination: destination.to_owned(), kept: false })
     }

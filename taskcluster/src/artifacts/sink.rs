@@ -26,10 +26,7 @@ impl Sink for Memory {
 
     async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         if self.bytes.len() + chunk.len() > self.limit {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("larger than the {} bytes that were allowed", self.limit),
-            ));
+            return Err(too_large(self.limit));
         }
         self.bytes.extend_from_slice(chunk);
         Ok(())
@@ -39,6 +36,10 @@ impl Sink for Memory {
         self.bytes.clear();
         Ok(())
     }
+}
+
+pub(super) fn too_large(limit: usize) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than the {limit} bytes that were allowed"))
 }
 
 /// Somebody's writer, which takes nothing back.

@@ -249,6 +249,21 @@ async fn a_reader_and_compressed_content_are_sent_as_often_as_needed() {
 }
 
 #[tokio::test]
+async fn what_is_stored_compressed_is_read_as_it_was_before() {
+    let content = content();
+    let storage = Storage::start(Vec::new()).await;
+    soon(artifacts(&storage).upload(&TaskId::new(), 0, "log.txt", expires()).gzip().bytes(content.clone()))
+        .await
+        .unwrap();
+    let download = || artifacts(&storage).download(&TaskId::new(), 0, "log.txt");
+    storage.faults([Fault::CutAnswer(1000)]);
+    assert!(soon(download().decoded(content.len())).await.unwrap() == content);
+    assert!(soon(download().to_memory(content.len())).await.unwrap() != content);
+    let large = soon(download().decoded(content.len() - 1)).await.unwrap_err();
+    assert!(matches!(large, ArtifactError::Local { .. }), "{large}");
+}
+
+#[tokio::test]
 async fn whoever_wants_to_know_is_told_how_far_it_is() {
     let content = content();
     let storage = Storage::start(Vec::new()).await;
@@ -347,6 +362,16 @@ async fn a_large_file_comes_in_parts_and_is_right_or_absent() {
     soon(download().to_file(&path)).await.unwrap();
     assert!(std::fs::read(&path).unwrap() == other);
 
+    // Nothing is left of it where the other content is shorter, nor of what was there before.
+    storage.content(content.clone());
+    storage.state_hash(&sha256(b"short"));
+    let changes = Fault::CutAnswerThenChange(MIB, b"short".to_vec());
+    storage.faults([Fault::CutAnswer(0), Fault::CutAnswer(MIB), changes]);
+    let done = soon(download().to_file(&path)).await.unwrap();
+    assert_eq!((done.length, std::fs::read(&path).unwrap()), (5, b"short".to_vec()));
+
+    storage.content(content.clone());
+    storage.state_hash(&sha256(&content));
     std::fs::remove_file(&path).unwrap();
     storage.faults((0..400).map(|_| Fault::CutAnswer(0)));
     soon(download().to_file(&path)).await.unwrap_err();

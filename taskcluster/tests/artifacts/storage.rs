@@ -121,6 +121,10 @@ impl Storage {
         self.state().content_type.clone()
     }
 
+    pub(crate) fn content(&self, content: Vec<u8>) {
+        self.state().content = content;
+    }
+
     pub(crate) fn take_content(&self) -> Vec<u8> {
         std::mem::take(&mut self.state().content)
     }
@@ -307,6 +311,9 @@ async fn get(stream: &mut TcpStream, head: &Head, fault: Option<Fault>, state: &
         // The tag is the first bytes: other content, other tag.
         let tag = format!("\"{:?}\"", &state.content[..total.min(4)]);
         let mut headers = vec![("content-type", state.content_type.clone())];
+        if !state.content_encoding.is_empty() {
+            headers.push(("content-encoding", state.content_encoding.clone()));
+        }
         if state.ranges {
             headers.push(("accept-ranges", "bytes".to_owned()));
         }

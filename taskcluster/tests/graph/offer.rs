@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use taskcluster::graph::actions::{Action, ActionError, ActionRequest, Actions, Offer, Rendered};
+use taskcluster::hawk::Presented;
 use taskcluster::queue::TaskDefinition;
-use taskcluster::{Caller, TaskId, Taskcluster, Timestamp, object};
-use taskcluster_core::transport::testing::{Answer, ScriptedTransport};
+use taskcluster::{Caller, Credentials, TaskId, Taskcluster, Timestamp, object};
+use taskcluster_core::transport::testing::{Answer, Call, ScriptedTransport};
 
 use crate::actions::{CHOSEN, OWN, memory, own};
 use crate::decision_task;
@@ -63,6 +64,7 @@ async fn a_hook_is_told_what_was_entered_and_makes_the_task() {
     let offer = offer(actions().to_json(&definition()).unwrap());
     let script = ScriptedTransport::new()
         .on("queue.task", own())
+        .on("auth.expandScopes", json!({"scopes": ["in-tree:hook-action:project-ours/in-tree-action/*"]}))
         .on("hooks.triggerHook", json!({"taskId": OWN, "status": {"taskId": OWN}}))
         .on("hooks.triggerHook", json!({}))
         .on("hooks.triggerHook", Answer::error(403, "InsufficientScopes", "you lack scopes"));
@@ -80,6 +82,51 @@ async fn a_hook_is_told_what_was_entered_and_makes_the_task() {
     let user = json!({"taskGroupId": decision_task(), "taskId": CHOSEN, "input": input});
     let decision = json!({"action": {"name": "many"}});
     assert_eq!(told.json(), json!({"decision": decision, "user": user, "$literally": "${x}"}));
+}
+
+fn status_of(task_id: &str) -> Value {
+    json!({
+        "taskId": task_id, "provisionerId": "local", "workerType": "native", "taskQueueId": "local/native",
+        "schedulerId": "ours", "projectId": "none", "taskGroupId": decision_task(), "priority": "low",
+        "deadline": own()["deadline"], "expires": own()["expires"], "retriesLeft": 5, "state": "pending", "runs": [],
+    })
+}
+
+/// What a call was restricted to.
+fn authorized_scopes(call: &Call) -> Vec<String> {
+    let header = call.headers["authorization"].to_str().unwrap();
+    let presented = Presented::from_header(header).unwrap();
+    presented.authorized_scopes.expect("it is restricted")
+}
+
+/// Whoever may push says what an action is; whoever triggers it may do more than that.
+#[tokio::test]
+async fn an_action_gets_no_more_than_the_decision_task_may_do() {
+    let offer = offer(actions().to_json(&definition()).unwrap());
+    let status = json!({"status": status_of(OWN)});
+    let script = ScriptedTransport::new()
+        .on("queue.task", own())
+        .on("queue.createTask", status)
+        .on("auth.expandScopes", json!({"scopes": ["assume:repo:x", "in-tree:hook-action:project-theirs/*"]}));
+    let tc = Taskcluster::builder("https://tc.example.com").credentials(Credentials::new("admin", "token"));
+    let tc = tc.transport(script.transport()).build().unwrap();
+    let refused = offer.trigger(&tc, "many", Some(&chosen()), json!({"count": 3})).await.unwrap_err();
+    assert!(
+        matches!(&refused, ActionError::HookRefused { hook } if hook == "project-ours/in-tree-action/generic"),
+        "{refused}"
+    );
+
+    // By what the signature says of the scopes.
+    for (own, expected) in [(None, vec!["assume:repo:x"]), (Some("queue:*"), vec![])] {
+        let tc = match own {
+            Some(own) => tc.to_builder().authorized_scopes([own]).build().unwrap(),
+            None => tc.clone(),
+        };
+        offer.trigger(&tc, "rerun", Some(&chosen()), Value::Null).await.unwrap();
+        let calls = script.calls();
+        let created = calls.iter().rfind(|call| call.name() == "queue.createTask").unwrap();
+        assert_eq!(authorized_scopes(created), expected);
+    }
 }
 
 #[test]

@@ -107,19 +107,24 @@ impl CallerBuilder {
         }
     }
 
-    /// Signs with these credentials; with `None`, calls anonymously.
+    /// Signs with these credentials; with `None`, calls anonymously. Not through a [proxy](Self::proxy), which would sign with
+    /// others.
     pub fn credentials(mut self, credentials: impl Into<Option<Credentials>>) -> Self {
         self.source = credentials.into().map_or(Source::Nobody, Source::Fixed);
+        self.proxy = None;
         self
     }
 
-    /// Signs with the credentials that the provider has at the moment of each attempt.
+    /// Signs with the credentials that the provider has at the moment of each attempt. Not through a [proxy](Self::proxy), as
+    /// [`credentials`](Self::credentials).
     pub fn provider(mut self, provider: impl CredentialsProvider + 'static) -> Self {
         self.source = Source::Provider(Arc::new(provider));
+        self.proxy = None;
         self
     }
 
-    /// Sends calls, unsigned, to `<proxy>/api/…` instead of the root URL. The proxy signs them.
+    /// Sends calls, unsigned, to `<proxy>/api/…` instead of the root URL. The proxy signs them, so whatever
+    /// [credentials](Self::credentials) were set before do not matter; those that are set afterwards end its use.
     pub fn proxy<U>(mut self, proxy: U) -> Self
     where
         U: TryInto<RootUrl>,
@@ -129,7 +134,8 @@ impl CallerBuilder {
         self
     }
 
-    /// Calls with no more than these scopes, whatever the credentials have. A proxy does not hear of them.
+    /// Calls with no more than these scopes, whatever the credentials have. Not through a [proxy](Self::proxy), which would not
+    /// hear of them: that is an error of [`build`](Self::build).
     pub fn authorized_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.authorized_scopes = Some(scopes.into_iter().map(Into::into).collect());
         self
@@ -191,12 +197,17 @@ impl CallerBuilder {
     /// The caller.
     ///
     /// # Errors
-    /// [`Error::Config`] if the root URL, the proxy's, the client id, the user agent or the trace id cannot be used, or
-    /// there is no transport.
+    /// [`Error::Config`] if the root URL, the proxy's, the client id, the user agent or the trace id cannot be used, if there
+    /// are authorized scopes and a proxy, or if there is no transport.
     pub fn build(self) -> Result<Caller, Error> {
         let root = self.root.map_err(|error| Error::config_from("the root URL cannot be used", error))?;
         let proxy =
             self.proxy.transpose().map_err(|error| Error::config_from("the URL of the proxy cannot be used", error))?;
+        if proxy.is_some() && self.authorized_scopes.is_some() {
+            return Err(Error::config(
+                "authorized scopes cannot be asked of a proxy: they are part of a signature, and it signs",
+            ));
+        }
         let user_agent = self.user_agent.as_deref();
         let user_agent = match user_agent.map(|text| header("user agent", text)).transpose()? {
             Some(user_agent) => user_agent,

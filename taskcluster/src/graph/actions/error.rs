@@ -41,6 +41,12 @@ pub enum ActionError {
         /// The group and the name, with a slash between them.
         hook: String,
     },
+    /// An action that triggers a hook which is not for the decision task that offers it.
+    #[error("the decision task may not have the hook {hook} triggered: it lacks in-tree:hook-action:{hook}")]
+    HookRefused {
+        /// The group and the name, with a slash between them.
+        hook: String,
+    },
     /// A `.taskcluster.yml` that no task can be made of.
     #[error("there are no `tasks` in .taskcluster.yml")]
     NoTemplate,

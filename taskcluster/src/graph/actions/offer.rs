@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use taskcluster_core::error::Error;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::request::Request;
+use taskcluster_core::scopes::{ScopeSet, satisfies};
 
 use super::hook::Hook;
 use super::{ActionError, files, fits, input, template};
 use crate::Taskcluster;
+use crate::auth;
 use crate::hooks::TriggerHookResponse;
 use crate::queue::{TaskDefinition, TaskStatusResponse, operations};
 
@@ -184,8 +187,12 @@ impl Offer {
     /// Triggers an action on this task, or on the group, with the caller's own credentials, and gives the task that carries it
     /// out. A hook may make none.
     ///
+    /// Whoever may push has written what the action is, so it gets no more than the push may do, whatever else the caller may:
+    /// see [`Rendered::send`].
+    ///
     /// # Errors
     /// As [`render`](Self::render), and [`ActionError::Call`] if a service refuses: scopes may be lacking.
+    /// [`ActionError::HookRefused`] for a hook that is not for the group's decision task.
     ///
     /// # Cancel safety
     /// If the future is dropped, the action may have been triggered or not.
@@ -204,32 +211,67 @@ impl Offer {
             None => None,
         };
         let rendered = self.render(name, chosen.as_ref().map(|(task_id, task)| (*task_id, task)), &input)?;
-        rendered.send(tc).await.map_err(|error| ActionError::call(format!("trigger the action `{name}`"), error))
+        let decision = tc.queue().task(&self.task_group_id).await;
+        let decision = decision.map_err(|error| ActionError::call("read the decision task", error))?;
+        rendered.send(tc, &decision).await
     }
 }
 
 impl Rendered {
     /// Sends it, and gives the task that carries the action out. A hook may make none.
     ///
+    /// It was offered by the decision task of the group, which is trusted no further than with its own scopes: a task is created
+    /// with those as the authorized scopes of the call, and a hook triggered only if they satisfy
+    /// `in-tree:hook-action:<hookGroupId>/<hookId>`, as TaskCluster's user interface does it.
+    ///
     /// # Errors
-    /// As the queue's `createTask` or the hooks service's `triggerHook` say.
+    /// [`ActionError::HookRefused`], and [`ActionError::Call`] as the queue's `createTask` or the hooks service's `triggerHook`
+    /// say, or if calls go through a task's proxy, which knows of no authorized scopes.
     ///
     /// # Cancel safety
     /// If the future is dropped, it may have been sent or not. A task may be sent again: it is made once. A hook may not.
-    pub async fn send(&self, tc: &Taskcluster) -> Result<Option<TaskId>, taskcluster_core::Error> {
+    pub async fn send(&self, tc: &Taskcluster, decision: &TaskDefinition) -> Result<Option<TaskId>, ActionError> {
         match self {
             Self::Task { task_id, definition } => {
-                // As it is: a property that nobody knows shall be refused and not vanish.
-                let request = Request::<TaskStatusResponse>::new(tc.caller(), &operations::CREATE_TASK, &[task_id]);
-                request.with_body(definition).await?;
+                let created = create(tc, decision, task_id, definition).await;
+                created.map_err(|error| ActionError::call("create the action's task", error))?;
                 Ok(Some(*task_id))
             }
             Self::Hook { hook_group_id, hook_id, payload } => {
-                match tc.hooks().trigger_hook(hook_group_id, hook_id, payload).await? {
+                let may = may_trigger(tc, decision, hook_group_id, hook_id).await;
+                if !may.map_err(|error| ActionError::call("see what the decision task may do", error))? {
+                    return Err(ActionError::HookRefused { hook: format!("{hook_group_id}/{hook_id}") });
+                }
+                let triggered = tc.hooks().trigger_hook(hook_group_id, hook_id, payload).await;
+                match triggered.map_err(|error| ActionError::call("trigger the action's hook", error))? {
                     TriggerHookResponse::TriggeredTask(task) => Ok(Some(task.task_id)),
                     TriggerHookResponse::NothingTriggered(_) | TriggerHookResponse::Unknown(_) => Ok(None),
                 }
             }
         }
     }
+}
+
+/// Creates the task with what the decision task may do, or with less if the caller restricts itself.
+async fn create(
+    tc: &Taskcluster,
+    decision: &TaskDefinition,
+    task_id: &TaskId,
+    definition: &Map<String, Value>,
+) -> Result<(), Error> {
+    let mut scopes = ScopeSet::from_iter(decision.scopes.iter().cloned());
+    if let Some(own) = tc.caller().credentials().and_then(|credentials| credentials.authorized_scopes) {
+        scopes = scopes.intersect(&ScopeSet::from_iter(own));
+    }
+    let tc = tc.to_builder().authorized_scopes(scopes.into_vec()).build()?;
+    // As it is: a property that nobody knows shall be refused and not vanish.
+    let request = Request::<TaskStatusResponse>::new(tc.caller(), &operations::CREATE_TASK, &[task_id]);
+    request.with_body(definition).await?;
+    Ok(())
+}
+
+async fn may_trigger(tc: &Taskcluster, decision: &TaskDefinition, group: &str, hook: &str) -> Result<bool, Error> {
+    let needed = format!("in-tree:hook-action:{group}/{hook}");
+    let expanded = tc.auth().expand_scopes(&auth::ScopeSet::new(decision.scopes.iter().cloned())).await?;
+    Ok(satisfies(&expanded.scopes, &needed))
 }
