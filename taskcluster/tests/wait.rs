@@ -274,7 +274,7 @@ async fn a_group_is_listed_again_when_the_last_task_that_moved_has_ended() {
     let waiting = tokio::spawn(async move { queue.wait_for_group(&id()).await });
     settle().await;
     let began = Instant::now();
-    let key = TaskFailed::key(&build, 0.into(), "group", "worker", "a", "b", "-", &id());
+    let key = TaskFailed::key(&build, Some(0.into()), Some("group"), Some("worker"), "a", "b", "-", &id());
     bus.publish(Message::new(TaskFailed::EXCHANGE.exchange, key, "{}")).await.unwrap();
     settle().await;
     assert_eq!((script.calls().len(), waiting.is_finished()), (1, false));

@@ -6,6 +6,10 @@ use taskcluster_core::time::Timestamp;
 
 use crate::path::IndexPath;
 
+/// How long the JSON of an entry's data may be. It is for a few words about a task; what is larger is an artifact. Anybody may
+/// read a thousand entries at once.
+pub(crate) const LONGEST_DATA: usize = 32 * 1024;
+
 /// A task under a name.
 ///
 /// Of several tasks that want the same name, the one of the highest rank gets it, among those the one that came last by
@@ -23,7 +27,7 @@ pub struct Entry {
     pub data: String,
     /// When the entry goes.
     pub expires: Timestamp,
-    /// When the task finished or, if somebody put it here, when that was.
+    /// When the task finished or, if somebody put it here, when that was, or what it took the place of.
     pub since: Timestamp,
 }
 

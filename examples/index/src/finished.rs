@@ -10,7 +10,7 @@ use taskcluster_core::ids::TaskId;
 use taskcluster_core::operation::Event;
 use taskcluster_core::time::{Timestamp, days};
 
-use crate::entry::Entry;
+use crate::entry::{Entry, LONGEST_DATA};
 use crate::path::IndexPath;
 
 /// What routes to the index begin with.
@@ -91,7 +91,9 @@ impl Wanted {
         };
         let data = match said.get("data") {
             None => "{}".to_owned(),
-            Some(data @ Value::Object(_)) => data.to_string(),
+            Some(data @ Value::Object(_)) => Some(data.to_string())
+                .filter(|data| data.len() <= LONGEST_DATA)
+                .ok_or_else(|| format!("extra.index.data is longer than {LONGEST_DATA} bytes"))?,
             Some(_) => return Err("extra.index.data is no object".to_owned()),
         };
         let expires = match said.get("expires") {
@@ -152,6 +154,7 @@ mod tests {
             json!({ "index": 1 }),
             json!({ "index": { "rank": "high" } }),
             json!({ "index": { "data": [] } }),
+            json!({ "index": { "data": { "long": "x".repeat(32 * 1024) } } }),
             json!({ "index": { "expires": "soon" } }),
         ] {
             let (entries, faults) = finished().entries(&definition(&["index.a"], &extra));

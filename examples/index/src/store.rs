@@ -90,8 +90,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         now: Timestamp,
     ) -> Result<Vec<Namespace>, StoreError>;
 
-    /// Puts an entry under its name, unless one stands there that [is preferred](Entry), and gives what stands there
-    /// afterwards. The namespaces above live at least as long. Atomic.
+    /// Puts an entry under its name, unless one of a higher rank stands there, and gives what stands there afterwards. The
+    /// namespaces above live at least as long. It comes after all others: clocks of several processes do not agree. Atomic.
     async fn insert(&self, entry: Entry, now: Timestamp) -> Result<Entry, StoreError>;
 
     /// Takes away what stands under a name.
@@ -103,7 +103,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Tasks that are to be looked at, after a place, at most `limit`.
     async fn waiting(&self, after: i64, limit: usize) -> Result<Vec<Waiting>, StoreError>;
 
-    /// Inserts what a task wants, as [`insert`](Self::insert), and forgets that it is to be looked at. Atomic.
+    /// Puts what a task wants under its names, unless something stands there that [is preferred](Entry), and forgets that it is
+    /// to be looked at. Atomic.
     async fn settle(&self, id: i64, entries: Vec<Entry>, now: Timestamp) -> Result<(), StoreError>;
 
     /// Removes what has expired, at most `limit` of each kind. Atomic.

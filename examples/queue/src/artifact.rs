@@ -202,8 +202,12 @@ impl Artifact {
     ///
     /// # Errors
     /// It is another artifact.
-    pub fn replacing(self, before: &Self) -> Result<Self, ArtifactRefusal> {
+    pub fn replacing(self, before: &Self, now: Timestamp) -> Result<Self, ArtifactRefusal> {
         let differs = |difference| ArtifactRefusal::Differs { name: self.name.clone(), difference };
+        // The bytes of both would have the same key.
+        if before.storage.kind() == Kind::Blob && before.expires <= now {
+            return Err(differs("it has expired, and is about to be deleted"));
+        }
         if self.expires < before.expires {
             return Err(differs("it would expire earlier"));
         }
@@ -234,6 +238,10 @@ impl Artifact {
 mod tests {
     use super::*;
 
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_799_999_999_999)
+    }
+
     fn artifact(storage: Storage) -> Artifact {
         Artifact {
             task_id: TaskId::derive(&TaskId::new(), "a"),
@@ -261,7 +269,7 @@ mod tests {
 
     fn on(before: &Artifact, new: &Artifact) -> bool {
         let new = Artifact { task_id: before.task_id, ..new.clone() };
-        new.replacing(before).is_ok()
+        new.replacing(before, now()).is_ok()
     }
 
     #[test]
@@ -300,12 +308,20 @@ mod tests {
         };
         let (first, second) = (object("one"), object("two"));
         let second = Artifact { task_id: first.task_id, ..second };
-        assert_eq!(second.clone().replacing(&first), Ok(first.clone()));
+        assert_eq!(second.clone().replacing(&first, now()), Ok(first.clone()));
         let longer = Artifact { expires: second.expires + minutes(1), ..second.clone() };
-        assert!(longer.replacing(&first).is_err());
+        assert!(longer.replacing(&first, now()).is_err());
         assert!(!on(&first, &blob()));
         let finished = Artifact { present: true, ..first };
-        assert!(second.replacing(&finished).is_err());
+        assert!(second.replacing(&finished, now()).is_err());
+    }
+
+    #[test]
+    fn what_has_expired_is_not_brought_back_while_its_bytes_are_being_deleted() {
+        let longer = |before: &Artifact| Artifact { expires: before.expires + minutes(1), ..before.clone() };
+        assert!(longer(&blob()).replacing(&blob(), blob().expires).is_err());
+        let live = reference("http://a");
+        assert!(longer(&live).replacing(&live, live.expires).is_ok(), "there are no bytes");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use taskcluster::index as wire;
 use taskcluster_server::Failure;
 
 use super::Api;
-use crate::entry::Entry;
+use crate::entry::{Entry, LONGEST_DATA};
 use crate::path::IndexPath;
 
 impl Api {
@@ -14,12 +14,16 @@ impl Api {
         path: &str,
         payload: wire::InsertTaskRequest,
     ) -> Result<wire::IndexedTask, Failure> {
-        let now = self.clock.now();
+        let (now, data) = (self.clock.now(), Value::Object(payload.data).to_string());
+        if data.len() > LONGEST_DATA {
+            let length = data.len();
+            return Err(Failure::input_error(format!("`data` is of {length} bytes; it may have {LONGEST_DATA}")));
+        }
         let entry = Entry {
             path: path.parse()?,
             task_id: payload.task_id,
             rank: payload.rank,
-            data: Value::Object(payload.data).to_string(),
+            data,
             expires: payload.expires,
             since: now,
         };

@@ -14,6 +14,7 @@ use taskcluster_core::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
 use super::Patience;
+use crate::finished::Finished;
 use crate::store::{Store, StoreError, Waiting};
 
 /// How many tasks one step looks at.
@@ -69,16 +70,18 @@ impl Settler {
     }
 
     async fn settle(&self, waiting: Waiting, definition: Option<&TaskDefinition>) -> Result<(), StoreError> {
-        let task_id = waiting.finished.task_id;
+        let (task_id, now) = (waiting.finished.task_id, self.clock.now());
+        // A clock that was ahead must not keep the name for longer than it was.
+        let finished = Finished { task_id, since: waiting.finished.since.min(now) };
         let (entries, faults) = match definition {
-            Some(definition) => waiting.finished.entries(definition),
+            Some(definition) => finished.entries(definition),
             None => (Vec::new(), vec!["the queue does not know it any more".to_owned()]),
         };
         for fault in faults {
             tracing::warn!(task.id = %task_id, fault, "a completed task is not indexed as it wants");
         }
         let count = entries.len();
-        self.store.settle(waiting.id, entries, self.clock.now()).await?;
+        self.store.settle(waiting.id, entries, now).await?;
         tracing::debug!(task.id = %task_id, entries = count, "a completed task was indexed");
         Ok(())
     }

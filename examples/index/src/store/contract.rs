@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use taskcluster_core::ids::TaskId;
-use taskcluster_core::time::{Timestamp, days, hours};
+use taskcluster_core::time::{Timestamp, days, hours, minutes};
 
 use super::{Expired, Store};
 use crate::entry::Entry;
@@ -16,6 +16,7 @@ macro_rules! suite {
         $crate::store::contract::suite! { $open =>
             an_entry_is_read_back_as_it_was_written,
             the_highest_rank_stays_and_of_equal_ones_the_latest,
+            what_somebody_inserts_comes_after_all_others_of_its_rank,
             of_many_at_once_the_same_one_stays,
             what_has_expired_is_not_there_and_in_nobodys_way,
             namespaces_live_as_long_as_what_is_in_them,
@@ -51,7 +52,13 @@ fn entry(name: &str) -> Entry {
 }
 
 async fn put(store: &dyn Store, entry: Entry) -> TaskId {
-    store.insert(entry, now()).await.unwrap().task_id
+    settle(store, &entry, now()).await.task_id
+}
+
+/// An entry by the route of a task, and what stands there afterwards.
+async fn settle(store: &dyn Store, entry: &Entry, now: Timestamp) -> Entry {
+    store.settle(0, vec![entry.clone()], now).await.unwrap();
+    store.find(&entry.path, now).await.unwrap().unwrap()
 }
 
 async fn names(store: &dyn Store, namespace: &str) -> Vec<String> {
@@ -82,8 +89,19 @@ pub(super) async fn the_highest_rank_stays_and_of_equal_ones_the_latest(store: &
     let earlier = Entry { since: now() - hours(1), ..entry("a") };
     assert_eq!(put(store, earlier).await, equal.task_id);
     let higher = Entry { rank: 0.5, since: now() - hours(2), expires: now() + days(1), ..entry("a") };
-    assert_eq!(store.insert(higher.clone(), now()).await.unwrap(), higher);
-    assert_eq!(store.find(&path("a"), now()).await.unwrap(), Some(higher));
+    assert_eq!(settle(store, &higher, now()).await, higher);
+}
+
+pub(super) async fn what_somebody_inserts_comes_after_all_others_of_its_rank(store: &dyn Store) {
+    let ahead = Entry { since: now() + hours(1), ..entry("a") };
+    put(store, ahead.clone()).await;
+    // By another process, whose clock is behind.
+    let inserted = store.insert(entry("a"), now()).await.unwrap();
+    assert_eq!(inserted.since, ahead.since);
+    let earlier = Entry { since: now() + minutes(30), ..entry("a") };
+    assert_eq!(put(store, earlier).await, inserted.task_id, "it finished before");
+    let lower = Entry { rank: -1.0, ..entry("a") };
+    assert_eq!(store.insert(lower, now()).await.unwrap(), inserted);
 }
 
 pub(super) async fn of_many_at_once_the_same_one_stays(store: &dyn Store) {
@@ -94,7 +112,7 @@ pub(super) async fn of_many_at_once_the_same_one_stays(store: &dyn Store) {
             Entry { rank: (n * 7 % 5) as f64, since: now() + hours(n * 11 % 60), ..entry(name) }
         })
         .collect();
-    let done = join_all(all.iter().map(|entry| store.insert(entry.clone(), now()))).await;
+    let done = join_all(all.iter().map(|entry| store.settle(0, vec![entry.clone()], now()))).await;
     done.into_iter().for_each(|done| drop(done.unwrap()));
     all.sort_by(|a, b| a.rank.total_cmp(&b.rank).then(a.since.cmp(&b.since)));
     for name in ["a.b.x", "a.x", "c.d.x", "a.b.y"] {

@@ -27,7 +27,12 @@ macro_rules! implement_store {
         }
 
         /// Puts an entry where it belongs, unless a better one stands there.
-        async fn put(connection: &mut $connection, entry: &Entry, now: Timestamp) -> Result<(), StoreError> {
+        async fn put(
+            connection: &mut $connection,
+            entry: &Entry,
+            now: Timestamp,
+            comes_now: bool,
+        ) -> Result<(), StoreError> {
             let put = sqlx::query(rows::PUT_ENTRY)
                 .bind(&entry.path.namespace)
                 .bind(&entry.path.name)
@@ -36,7 +41,8 @@ macro_rules! implement_store {
                 .bind(&entry.data)
                 .bind(entry.expires.as_millis())
                 .bind(entry.since.as_millis())
-                .bind(now.as_millis());
+                .bind(now.as_millis())
+                .bind(comes_now);
             if put.execute(&mut *connection).await?.rows_affected() == 0 {
                 return Ok(());
             }
@@ -100,7 +106,7 @@ macro_rules! implement_store {
             async fn insert(&self, entry: Entry, now: Timestamp) -> Result<Entry, StoreError> {
                 self.change(move |connection| {
                     Box::pin(async move {
-                        put(connection, &entry, now).await?;
+                        put(connection, &entry, now, true).await?;
                         let query = sqlx::query_as(rows::SELECT_ANY_ENTRY);
                         let query = query.bind(&entry.path.namespace).bind(&entry.path.name);
                         rows::entry(query.fetch_one(&mut *connection).await?)
@@ -142,7 +148,7 @@ macro_rules! implement_store {
                 self.change(move |connection| {
                     Box::pin(async move {
                         for entry in &entries {
-                            put(connection, entry, now).await?;
+                            put(connection, entry, now, false).await?;
                         }
                         sqlx::query(rows::FORGET).bind(id).execute(&mut *connection).await?;
                         Ok(())

@@ -23,13 +23,14 @@ pub(super) const SELECT_ENTRIES: &str =
 pub(super) const SELECT_NAMESPACES: &str = "SELECT parent, name, expires FROM namespaces \
      WHERE parent = $1 AND name > $2 AND expires > $3 ORDER BY name LIMIT $4";
 
-/// What has expired stands in nobody's way.
+/// What has expired stands in nobody's way. `$9`: it comes now, and so after what is there, whatever the clocks say.
 pub(super) const PUT_ENTRY: &str = "INSERT INTO tasks (namespace, name, task_id, rank, data, expires, since) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) \
      ON CONFLICT (namespace, name) DO UPDATE \
      SET task_id = excluded.task_id, rank = excluded.rank, data = excluded.data, expires = excluded.expires, \
-         since = excluded.since \
-     WHERE tasks.rank < excluded.rank OR (tasks.rank = excluded.rank AND tasks.since <= excluded.since) \
+         since = CASE WHEN tasks.rank = excluded.rank AND tasks.since > excluded.since THEN tasks.since \
+             ELSE excluded.since END \
+     WHERE tasks.rank < excluded.rank OR (tasks.rank = excluded.rank AND ($9 OR tasks.since <= excluded.since)) \
          OR tasks.expires <= $8";
 
 /// Also one that has expired.

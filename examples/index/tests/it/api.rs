@@ -50,6 +50,20 @@ async fn a_name_that_answers_could_not_show_is_refused() {
     assert_eq!(token.status().unwrap(), 400);
 }
 
+#[tokio::test]
+async fn data_is_a_few_words() {
+    let tester = Tester::new().await;
+    let insert = async |length: usize| {
+        let data = taskcluster::object! { "text": "x".repeat(length) };
+        let request = InsertTaskRequest::new(TaskId::new(), 0.0, data, tester.now() + days(10));
+        soon(tester.index.insert_task("a.b", &request)).await
+    };
+    let kept = insert(30_000).await.unwrap();
+    let refused = insert(33_000).await.unwrap_err();
+    assert!(refused.status().unwrap() == 400 && refused.to_string().contains("32768"), "{refused}");
+    assert_eq!(tester.find("a.b").await.unwrap().task_id, kept.task_id);
+}
+
 /// Where a request for an artifact is sent to.
 async fn location(tester: &Tester, path: &str) -> Result<Url, u16> {
     let request = http::Request::get(format!("{ROOT}/api/index/v1/task/{path}"));

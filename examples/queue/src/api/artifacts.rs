@@ -23,6 +23,8 @@ const UNKNOWN_CONTENT: &str = "application/binary";
 const UPLOAD: std::time::Duration = minutes(45);
 /// For how long bytes may be downloaded.
 const DOWNLOAD: std::time::Duration = minutes(30);
+/// How many artifacts may lie on the way from a name to its content.
+const MOST_LINKS: usize = 20;
 
 impl Api {
     pub(super) async fn create_artifact(
@@ -71,11 +73,15 @@ impl Api {
         if !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return Err(Failure::input_error(format!("contentType {content_type:?} cannot stand in a header")));
         }
+        let now = self.clock.now();
+        if let Storage::Blob { key, public } = &storage {
+            // Asked before anything is written: a name that the storage cannot take shall not stay.
+            self.blobs.of(*public).put_url(key, &content_type, None, now + UPLOAD).map_err(no_url)?;
+        }
         let expires = Timestamp::from_millis(expires.as_millis());
         // The object service has to be asked whether it has everything; nobody else is.
         let present = storage.kind() != Kind::Object;
         let artifact = Artifact { task_id, run_id, name, content_type, content_length, expires, present, storage };
-        let now = self.clock.now();
         let kept = self.store.put_artifact(artifact, now).await??;
         Ok(match kept.storage {
             Storage::Object { .. } => wire::PostArtifactResponse::Object(self.object_upload(call, &kept).await?),
@@ -149,6 +155,9 @@ impl Api {
                 return Err(Failure::input_error(format!("the links {} lead in a circle", names.join(", "))));
             }
             allow(call, target).await?;
+            if names.len() == MOST_LINKS {
+                return Err(Failure::input_error(format!("{:?} leads to more than {MOST_LINKS} links", names[0])));
+            }
             names.push(target.clone());
         }
     }

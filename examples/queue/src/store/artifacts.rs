@@ -46,7 +46,7 @@ impl Unit<'_> {
         let before = self.sql().rows(FIND, &[Arg::Text(&id), run, Arg::Text(&new.name)]).await?;
         let kept = match before.first() {
             None => new.clone(),
-            Some(row) => match new.clone().replacing(&rows::artifact(row)?) {
+            Some(row) => match new.clone().replacing(&rows::artifact(row)?, now) {
                 Ok(kept) => kept,
                 Err(refusal) => return Ok(Err(refusal)),
             },

@@ -24,16 +24,23 @@ use crate::outbox::Publisher;
 /// A connection that was not used for this long is tried before it is used.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// How statements are carried out. A service's statements are short, many, always the same, and find their rows by an
+/// What each session is told.
+///
+/// How statements are carried out: a service's statements are short, many, always the same, and find their rows by an
 /// index, while its tables change size faster than statistics follow: a plan made for an empty table, or one that takes a
 /// list of keys for a hundred of them, would read whole tables.
-const PLANS: [(&str, &str); 5] = [
+const SESSION: [(&str, &str); 8] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("plan_cache_mode", "force_generic_plan"),
     // Compiling them would take longer than running them.
     ("jit", "off"),
+    // A machine that is gone holds what its sessions had locked until the server notices: here within a minute, otherwise after
+    // two hours.
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
 ];
 
 /// How long to wait for a connection.
@@ -76,7 +83,7 @@ impl PostgresStore {
         let options = PgConnectOptions::from_url(url).map_err(|error| open_error(error.to_string()))?;
         let options = plain_where_local(options, url)
             .application_name(service)
-            .options(PLANS.iter().copied().chain([("search_path", service)]))
+            .options(SESSION.iter().copied().chain([("search_path", service)]))
             .statement_cache_capacity(512)
             .disable_statement_logging();
         reach(&options).await.map_err(open_error)?;
