@@ -5,6 +5,7 @@ mod add_on;
 mod cached;
 mod decision;
 mod dependencies;
+mod first_roles;
 mod objects;
 mod readme;
 mod rules;

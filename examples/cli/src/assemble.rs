@@ -126,7 +126,7 @@ impl Deployment {
         // Not over the network: nobody is answered before this is done, and the proxy that the root URL leads to may
         // well be started after us.
         let within = caller.to_builder().transport(transport::in_process(router.clone())).build()?;
-        first_run::prepare(&within).await?;
+        first_run::prepare(&within, &data).await?;
 
         let background =
             [auth.background(), queue.background(), index.background(), object.background(), events.background()];

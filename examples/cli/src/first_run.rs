@@ -1,10 +1,16 @@
 //! What a deployment needs before it is of use: the roles that everything else refers to.
 //!
-//! Making them again changes nothing, so it is done at each start; what somebody added to a role stays.
+//! Each start gives what was not given before, such as a scope that a newer version knows. What somebody took away stays away,
+//! what somebody added stays, and only a role that is gone is made anew: the file `given.json` in the data folder has what was
+//! given.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
+use service_kit::data_dir::DataDir;
 use taskcluster::auth::{Auth, CreateRoleRequest};
 use taskcluster_core::caller::Caller;
+use taskcluster_core::error::Error;
 
 /// The client that may do everything.
 pub(crate) const ROOT_CLIENT: &str = "static/taskcluster/root";
@@ -61,26 +67,45 @@ const ROLES: [(&str, &str, &[&str]); 2] = [
     ),
 ];
 
-/// Makes the roles, or adds to them what they lack.
-pub(crate) async fn prepare(caller: &Caller) -> Result<()> {
+/// The file that says what was given.
+const GIVEN: &str = "given.json";
+
+/// By role, the scopes that it was given at some time.
+type Given = BTreeMap<String, BTreeSet<String>>;
+
+/// Makes the roles, or adds to them what they were not given yet.
+pub(crate) async fn prepare(caller: &Caller, data: &DataDir) -> Result<()> {
     let auth = Auth::new(caller.clone());
+    let given = data.read(GIVEN)?.unwrap_or_else(|| "{}".to_owned());
+    let given: Given =
+        serde_json::from_str(&given).with_context(|| format!("{GIVEN} in the data folder is damaged"))?;
+    let mut now_given = given.clone();
     for (id, description, scopes) in ROLES {
-        let made = match auth.role(id).await {
-            Ok(role) => {
-                let lacks = |scope: &&&str| !role.scopes.iter().any(|held| held == **scope);
-                let missing: Vec<String> = scopes.iter().filter(lacks).map(ToString::to_string).collect();
-                if missing.is_empty() {
-                    continue;
-                }
-                let all = role.scopes.into_iter().chain(missing);
-                auth.update_role(id, &CreateRoleRequest::new(role.description, all)).await
+        let before = given.get(id).cloned().unwrap_or_default();
+        let new: BTreeSet<String> =
+            scopes.iter().map(ToString::to_string).filter(|scope| !before.contains(scope)).collect();
+        give(&auth, id, description, scopes, &new).await.with_context(|| format!("cannot make the role {id}"))?;
+        now_given.entry(id.to_owned()).or_default().extend(new);
+    }
+    if now_given != given {
+        // After a crash before this the same is given once more.
+        data.write(GIVEN, &serde_json::to_string_pretty(&now_given)?)?;
+    }
+    Ok(())
+}
+
+async fn give(auth: &Auth, id: &str, description: &str, all: &[&str], new: &BTreeSet<String>) -> Result<(), Error> {
+    match auth.role(id).await {
+        Ok(role) => {
+            let held = BTreeSet::from_iter(role.scopes);
+            if !new.is_subset(&held) {
+                auth.update_role(id, &CreateRoleRequest::new(role.description, held.union(new).cloned())).await?;
             }
-            Err(error) if error.is_not_found() => {
-                auth.create_role(id, &CreateRoleRequest::new(description, scopes.iter().copied())).await
-            }
-            Err(error) => Err(error),
-        };
-        made.with_context(|| format!("cannot make the role {id}"))?;
+        }
+        Err(error) if error.is_not_found() => {
+            auth.create_role(id, &CreateRoleRequest::new(description, all.iter().copied())).await?;
+        }
+        Err(error) => return Err(error),
     }
     Ok(())
 }

@@ -12,11 +12,11 @@ use taskcluster_core::time::hours;
 use taskcluster_core::transport::Body;
 use taskcluster_server::event_stream::{ConnectQuery, EventsApi};
 use taskcluster_server::{Call, Failure, Reply};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::listener::{Listener, Start};
+use crate::places::Places;
 use crate::recent::Recent;
 
 /// How the service behaves.
@@ -25,6 +25,8 @@ use crate::recent::Recent;
 pub struct Settings {
     /// How many may listen at once.
     pub listeners: usize,
+    /// How many streams one client may have, or one address without credentials.
+    pub listeners_each: usize,
     /// How many bindings a listener may have.
     pub bindings: usize,
     /// How many messages are kept for those who come back.
@@ -41,6 +43,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listeners: 1000,
+            listeners_each: 100,
             bindings: 100,
             kept_messages: 50_000,
             kept_bytes: 64 << 20,
@@ -60,7 +63,7 @@ pub(crate) struct Api {
     /// The exchanges that are passed on.
     pub(crate) exchanges: BTreeSet<String>,
     pub(crate) settings: Settings,
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
     pub(crate) clock: SharedClock,
     pub(crate) shutdown: CancellationToken,
 }
@@ -75,8 +78,12 @@ impl EventsApi for Api {
             return Err(Failure::input_error(format!("The exchange {unknown:?} is not passed on here.")));
         }
         let start = self.start(call.header("last-event-id").or(query.last_event_id.as_deref()))?;
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| Failure::too_many_requests("There is no room for another listener."))?;
+        let who = match call.client_id().await? {
+            "" => format!("anonymous at {}", call.source_ip().unwrap_or_default()),
+            client_id => client_id.to_owned(),
+        };
+        let place = self.places.take(who);
+        let place = place.ok_or_else(|| Failure::too_many_requests("There is no room for another listener."))?;
         let listener = Listener {
             recent: Arc::clone(&self.recent),
             bindings,

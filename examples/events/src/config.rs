@@ -17,6 +17,8 @@ pub struct Config {
     pub exchanges: Option<Vec<String>>,
     /// How many may listen at once.
     pub listeners: usize,
+    /// How many streams one client may have, or one address without credentials.
+    pub listeners_each: usize,
     /// How many messages are kept for those who come back.
     pub kept_messages: usize,
     /// How many bytes they may take in memory, roughly.
@@ -33,6 +35,7 @@ impl Default for Config {
         Self {
             exchanges: None,
             listeners: settings.listeners,
+            listeners_each: settings.listeners_each,
             kept_messages: settings.kept_messages,
             kept_bytes: settings.kept_bytes,
             ping_seconds: settings.ping.as_secs(),
@@ -75,6 +78,7 @@ impl Config {
     pub fn settings(&self) -> Settings {
         Settings {
             listeners: self.listeners,
+            listeners_each: self.listeners_each,
             kept_messages: self.kept_messages,
             kept_bytes: self.kept_bytes,
             ping: Duration::from_secs(self.ping_seconds),

@@ -4,6 +4,7 @@ mod api;
 pub mod config;
 mod frame;
 mod listener;
+mod places;
 pub mod recent;
 mod service;
 

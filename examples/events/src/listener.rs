@@ -8,11 +8,12 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use taskcluster::events::Binding;
 use taskcluster_core::clock::SharedClock;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::frame;
+use crate::places::Place;
 use crate::recent::{Found, Position, Recent};
 
 /// Somebody who listens.
@@ -28,7 +29,7 @@ pub(crate) struct Listener {
     pub(crate) until: Instant,
     pub(crate) shutdown: CancellationToken,
     /// The listener's place among all.
-    pub(crate) _place: OwnedSemaphorePermit,
+    pub(crate) _place: Place,
 }
 
 /// Where a listener begins.
@@ -106,6 +107,11 @@ impl State {
                     return Some(frame::lost(&recent.id(position)));
                 }
                 Found::Nothing(position) => self.position = position,
+                Found::Further(position) => {
+                    self.position = position;
+                    tokio::task::yield_now().await;
+                    continue;
+                }
             }
             tokio::select! {
                 _ = self.end.changed() => {}

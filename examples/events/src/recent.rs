@@ -17,7 +17,8 @@ use tokio::sync::watch;
 
 use crate::frame;
 
-/// How many messages a look takes out of the memory before it lets others have it.
+/// How many messages a look takes out of the memory. With a hundred bindings they take a fraction of a millisecond, and whoever
+/// comes back after long has many to pass over.
 const PORTION: usize = 256;
 
 /// A place between two messages.
@@ -59,6 +60,8 @@ pub enum Found {
     Lost(Position),
     /// Nothing up to this position, which is the end.
     Nothing(Position),
+    /// Nothing up to this position, and there is more: others may have their turn first.
+    Further(Position),
 }
 
 /// A last event id that is none.
@@ -104,25 +107,22 @@ impl Recent {
     /// What is there from `position` on for a listener with these bindings.
     pub fn look(&self, position: Position, bindings: &[Binding]) -> Found {
         let mut position = position;
-        loop {
-            let (first, portion) = self.portion(position);
-            if position < first {
-                return Found::Lost(first);
-            }
-            if portion.is_empty() {
-                return Found::Nothing(position);
-            }
-            for entry in portion {
-                position += 1;
-                match &*entry {
-                    Entry::Message(message, event) if bindings.iter().any(|binding| message.fits(binding)) => {
-                        return Found::Message(event.clone(), position);
-                    }
-                    Entry::Message(..) => {}
-                    Entry::Gap => return Found::Lost(position),
+        let (first, portion) = self.portion(position);
+        if position < first {
+            return Found::Lost(first);
+        }
+        let is_last = portion.len() < PORTION;
+        for entry in portion {
+            position += 1;
+            match &*entry {
+                Entry::Message(message, event) if bindings.iter().any(|binding| message.fits(binding)) => {
+                    return Found::Message(event.clone(), position);
                 }
+                Entry::Message(..) => {}
+                Entry::Gap => return Found::Lost(position),
             }
         }
+        if is_last { Found::Nothing(position) } else { Found::Further(position) }
     }
 
     /// Some entries from `position` on, and the position of the oldest entry that is kept.
@@ -219,6 +219,7 @@ mod tests {
                     keys.push("!".to_owned());
                     position = next;
                 }
+                Found::Further(next) => position = next,
                 Found::Nothing(_) => return keys,
             }
         }

@@ -10,7 +10,6 @@ use taskcluster::{auth, queue};
 use taskcluster_core::chain;
 use taskcluster_server::event_stream::EventsApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
-use tokio::sync::Semaphore;
 
 use crate::api::{Api, Settings};
 use crate::recent::Recent;
@@ -84,7 +83,7 @@ impl EventsService {
         let api = Api {
             recent: Arc::new(Recent::new(settings.kept_messages, settings.kept_bytes)),
             exchanges: options.exchanges.iter().cloned().collect(),
-            places: Arc::new(Semaphore::new(settings.listeners)),
+            places: Arc::new(Places::new(settings.listeners, settings.listeners_each)),
             settings,
             clock: Arc::clone(&options.frame.clock),
             shutdown: options.frame.shutdown.clone(),
@@ -95,7 +94,7 @@ impl EventsService {
     /// How many more may listen.
     #[must_use]
     pub fn free_places(&self) -> usize {
-        self.api.places.available_permits()
+        self.api.places.free()
     }
 }
 

@@ -99,28 +99,46 @@ impl DataDir {
     /// # Errors
     /// When it cannot be read or written.
     pub fn secret(&self, name: &str) -> Result<Secret, DataDirError> {
-        let path = self.join(name);
-        let unusable = |error: &io::Error| DataDirError::Unusable { path: path.clone(), reason: reason(error) };
-        match fs::read_to_string(&path) {
-            Ok(text) if !text.trim().is_empty() => return Ok(Secret::from(text.trim())),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(unusable(&error)),
+        match self.read(name)? {
+            Some(text) if !text.trim().is_empty() => return Ok(Secret::from(text.trim())),
+            Some(_) | None => {}
         }
         let secret = format!("{}{}", TaskId::new(), TaskId::new());
-        self.write_secret(&path, &secret).map_err(|error| unusable(&error))?;
+        self.write(name, &format!("{secret}\n"))?;
         Ok(Secret::from(secret))
     }
 
-    /// Complete or not at all: a secret that was half written would lock everybody out.
-    fn write_secret(&self, path: &Path, secret: &str) -> io::Result<()> {
-        // Temporary files are readable by their owner only.
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-        writeln!(file, "{secret}")?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        // A new name is on the disk when its folder is.
-        File::open(&self.path)?.sync_all()
+    /// What a file of the directory holds; nothing if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self, name: &str) -> Result<Option<String>, DataDirError> {
+        match fs::read_to_string(self.join(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.unusable(name, &error)),
+        }
+    }
+
+    /// Writes a file of the directory that nobody else can read: whole or, after a crash, not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<(), DataDirError> {
+        let write = || {
+            // Temporary files are readable by their owner only.
+            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(self.join(name)).map_err(|error| error.error)?;
+            // A new name is on the disk when its folder is.
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|error| self.unusable(name, &error))
+    }
+
+    fn unusable(&self, name: &str, error: &io::Error) -> DataDirError {
+        DataDirError::Unusable { path: self.join(name), reason: reason(error) }
     }
 }
 

@@ -156,6 +156,11 @@ impl Call {
         self.received.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The address at the other end of the connection, where that is known. It may be a proxy's.
+    pub fn source_ip(&self) -> Option<&str> {
+        self.received.source_ip.as_deref()
+    }
+
     /// Names this request in logs.
     pub fn request_id(&self) -> &str {
         &self.received.ids.request

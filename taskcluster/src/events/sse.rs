@@ -236,9 +236,10 @@ impl Reader {
     async fn reconnect(&mut self) -> Result<(), BusError> {
         tokio::time::sleep(pause(self.breaks)).await;
         let events = self.events.clone();
+        // Without an id nobody can tell what came in between.
+        let goes_on = self.last_id.is_some();
         let trouble = match self.connect(&events).await {
-            // Without an id nobody can tell what came in between.
-            Ok(()) if self.last_id.is_none() => return Err(BusError::Interrupted),
+            Ok(()) if !goes_on => return Err(BusError::Interrupted),
             Ok(()) => return Ok(()),
             Err(trouble) => trouble,
         };

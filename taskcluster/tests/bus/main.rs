@@ -5,6 +5,8 @@ mod contract;
 mod proxy;
 #[cfg(feature = "amqp")]
 mod rabbitmq;
+#[cfg(all(feature = "event_stream", feature = "testing"))]
+mod sse;
 
 use std::future::Future;
 use std::time::Duration;

@@ -73,6 +73,11 @@ impl Answer {
         Self::json(status, &json!({ "code": code, "message": message, "requestInfo": info }))
     }
 
+    /// 200 with these bytes, such as those of a file or of a stream.
+    pub fn bytes(body: impl Into<Bytes>) -> Self {
+        Self(Kind::Fixed(Response::new(body.into())))
+    }
+
     /// 204 without a body.
     #[must_use]
     pub fn no_content() -> Self {
