@@ -1,4 +1,5 @@
 //! Workers against the real queue.
 
+mod embedded;
 mod native;
 mod proxy;

@@ -32,6 +32,8 @@ pub struct Ground {
     pub database: Option<String>,
     /// The URL of a message broker; else messages stay in the process.
     pub bus: Option<String>,
+    /// The task queue that its own worker serves; else it has none.
+    pub serve: Option<String>,
     /// Certificates that it trusts in place of the system's.
     pub certificates: Option<PathBuf>,
 }
@@ -65,10 +67,10 @@ impl Process {
     pub async fn restart(&mut self) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
-        let Ground { database, bus, certificates } = &self.ground;
-        for (option, url) in [("--database", database), ("--bus", bus)] {
-            if let Some(url) = url {
-                command.args([option, url]);
+        let Ground { database, bus, serve, certificates } = &self.ground;
+        for (option, value) in [("--database", database), ("--bus", bus), ("--serve", serve)] {
+            if let Some(value) = value {
+                command.args([option, value]);
             }
         }
         for name in std::env::vars_os().map(|(name, _)| name) {

@@ -40,7 +40,7 @@ use crate::{first_run, home};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
-const WORKER_SCOPES: [&str; 2] = ["queue:claim-work:*", "queue:worker-id:local/*"];
+const WORKER_SCOPES: [&str; 3] = ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:local/*"];
 const WORKER_GROUP: &str = "local";
 
 /// Whose credentials those of running tasks are made from.

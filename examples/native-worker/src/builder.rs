@@ -161,7 +161,8 @@ pub struct NativeWorkerBuilder {
 }
 
 impl NativeWorkerBuilder {
-    /// The worker's own credentials. They need `queue:claim-work:<task queue>` and `queue:worker-id:<group>/<id>`.
+    /// The worker's own credentials. They need `queue:claim-work:<task queue>` and `queue:worker-id:<group>/<id>`, and
+    /// `queue:claim-task:<task queue>` to give back at its start what it was running when it was killed.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);

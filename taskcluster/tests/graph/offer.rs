@@ -47,6 +47,7 @@ fn task_of(rendered: Rendered) -> (TaskId, Value) {
 #[tokio::test]
 async fn an_action_is_a_task_in_the_group_with_the_callers_own_credentials() {
     let memory = memory();
+    memory.put(&decision_task().to_string(), own());
     // Templates go by the time of the machine.
     let now = Timestamp::now().to_string();
     let tc = Taskcluster::from(memory.client(&now, None).caller().clone());
