@@ -35,6 +35,38 @@ fn a_log_is_followed_while_the_task_runs_and_read_when_it_has_ended() {
     up.stop();
 }
 
+/// A worker may serve the log of what it runs where not everybody reaches it.
+#[test]
+fn a_log_that_cannot_be_had_is_told_and_waited_for_while_the_task_runs() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let client = Client { fixture: &fixture, up: &up };
+    let task = client.create("nobody/none", "far away", "true");
+    let claim = r#"{"tasks": 1, "workerGroup": "far", "workerId": "away"}"#;
+    let claimed = client.json(&["api", "queue", "claimWork", "nobody/none", "--body", claim]);
+    assert_eq!(claimed["tasks"][0]["status"]["taskId"], task.as_str());
+    let log = serde_json::json!({
+        "storageType": "reference", "url": "http://127.0.0.1:9/log", "contentType": "text/plain",
+        "expires": client.says(&["from-now", "1 hour"]).trim(),
+    });
+    let name = "public/logs/live.log";
+    client.hears(&["api", "queue", "createArtifact", &task, "0", name], &log.to_string());
+
+    let mut child = client.command(&["task", "log", &task]).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut note = String::new();
+    stderr.read_line(&mut note).unwrap();
+    assert!(
+        note.starts_with("note: the log cannot be read: ") && note.ends_with(": waiting for the end of the run\n"),
+        "{note}"
+    );
+    client.says(&["api", "queue", "reportCompleted", &task, "0"]);
+    let errors: Vec<String> = stderr.lines().map_while(Result::ok).collect();
+    assert!(errors.len() == 1 && errors[0].starts_with("error: the log cannot be read: "), "{errors:?}");
+    assert_eq!(finish(child).status.code(), Some(1));
+    up.stop();
+}
+
 #[test]
 fn a_task_is_looked_at_run_again_and_what_it_left_is_downloaded() {
     let fixture = Fixture::empty();

@@ -14,13 +14,14 @@ use taskcluster::{Body, RunId, TaskId, Taskcluster};
 use taskcluster_core::transport::BoxError;
 use taskcluster_worker::plugins::LIVE_LOG;
 
+use crate::exit::one_line;
 use crate::output::{Output, ReaderGone};
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often in a row a log may break off, or not be had, before that is the end.
-const FAILURES: u32 = 10;
+/// How often the log of a run that has ended may break off, or not be had, before that is the end.
+const FAILURES: u32 = 5;
 
 /// The longest log that is read from the object service.
 const LONGEST: usize = 1 << 30;
@@ -28,33 +29,48 @@ const LONGEST: usize = 1 << 30;
 /// Prints the log; waits for it where nobody has taken the task yet.
 pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output) -> Result<()> {
     let mut log = Log { tc, task, output, printed: 0 };
-    let mut told = false;
+    let mut notes = Notes::default();
     let mut failures = 0;
     loop {
         let status = tc.queue().status(task).await?.status;
         let is_over = matches!(status.state, TaskState::Completed | TaskState::Failed | TaskState::Exception);
-        let run = status.runs.last();
-        if let Some(run) = run.filter(|run| run.started.is_some()) {
-            let before = log.printed;
-            let broke = match log.print(run.run_id).await {
+        match status.runs.last().filter(|run| run.started.is_some()) {
+            Some(run) => match log.print(run.run_id).await {
                 Ok(Had::Whole) => return Ok(()),
-                // A worker that has just claimed the task has not made its log yet.
-                Ok(Had::Nothing) if run.state == RunState::Running => None,
-                Ok(Had::Nothing) => bail!("run {} of {task} left no log {LIVE_LOG}", run.run_id),
                 Err(error) if error.is::<ReaderGone>() => return Err(error),
-                Err(error) => Some(error),
-            };
-            failures = if broke.is_none() || log.printed > before { 0 } else { failures + 1 };
-            if let Some(error) = broke.filter(|_| failures == FAILURES) {
-                return Err(error);
-            }
-        } else if is_over {
-            bail!("{task} is {} and was never run: there is no log", status.state);
-        } else if !told {
-            told = true;
-            eprintln!("note: {task} is {}: waiting until somebody runs it", status.state);
+                // A worker that has just claimed the task has not made its log yet.
+                Ok(Had::Nothing) if run.state == RunState::Running => {}
+                Ok(Had::Nothing) => bail!("run {} of {task} left no log {LIVE_LOG}", run.run_id),
+                // Only the worker serves it while it runs. When the run has ended it is in one of the storage services.
+                Err(error) if run.state == RunState::Running => {
+                    notes.say(format!("{}: waiting for the end of the run", one_line(&error)));
+                }
+                Err(error) => {
+                    failures += 1;
+                    if failures == FAILURES {
+                        return Err(error);
+                    }
+                }
+            },
+            None if is_over => bail!("{task} is {} and was never run: there is no log", status.state),
+            None => notes.say(format!("{task} is {}: waiting until somebody runs it", status.state)),
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What is said on the side, each thing once in a row.
+#[derive(Default)]
+struct Notes {
+    last: String,
+}
+
+impl Notes {
+    fn say(&mut self, what: String) {
+        if what != self.last {
+            eprintln!("note: {what}");
+            self.last = what;
+        }
     }
 }
 
