@@ -55,6 +55,35 @@ fn shells_complete_methods_and_their_options() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// What bash does when somebody presses the tab key.
+const TAB: &str = r#"
+. ./completions
+tab() {
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+    _taskcluster taskcluster "${!#}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    echo "${COMPREPLY[@]}"
+}
+tab taskcluster api work
+tab taskcluster api queue listT
+tab taskcluster api queue listTaskGroup --cont
+tab taskcluster task ca
+"#;
+
+#[test]
+fn bash_completes_services_methods_and_their_options() {
+    let fixture = Fixture::empty();
+    std::fs::write(fixture.folder().join("completions"), says(&["completions", "bash"])).unwrap();
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["--norc", "--noprofile", "-c", TAB]).current_dir(fixture.folder());
+    match bash.output() {
+        Ok(output) => {
+            let completed = "worker-manager\nlistTaskGroup listTaskQueues\n--continuationToken\ncancel\n";
+            assert_eq!(text(&output.stdout), completed, "{}", text(&output.stderr));
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "without bash there is nothing to see"),
+    }
+}
+
 #[test]
 fn times_and_ids_need_no_deployment() {
     let time = says(&["from-now", "2", "days"]);
