@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::io::{IsTerminal as _, Read as _, stdin};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
@@ -9,6 +12,9 @@ use serde_json::value::RawValue;
 use taskcluster_server::References;
 
 use super::Invocation;
+
+/// After so long without a body somebody may wonder why nothing happens.
+const WONDERING: Duration = Duration::from_secs(2);
 
 /// Reads the body, and holds it against the schema.
 pub(super) fn read(invocation: &Invocation, schema: &str) -> Result<Box<RawValue>> {
@@ -37,6 +43,12 @@ pub(super) fn read(invocation: &Invocation, schema: &str) -> Result<Box<RawValue
 fn from_stdin(asked_for: bool) -> Result<String> {
     let mut text = String::new();
     if asked_for || !stdin().is_terminal() {
+        let (_until_read, read) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            if read.recv_timeout(WONDERING) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("note: waiting for the body on standard input");
+            }
+        });
         stdin().read_to_string(&mut text).context("cannot read the body from standard input")?;
     }
     Ok(text)
