@@ -3,6 +3,7 @@
 //! | I want to … | |
 //! |---|---|
 //! | call a service, and tell apart what went wrong | [`calls`] |
+//! | call any method from a shell, or only see what it needs | the program `taskcluster api`, in `examples/cli` |
 //! | go through long lists | [`calls`](calls#lists) |
 //! | hand somebody a URL that is good for a while | [`calls`](calls#urls) |
 //! | create a task, wait for it, read its log | the program `examples/hello.rs` |

@@ -1,5 +1,7 @@
 //! The command line, as clap sees it.
 
+mod client;
+
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +14,14 @@ use service_kit::bus::{BusUrl, BusUrlError};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 
-/// TaskCluster on your machine: run a repository's tasks, or serve a deployment.
+use crate::api::Invocation;
+
+pub(crate) use client::*;
+
+/// TaskCluster on your machine: run a repository's tasks, serve a deployment, or speak to one.
+///
+/// The deployment that is spoken to is that of TASKCLUSTER_ROOT_URL, by the credentials in TASKCLUSTER_CLIENT_ID,
+/// TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE, or through TASKCLUSTER_PROXY_URL.
 #[derive(Debug, Parser)]
 #[command(name = "taskcluster", version, arg_required_else_help = true, propagate_version = true)]
 #[command(after_help = "\
@@ -29,7 +38,35 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Serve a deployment on this machine until Ctrl-C.
     Up(Box<UpArgs>),
+    /// Call any method of any service.
+    #[command(after_help = API_HELP)]
+    Api(Box<Invocation>),
+    /// See how a task stands, read its log, run it again.
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// See how the tasks of a group stand, or cancel them.
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Download what a task left.
+    #[command(subcommand)]
+    Download(DownloadCommand),
+    /// Say which time lies so far from now.
+    FromNow(FromNowArgs),
+    /// Make an id for a task, or translate one.
+    Slugid {
+        #[command(subcommand)]
+        command: Option<SlugidCommand>,
+    },
+    /// Print what makes a shell complete commands, options and the methods of the services.
+    Completions(CompletionsArgs),
 }
+
+const API_HELP: &str = "\
+Ends 0 when the service has answered, 1 when it refused or did not answer, 2 when it could not be asked.
+
+Example: the ids and names of the tasks of a group that failed
+  taskcluster api queue listTaskGroup --all fN1SbArXTPSVFNUvaOlinQ |
+    jq -r 'select(.status.state == \"failed\") | .status.taskId + \" \" + .task.metadata.name'";
 
 /// Arguments of `taskcluster run`.
 #[derive(Debug, Args)]

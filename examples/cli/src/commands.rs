@@ -1,13 +1,28 @@
 //! What each subcommand does.
 
+mod api;
+mod completions;
+mod download;
+mod from_now;
+mod group;
 mod run;
+mod slugid;
+mod talk;
+mod task;
 mod up;
 
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use api::api;
+pub(crate) use completions::completions;
+pub(crate) use download::download;
+pub(crate) use from_now::from_now;
+pub(crate) use group::group;
 pub(crate) use run::run;
+pub(crate) use slugid::slugid;
+pub(crate) use task::task;
 pub(crate) use up::up;
 
 fn runtime() -> Result<Runtime> {

@@ -7,10 +7,12 @@ use crate::view::plain;
 /// The meanings of the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Every task is green, or there was nothing to run.
+    /// Every task is green, or there was nothing to run; what was asked for is done.
     Green,
     /// At least one task is not green, or nobody takes it.
     NotGreen,
+    /// A service refused, or could not be reached.
+    Refused,
     /// It could not begin: bad use, bad input, a machine that does not let us.
     CouldNotBegin,
     /// The user said stop.
@@ -21,7 +23,7 @@ impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         ExitCode::from(match outcome {
             Outcome::Green => 0,
-            Outcome::NotGreen => 1,
+            Outcome::NotGreen | Outcome::Refused => 1,
             Outcome::CouldNotBegin => 2,
             Outcome::Interrupted => 130,
         })

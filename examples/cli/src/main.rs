@@ -1,10 +1,11 @@
-//! The binary `taskcluster`: run a repository's tasks, serve a deployment.
+//! The binary `taskcluster`: run a repository's tasks, serve a deployment, or speak to one.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+mod api;
 mod args;
 mod assemble;
 mod commands;
@@ -16,6 +17,8 @@ mod first_run;
 mod fixture;
 mod group;
 mod home;
+mod json_text;
+mod output;
 mod progress;
 mod push_event;
 mod refusal;
@@ -40,6 +43,13 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => commands::run(&args),
         Command::Up(args) => commands::up(&args),
+        Command::Api(invocation) => commands::api(&invocation),
+        Command::Task(command) => commands::task(command),
+        Command::Group(command) => commands::group(command),
+        Command::Download(command) => commands::download(command),
+        Command::FromNow(args) => commands::from_now(&args),
+        Command::Slugid { command } => commands::slugid(command),
+        Command::Completions(args) => commands::completions(&args),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

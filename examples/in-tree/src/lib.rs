@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod order;
+mod settings;
 
 use serde_json::{Map, Value, json};
 use taskcluster::json_e::{self, TemplateError};
@@ -99,6 +100,7 @@ fn shown(text: &str) -> String {
 pub fn first_tasks(text: &str, context: &Context<'_>) -> Result<Vec<FirstTask>, InTreeError> {
     let document = parse(text)?;
     let rendered = render(&document, context)?;
+    settings::check(&rendered)?;
     order::by_dependencies(complete(tasks_of(rendered)?, context)?)
 }
 
@@ -318,6 +320,13 @@ tasks:
     #[test]
     fn bad_yaml_is_named_by_line_and_column() {
         assert_eq!(complaint("version: 1\ntasks: [a, b\n"), ".taskcluster.yml:3:1: did not find expected ',' or ']'");
+    }
+
+    #[test]
+    fn a_policy_that_does_not_exist_is_told_before_any_task() {
+        let told = complaint("{version: 1, policy: {pullRequests: all}, tasks: [{taskId: bogus}]}");
+        assert!(told.starts_with(".taskcluster.yml: policy.pullRequests is \"all\", known are public, "), "{told}");
+        assert!(tasks_in("{version: 1, policy: {pullRequests: public_restricted}, tasks: [{}]}").is_ok());
     }
 
     #[test]

@@ -63,6 +63,28 @@ impl fmt::Display for Violations {
     }
 }
 
+impl References {
+    /// What is wrong with the body of a request, by the schema that the service's operation names, such as
+    /// `v1/create-task-request.json#`: a line for each fault, as the service itself would tell it. Asks nobody.
+    ///
+    /// ```
+    /// use taskcluster_server::References;
+    ///
+    /// let references = References::embedded();
+    /// let faults = references.faults("auth", "v1/create-role-request.json#", &serde_json::json!({ "scopes": "all" }))?;
+    /// assert!(faults.iter().any(|fault| fault.starts_with("/scopes: ")), "{faults:?}");
+    /// # Ok::<(), taskcluster_server::SchemaError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such schema, or it cannot be used.
+    pub fn faults(&self, service: &str, schema: &str, body: &Value) -> Result<Vec<String>, SchemaError> {
+        // Where a deployment would publish them plays no part: nothing is fetched from there.
+        let schema = Schemas::of_service(self, "https://taskcluster.invalid", service)?.get(service, schema)?;
+        Ok(schema.accept(body.clone()).err().map(|violations| violations.faults).unwrap_or_default())
+    }
+}
+
 /// The schemas of one service and those that they refer to, compiled when first used and then kept.
 pub(crate) struct Schemas {
     root_url: String,

@@ -30,6 +30,11 @@ impl Fixture {
         fixture
     }
 
+    /// Where commands run.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn repository(&self) -> PathBuf {
         self.folder.path().join("repository")
     }

@@ -1,11 +1,15 @@
 //! The built binary from outside: what it says and how it ends.
 
+mod api;
 mod bad_data;
 mod bad_input;
+mod by_hand;
+mod client;
 mod deployment;
 mod fixture;
 mod guide;
 mod hello;
+mod help;
 mod index;
 mod postgres;
 mod run;

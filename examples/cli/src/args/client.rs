@@ -1,0 +1,198 @@
+//! Arguments of the commands that speak to a deployment, or that help those who do.
+//!
+//! They are called as in the official client, and do the same.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+use taskcluster_core::ids::{RunId, TaskId};
+
+/// Arguments of `taskcluster completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: for the shell that you are in
+  source <(taskcluster completions bash)")]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of `taskcluster from-now`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: the deadline of a task
+  taskcluster from-now 2 days 3 hours")]
+pub(crate) struct FromNowArgs {
+    /// Years, months, weeks, days, hours, minutes and seconds, such as `2 days 3 hours` or `-1h`.
+    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true, value_name = "DURATION")]
+    pub(crate) duration: Vec<String>,
+}
+
+/// What to do with slugids.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SlugidCommand {
+    /// Make a new one, as for a task that is to be created.
+    Generate {
+        /// For those who are used to saying so: all that are made here are of that kind.
+        #[arg(short, long, hide = true)]
+        nice: bool,
+    },
+    /// Write one as a UUID.
+    Decode {
+        /// The slugid.
+        slugid: TaskId,
+    },
+    /// Write a version 4 UUID as a slugid.
+    Encode {
+        /// The UUID.
+        uuid: String,
+    },
+}
+
+/// What to do with a task.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// Say how it stands, and its runs.
+    Status {
+        /// The task.
+        task: TaskId,
+        /// All runs, not only the last.
+        #[arg(short, long, conflicts_with = "run")]
+        all_runs: bool,
+        /// This run.
+        #[arg(short, long)]
+        run: Option<RunId>,
+    },
+    /// Say its name.
+    Name {
+        /// The task.
+        task: TaskId,
+    },
+    /// Print its definition.
+    Def {
+        /// The task.
+        task: TaskId,
+    },
+    /// Say which group it belongs to.
+    Group {
+        /// The task.
+        task: TaskId,
+    },
+    /// List its artifacts by name.
+    Artifacts {
+        /// The task.
+        task: TaskId,
+        /// Those of this run, not of the last.
+        #[arg(short, long)]
+        run: Option<RunId>,
+    },
+    /// Print its log, and go on until its run ends.
+    Log {
+        /// The task.
+        task: TaskId,
+    },
+    /// Cancel it.
+    Cancel {
+        /// The task.
+        task: TaskId,
+        /// Only say what would be done.
+        #[arg(short, long)]
+        noop: bool,
+    },
+    /// Create another task like it, and print its id. It waits for nothing and has no routes.
+    Retrigger {
+        /// The task.
+        task: TaskId,
+        /// With its dependencies and routes.
+        #[arg(short, long)]
+        exact: bool,
+    },
+    /// Run it once more.
+    Rerun {
+        /// The task.
+        task: TaskId,
+        /// Only say what would be done.
+        #[arg(short, long)]
+        noop: bool,
+        /// Also if it has neither failed nor ended as an exception.
+        #[arg(short, long)]
+        force: bool,
+    },
+}
+
+/// What to do with a task group.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// List its tasks: id, name and state. All, or those in the states that are named.
+    List(GroupListArgs),
+    /// Count its tasks by state.
+    Status {
+        /// The group.
+        group: TaskId,
+    },
+    /// Cancel those of its tasks that are not resolved.
+    Cancel {
+        /// The group.
+        group: TaskId,
+        /// Only those of this worker type.
+        #[arg(short, long, value_name = "TYPE")]
+        worker_type: Option<String>,
+        /// Do not ask first.
+        #[arg(short, long)]
+        force: bool,
+    },
+}
+
+/// Arguments of `taskcluster group list`.
+#[derive(Debug, Args)]
+pub(crate) struct GroupListArgs {
+    /// The group.
+    pub(crate) group: TaskId,
+    /// All tasks.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Running tasks.
+    #[arg(short, long)]
+    pub(crate) running: bool,
+    /// Failed tasks.
+    #[arg(short, long)]
+    pub(crate) failed: bool,
+    /// Tasks that ended as an exception.
+    #[arg(short, long)]
+    pub(crate) exception: bool,
+    /// Completed tasks.
+    #[arg(short, long, visible_alias = "completed")]
+    pub(crate) complete: bool,
+    /// Unscheduled tasks.
+    #[arg(short, long)]
+    pub(crate) unscheduled: bool,
+    /// Pending tasks.
+    #[arg(short, long)]
+    pub(crate) pending: bool,
+}
+
+/// What to download.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DownloadCommand {
+    /// An artifact of a task.
+    Artifact(DownloadArtifactArgs),
+}
+
+/// Arguments of `taskcluster download artifact`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "taskcluster download artifact <TASK> [RUN] <NAME> [FILE]",
+    after_help = "\
+Example: into the file build.zip
+  taskcluster download artifact fN1SbArXTPSVFNUvaOlinQ public/build.zip"
+)]
+pub(crate) struct DownloadArtifactArgs {
+    /// The task.
+    pub(crate) task: TaskId,
+    /// Perhaps the number of a run, the artifact's name, perhaps the file.
+    #[arg(required = true, num_args = 1..=3, value_name = "NAME")]
+    pub(crate) rest: Vec<String>,
+    /// The file, - for standard output [default: called as the last part of the artifact's name].
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+}

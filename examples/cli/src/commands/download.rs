@@ -1,0 +1,100 @@
+//! `taskcluster download`: what a task left.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use taskcluster::artifacts::{ArtifactError, Download};
+use taskcluster::{RunId, Taskcluster};
+use tokio::fs::File;
+
+use super::talk::{BadUse, deployment, talk};
+use crate::args::{DownloadArtifactArgs, DownloadCommand};
+use crate::exit::Outcome;
+use crate::output::ReaderGone;
+
+/// Downloads.
+pub(crate) fn download(command: DownloadCommand) -> Result<Outcome> {
+    let DownloadCommand::Artifact(args) = command;
+    let wanted = Wanted::of(&args)?;
+    let tc = deployment()?;
+    talk(wanted.fetch(&tc, &args))
+}
+
+/// The artifact, and where it goes.
+#[derive(Debug, PartialEq)]
+struct Wanted {
+    run: Option<RunId>,
+    name: String,
+    file: PathBuf,
+}
+
+impl Wanted {
+    fn of(args: &DownloadArtifactArgs) -> Result<Self> {
+        let (run, name, file) = match args.rest.as_slice() {
+            [name] => (None, name, None),
+            [name, file] => (None, name, Some(file)),
+            [run, name, file] => (Some(run), name, Some(file)),
+            _ => return Err(BadUse("the name of the artifact is missing".to_owned()).into()),
+        };
+        let run = run.map(|run| run.parse().map_err(|_| BadUse(format!("{run:?} is not the number of a run"))));
+        let file = args.output.clone().or_else(|| file.map(PathBuf::from));
+        let file = file.or_else(|| Path::new(name).file_name().map(PathBuf::from));
+        let file = file.ok_or_else(|| BadUse(format!("no file can be called as {name:?} ends; say one")))?;
+        Ok(Self { run: run.transpose()?, name: name.clone(), file })
+    }
+
+    async fn fetch(&self, tc: &Taskcluster, args: &DownloadArtifactArgs) -> Result<()> {
+        let artifacts = tc.artifacts();
+        let download: Download = match self.run {
+            Some(run) => artifacts.download(&args.task, run, &self.name),
+            None => artifacts.download_latest(&args.task, &self.name),
+        };
+        if self.file == Path::new("-") {
+            return match download.to_writer(&mut stdout()?).await {
+                Err(ArtifactError::Local { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
+                    Err(ReaderGone.into())
+                }
+                downloaded => Ok(downloaded.map(drop)?),
+            };
+        }
+        let downloaded = download.to_file(&self.file).await?;
+        let kind = downloaded.content_type.map(|kind| format!(" of {kind}")).unwrap_or_default();
+        let packed = downloaded.content_encoding.map(|how| format!(", compressed by {how}")).unwrap_or_default();
+        // Standard output stays free for those who want the file there.
+        eprintln!("{}: {} bytes{kind}{packed}", self.file.display(), downloaded.length);
+        Ok(())
+    }
+}
+
+/// Standard output, for writers that are asynchronous.
+fn stdout() -> Result<File> {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().context("there is no standard output")?;
+    Ok(File::from_std(stdout.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(rest: &[&str], output: Option<&str>) -> Result<Wanted> {
+        let rest = rest.iter().map(|part| (*part).to_owned()).collect();
+        Wanted::of(&DownloadArtifactArgs { task: taskcluster::TaskId::new(), rest, output: output.map(PathBuf::from) })
+    }
+
+    #[test]
+    fn a_run_and_a_file_may_be_named() {
+        let expected = |run: Option<u32>, file: &str| Wanted {
+            run: run.map(RunId::from),
+            name: "public/a.zip".into(),
+            file: file.into(),
+        };
+        assert_eq!(wanted(&["public/a.zip"], None).unwrap(), expected(None, "a.zip"));
+        assert_eq!(wanted(&["public/a.zip", "b"], None).unwrap(), expected(None, "b"));
+        assert_eq!(wanted(&["1", "public/a.zip", "b"], None).unwrap(), expected(Some(1), "b"));
+        assert_eq!(wanted(&["public/a.zip"], Some("-")).unwrap(), expected(None, "-"));
+        assert!(wanted(&["x", "public/a.zip", "b"], None).is_err());
+        assert!(wanted(&["public/.."], None).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! `taskcluster group`: the tasks of a group.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, IsTerminal as _, stdin};
+
+use anyhow::{Context as _, Result};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use taskcluster::queue::{TaskDefinitionAndStatus, TaskState};
+use taskcluster::{TaskId, Taskcluster};
+
+use super::talk::{BadUse, deployment, talk};
+use crate::args::{GroupCommand, GroupListArgs};
+use crate::exit::Outcome;
+use crate::output::Output;
+
+/// Calls that are under way at once.
+const CONCURRENCY: usize = 10;
+
+/// Asks the queue about a group, or cancels its tasks.
+pub(crate) fn group(command: GroupCommand) -> Result<Outcome> {
+    let tc = deployment()?;
+    talk(async {
+        match command {
+            GroupCommand::List(args) => list(&tc, &args).await,
+            GroupCommand::Status { group } => count(&tc, &group).await,
+            GroupCommand::Cancel { group, worker_type, force } => {
+                cancel(&tc, &group, worker_type.as_deref(), force).await
+            }
+        }
+    })
+}
+
+async fn list(tc: &Taskcluster, args: &GroupListArgs) -> Result<()> {
+    let mut output = Output::stdout(true);
+    let mut members = tc.queue().list_task_group(&args.group).stream();
+    while let Some(member) = members.try_next().await? {
+        if is_wanted(&member.status.state, args) {
+            let (id, name, state) = (member.status.task_id, &member.task.metadata.name, &member.status.state);
+            output.line(&format!("{id} {name} {state}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Without a word about states all are wanted.
+fn is_wanted(state: &TaskState, args: &GroupListArgs) -> bool {
+    let named = [args.running, args.failed, args.exception, args.complete, args.unscheduled, args.pending];
+    let named_this = match state {
+        TaskState::Running => args.running,
+        TaskState::Failed => args.failed,
+        TaskState::Exception => args.exception,
+        TaskState::Completed => args.complete,
+        TaskState::Unscheduled => args.unscheduled,
+        TaskState::Pending => args.pending,
+        _ => false,
+    };
+    args.all || named_this || !named.contains(&true)
+}
+
+async fn count(tc: &Taskcluster, group: &TaskId) -> Result<()> {
+    let mut counts = BTreeMap::<String, u64>::new();
+    let mut members = tc.queue().list_task_group(group).stream();
+    while let Some(member) = members.try_next().await? {
+        *counts.entry(member.status.state.to_string()).or_default() += 1;
+    }
+    let mut output = Output::stdout(true);
+    counts.iter().try_for_each(|(state, count)| output.line(&format!("{state}: {count}")))
+}
+
+async fn cancel(tc: &Taskcluster, group: &TaskId, worker_type: Option<&str>, force: bool) -> Result<()> {
+    let queue = tc.queue();
+    let all: Vec<TaskDefinitionAndStatus> = queue.list_task_group(group).stream().try_collect().await?;
+    let is_open = |state: &TaskState| matches!(state, TaskState::Unscheduled | TaskState::Pending | TaskState::Running);
+    let is_wanted = |member: &&TaskDefinitionAndStatus| {
+        is_open(&member.status.state) && worker_type.is_none_or(|wanted| member.status.worker_type == wanted)
+    };
+    let tasks: Vec<&TaskDefinitionAndStatus> = all.iter().filter(is_wanted).collect();
+    let mut output = Output::stdout(true);
+    if tasks.is_empty() {
+        return output.line("nothing to cancel");
+    }
+    if !force && !confirms(&tasks)? {
+        return output.line("nothing was cancelled");
+    }
+    let calls = tasks.iter().map(|member| {
+        let (queue, id) = (queue.clone(), member.status.task_id);
+        async move { queue.cancel_task(&id).await.map(|_| id) }
+    });
+    let mut cancelled = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY);
+    while let Some(id) = cancelled.next().await {
+        output.line(&format!("cancelled {}", id?))?;
+    }
+    Ok(())
+}
+
+/// Asks whoever sits at the terminal.
+fn confirms(tasks: &[&TaskDefinitionAndStatus]) -> Result<bool> {
+    if !stdin().is_terminal() {
+        return Err(BadUse("nobody is there to be asked: --force cancels without asking".to_owned()).into());
+    }
+    for member in tasks {
+        eprintln!("{} {}", member.status.task_id, member.task.metadata.name);
+    }
+    eprint!("Cancel these {} tasks? [y/n] ", tasks.len());
+    let mut answer = String::new();
+    stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}

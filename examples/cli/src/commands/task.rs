@@ -1,0 +1,129 @@
+//! `taskcluster task`: one task.
+
+mod log;
+mod retrigger;
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::TryStreamExt as _;
+use taskcluster::queue::{Run, TaskState, TaskStatus};
+use taskcluster::{RunId, TaskId, Taskcluster};
+
+use super::talk::{deployment, talk};
+use crate::args::TaskCommand;
+use crate::exit::Outcome;
+use crate::output::Output;
+
+/// Asks the queue about a task, or to do something with it.
+pub(crate) fn task(command: TaskCommand) -> Result<Outcome> {
+    let tc = deployment()?;
+    talk(carry_out(tc, command))
+}
+
+async fn carry_out(tc: Taskcluster, command: TaskCommand) -> Result<()> {
+    let queue = tc.queue();
+    let mut output = Output::stdout(false);
+    match command {
+        TaskCommand::Status { task, all_runs, run } => {
+            let status = queue.status(&task).await?.status;
+            let runs = chosen(&status, all_runs, run)?;
+            tell(&mut output, &status, runs)
+        }
+        TaskCommand::Name { task } => output.line(&queue.task(&task).await?.metadata.name),
+        TaskCommand::Def { task } => output.json(&queue.task(&task).raw().await?),
+        TaskCommand::Group { task } => output.line(&queue.status(&task).await?.status.task_group_id.to_string()),
+        TaskCommand::Artifacts { task, run } => artifacts(&tc, &task, run, &mut output).await,
+        TaskCommand::Log { task } => log::follow(&tc, &task, &mut output).await,
+        TaskCommand::Cancel { task, noop } => {
+            if noop {
+                return output.line(&format!("would cancel {task}"));
+            }
+            let status = queue.cancel_task(&task).await?.status;
+            tell(&mut output, &status, last(&status))
+        }
+        TaskCommand::Retrigger { task, exact } => {
+            output.line(&retrigger::retrigger(&tc, &task, exact).await?.to_string())
+        }
+        TaskCommand::Rerun { task, noop, force } => {
+            let state = queue.status(&task).await?.status.state;
+            if !force && !matches!(state, TaskState::Failed | TaskState::Exception) {
+                bail!("{task} is {state}: it has not failed; --force runs it once more all the same");
+            }
+            if noop {
+                return output.line(&format!("would run {task} once more"));
+            }
+            let status = queue.rerun_task(&task).await?.status;
+            tell(&mut output, &status, last(&status))
+        }
+    }
+}
+
+/// The runs that somebody wants to see.
+fn chosen(status: &TaskStatus, all: bool, run: Option<RunId>) -> Result<&[Run]> {
+    if all {
+        return Ok(&status.runs);
+    }
+    let Some(wanted) = run else { return Ok(last(status)) };
+    let found = status.runs.iter().find(|run| run.run_id == wanted);
+    found.map(std::slice::from_ref).with_context(|| format!("{} has no run {wanted}", status.task_id))
+}
+
+fn last(status: &TaskStatus) -> &[Run] {
+    &status.runs[status.runs.len().saturating_sub(1)..]
+}
+
+/// The state of the task, and a line for each of the runs.
+fn tell(output: &mut Output, status: &TaskStatus, runs: &[Run]) -> Result<()> {
+    output.line(status.state.as_str())?;
+    runs.iter().try_for_each(|run| output.line(&line_of(run)))
+}
+
+fn line_of(run: &Run) -> String {
+    let mut line = format!("run {}: {}", run.run_id, run.state);
+    if let Some(reason) = run.reason_resolved.as_ref().filter(|reason| reason.as_str() != run.state.as_str()) {
+        line += &format!(" ({reason})");
+    }
+    if let (Some(group), Some(worker)) = (&run.worker_group, &run.worker_id) {
+        line += &format!(", by {group}/{worker}");
+    }
+    if let (Some(started), Some(resolved)) = (run.started, run.resolved) {
+        line += &format!(", {:.1} s", resolved.since(started).as_secs_f64());
+    }
+    line
+}
+
+async fn artifacts(tc: &Taskcluster, task: &TaskId, run: Option<RunId>, output: &mut Output) -> Result<()> {
+    let queue = tc.queue();
+    let list = match run {
+        Some(run) => queue.list_artifacts(task, run),
+        None => queue.list_latest_artifacts(task),
+    };
+    let mut artifacts = list.stream();
+    while let Some(artifact) = artifacts.try_next().await? {
+        output.line(&artifact.name)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_in_a_line() {
+        let run = |more: serde_json::Value| {
+            let mut run = json!({
+                "runId": 1, "state": "exception", "reasonCreated": "retry", "scheduled": "2026-01-02T03:04:05.000Z",
+            });
+            run.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            line_of(&serde_json::from_value(run).unwrap())
+        };
+        assert_eq!(run(json!({ "reasonResolved": "deadline-exceeded" })), "run 1: exception (deadline-exceeded)");
+        let whole = json!({
+            "state": "completed", "reasonResolved": "completed", "workerGroup": "here", "workerId": "w-1",
+            "started": "2026-01-02T03:04:05.000Z", "resolved": "2026-01-02T03:04:07.460Z",
+        });
+        assert_eq!(run(whole), "run 1: completed, by here/w-1, 2.5 s");
+    }
+}

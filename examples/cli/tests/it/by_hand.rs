@@ -1,0 +1,141 @@
+//! What people do with tasks from a shell: `task`, `group`, `download`.
+
+use std::io::{BufRead as _, BufReader};
+
+use crate::client::Client;
+use crate::deployment::Up;
+use crate::fixture::{Fixture, finish, text};
+
+const QUEUE: &str = "local/native";
+
+#[test]
+fn a_log_is_followed_while_the_task_runs_and_read_when_it_has_ended() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &["--serve", QUEUE]);
+    let client = Client { fixture: &fixture, up: &up };
+    let gate = fixture.folder().join("gate");
+    // It ends when this test says so.
+    let script = format!(
+        "echo begun-$((20 + 3)); while [ ! -e {} ]; do sleep 0.1; done; echo ended-$((40 + 2))",
+        gate.display()
+    );
+    let task = client.create(QUEUE, "slow", &script);
+    let mut child = client.command(&["task", "log", &task]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "begun-23"), "it begins");
+    assert_eq!(client.says(&["task", "status", &task]).lines().next(), Some("running"));
+    std::fs::write(&gate, "").unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert!(rest.iter().any(|line| line == "ended-42"), "{rest:?}");
+    let output = finish(child);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+
+    let log = client.says(&["task", "log", &task]);
+    assert!(log.contains("\nbegun-23\n") && log.contains("\nended-42\n"), "{log}");
+    up.stop();
+}
+
+/// A worker may serve the log of what it runs where not everybody reaches it.
+#[test]
+fn a_log_that_cannot_be_had_is_told_and_waited_for_while_the_task_runs() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let client = Client { fixture: &fixture, up: &up };
+    let task = client.create("nobody/none", "far away", "true");
+    let claim = r#"{"tasks": 1, "workerGroup": "far", "workerId": "away"}"#;
+    let claimed = client.json(&["api", "queue", "claimWork", "nobody/none", "--body", claim]);
+    assert_eq!(claimed["tasks"][0]["status"]["taskId"], task.as_str());
+    let log = serde_json::json!({
+        "storageType": "reference", "url": "http://127.0.0.1:9/log", "contentType": "text/plain",
+        "expires": client.says(&["from-now", "1 hour"]).trim(),
+    });
+    let name = "public/logs/live.log";
+    client.hears(&["api", "queue", "createArtifact", &task, "0", name], &log.to_string());
+
+    let mut child = client.command(&["task", "log", &task]).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut note = String::new();
+    stderr.read_line(&mut note).unwrap();
+    assert!(
+        note.starts_with("note: the log cannot be read: ") && note.ends_with(": waiting for the end of the run\n"),
+        "{note}"
+    );
+    client.says(&["api", "queue", "reportCompleted", &task, "0"]);
+    let lines = stderr.lines().map_while(Result::ok);
+    let errors: Vec<String> = lines.filter(|line| !line.starts_with("note: ")).collect();
+    assert!(errors.len() == 1 && errors[0].starts_with("error: the log cannot be read: "), "{errors:?}");
+    assert_eq!(finish(child).status.code(), Some(1));
+    up.stop();
+}
+
+#[test]
+fn a_task_is_looked_at_run_again_and_what_it_left_is_downloaded() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &["--serve", QUEUE]);
+    let client = Client { fixture: &fixture, up: &up };
+    let task = client.create(QUEUE, "broken", "echo it broke; exit 3");
+    let log = client.says(&["task", "log", &task]);
+    assert!(log.contains("\nit broke\n"), "{log}");
+    until(|| client.says(&["task", "status", &task]).starts_with("failed\nrun 0: failed, by "));
+    assert_eq!(client.says(&["task", "name", &task]), "broken\n");
+    assert_eq!(client.says(&["task", "group", &task]), format!("{task}\n"));
+    assert_eq!(client.json(&["task", "def", &task])["metadata"]["name"], "broken");
+    let artifacts = client.says(&["task", "artifacts", &task]);
+    assert!(artifacts.lines().any(|name| name == "public/logs/live_backing.log"), "{artifacts}");
+
+    client.says(&["download", "artifact", &task, "public/logs/live_backing.log"]);
+    let saved = std::fs::read_to_string(fixture.folder().join("live_backing.log")).unwrap();
+    assert!(saved.contains("\nit broke\n"), "{saved}");
+    assert_eq!(client.says(&["download", "artifact", &task, "0", "public/logs/live_backing.log", "-"]), saved);
+    let (line, code) = client.complains(&["download", "artifact", &task, "public/none"]);
+    assert!(line.contains("public/none") && line.contains("(404)"), "{line}");
+    assert_eq!(code, Some(1));
+
+    assert_eq!(client.says(&["task", "rerun", &task, "--noop"]), format!("would run {task} once more\n"));
+    client.says(&["task", "rerun", &task]);
+    until(|| {
+        client.says(&["task", "status", &task, "--all-runs"]).lines().any(|line| line.starts_with("run 1: failed"))
+    });
+    assert!(client.says(&["task", "status", &task, "--run", "0"]).contains("run 0: failed"));
+    let (line, code) = client.complains(&["task", "status", &task, "--run", "7"]);
+    assert!(line.ends_with("has no run 7"), "{line}");
+    assert_eq!(code, Some(1));
+    up.stop();
+}
+
+#[test]
+fn a_group_is_listed_counted_and_cancelled() {
+    let fixture = Fixture::empty();
+    // Nobody serves this queue.
+    let up = Up::start(&fixture, &[]);
+    let client = Client { fixture: &fixture, up: &up };
+    let task = client.create("nobody/none", "lonely", "true");
+    assert_eq!(client.says(&["group", "list", &task]), format!("{task} lonely pending\n"));
+    assert_eq!(client.says(&["group", "list", &task, "--failed"]), "");
+    assert_eq!(client.says(&["group", "list", &task, "--failed", "--pending"]), format!("{task} lonely pending\n"));
+    assert_eq!(client.says(&["group", "status", &task]), "pending: 1\n");
+    let (line, code) = client.complains(&["group", "cancel", &task]);
+    assert!(line.contains("--force"), "{line}");
+    assert_eq!(code, Some(2));
+    assert_eq!(client.says(&["group", "cancel", &task, "--force", "--worker-type", "other"]), "nothing to cancel\n");
+    assert_eq!(client.says(&["group", "cancel", &task, "--force"]), format!("cancelled {task}\n"));
+    assert_eq!(client.says(&["group", "status", &task]), "exception: 1\n");
+    assert_eq!(client.says(&["task", "status", &task]), "exception\nrun 0: exception (canceled)\n");
+    let (line, code) = client.complains(&["task", "log", &task]);
+    assert!(line.ends_with("was never run: there is no log"), "{line}");
+    assert_eq!(code, Some(1));
+    let other = client.says(&["task", "retrigger", &task]).trim().to_owned();
+    assert_ne!(other, task);
+    assert_eq!(client.says(&["task", "name", &other]), "lonely\n");
+    assert_eq!(client.says(&["task", "cancel", &other]), "exception\nrun 0: exception (canceled)\n");
+    up.stop();
+}
+
+/// Asks again until it is so.
+fn until(is_so: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + crate::fixture::PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "it never is");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
