@@ -239,6 +239,8 @@ mod tests {
         assert_eq!(rendered(&json!({ "k${a}": "${a}", "$$if": 1 })), json!({ "k1": "1", "$if": 1 }));
         assert!(refusal(&json!("${list}")).contains("cannot be part of a text"));
         assert!(refusal(&json!({ "x": ["${a"] })).starts_with("x[0]: in `${a`: "));
+        let told = refusal(&json!(["sh -c 'echo ${HOME}'"]));
+        assert!(told.ends_with("unknown context value HOME; the text ${HOME} is written $${HOME}"), "{told}");
     }
 
     #[test]

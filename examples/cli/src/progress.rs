@@ -182,6 +182,22 @@ impl Progress {
         self.members.iter().filter(stuck).map(|(member, _)| member.id).collect()
     }
 
+    /// The task whose end keeps another one, which is *not run*, from beginning.
+    pub(crate) fn because(&self, member: &Member) -> Option<&Member> {
+        let mut at = member;
+        for _ in &self.members {
+            let needed = at.dependencies.iter().filter_map(|id| self.get(*id));
+            let culprit = |(_, standing): &&(Member, Standing)| {
+                matches!(standing, Standing::Failed | Standing::Exception(_) | Standing::Stranded)
+            };
+            if let Some((culprit, _)) = needed.clone().find(culprit) {
+                return Some(culprit);
+            }
+            (at, _) = needed.clone().find(|(_, standing)| *standing == Standing::NotRun)?;
+        }
+        None
+    }
+
     /// How many tasks stand how, for a summary.
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
@@ -314,6 +330,8 @@ mod tests {
         let docs = member("docs", State::Completed, &[]);
         let progress = progress(&[&test, &build, &lint, &docs]);
         assert_eq!(words(&progress), ["not run", "not run", "failed", "green"]);
+        assert_eq!(progress.because(&test).map(|member| &*member.name), Some("lint"));
+        assert_eq!(progress.because(&docs), None);
         assert_eq!(progress.verdict(), Verdict::NotGreen);
     }
 

@@ -16,6 +16,9 @@ pub(crate) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 /// How many commits a push event lists at most.
 const LISTED_COMMITS: &str = "20";
 
+/// What a commit is pushed to that is on no branch.
+const DETACHED: &str = "refs/heads/detached";
+
 /// A git repository on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Repository {
@@ -96,7 +99,7 @@ impl Repository {
     }
 
     /// The full name of the branch or tag that `revision` names, or else of a branch that has the commit, rather the
-    /// default branch than another.
+    /// default branch than another. A commit that no branch has is on none that a template could mean by its name.
     pub(crate) fn ref_of(&self, revision: &str, hash: &str) -> Result<String> {
         let named = match revision {
             "HEAD" => self.try_git(["symbolic-ref", "--quiet", "HEAD"])?,
@@ -108,10 +111,11 @@ impl Repository {
         }
         let containing = self.git(["for-each-ref", "--contains", hash, "--format=%(refname)", "refs/heads"])?;
         let default = format!("refs/heads/{}", self.default_branch()?);
-        match containing.lines().next() {
-            Some(first) if !containing.lines().any(|name| name == default) => Ok(first.to_owned()),
-            _ => Ok(default),
-        }
+        Ok(match containing.lines().next() {
+            None => DETACHED.to_owned(),
+            Some(_) if containing.lines().any(|name| name == default) => default,
+            Some(first) => first.to_owned(),
+        })
     }
 
     /// The branch that a clone begins with.
@@ -375,6 +379,8 @@ mod tests {
         fixture.git(&["checkout", "-q", "--detach"]);
         assert_eq!(name("HEAD"), "refs/heads/main");
         assert_eq!(name("a-branch-before"), "refs/heads/a-branch-before");
+        fixture.commit("of nobody", &[("a", "3")]);
+        assert_eq!(name("HEAD"), DETACHED);
         assert!(repository.commit_hash("nowhere").unwrap_err().to_string().contains("`nowhere`"));
     }
 

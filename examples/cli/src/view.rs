@@ -24,6 +24,8 @@ pub(crate) struct Begin<'a> {
     pub(crate) root_url: &'a str,
     pub(crate) groups: &'a [TaskId],
     pub(crate) revision: &'a str,
+    /// What it is pushed to, as far as its tasks are told.
+    pub(crate) reference: &'a str,
     pub(crate) subject: &'a str,
 }
 
@@ -88,6 +90,21 @@ fn words(standing: &Standing) -> String {
         Standing::Exception(reason) => format!("exception ({reason})"),
         other => other.word().to_owned(),
     }
+}
+
+/// A task's standing in words, and what is behind it.
+fn story(progress: &Progress, member: &Member, standing: &Standing) -> String {
+    let because = progress.because(member).filter(|_| *standing == Standing::NotRun).and_then(|it| progress.get(it.id));
+    match because {
+        Some((member, its)) => format!("{} ({}: {})", words(standing), plain(&progress.name_of(member)), words(its)),
+        None => words(standing),
+    }
+}
+
+/// The commit and what it is pushed to: `4725…4057 on main`.
+fn commit(begin: &Begin<'_>) -> String {
+    let reference = begin.reference.strip_prefix("refs/heads/").or_else(|| begin.reference.strip_prefix("refs/tags/"));
+    format!("{} on {}", &begin.revision[..12.min(begin.revision.len())], plain(reference.unwrap_or(begin.reference)))
 }
 
 /// Seconds that the task ran, where it began.

@@ -43,7 +43,7 @@ impl Renderer {
             }
             Node::Name(name) => scope.get(name).map(Cow::Borrowed).ok_or_else(|| match Builtin::named(name) {
                 Some(_) => format!("{name} is a function: `{name}(…)`"),
-                None => format!("unknown context value {name}"),
+                None => self.unknown(name),
             }),
             Node::List(items) => self.evaluate_all(items, scope).map(|items| Cow::Owned(Value::Array(items))),
             Node::Object(fields) => {

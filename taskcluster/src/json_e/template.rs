@@ -102,6 +102,16 @@ impl Renderer {
         Ok(out)
     }
 
+    /// A name that has no value. In a text it may be meant for a shell.
+    pub(super) fn unknown(&self, name: &str) -> String {
+        let written = format!("${{{name}}}");
+        let hint = match &self.expression {
+            Some(text) if text.contains(&written) => format!("; the text {written} is written ${written}"),
+            _ => String::new(),
+        };
+        format!("unknown context value {name}{hint}")
+    }
+
     fn push_text(&mut self, out: &mut String, value: &Value) -> Result<()> {
         if value.is_null() {
             return Ok(());

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
@@ -101,7 +103,7 @@ impl PayloadSchema {
     /// [`Error::Payload`] with one reason per violation.
     pub fn validate(&self, payload: &Map<String, Value>) -> Result<Payload, Error> {
         let value = Value::Object(payload.clone());
-        let mut reasons: Vec<String> = self.validator.iter_errors(&value).map(|error| reason(&error)).collect();
+        let mut reasons: Vec<String> = self.validator.iter_errors(&value).flat_map(|error| reasons(&error)).collect();
         if reasons.is_empty() {
             return Ok(Payload { value: Arc::new(value) });
         }
@@ -132,7 +134,21 @@ impl Payload {
     }
 }
 
-fn reason(error: &jsonschema::ValidationError<'_>) -> String {
+/// What is wrong. Where there are alternatives, what keeps the value from being the one that it is nearest to.
+fn reasons(error: &ValidationError<'_>) -> Vec<String> {
+    match error.kind() {
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let alternatives = context.iter().map(|errors| errors.iter().flat_map(reasons).collect::<Vec<_>>());
+            alternatives
+                .min_by_key(Vec::len)
+                .filter(|nearest| !nearest.is_empty())
+                .unwrap_or_else(|| vec![reason(error)])
+        }
+        _ => vec![reason(error)],
+    }
+}
+
+fn reason(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().to_string();
     let mut text = error.to_string();
     // Error texts quote the instance; a large one would bury the reason.
@@ -319,6 +335,31 @@ mod tests {
         for part in ["command", "payload/features: ", "unknown", "payload/features/proxy", "extra"] {
             assert!(text.contains(part), "{part} is missing from:\n{text}");
         }
+    }
+
+    #[test]
+    fn of_alternatives_the_nearest_is_held_against_the_value() {
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[allow(dead_code, reason = "only the schema is looked at")]
+        struct Mounts {
+            mounts: Vec<Mount>,
+        }
+
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(untagged)]
+        #[allow(dead_code, reason = "only the schema is looked at")]
+        enum Mount {
+            #[serde(rename_all = "camelCase")]
+            File { file: String, content: Vec<String> },
+            #[serde(rename_all = "camelCase")]
+            Cache { directory: String, cache_name: String },
+        }
+
+        let schema = PayloadSchema::compose([("mounts", PayloadPart::of::<Mounts>())]).unwrap();
+        let payload = object(json!({"mounts": [{"directory": "cache", "cachename": "x"}]}));
+        let reasons = schema.validate(&payload).unwrap_err().reasons().join("\n");
+        assert!(reasons.contains("payload/mounts/0: ") && reasons.contains("\"cacheName\" is a required"), "{reasons}");
+        assert!(!reasons.contains("anyOf"), "{reasons}");
     }
 
     #[test]

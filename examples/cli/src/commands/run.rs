@@ -147,7 +147,13 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn tell(&self, groups: &[TaskId], view: &mut dyn View) {
         let push = &self.plan.push;
-        view.begin(&Begin { root_url: &self.root_url, groups, revision: &push.after, subject: subject(push) });
+        view.begin(&Begin {
+            root_url: &self.root_url,
+            groups,
+            revision: &push.after,
+            reference: &push.reference,
+            subject: subject(push),
+        });
         if self.uncommitted {
             view.note("uncommitted changes are not part of this run");
         }

@@ -35,6 +35,7 @@ impl<W: Write> View for Json<W> {
             "rootUrl": begin.root_url,
             "taskGroupIds": begin.groups,
             "revision": begin.revision,
+            "ref": begin.reference,
         }));
     }
 
@@ -53,6 +54,9 @@ impl<W: Write> View for Json<W> {
             });
             if let Standing::Exception(reason) = standing {
                 event["reason"] = json!(reason);
+            }
+            if let Some(because) = progress.because(member).filter(|_| *standing == Standing::NotRun) {
+                event["because"] = json!(because.id);
             }
             // A task that was cancelled before it began has a run in the queue all the same.
             if let Some(run) = member.run.filter(|_| *standing != Standing::NotRun) {

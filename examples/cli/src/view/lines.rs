@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use taskcluster_core::ids::TaskId;
 use taskcluster_worker::plugins::LIVE_LOG;
 
-use super::{Begin, End, Failure, View, conclusion, place, plain, seconds, words};
+use super::{Begin, End, Failure, View, commit, conclusion, place, plain, seconds, story, words};
 use crate::progress::{Progress, Standing};
 
 /// Writes a line for each change.
@@ -40,7 +40,7 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write> View for Lines<W> {
     fn begin(&mut self, begin: &Begin<'_>) {
-        self.line(&format!("commit {} {}", &begin.revision[..12.min(begin.revision.len())], plain(begin.subject)));
+        self.line(&format!("commit {}: {}", commit(begin), plain(begin.subject)));
         if let Some(place) = place(begin) {
             self.line(&place);
         }
@@ -61,7 +61,8 @@ impl<W: Write> View for Lines<W> {
             let time =
                 seconds(member).filter(|_| standing.is_over()).map(|s| format!(" in {s:.1} s")).unwrap_or_default();
             let at = clock((self.elapsed)());
-            self.line(&format!("[{at}] {}: {}{again}{time}", plain(&progress.name_of(member)), words(standing)));
+            let (name, story) = (progress.name_of(member), story(progress, member, standing));
+            self.line(&format!("[{at}] {}: {story}{again}{time}", plain(&name)));
         }
     }
 

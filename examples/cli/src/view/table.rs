@@ -8,7 +8,7 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use taskcluster_core::ids::TaskId;
 
-use super::{Begin, End, Failure, View, conclusion, place, plain, seconds, summary, words};
+use super::{Begin, End, Failure, View, commit, conclusion, place, plain, seconds, story, summary, words};
 use crate::progress::{Member, Progress, Standing, Verdict};
 
 /// Draws on the terminal.
@@ -34,7 +34,8 @@ impl Table {
         let _ = self.rows.println(text);
     }
 
-    fn show(&mut self, member: &Member, name: &str, standing: &Standing) {
+    fn show(&mut self, progress: &Progress, member: &Member, standing: &Standing) {
+        let name = &progress.name_of(member);
         if *standing == Standing::Running {
             let row = self.rows.insert_before(&self.counts, ProgressBar::new_spinner());
             row.set_style(style_of("  {spinner} {msg} {elapsed}"));
@@ -54,7 +55,7 @@ impl Table {
                 "  {} {} {} {}",
                 mark(standing),
                 plain(name),
-                style(words(standing)).dim(),
+                style(story(progress, member, standing)).dim(),
                 style(time).dim()
             ));
         }
@@ -63,8 +64,7 @@ impl Table {
 
 impl View for Table {
     fn begin(&mut self, begin: &Begin<'_>) {
-        let revision = &begin.revision[..12.min(begin.revision.len())];
-        self.line(format!("{} {}", style(revision).yellow(), plain(begin.subject)));
+        self.line(format!("{} {}", style(commit(begin)).yellow(), plain(begin.subject)));
         if let Some(place) = place(begin) {
             self.line(style(place).dim().to_string());
         }
@@ -76,7 +76,7 @@ impl View for Table {
 
     fn progress(&mut self, progress: &Progress, changed: &[TaskId]) {
         for (member, standing) in changed.iter().filter_map(|id| progress.get(*id)) {
-            self.show(member, &progress.name_of(member), standing);
+            self.show(progress, member, standing);
         }
         self.counts.set_message(format!("  {}", style(summary(&progress.counts())).dim()));
     }
