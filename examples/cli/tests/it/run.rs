@@ -80,6 +80,9 @@ fn a_red_task_ends_with_1_and_shows_the_tail_of_its_log() {
     let failure = events.iter().find(|event| event["event"] == "failure").expect("a failure");
     assert_eq!(failure["name"], "red");
     assert!(failure["tail"].to_string().contains("the reason"), "{failure}");
+    let never =
+        events.iter().find(|event| event["name"] == "never" && event["state"] == "not run").expect("it is told");
+    assert_eq!(never["because"], failure["taskId"]);
     let end = events.last().unwrap();
     assert_eq!(end["counts"], serde_json::json!({"failed": 1, "green": 1, "not run": 1}));
     assert!(!events.iter().any(|event| event["name"] == "never" && event["state"] == "exception"));
