@@ -11,7 +11,9 @@
 //! downloads find out by themselves, and follow links and references.
 //!
 //! Both give up after as many failures in a row as the caller's [`RetryPolicy`] has repetitions. A download starts to count
-//! anew whenever it got further.
+//! anew whenever it got further. A transfer may take as long as it takes, but when the storage service is silent for the
+//! policy's [`stall_timeout`](RetryPolicy::stall_timeout), sends nothing and takes nothing, that is a failure as if the connection
+//! had been cut.
 //!
 //! ```no_run
 //! use taskcluster::artifacts::Artifacts;
@@ -27,8 +29,8 @@
 //! # }
 //! ```
 
-use std::time::Duration;
-
+use http::{Request, Response};
+use taskcluster_core::transport::{Body, TransportError};
 use taskcluster_core::{Caller, RetryPolicy, RunId, TaskId, Timestamp};
 
 use crate::queue::Queue;
@@ -53,9 +55,6 @@ pub use error::ArtifactError;
 pub use progress::Progress;
 pub use upload::{Upload, Uploaded};
 
-/// How long a storage service may be silent before the connection counts as cut.
-const SILENCE: Duration = Duration::from_secs(60);
-
 /// Uploads and downloads artifacts on behalf of one caller. Cheap to make and to clone.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -67,6 +66,11 @@ impl Artifacts {
     /// Transfers with the credentials and the transport of `caller`. Storage services never see the credentials.
     pub fn new(caller: &Caller) -> Self {
         Self { caller: caller.clone(), queue: Queue::new(caller.clone()) }
+    }
+
+    /// Sends a request to a storage service, which may be slow, but not silent.
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        self.caller.transport().send_watched(request, self.caller.retry_policy().stall_timeout).await
     }
 
     /// Prepares the upload of an artifact of a run that is being worked on.
