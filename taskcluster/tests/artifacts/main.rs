@@ -208,16 +208,16 @@ async fn a_storage_service_that_falls_silent_is_as_good_as_cut() {
     let download = |retries| artifacts(retries).download(&TaskId::new(), 0, NAME).to_memory(content.len());
     assert!(soon(download(50)).await.unwrap() == content);
 
+    storage.faults((0..100).map(|_| Fault::SilentAnswer(0)));
+    let silent = soon(download(1)).await.unwrap_err();
+    let told = taskcluster::chain(&silent).to_string();
+    assert!(matches!(silent, ArtifactError::Interrupted { .. }) && told.contains("silent for 0.5 s"), "{told}");
+
     // More than the buffers on the way hold.
     let large = vec![7; 32 << 20];
     storage.faults([Fault::SilentRequest(1000)]);
     soon(artifacts(50).upload(&TaskId::new(), 0, NAME, expires()).bytes(large.clone())).await.unwrap();
     assert!(storage.take_content() == large);
-
-    storage.faults((0..100).map(|_| Fault::SilentAnswer(0)));
-    let silent = soon(download(1)).await.unwrap_err();
-    let told = taskcluster::chain(&silent).to_string();
-    assert!(matches!(silent, ArtifactError::Interrupted { .. }) && told.contains("silent for 0.5 s"), "{told}");
 }
 
 #[tokio::test]
