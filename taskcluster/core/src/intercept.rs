@@ -128,7 +128,7 @@ pub struct Attempted<'a> {
 pub enum Outcome<'a> {
     /// An answer that is a result, also a redirect.
     Answer(StatusCode),
-    /// It failed.
+    /// It failed: the error that whoever called gets, or would get if this were the last attempt.
     Failed(&'a Error),
     /// Nobody waited for it any more.
     Dropped,
