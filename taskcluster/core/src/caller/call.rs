@@ -204,7 +204,10 @@ impl<'a> Call<'a> {
         }
         let outcome = match self.enter().await {
             Ok(()) => self.tries(started).await,
-            Err(error) => Err(error),
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "call not begun");
+                Err(error)
+            }
         };
         if let Some(around) = &mut self.around {
             around.leave(Outcome::of(outcome.as_ref().map(|answer| answer.status)));
