@@ -196,6 +196,18 @@ async fn an_upload_that_is_cut_is_repeated_whole_with_a_fresh_url() {
 }
 
 #[tokio::test]
+async fn transfers_may_have_a_patience_of_their_own() {
+    let content = content();
+    let storage = Storage::start(content.clone()).await;
+    let download = |artifacts: Artifacts| artifacts.download(&TaskId::new(), 0, NAME).to_memory(content.len());
+    for (artifacts, patient) in [(artifacts(&storage), true), (artifacts(&storage).retry(RetryPolicy::never()), false)]
+    {
+        storage.faults([Fault::CutAnswer(1000)]);
+        assert_eq!(soon(download(artifacts)).await.is_ok(), patient);
+    }
+}
+
+#[tokio::test]
 async fn a_storage_service_that_falls_silent_is_as_good_as_cut() {
     let content = content();
     let storage = Storage::start(content.clone()).await;
