@@ -104,12 +104,13 @@ pub use needs::Needs;
 pub use services::*;
 
 pub use taskcluster_core::{
-    ApiError, Blob, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Discovery,
-    Error, ErrorCode, Exchange, Interceptor, KubernetesDns, ManualClock, Operation, Page, Paged, Params, Priority,
-    RenewingCredentials, Report, Request, RetryPolicy, RootUrl, RunId, ScopeExpression, ScopeSet, ScopeTemplate,
-    Secret, SecretObject, SharedClock, SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp,
-    Transport, TransportError, chain, object,
+    ApiError, Blob, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error,
+    ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, RenewingCredentials, Report, Request,
+    RetryPolicy, RootUrl, RunId, ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock,
+    SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, chain,
+    object,
 };
+pub use taskcluster_core::{Discovery, Interceptor, KubernetesDns};
 pub use taskcluster_core::{
     clock, credentials, discovery, hawk, ids, intercept, operation, request, routing, scopes, time, transport,
 };
