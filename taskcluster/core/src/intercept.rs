@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{Extensions, HeaderMap, StatusCode};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::error::Error;
 use crate::operation::Operation;
@@ -92,8 +93,8 @@ pub trait Interceptor: Send + Sync {
         let _ = (call, attempt);
     }
 
-    /// After the call as a whole. Of an answer that is read as it comes, this is the beginning; whether a body is what
-    /// the method promises is found out later.
+    /// After the call as a whole. A body that is not what the method promises makes it a failure, too. Of an answer that is
+    /// read as it comes, this is the beginning.
     fn after_call(&self, call: &Ongoing, outcome: Outcome<'_>) {
         let _ = (call, outcome);
     }
@@ -135,6 +136,7 @@ pub enum Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
+    /// An answer with that status, or what made nothing of it.
     pub(crate) fn of(status: Result<StatusCode, &'a Error>) -> Self {
         status.map_or_else(Self::Failed, Self::Answer)
     }
@@ -276,13 +278,20 @@ pub(crate) struct Around<'a> {
     /// Of how many `before_call` went well, and `after_call` is due.
     entered: usize,
     pub(crate) call: Ongoing,
+    span: Span,
 }
 
 impl<'a> Around<'a> {
-    pub(crate) fn new(all: &'a [Arc<dyn Erased>], operation: &'static Operation, path: String, target: String) -> Self {
+    pub(crate) fn new(
+        all: &'a [Arc<dyn Erased>],
+        operation: &'static Operation,
+        path: String,
+        target: String,
+        span: Span,
+    ) -> Self {
         let (headers, extensions) = (HeaderMap::new(), Extensions::new());
         let call = Ongoing { operation, path, target, attempts: 0, started: Instant::now(), headers, extensions };
-        Self { all, entered: 0, call }
+        Self { all, entered: 0, call, span }
     }
 
     pub(crate) async fn enter(&mut self) -> Result<(), Error> {
@@ -307,6 +316,7 @@ impl<'a> Around<'a> {
     }
 
     pub(crate) fn leave(&mut self, outcome: Outcome<'_>) {
+        let _span = self.span.clone().entered();
         while let Some(inner) = self.entered.checked_sub(1) {
             self.entered = inner;
             self.all[inner].after_call(&self.call, outcome);

@@ -176,7 +176,7 @@ impl<O> Request<O> {
             return Err(error);
         }
         let settings = self.settings.as_deref();
-        self.caller.call_as(settings, self.operation, self.path, self.query, self.body).await
+        self.caller.call_as(settings, self.operation, self.path, self.query, self.body).await?.read(Ok)
     }
 
     /// Sends the call and gives the answer as soon as it begins; its body is read as it comes. For answers that are large
@@ -260,9 +260,14 @@ impl<O: DeserializeOwned> Request<O> {
     /// # Cancel safety
     /// Dropping the future gives the call up. It may have arrived.
     pub fn send(self) -> impl Future<Output = Result<O, Error>> + Send {
-        let operation = self.operation;
-        let raw = self.raw();
-        async move { decode(operation, raw.await?) }
+        let Self { caller, operation, path, query, body, settings, error, output: _ } = self;
+        async move {
+            if let Some(error) = error {
+                return Err(error);
+            }
+            let answered = caller.call_as(settings.as_deref(), operation, path, query, body).await?;
+            answered.read(|body| decode(operation, body))
+        }
     }
 }
 

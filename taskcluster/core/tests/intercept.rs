@@ -122,6 +122,11 @@ async fn what_came_of_a_call_is_told_however_it_ends() {
     get(&caller).deadline(Duration::from_secs(7)).await.unwrap_err();
     assert!(last().starts_with("outer: after 1 attempts and 7 s: queue.thing: no answer"), "{}", last());
 
+    let odd = ScriptedTransport::new().on("queue.thing", json!("no number"));
+    let odd = caller.to_builder().transport(&odd).build().unwrap();
+    Request::<u32>::new(&odd, &GET, &[&"a"]).await.unwrap_err();
+    assert!(last().starts_with("outer: after 1 attempts and 0 s: queue.thing: unexpected body"), "{}", last());
+
     let before = log.lock().unwrap().len();
     tokio::time::timeout(Duration::from_secs(3), get(&caller).into_future()).await.unwrap_err();
     assert_eq!(last(), "outer: after 1 attempts and 3 s: Dropped");

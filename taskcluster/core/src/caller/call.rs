@@ -78,6 +78,34 @@ enum Failure {
     Body(BoxError),
 }
 
+/// An answer, of which nobody has been told yet what came of it.
+pub(crate) struct Answered<'a> {
+    answer: Answer,
+    around: Option<Box<Around<'a>>>,
+}
+
+impl Answered<'_> {
+    /// What is made of the body, and with it the end of the call.
+    pub(crate) fn read<T>(self, read: impl FnOnce(Bytes) -> Result<T, Error>) -> Result<T, Error> {
+        let Self { answer, mut around } = self;
+        let status = answer.status;
+        let outcome = read(answer.into_bytes());
+        if let Some(around) = &mut around {
+            around.leave(Outcome::of(outcome.as_ref().map(|_| status)));
+        }
+        outcome
+    }
+
+    /// The answer, whose beginning is the end of the call.
+    fn begun(self) -> Answer {
+        let Self { answer, mut around } = self;
+        if let Some(around) = &mut around {
+            around.leave(Outcome::Answer(answer.status));
+        }
+        answer
+    }
+}
+
 impl Caller {
     /// Calls a method and gives the body of its answer; generated code and [`Request`](crate::Request) do so. Redirects
     /// are answers.
@@ -97,20 +125,19 @@ impl Caller {
         query: String,
         body: Option<Bytes>,
     ) -> Result<Bytes, Error> {
-        self.call_as(None, operation, path, query, body).await
+        self.call_as(None, operation, path, query, body).await?.read(Ok)
     }
 
-    /// The same with settings of its own.
-    pub(crate) async fn call_as(
-        &self,
-        settings: Option<&Settings>,
+    /// The same with settings of its own; what is made of the body is part of the call.
+    pub(crate) async fn call_as<'a>(
+        &'a self,
+        settings: Option<&'a Settings>,
         operation: &'static Operation,
         path: String,
         query: String,
         body: Option<Bytes>,
-    ) -> Result<Bytes, Error> {
-        let call = Call::new(self, settings, operation, (path, query), body, false)?;
-        Ok(call.run_in_span().await?.into_bytes())
+    ) -> Result<Answered<'a>, Error> {
+        Call::new(self, settings, operation, (path, query), body, false)?.run_in_span().await
     }
 
     /// The same, but gives the answer as soon as it begins, with a body that is read as it comes: for answers that are
@@ -145,7 +172,7 @@ impl Caller {
         body: Option<Bytes>,
     ) -> Result<Response<Body>, Error> {
         let call = Call::new(self, settings, operation, (path, query), body, true)?;
-        let answer = call.run_in_span().await?;
+        let answer = call.run_in_span().await?.begun();
         let mut response = Response::new(answer.body);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
@@ -172,8 +199,8 @@ impl<'a> Call<'a> {
         let policy = settings.and_then(Settings::policy).unwrap_or(&caller.0.retry);
         let idempotent = settings.and_then(Settings::idempotent).unwrap_or(operation.idempotent);
         let interceptors = &caller.0.interceptors;
-        let around =
-            (!interceptors.is_empty()).then(|| Box::new(Around::new(interceptors, operation, path, target(&uri))));
+        let around = (!interceptors.is_empty())
+            .then(|| Box::new(Around::new(interceptors, operation, path, target(&uri), span.clone())));
         let (attempts, last) = (0, None);
         Ok(Self {
             caller,
@@ -192,16 +219,13 @@ impl<'a> Call<'a> {
         })
     }
 
-    async fn run_in_span(self) -> Result<Answer, Error> {
+    async fn run_in_span(self) -> Result<Answered<'a>, Error> {
         let span = self.span.clone();
         self.run().instrument(span).await
     }
 
-    async fn run(mut self) -> Result<Answer, Error> {
+    async fn run(mut self) -> Result<Answered<'a>, Error> {
         let started = Instant::now();
-        if self.around.is_none() {
-            return self.tries(started).await;
-        }
         let outcome = match self.enter().await {
             Ok(()) => self.tries(started).await,
             Err(error) => {
@@ -209,10 +233,11 @@ impl<'a> Call<'a> {
                 Err(error)
             }
         };
-        if let Some(around) = &mut self.around {
-            around.leave(Outcome::of(outcome.as_ref().map(|answer| answer.status)));
+        let mut around = self.around.take();
+        if let (Some(around), Err(error)) = (&mut around, &outcome) {
+            around.leave(Outcome::Failed(error));
         }
-        outcome
+        Ok(Answered { answer: outcome?, around })
     }
 
     /// Lets the interceptors do what they do before the call.

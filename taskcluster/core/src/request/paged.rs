@@ -214,8 +214,8 @@ impl<P: Page + DeserializeOwned> Walk<P> {
         }
         let Request { caller, operation, path, query, body, settings, .. } = &self.request;
         let query = page_query(query, self.limit, token.as_deref());
-        let answer = caller.call_as(settings.as_deref(), operation, path.clone(), query, body.clone()).await?;
-        let page: P = decode(operation, answer)?;
+        let answered = caller.call_as(settings.as_deref(), operation, path.clone(), query, body.clone()).await?;
+        let page: P = answered.read(|body| decode(operation, body))?;
         self.seen.extend(token);
         if let Some(next) = page.continuation_token().filter(|next| !next.is_empty()) {
             if self.seen.contains(next) {
