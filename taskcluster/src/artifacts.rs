@@ -10,8 +10,10 @@
 //! Artifacts live in the queue's own bucket, or with the object service ([`Upload::object`]), which keeps their hashes;
 //! downloads find out by themselves, and follow links and references.
 //!
-//! Both give up after as many failures in a row as the caller's [`RetryPolicy`] has repetitions. A download starts to count
-//! anew whenever it got further.
+//! Both give up after as many failures in a row as the caller's [`RetryPolicy`] has repetitions, or one [of their own](Artifacts::retry). A download starts to count
+//! anew whenever it got further. A transfer may take as long as it takes, but when the storage service is silent for the
+//! policy's [`stall_timeout`](RetryPolicy::stall_timeout), sends nothing and takes nothing, that is a failure as if the connection
+//! had been cut.
 //!
 //! ```no_run
 //! use taskcluster::artifacts::Artifacts;
@@ -27,8 +29,8 @@
 //! # }
 //! ```
 
-use std::time::Duration;
-
+use http::{Request, Response};
+use taskcluster_core::transport::{Body, TransportError};
 use taskcluster_core::{Caller, RetryPolicy, RunId, TaskId, Timestamp};
 
 use crate::queue::Queue;
@@ -53,9 +55,6 @@ pub use error::ArtifactError;
 pub use progress::Progress;
 pub use upload::{Upload, Uploaded};
 
-/// How long a storage service may be silent before the connection counts as cut.
-const SILENCE: Duration = Duration::from_secs(60);
-
 /// Uploads and downloads artifacts on behalf of one caller. Cheap to make and to clone.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -67,6 +66,28 @@ impl Artifacts {
     /// Transfers with the credentials and the transport of `caller`. Storage services never see the credentials.
     pub fn new(caller: &Caller) -> Self {
         Self { caller: caller.clone(), queue: Queue::new(caller.clone()) }
+    }
+
+    /// Transfers as patiently as this policy says, whatever that of the handle.
+    ///
+    /// ```
+    /// # use taskcluster::{RetryPolicy, TaskId, Taskcluster};
+    /// # use taskcluster::artifacts::ArtifactError;
+    /// # async fn example(tc: &Taskcluster, task_id: TaskId) -> Result<(), ArtifactError> {
+    /// let stubborn = tc.artifacts().retry(RetryPolicy::default().with_retries(50));
+    /// stubborn.download_latest(&task_id, "public/build.zip").to_file("build.zip").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn retry(self, policy: RetryPolicy) -> Self {
+        let caller = self.caller.to_builder().retry(policy).build();
+        Self::new(&caller.expect("what was built once can be built again"))
+    }
+
+    /// Sends a request to a storage service, which may be slow, but not silent.
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        self.caller.transport().send_watched(request, self.caller.retry_policy().stall_timeout).await
     }
 
     /// Prepares the upload of an artifact of a run that is being worked on.

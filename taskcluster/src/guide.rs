@@ -12,7 +12,10 @@
 //! | lend a part of my permissions | [`permissions`] |
 //! | know beforehand whether I may do something | [`permissions`](permissions#what-does-a-call-need) |
 //! | see my calls in logs and traces, or put something of mine around each | [`around_calls`] |
+//! | count, limit, refuse or record calls | [`around_calls`](around_calls#interceptors), the program `examples/metrics.rs` |
+//! | give a single call more patience, or less | [`calls`](calls#errors) |
 //! | use certificates of my own, a proxy, or the system's TLS | [`tls`] |
+//! | call services from within their cluster | [`tls`](tls#within-a-cluster) |
 //! | test my program | [`tests`] |
 //! | upload and download artifacts | [`artifacts`] (feature `artifacts`) |
 //! | decide what a push needs | [`graph`] (feature `graph`) |

@@ -3,7 +3,8 @@
 use taskcluster_core::root_url::InvalidRootUrl;
 use taskcluster_core::transport::Transport;
 use taskcluster_core::{
-    Caller, CallerBuilder, Credentials, CredentialsProvider, Error, RetryPolicy, RootUrl, SharedClock,
+    Caller, CallerBuilder, Credentials, CredentialsProvider, Discovery, Error, Interceptor, RetryPolicy, RootUrl,
+    SharedClock,
 };
 
 /// A deployment and who we are there: the way to the clients of all its services.
@@ -33,6 +34,9 @@ impl Taskcluster {
     /// through that proxy, which signs them. Otherwise `TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and, for temporary
     /// credentials, `TASKCLUSTER_CERTIFICATE` say who we are; without them calls are anonymous. An empty variable counts as
     /// not set.
+    ///
+    /// `USE_KUBERNETES_DNS_SERVICE_DISCOVERY`, which the services of a deployment on Kubernetes have, means that services are called
+    /// within the cluster; see [`Discovery`].
     ///
     /// # Errors
     /// [`Error::Config`], naming the variable that is missing or wrong.
@@ -217,6 +221,17 @@ impl TaskclusterBuilder {
         U::Error: Into<InvalidRootUrl>,
     {
         Self { caller: self.caller.proxy(proxy) }
+    }
+
+    /// Calls services where they are found by this, instead of at the root URL: within a cluster, say. URLs for others, signed or
+    /// not, keep to the root URL.
+    pub fn discovery(self, discovery: impl Discovery + 'static) -> Self {
+        Self { caller: self.caller.discovery(discovery) }
+    }
+
+    /// Has this around each call, within those that were set before: numbers, records, limits of one's own.
+    pub fn intercept(self, interceptor: impl Interceptor + 'static) -> Self {
+        Self { caller: self.caller.intercept(interceptor) }
     }
 
     /// Calls with no more than these scopes, whatever the credentials have.

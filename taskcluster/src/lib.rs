@@ -54,7 +54,7 @@
 //! - An answer that is no JSON, such as the stream of `event_stream`, comes whole or, by [`Request::open`], while it is sent.
 //! - [`Error`] says what went wrong and answers `is_not_found()`, `code()`, `is_retryable()`. [`chain`] prints it with what is
 //!   behind it, and so does a `main` that gives back a [`Report`]. Calls are repeated where that is safe; [`RetryPolicy`]
-//!   says how often.
+//!   says how often, for a handle or a [single call](Request::retry).
 //! - [`TaskId`], [`RunId`], [`Timestamp`], [`Priority`] and their like are types of their own, checked when they are made.
 //! - [`Credentials`] come from the environment, a [provider](CredentialsProvider), or are [temporary](Credentials::temporary) ones
 //!   made offline, [renewed](RenewingCredentials) in time, and just enough [for some calls](Credentials::for_calls); what a call
@@ -62,7 +62,8 @@
 //! - [`artifacts`] uploads and downloads whole files, [`events`] listens, [`graph`] is for decision tasks, [`blocking`] for programs
 //!   that are not asynchronous.
 //!   `tc.queue().wait_for(&task_id)` waits for the end of a task, by events where the handle hears any.
-//! - [`transport`] is the seam to the network, for layers of your own and for tests without any.
+//! - [`intercept`] puts something of your own around whole calls; [`transport`] is the seam to the network, for layers of your own
+//!   and for tests without any. [`Discovery`] finds services at addresses of their own.
 //!
 //! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
 //! [`Request::raw`] gives the whole body to whoever wants to edit and send it back.
@@ -111,7 +112,10 @@ pub use taskcluster_core::{
     SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, chain,
     object,
 };
-pub use taskcluster_core::{clock, credentials, hawk, ids, operation, request, routing, scopes, time, transport};
+pub use taskcluster_core::{Discovery, Interceptor, KubernetesDns};
+pub use taskcluster_core::{
+    clock, credentials, discovery, hawk, ids, intercept, operation, request, routing, scopes, time, transport,
+};
 
 /// Transports for tests: one that answers by script and keeps a log of calls, one that records what passes.
 #[cfg(feature = "testing")]

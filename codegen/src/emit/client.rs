@@ -164,6 +164,7 @@ impl Emitter<'_> {
                 #[inline]
                 pub fn signed_for(self, time: ::core::time::Duration) -> #url { self.request.signed_for(time) }
             }
+            #runtime::__request_settings!(#name);
             impl #runtime::request::Call for #name {
                 fn outline(&self) -> #runtime::request::Outline<'_> { self.request.outline() }
             }

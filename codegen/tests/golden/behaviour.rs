@@ -181,6 +181,29 @@ fn arguments_go_into_the_path_and_the_query() {
     assert_eq!(url.query(), Some("prefix=x&limit=5&continuationToken=t"));
 }
 
+#[tokio::test]
+async fn each_call_takes_settings_of_its_own() {
+    use std::time::Duration;
+    use taskcluster_core::transport::testing::Answer;
+
+    let busy = || Answer::error(503, "", "busy");
+    let script = ScriptedTransport::new().on("fixture.flags", busy()).on("fixture.search", busy());
+    let caller = Caller::builder("https://tc.example").transport(&script).build().unwrap();
+    let fixture = methods::fixture::Fixture::new(caller.clone());
+    // Those with a query and those without, lists and others.
+    fixture.flags().retries(0).quarantined(true).await.unwrap_err();
+    pages::fixture::Fixture::new(caller)
+        .search()
+        .limit(1)
+        .retries(1)
+        .deadline(Duration::from_secs(60))
+        .all()
+        .await
+        .unwrap_err();
+    let _ = fixture.act(&read(json!({"name": "a"}))).idempotent(true).attempt_timeout(Duration::from_secs(1));
+    assert_eq!(script.calls().len(), 3);
+}
+
 #[test]
 fn pages_give_their_items() {
     let page: pages::fixture::Page = read(json!({"items": [{"name": "a"}], "continuationToken": "t"}));

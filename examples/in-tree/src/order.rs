@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
-use taskcluster_core::ids::TaskId;
+use taskcluster::TaskId;
 
 use crate::{FirstTask, InTreeError};
 

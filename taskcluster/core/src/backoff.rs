@@ -16,6 +16,9 @@ pub(crate) use budget::Budget;
 /// from it share a budget: each repetition takes one of 500; a call that succeeds gives back what it took, other successes and
 /// time earn some anew. Where none is left, the first failure of a call is its last.
 ///
+/// The policy of a handle is that of all its calls; [`Request::retry`](crate::Request::retry) and its like give a single call
+/// another one.
+///
 /// ```
 /// use std::time::Duration;
 /// use taskcluster_core::RetryPolicy;
@@ -42,6 +45,9 @@ pub struct RetryPolicy {
     pub attempt_timeout: Duration,
     /// How long all attempts and delays together may take. Default 5 min.
     pub deadline: Duration,
+    /// How long the other side may be silent in the midst of a body that is read, or sent, piece by piece; such bodies may
+    /// take longer than an attempt. Default 60 s; [`Duration::MAX`] for ever.
+    pub stall_timeout: Duration,
     /// How many repetitions all calls together may be ahead of their successes. Default 500.
     pub budget: u32,
 }
@@ -55,6 +61,7 @@ impl Default for RetryPolicy {
             jitter: 0.25,
             attempt_timeout: Duration::from_secs(90),
             deadline: Duration::from_secs(300),
+            stall_timeout: Duration::from_secs(60),
             budget: 500,
         }
     }
@@ -106,6 +113,13 @@ impl RetryPolicy {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// With another time for which the other side may be silent in the midst of a body; [`Duration::MAX`] for ever.
+    #[must_use]
+    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
         self
     }
 

@@ -18,8 +18,10 @@ use url::Url;
 use crate::backoff::{Budget, RetryPolicy};
 use crate::clock::SharedClock;
 use crate::credentials::{Credentials, CredentialsProvider};
+use crate::discovery::Discovery;
 use crate::error::Error;
 use crate::hawk::{HawkError, RequestFacts, Signer};
+use crate::intercept;
 use crate::operation::Operation;
 use crate::root_url::RootUrl;
 use crate::transport::Transport;
@@ -50,6 +52,8 @@ pub struct Caller(Arc<Inner>);
 struct Inner {
     root: RootUrl,
     proxy: Option<RootUrl>,
+    discovery: Option<Arc<dyn Discovery>>,
+    interceptors: Vec<Arc<dyn intercept::Erased>>,
     identity: Identity,
     transport: Transport,
     retry: RetryPolicy,
@@ -177,9 +181,15 @@ impl Caller {
         Ok(url)
     }
 
+    /// Where the service has an address of its own, unless there is a proxy for all of them.
+    fn locate(&self, operation: &Operation) -> Option<Box<RootUrl>> {
+        let discovery = self.0.discovery.as_ref().filter(|_| self.0.proxy.is_none())?;
+        discovery.locate(operation.service).map(Box::new)
+    }
+
     /// The URI that a call is sent to.
-    fn uri(&self, operation: &Operation, path: &str, query: &str) -> Result<Uri, Error> {
-        let target = self.0.proxy.as_ref().unwrap_or(&self.0.root);
+    fn uri(&self, located: Option<&RootUrl>, operation: &Operation, path: &str, query: &str) -> Result<Uri, Error> {
+        let target = located.or(self.0.proxy.as_ref()).unwrap_or(&self.0.root);
         let resource = PathAndQuery::try_from(resource(target.path(), operation, path, query));
         let resource = resource.map_err(|error| Error::config_from(format!("{operation}: bad path"), error))?;
         let mut parts = http::uri::Parts::default();

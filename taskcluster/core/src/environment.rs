@@ -8,6 +8,8 @@ use crate::root_url::RootUrl;
 
 pub(crate) const ROOT_URL: &str = "TASKCLUSTER_ROOT_URL";
 pub(crate) const PROXY_URL: &str = "TASKCLUSTER_PROXY_URL";
+/// Set by deployments on Kubernetes for their services, which call each other within the cluster then.
+pub(crate) const KUBERNETES_DNS: &str = "USE_KUBERNETES_DNS_SERVICE_DISCOVERY";
 const CLIENT_ID: &str = "TASKCLUSTER_CLIENT_ID";
 const ACCESS_TOKEN: &str = "TASKCLUSTER_ACCESS_TOKEN";
 const CERTIFICATE: &str = "TASKCLUSTER_CERTIFICATE";
@@ -32,6 +34,11 @@ fn read(lookup: Lookup<'_>, name: &str) -> Result<Option<String>, Error> {
 /// `VarError` would show the value, which may be a secret.
 fn not_unicode(_: &VarError) -> &'static str {
     "the value is not UTF-8"
+}
+
+/// Whether a variable says anything, whatever that is.
+pub(crate) fn is_set(lookup: Lookup<'_>, name: &str) -> Result<bool, Error> {
+    read(lookup, name).map(|value| value.is_some())
 }
 
 pub(crate) fn url(lookup: Lookup<'_>, name: &str) -> Result<Option<RootUrl>, Error> {

@@ -91,6 +91,16 @@ pub enum Error {
         last: Option<Box<Error>>,
     },
 
+    /// An [interceptor](crate::intercept) of this program refused the call, and nothing was sent.
+    #[error("{operation}: refused before it was sent")]
+    Refused {
+        /// `service.method`.
+        operation: String,
+        /// What it said.
+        #[source]
+        source: BoxError,
+    },
+
     /// A list's page named a page that has been there already; going on would never end.
     #[error("{operation}: the continuation token '{token}' came twice")]
     DuplicateToken {
@@ -122,6 +132,7 @@ impl Error {
             | Self::Body { .. }
             | Self::Config { .. }
             | Self::Deadline { .. }
+            | Self::Refused { .. }
             | Self::DuplicateToken { .. } => None,
         }
     }
@@ -172,7 +183,7 @@ impl Error {
                 !source.is::<serde_json::Error>() && !source.is::<crate::transport::BodyTooLarge>()
             }
             Self::Deadline { .. } => true,
-            Self::Config { .. } | Self::DuplicateToken { .. } => false,
+            Self::Config { .. } | Self::Refused { .. } | Self::DuplicateToken { .. } => false,
         }
     }
 }

@@ -4,6 +4,7 @@ mod blob;
 mod encode;
 mod outline;
 mod paged;
+mod settings;
 
 use std::fmt;
 use std::fmt::{Display, Write as _};
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::backoff::RetryPolicy;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::operation::{BLOB, Operation};
@@ -27,6 +29,7 @@ use encode::Encoded;
 pub use blob::Blob;
 pub use outline::{Call, Outline};
 pub use paged::{Page, Paged};
+pub(crate) use settings::Settings;
 
 /// Room for the JSON of a body that is not unusually long, such as a task's definition.
 const USUAL_BODY: usize = 1024;
@@ -48,6 +51,7 @@ pub struct Request<O> {
     path: String,
     query: String,
     body: Option<Bytes>,
+    settings: Option<Box<Settings>>,
     /// What went wrong while it was put together; said when it is sent.
     error: Option<Error>,
     output: PhantomData<fn() -> O>,
@@ -63,7 +67,8 @@ impl<O> Request<O> {
             Ok(path) => (path, None),
             Err(error) => (String::new(), Some(error)),
         };
-        Self { caller: caller.clone(), operation, path, query: String::new(), body: None, error, output: PhantomData }
+        let (query, body, settings) = (String::new(), None, None);
+        Self { caller: caller.clone(), operation, path, query, body, settings, error, output: PhantomData }
     }
 
     /// With this body, as JSON.
@@ -85,6 +90,77 @@ impl<O> Request<O> {
         self
     }
 
+    /// Tries this call as the policy says, whatever that of the handle. The methods below change single values of the policy,
+    /// of this one or of the handle's.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use taskcluster_core::transport::testing::{Answer, ScriptedTransport};
+    /// # use taskcluster_core::{Caller, Method, Operation, Request, RetryPolicy, Stability};
+    /// # static STATUS: Operation = Operation {
+    /// #     service: "queue", version: "v1", name: "status", method: Method::Get, route: "/status", args: &[], query: &[],
+    /// #     input: None, output: None, scopes: None, idempotent: true, stability: Stability::Stable,
+    /// # };
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), taskcluster_core::Error> {
+    /// # let script = ScriptedTransport::new().on("queue.status", Answer::error(503, "", "busy"));
+    /// # let caller = Caller::builder("https://tc.example.com").transport(&script).build()?;
+    /// # let status = || Request::<()>::new(&caller, &STATUS, &[]);
+    /// // `status()` stands for a generated method, such as `tc.queue().status(&task_id)`.
+    /// let now_or_never = status().retries(0).deadline(Duration::from_secs(2)).await;
+    /// # assert_eq!((now_or_never.is_err(), script.calls().len()), (true, 1));
+    /// let stubborn = RetryPolicy::default().with_retries(20).with_deadline(Duration::from_secs(3600));
+    /// # let stubborn = stubborn.with_base(Duration::ZERO);
+    /// let sooner_or_later = status().retry(stubborn).await;
+    /// # assert_eq!((sooner_or_later.is_err(), script.calls().len()), (true, 22));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.settings().set_policy(policy);
+        self
+    }
+
+    /// Repeats this call at most so often; 0 for one attempt and no more.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.policy().retries = retries;
+        self
+    }
+
+    /// Gives this call so long, all attempts and delays together.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.policy().deadline = deadline;
+        self
+    }
+
+    /// Gives each attempt of this call so long.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.policy().attempt_timeout = timeout;
+        self
+    }
+
+    /// Lets the service be silent for so long in the midst of an answer that is [read as it comes](Self::open).
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.policy().stall_timeout = timeout;
+        self
+    }
+
+    /// Says whether this call may be repeated although it may have arrived. The reference says so of each method
+    /// ([`Operation::idempotent`]); you may know better of this one call: that a hook may well be triggered twice, say, or
+    /// that a second answer to a deletion would be misleading.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.settings().set_idempotent(idempotent);
+        self
+    }
+
+    fn settings(&mut self) -> &mut Settings {
+        self.settings.get_or_insert_default()
+    }
+
+    fn policy(&mut self) -> &mut RetryPolicy {
+        self.settings.get_or_insert_default().policy_mut(&self.caller)
+    }
+
     /// The method that is called.
     pub fn operation(&self) -> &'static Operation {
         self.operation
@@ -99,7 +175,8 @@ impl<O> Request<O> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        self.caller.call(self.operation, self.path, self.query, self.body).await
+        let settings = self.settings.as_deref();
+        self.caller.call_as(settings, self.operation, self.path, self.query, self.body).await?.read(Ok)
     }
 
     /// Sends the call and gives the answer as soon as it begins; its body is read as it comes. For answers that are large
@@ -134,7 +211,8 @@ impl<O> Request<O> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        self.caller.open(self.operation, self.path, self.query, self.body).await
+        let settings = self.settings.as_deref();
+        self.caller.open_as(settings, self.operation, self.path, self.query, self.body).await
     }
 
     /// The URL of the call, unsigned.
@@ -182,9 +260,14 @@ impl<O: DeserializeOwned> Request<O> {
     /// # Cancel safety
     /// Dropping the future gives the call up. It may have arrived.
     pub fn send(self) -> impl Future<Output = Result<O, Error>> + Send {
-        let operation = self.operation;
-        let raw = self.raw();
-        async move { decode(operation, raw.await?) }
+        let Self { caller, operation, path, query, body, settings, error, output: _ } = self;
+        async move {
+            if let Some(error) = error {
+                return Err(error);
+            }
+            let answered = caller.call_as(settings.as_deref(), operation, path, query, body).await?;
+            answered.read(|body| decode(operation, body))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 #[cfg(feature = "http")]
 pub mod http;
 mod in_process;
+mod stall;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -24,6 +25,7 @@ use tower::{Service, ServiceExt};
 pub use body::{Body, BodyTooLarge, BoxError};
 pub use error::{TransportError, TransportErrorKind};
 pub use in_process::in_process;
+pub use stall::Stalled;
 
 /// Where requests go. Cheap to clone; clones share their connections.
 ///
@@ -89,7 +91,8 @@ impl Transport {
         Self(Arc::new(service))
     }
 
-    /// Sends one request as it is: no signature, no retry, no timeout. This is the way to the URLs of artifacts.
+    /// Sends one request as it is: no signature, no retry, no timeout. [`send_watched`](Self::send_watched)
+    /// gives up when nothing moves any more, and is the way to the URLs of artifacts.
     ///
     /// # Errors
     /// If no answer arrives. Every answer is an `Ok`, whatever its status.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use taskcluster_core::hawk::{Presented, RequestFacts, payload_hash, verify};
 use taskcluster_core::time::{hours, minutes};
 use taskcluster_core::transport::http::HttpTransport;
-use taskcluster_core::transport::{Body, TransportErrorKind};
+use taskcluster_core::transport::{Body, Stalled, TransportErrorKind};
 use taskcluster_core::{
     Caller, CallerBuilder, Clock, Credentials, Error, ErrorCode, ManualClock, Method, Operation, Request, RetryPolicy,
-    Stability, chain,
+    RootUrl, Stability, chain,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -58,6 +58,8 @@ impl Received {
 /// What the server does with one connection.
 enum Script {
     Answer(String),
+    /// The beginning of an answer, and then nothing.
+    Beginning(String),
     /// Reads the request and closes.
     Hang,
     /// Reads the request and does nothing more.
@@ -86,6 +88,10 @@ impl Server {
                     Script::Answer(answer) => {
                         let _ = stream.write_all(answer.as_bytes()).await;
                         let _ = stream.shutdown().await;
+                    }
+                    Script::Beginning(answer) => {
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                        open.push(stream);
                     }
                     Script::Hang => drop(stream),
                     Script::Silence => open.push(stream),
@@ -382,6 +388,59 @@ async fn a_silent_server_is_given_up() {
     let caller = server.caller().retry(quick().with_deadline(Duration::from_millis(50))).build().unwrap();
     let error = Request::<Value>::new(&caller, &GET, &[&"id"]).await.unwrap_err();
     assert!(matches!(error, Error::Deadline { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_in_its_answer_is_given_up() {
+    let beginning = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"ok\":".to_owned();
+    let server = Server::start(vec![Script::Beginning(beginning)]).await;
+    let request = Request::<Value>::new(&server.caller().build().unwrap(), &GET, &[&"id"]);
+    let answer = request.stall_timeout(Duration::from_millis(50)).open().await.unwrap();
+    let error = answer.into_body().collect(1000).await.unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Stalled { after: Duration::from_millis(50) }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/upload", listener.local_addr().unwrap());
+    // The system accepts connections by itself; nobody reads from them.
+    let transport = HttpTransport::new().unwrap().into_transport();
+    // More than fits into the buffers of both ends.
+    let body = Body::from(vec![0; 64 << 20]);
+    let request = http::Request::put(&url).body(body).unwrap();
+    let error = transport.send_watched(request, Duration::from_millis(200)).await.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Timeout, "{}", chain(&error));
+    assert!(chain(&error).to_string().ends_with("the other side has been silent for 0.2 s"), "{}", chain(&error));
+    drop(listener);
+}
+
+#[tokio::test]
+async fn a_call_within_a_cluster_is_signed_for_the_host_that_the_service_sees() {
+    let server = Server::start(vec![ok()]).await;
+    let address: RootUrl = format!("http://127.0.0.1:{}", server.port).parse().unwrap();
+    let clock = ManualClock::default();
+    let caller = Caller::builder("https://tc.example.com")
+        .credentials(Credentials::new("client", "token"))
+        .discovery(move |service: &str| (service == "queue").then(|| address.clone()))
+        .clock(clock.shared())
+        .build()
+        .unwrap();
+    let request = || Request::<Value>::new(&caller, &GET, &[&"id"]);
+    request().await.unwrap();
+    let received = &server.received()[0];
+    assert_eq!(received.resource, "/api/queue/v1/task/id/status");
+    assert_eq!(received.header("host"), Some(&*format!("127.0.0.1:{}", server.port)));
+    received.verify(server.port, clock.now());
+
+    // What others are given is what they can reach, and is signed for that.
+    assert_eq!(request().url().unwrap().as_str(), "https://tc.example.com/api/queue/v1/task/id/status");
+    let signed = request().signed_for(minutes(5)).unwrap();
+    let presented = Presented::find(None, &signed[url::Position::BeforePath..]).unwrap().unwrap();
+    let (resource, _) = signed[url::Position::BeforePath..].split_once("?bewit=").unwrap();
+    let facts = RequestFacts { method: "GET", resource, host: "tc.example.com", port: 443 };
+    verify(&presented, &"token".into(), facts, clock.now(), minutes(15)).unwrap();
+    assert_eq!(signed.host_str(), Some("tc.example.com"));
 }
 
 #[tokio::test]

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use taskcluster_core::operation::BLOB;
 use taskcluster_core::time::hours;
 use taskcluster_core::transport::testing::{Answer, RecordingTransport, ScriptedTransport};
-use taskcluster_core::transport::{BoxError, TransportErrorKind, in_process};
+use taskcluster_core::transport::{BoxError, Stalled, TransportErrorKind, in_process};
 use taskcluster_core::{
-    Blob, Body, Caller, Credentials, Error, Method, Operation, Page, Paged, Request, RetryPolicy, ScopeExpression,
-    SharedCredentials, Stability, chain,
+    Blob, Body, Caller, Credentials, Error, KubernetesDns, Method, Operation, Page, Paged, Request, RetryPolicy,
+    ScopeExpression, SharedCredentials, Stability, chain,
 };
 use tokio::time::Instant;
 
@@ -193,6 +193,98 @@ async fn what_did_not_arrive_is_sent_again_and_what_cannot_be_sent_is_not() {
         "queue.listThings: no answer from https://tc.example.com: the request cannot be sent: no TLS"
     );
     assert_eq!(script.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_call_may_be_tried_otherwise_than_the_others() {
+    let script = ScriptedTransport::new().on("queue.listThings", Answer::error(503, "", "busy"));
+    let caller = caller(&script);
+    let list = || Request::<Value>::new(&caller, &LIST, &[]);
+    let attempts = async |request: Request<Value>| {
+        let before = script.calls().len();
+        request.await.unwrap_err();
+        script.calls().len() - before
+    };
+    assert_eq!(attempts(list().retries(0)).await, 1);
+    assert_eq!(attempts(list().retries(2)).await, 3);
+    assert_eq!(attempts(list().retry(RetryPolicy::never())).await, 1);
+    assert_eq!(attempts(list().retry(RetryPolicy::never()).retries(1)).await, 2);
+    assert_eq!(attempts(list().idempotent(false)).await, 1);
+    assert_eq!(attempts(list()).await, 6, "the handle is as it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_call_may_have_its_own_time() {
+    let script = ScriptedTransport::new().on("queue.listThings", Answer::never());
+    let caller = caller(&script);
+    let list = || Request::<Value>::new(&caller, &LIST, &[]);
+    let started = Instant::now();
+    let error = list().deadline(Duration::from_secs(2)).await.unwrap_err();
+    assert!(matches!(error, Error::Deadline { after, .. } if after == Duration::from_secs(2)), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let error = list().attempt_timeout(Duration::from_secs(1)).retries(1).await.unwrap_err();
+    assert!(matches!(error, Error::Transport { attempts: 2, .. }), "{error}");
+    assert!(chain(&error).to_string().ends_with("nothing within 1 s"), "{}", chain(&error));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_that_a_call_may_be_repeated_says_so() {
+    let script = ScriptedTransport::new()
+        .on("queue.addThing", Answer::error(503, "", "busy"))
+        .on("queue.addThing", Answer::broken(TransportErrorKind::Interrupted, "gone"))
+        .on("queue.addThing", json!({}));
+    let add = || Request::<Value>::new(&caller(&script), &POST, &[]).with_body(&json!({}));
+    add().await.unwrap_err();
+    assert_eq!(script.calls().len(), 1);
+    add().idempotent(true).await.unwrap();
+    assert_eq!(script.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_page_of_a_list_is_tried_as_the_list_says() {
+    let script = ScriptedTransport::new()
+        .on("queue.listThings", json!({ "things": [1], "continuationToken": "a" }))
+        .on("queue.listThings", Answer::error(503, "", "busy"));
+    let things = Paged::<Things>::new(&caller(&script), &LIST, &[]).retries(1);
+    let things: Vec<_> = things.stream().collect().await;
+    assert!(matches!(&things[..], [Ok(1), Err(Error::Api(_))]), "{things:?}");
+    assert_eq!(script.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_falls_silent_ends_with_an_error() {
+    let service = tower::service_fn(|_: http::Request<Body>| async {
+        let pieces = stream::iter([Ok::<_, BoxError>(Bytes::from("ab"))]).chain(stream::pending());
+        Ok::<_, Infallible>(http::Response::new(Body::from_stream(pieces)))
+    });
+    let caller = Caller::builder("https://tc.example.com").transport(in_process(service)).build().unwrap();
+    let watch = || Request::<Blob>::new(&caller, &WATCH, &[]);
+    for (request, seconds) in [(watch(), 60), (watch().stall_timeout(Duration::from_secs(5)), 5)] {
+        let mut pieces = request.open().await.unwrap().into_body().into_stream();
+        assert_eq!(pieces.try_next().await.unwrap().unwrap(), "ab");
+        let started = Instant::now();
+        let error = pieces.try_next().await.unwrap_err();
+        let after = Duration::from_secs(seconds);
+        assert_eq!(error.downcast_ref(), Some(&Stalled { after }));
+        assert!(started.elapsed() >= after && started.elapsed() < after * 2);
+        assert!(pieces.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn services_are_called_where_they_are_found() {
+    let script = ScriptedTransport::new().on("queue.listThings", json!({}));
+    let builder = || Caller::builder("https://tc.example.com").discovery(KubernetesDns::new()).transport(&script);
+    let call = async |caller: Caller| {
+        Request::<Value>::new(&caller, &LIST, &[]).await.unwrap();
+        script.calls().pop().unwrap().origin
+    };
+    assert_eq!(call(builder().build().unwrap()).await, "http://taskcluster-queue");
+    let copied = builder().build().unwrap().to_builder().build().unwrap();
+    assert_eq!(call(copied).await, "http://taskcluster-queue");
+    assert_eq!(call(builder().proxy("http://taskcluster").build().unwrap()).await, "http://taskcluster");
+    let elsewhere = builder().discovery(|_: &str| None);
+    assert_eq!(call(elsewhere.build().unwrap()).await, "https://tc.example.com");
 }
 
 #[tokio::test]

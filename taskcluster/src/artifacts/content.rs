@@ -86,7 +86,7 @@ impl Content {
             }
             Ok(Some((chunk, (source, measured, watcher, sent))))
         });
-        Ok((length, Body::from_stream(body), measured))
+        Ok((length, Body::sized(body, length), measured))
     }
 
     /// All of it, if it is no longer than `limit`.

@@ -8,7 +8,7 @@ use taskcluster_core::transport::Body;
 use url::Url;
 
 use super::download::{Download, Source};
-use super::{ArtifactError, Patience, SILENCE};
+use super::{ArtifactError, Patience};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -123,9 +123,7 @@ pub(super) async fn get(download: &Download, url: &Url, range: Option<&Range>) -
             }
         }
         let request = request.body(Body::empty()).map_err(|error| Failure::Cut(error.into()))?;
-        let sent = tokio::time::timeout(SILENCE, download.artifacts.caller.transport().send(request));
-        let response =
-            sent.await.map_err(|late| Failure::Cut(late.into()))?.map_err(|error| Failure::Cut(error.into()))?;
+        let response = download.artifacts.send(request).await.map_err(|error| Failure::Cut(error.into()))?;
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(response);
         }

@@ -11,7 +11,6 @@ use http_body_util::BodyExt as _;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use super::SILENCE;
 use super::digest;
 use super::download::{Download, Downloaded, Source, beginning};
 use super::fetch::{Failure, Range, Route, content_range, get, number, strong_tag, text};
@@ -135,8 +134,7 @@ impl Job<'_> {
             return Err(Failure::Changed);
         }
         while *at < end {
-            let frame = tokio::time::timeout(SILENCE, body.frame()).await.map_err(|late| Failure::Cut(late.into()))?;
-            let Some(frame) = frame else { return Err(Failure::Cut("the part ended early".into())) };
+            let Some(frame) = body.frame().await else { return Err(Failure::Cut("the part ended early".into())) };
             let Ok(mut chunk) = frame.map_err(Failure::Cut)?.into_data() else { continue };
             chunk.truncate(usize::try_from(end - *at).unwrap_or(usize::MAX));
             file.write_all(&chunk).await.map_err(Failure::Local)?;

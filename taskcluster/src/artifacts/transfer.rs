@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 
-use super::SILENCE;
 use super::digest;
 use super::download::{Download, Downloaded, Fetched, Source, beginning};
 use super::fetch::{Failure, Range, content_range, get, number, strong_tag, text};
@@ -76,16 +75,9 @@ impl<'a, S: Sink> Transfer<'a, S> {
                 return Err(Failure::Refused { status, message });
             }
         }
-        loop {
-            let frame = tokio::time::timeout(SILENCE, body.frame()).await.map_err(|late| Failure::Cut(late.into()))?;
-            match frame {
-                None => break,
-                Some(Err(error)) => return Err(Failure::Cut(error)),
-                Some(Ok(frame)) => {
-                    if let Ok(chunk) = frame.into_data() {
-                        self.receive(chunk).await?;
-                    }
-                }
+        while let Some(frame) = body.frame().await {
+            if let Ok(chunk) = frame.map_err(Failure::Cut)?.into_data() {
+                self.receive(chunk).await?;
             }
         }
         self.ends()?;

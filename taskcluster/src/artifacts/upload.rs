@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -14,7 +13,7 @@ use super::content::{Content, content_type_of};
 use super::digest::Sha256;
 use super::object::ObjectUpload;
 use super::progress::{Progress, Watcher};
-use super::{ArtifactError, Artifacts, Patience, SILENCE};
+use super::{ArtifactError, Artifacts, Patience};
 use crate::queue::{PostArtifactRequest, PostArtifactResponse, S3ArtifactRequest};
 
 /// An upload that has been prepared; [`bytes`](Self::bytes), [`file`](Self::file) or [`reader`](Self::reader) carries it
@@ -208,20 +207,14 @@ impl Upload {
         }
         let request = request.body(body).map_err(|error| self.cut(error))?;
         let exchange = async {
-            let response = self.artifacts.caller.transport().send(request).await?;
+            let response = self.artifacts.send(request).await?;
             let status = response.status();
             let body = response.into_body().collect(64 * 1024).await.unwrap_or_default();
-            Ok((status, body))
+            Ok::<_, TransportError>((status, body))
         };
-        // Slow is fine, silent is not: the time allowed grows with the content.
-        let allowed = SILENCE * 2 + Duration::from_secs(length / (16 * 1024));
-        let (status, body) = match tokio::time::timeout(allowed, exchange).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                let error: TransportError = error;
-                return Ok(Attempt::Failed(self.cut(error)));
-            }
-            Err(late) => return Ok(Attempt::Failed(self.cut(late))),
+        let (status, body) = match exchange.await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Attempt::Failed(self.cut(error))),
         };
         if status.is_success() {
             let (content_type, sha256) = (prepared.content_type.clone(), measured.sha256());

@@ -10,18 +10,14 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use taskcluster_core::{Caller, Error, RetryPolicy, chain};
-use tokio::time::timeout;
 
 use super::{Binding, BoxError, Bus, BusError, Message, Subscription};
 use crate::Taskcluster;
-use crate::event_stream::Events;
+use crate::event_stream::{ConnectRequest, Events};
 
 mod parse;
 
 use parse::{Parser, ServerEvent};
-
-/// The service says something every 30 seconds; after twice that, nobody is there.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long connecting anew may take.
 const CONNECTING: Duration = Duration::from_secs(30);
@@ -32,6 +28,10 @@ const CONNECTING: Duration = Duration::from_secs(30);
 /// after the last message that it gave. Where the service does not have what came in between any more,
 /// [`BusError::Interrupted`] says so. While nobody can be reached the subscription waits and tries again, less and less often, at least every ten seconds. A refusal, because
 /// credentials have expired say, is [`BusError::Unavailable`] each time, and asking for the next message tries again.
+///
+/// The service says something every 15 seconds, be it that nothing happens. When it is silent for the
+/// [`stall_timeout`](RetryPolicy::stall_timeout) of the handle's policy, the connection counts as broken; one that is silent by
+/// nature is asked again that often, and nothing is lost by that.
 ///
 /// ```no_run
 /// use taskcluster::Taskcluster;
@@ -49,10 +49,7 @@ const CONNECTING: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Clone, Debug)]
 pub struct SseBus {
-    /// As patient as its owner wants, for the first connection.
-    first: Events,
-    /// For all others: one attempt each, since the pauses between them are ours.
-    again: Events,
+    events: Events,
 }
 
 impl SseBus {
@@ -63,9 +60,7 @@ impl SseBus {
     }
 
     pub(crate) fn of(caller: &Caller) -> Self {
-        let retry = RetryPolicy::never().with_attempt_timeout(CONNECTING);
-        let again = caller.to_builder().retry(retry).build().unwrap_or_else(|_| caller.clone());
-        Self { first: Events::new(caller.clone()), again: Events::new(again) }
+        Self { events: Events::new(caller.clone()) }
     }
 }
 
@@ -85,9 +80,10 @@ impl Bus for SseBus {
         if bindings.is_empty() {
             return Ok(Subscription::new(stream::pending()));
         }
-        let mut reader = Reader::new(self.again.clone(), &bindings);
-        let retries = self.first.caller().retry_policy().retries;
-        while let Err(trouble) = reader.connect(&self.first).await {
+        let mut reader = Reader::new(self.events.clone(), &bindings);
+        let retries = self.events.caller().retry_policy().retries;
+        // As patient as the handle is.
+        while let Err(trouble) = reader.connect(reader.request()).await {
             // Calls have been repeated already, but nobody makes up for an answer that breaks off.
             if matches!(trouble, Trouble::Call(_)) || reader.breaks >= retries {
                 return Err(unavailable(trouble));
@@ -173,12 +169,17 @@ impl Reader {
         }
     }
 
-    /// A connection on which the service has said that it is ready.
-    async fn connect(&mut self, events: &Events) -> Result<(), Trouble> {
-        let mut request = events.connect().bindings(&self.wanted);
-        if let Some(id) = &self.last_id {
-            request = request.last_event_id(id);
+    /// Asks for what comes after the last event.
+    fn request(&self) -> ConnectRequest {
+        let request = self.events.connect().bindings(&self.wanted);
+        match &self.last_id {
+            Some(id) => request.last_event_id(id),
+            None => request,
         }
+    }
+
+    /// A connection on which the service has said that it is ready.
+    async fn connect(&mut self, request: ConnectRequest) -> Result<(), Trouble> {
         let answer = request.open().await.map_err(Trouble::Call)?;
         let mut connection = Connection { body: answer.into_body().into_stream().boxed(), parser: Parser::default() };
         match connection.next().await {
@@ -235,10 +236,11 @@ impl Reader {
     /// One attempt, after a pause. An error is what the listener must know of.
     async fn reconnect(&mut self) -> Result<(), BusError> {
         tokio::time::sleep(pause(self.breaks)).await;
-        let events = self.events.clone();
         // Without an id nobody can tell what came in between.
         let goes_on = self.last_id.is_some();
-        let trouble = match self.connect(&events).await {
+        // The pauses between attempts are ours.
+        let request = self.request().retries(0).attempt_timeout(CONNECTING);
+        let trouble = match self.connect(request).await {
             Ok(()) if !goes_on => return Err(BusError::Interrupted),
             Ok(()) => return Ok(()),
             Err(trouble) => trouble,
@@ -275,8 +277,13 @@ impl Connection {
             if let Some(event) = self.parser.next() {
                 return Some(event);
             }
-            let piece = timeout(SILENCE, self.body.next()).await.ok()??;
-            self.parser.feed(&piece.ok()?);
+            match self.body.next().await? {
+                Ok(piece) => self.parser.feed(&piece),
+                Err(error) => {
+                    tracing::debug!(error = %chain(&*error), "the stream of events broke off");
+                    return None;
+                }
+            }
         }
     }
 }

@@ -196,6 +196,43 @@ async fn an_upload_that_is_cut_is_repeated_whole_with_a_fresh_url() {
 }
 
 #[tokio::test]
+async fn transfers_may_have_a_patience_of_their_own() {
+    let content = content();
+    let storage = Storage::start(content.clone()).await;
+    let download = |artifacts: Artifacts| artifacts.download(&TaskId::new(), 0, NAME).to_memory(content.len());
+    for (artifacts, patient) in [(artifacts(&storage), true), (artifacts(&storage).retry(RetryPolicy::never()), false)]
+    {
+        storage.faults([Fault::CutAnswer(1000)]);
+        assert_eq!(soon(download(artifacts)).await.is_ok(), patient);
+    }
+}
+
+#[tokio::test]
+async fn a_storage_service_that_falls_silent_is_as_good_as_cut() {
+    let content = content();
+    let storage = Storage::start(content.clone()).await;
+    let artifacts = |retries| {
+        let retry = RetryPolicy::default().with_base(Duration::from_millis(1)).with_retries(retries);
+        let retry = retry.with_stall_timeout(Duration::from_secs(1));
+        Artifacts::new(&Caller::builder(storage.root_url().as_str()).retry(retry).build().unwrap())
+    };
+    storage.faults([Fault::SilentAnswer(1000)]);
+    let download = |retries| artifacts(retries).download(&TaskId::new(), 0, NAME).to_memory(content.len());
+    assert!(soon(download(50)).await.unwrap() == content);
+
+    storage.faults((0..100).map(|_| Fault::SilentAnswer(0)));
+    let silent = soon(download(1)).await.unwrap_err();
+    let told = taskcluster::chain(&silent).to_string();
+    assert!(matches!(silent, ArtifactError::Interrupted { .. }) && told.contains("silent for 1 s"), "{told}");
+
+    // More than the buffers on the way hold.
+    let large = vec![7; 32 << 20];
+    storage.faults([Fault::SilentRequest(1000)]);
+    soon(artifacts(50).upload(&TaskId::new(), 0, NAME, expires()).bytes(large.clone())).await.unwrap();
+    assert!(storage.take_content() == large);
+}
+
+#[tokio::test]
 async fn uploads_are_repeated_where_that_helps() {
     let storage = Storage::start(Vec::new()).await;
     let artifacts = artifacts(&storage);

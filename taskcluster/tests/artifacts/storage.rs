@@ -18,6 +18,10 @@ pub(crate) enum Fault {
     CutAnswer(usize),
     /// The same, and the content is another one afterwards.
     CutAnswerThenChange(usize, Vec<u8>),
+    /// The service reads no more than this many bytes of the request's body, and says nothing.
+    SilentRequest(usize),
+    /// The service says no more than this many bytes of the answer's body, and does not end the connection.
+    SilentAnswer(usize),
     /// The service answers with this status.
     Status(u16),
     /// All URLs that were given out stop working.
@@ -285,10 +289,15 @@ async fn put(
     state: &Mutex<State>,
 ) -> io::Result<()> {
     let stop = match fault {
-        Some(Fault::CutRequest(place)) => place,
+        Some(Fault::CutRequest(place) | Fault::SilentRequest(place)) => place,
         _ => usize::MAX,
     };
-    let Some(body) = read_body(stream, head, early, stop).await? else { return Ok(()) };
+    let Some(body) = read_body(stream, head, early, stop).await? else {
+        if let Some(Fault::SilentRequest(_)) = fault {
+            std::future::pending::<()>().await;
+        }
+        return Ok(());
+    };
     if let Some(Fault::Status(status)) = fault {
         return answer(stream, status, &[], b"<Error>no</Error>", usize::MAX).await;
     }
@@ -305,6 +314,7 @@ async fn get(stream: &mut TcpStream, head: &Head, fault: Option<Fault>, state: &
     if let Some(Fault::Status(status)) = fault {
         return answer(stream, status, &[], b"<Error>no</Error>", usize::MAX).await;
     }
+    let silent = matches!(fault, Some(Fault::SilentAnswer(_)));
     let (status, headers, body, stop) = {
         let mut state = state.lock().unwrap();
         let total = state.content.len();
@@ -339,7 +349,7 @@ async fn get(stream: &mut TcpStream, head: &Head, fault: Option<Fault>, state: &
             body[place] ^= 1;
         }
         let stop = match fault {
-            Some(Fault::CutAnswer(place)) => place,
+            Some(Fault::CutAnswer(place) | Fault::SilentAnswer(place)) => place,
             Some(Fault::CutAnswerThenChange(place, content)) => {
                 state.content = content;
                 place
@@ -350,11 +360,26 @@ async fn get(stream: &mut TcpStream, head: &Head, fault: Option<Fault>, state: &
         (status, headers, body, stop)
     };
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    answer(stream, status, &headers, &body, stop).await
+    begin(stream, status, &headers, &body, stop).await?;
+    if silent {
+        std::future::pending::<()>().await;
+    }
+    stream.shutdown().await
+}
+
+async fn answer(
+    stream: &mut TcpStream,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    stop: usize,
+) -> io::Result<()> {
+    begin(stream, status, headers, body, stop).await?;
+    stream.shutdown().await
 }
 
 /// Sends an answer whose length promises all of the body, but no more than `stop` bytes of it.
-async fn answer(
+async fn begin(
     stream: &mut TcpStream,
     status: u16,
     headers: &[(&str, &str)],
@@ -367,8 +392,7 @@ async fn answer(
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(&body[..body.len().min(stop)]).await?;
-    stream.shutdown().await
+    stream.write_all(&body[..body.len().min(stop)]).await
 }
 
 /// The head, and what came of the body with it.

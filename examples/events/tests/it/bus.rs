@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use taskcluster::Taskcluster;
 use taskcluster::events::{Binding, Bus as _, BusError, MemoryBus, Message, SseBus};
+use taskcluster_core::time::hours;
 use taskcluster_core::{Credentials, CredentialsProvider, Error};
 
 use crate::tester::{EXCHANGE, Fate, ROOT, SECRET, Tester, key, lost, settings, soon};
@@ -62,6 +63,22 @@ async fn a_connection_that_says_nothing_is_given_up() {
     tester.publish("a").await;
     assert_eq!(key(&mut messages).await, "a");
     assert_eq!(tester.fates_left(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_has_nothing_to_say_for_long_loses_nothing() {
+    let tester = Tester::with(settings(|settings| settings.ping = hours(24))).await;
+    let mut messages = tester.subscribe("#").await;
+    for published in ["1", "2", "3"] {
+        // The connection counts as broken meanwhile, more than once.
+        tokio::select! {
+            message = messages.next() => panic!("{message:?} in the midst of silence"),
+            () = tokio::time::sleep(hours(1) / 4) => {}
+        }
+        tester.publish(published).await;
+        assert_eq!(key(&mut messages).await, published);
+    }
+    assert!(tester.shown.lock().unwrap().len() > 10);
 }
 
 #[tokio::test(start_paused = true)]

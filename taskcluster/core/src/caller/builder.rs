@@ -8,9 +8,11 @@ use super::{Caller, Identity, Inner};
 use crate::backoff::{Budget, RetryPolicy};
 use crate::clock::{SharedClock, SystemClock};
 use crate::credentials::{Credentials, CredentialsProvider};
+use crate::discovery::{Discovery, KubernetesDns};
 use crate::environment;
 use crate::error::Error;
 use crate::hawk::Signer;
+use crate::intercept::{self, Interceptor};
 use crate::root_url::{InvalidRootUrl, RootUrl};
 use crate::transport::Transport;
 
@@ -19,6 +21,8 @@ use crate::transport::Transport;
 pub struct CallerBuilder {
     root: Result<RootUrl, InvalidRootUrl>,
     proxy: Option<Result<RootUrl, InvalidRootUrl>>,
+    discovery: Option<Arc<dyn Discovery>>,
+    interceptors: Vec<Arc<dyn intercept::Erased>>,
     source: Source,
     authorized_scopes: Option<Vec<String>>,
     transport: Option<Transport>,
@@ -46,6 +50,8 @@ impl CallerBuilder {
         Self {
             root: root_url.try_into().map_err(Into::into),
             proxy: None,
+            discovery: None,
+            interceptors: Vec::new(),
             source: Source::Nobody,
             authorized_scopes: None,
             transport: None,
@@ -65,6 +71,9 @@ impl CallerBuilder {
     ///
     /// With a proxy, which a task gets that asks for it, the credentials are not looked at: the proxy has its own.
     ///
+    /// Where `USE_KUBERNETES_DNS_SERVICE_DISCOVERY` says something, as it does for the services of a deployment on Kubernetes,
+    /// services are called at their names there: [`KubernetesDns`].
+    ///
     /// # Errors
     /// [`Error::Config`], naming the variable that is missing or wrong.
     pub fn from_env() -> Result<Self, Error> {
@@ -75,7 +84,10 @@ impl CallerBuilder {
         let proxy = environment::url(lookup, environment::PROXY_URL)?;
         let root = environment::url(lookup, environment::ROOT_URL)?.or_else(|| proxy.clone());
         let root = root.ok_or_else(|| Error::config(format!("{} is not set", environment::ROOT_URL)))?;
-        let builder = Self::new(root);
+        let mut builder = Self::new(root);
+        if environment::is_set(lookup, environment::KUBERNETES_DNS)? {
+            builder = builder.discovery(KubernetesDns::new());
+        }
         match proxy {
             Some(proxy) => Ok(builder.proxy(proxy)),
             None => Ok(builder.credentials(environment::credentials(lookup)?)),
@@ -94,6 +106,8 @@ impl CallerBuilder {
         Self {
             root: Ok(inner.root.clone()),
             proxy: inner.proxy.clone().map(Ok),
+            discovery: inner.discovery.clone(),
+            interceptors: inner.interceptors.clone(),
             source,
             authorized_scopes,
             transport: Some(inner.transport.clone()),
@@ -131,6 +145,18 @@ impl CallerBuilder {
         U::Error: Into<InvalidRootUrl>,
     {
         self.proxy = Some(proxy.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Calls services where they are found by this, instead of at the root URL: within a cluster, say. See [`Discovery`].
+    pub fn discovery(mut self, discovery: impl Discovery + 'static) -> Self {
+        self.discovery = Some(Arc::new(discovery));
+        self
+    }
+
+    /// Has this around each call, within those that were set before. See [`Interceptor`].
+    pub fn intercept(mut self, interceptor: impl Interceptor + 'static) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
         self
     }
 
@@ -216,6 +242,8 @@ impl CallerBuilder {
         Ok(Caller(Arc::new(Inner {
             root,
             proxy,
+            discovery: self.discovery,
+            interceptors: self.interceptors,
             identity: identity(self.source, self.authorized_scopes)?,
             transport: self.transport.map_or_else(default_transport, Ok)?,
             retry: self.retry,
@@ -297,6 +325,19 @@ mod tests {
         let [id, token] = CREDENTIALS;
         let caller = from(&[("TASKCLUSTER_PROXY_URL", "http://taskcluster"), id, token]).unwrap();
         assert_eq!((caller.root_url().as_str(), caller.credentials()), ("http://taskcluster", None));
+    }
+
+    #[test]
+    fn within_a_cluster_the_variable_of_its_services_counts() {
+        let root = ("TASKCLUSTER_ROOT_URL", "https://tc.example.com");
+        let located = |variables: &[(&str, &str)]| {
+            let found = from(variables).unwrap();
+            found.0.discovery.as_ref().and_then(|discovery| discovery.locate("queue")).map(|url| url.to_string())
+        };
+        assert_eq!(located(&[root]), None);
+        assert_eq!(located(&[root, ("USE_KUBERNETES_DNS_SERVICE_DISCOVERY", "")]), None);
+        let found = located(&[root, ("USE_KUBERNETES_DNS_SERVICE_DISCOVERY", "true")]);
+        assert_eq!(found.as_deref(), Some("http://taskcluster-queue"));
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub trait Page {
 }
 
 /// A call whose answer is a list in pages. Awaiting it gives one page; [`stream`](Self::stream) gives all items,
-/// fetching pages as they are needed, and [`all`](Self::all) gives them at once.
+/// fetching pages as they are needed, and [`all`](Self::all) gives them at once. Settings such as
+/// [`retries`](Self::retries) hold for each page.
 ///
 /// ```
 /// # use taskcluster_core::transport::testing::ScriptedTransport;
@@ -68,6 +69,8 @@ pub struct Paged<P> {
     limit: Option<u32>,
     token: Option<String>,
 }
+
+crate::__request_settings!(Paged<P>);
 
 impl<P> Paged<P> {
     /// A call of `operation` with the arguments of its path, as [`Request::new`].
@@ -209,9 +212,10 @@ impl<P: Page + DeserializeOwned> Walk<P> {
         if let Some(error) = self.request.error.take() {
             return Err(error);
         }
-        let Request { caller, operation, path, query, .. } = &self.request;
+        let Request { caller, operation, path, query, body, settings, .. } = &self.request;
         let query = page_query(query, self.limit, token.as_deref());
-        let page: P = decode(operation, caller.call(operation, path.clone(), query, self.request.body.clone()).await?)?;
+        let answered = caller.call_as(settings.as_deref(), operation, path.clone(), query, body.clone()).await?;
+        let page: P = answered.read(|body| decode(operation, body))?;
         self.seen.extend(token);
         if let Some(next) = page.continuation_token().filter(|next| !next.is_empty()) {
             if self.seen.contains(next) {

@@ -177,6 +177,10 @@ impl http_body::Body for Sized {
         frame
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
     }

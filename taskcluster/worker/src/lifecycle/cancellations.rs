@@ -5,8 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskcluster::queue::{Queue, TaskIdsRequest, TaskStatus};
-use taskcluster_core::RetryPolicy;
+use taskcluster::queue::{TaskIdsRequest, TaskStatus};
 use taskcluster_core::ids::{RunId, TaskId};
 
 use super::Running;
@@ -27,7 +26,6 @@ const SWEEP: u32 = 20;
 /// A run that has not been asked about yet is asked about at once, since what was published before it was known here says
 /// nothing to anybody.
 pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
-    let queue = impatient(inner);
     let mut ears = Ears::of(inner);
     let (mut asked, mut passed, mut told) = (BTreeSet::new(), 0, false);
     loop {
@@ -44,7 +42,9 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
         passed = 0;
         let request =
             TaskIdsRequest::new().with_task_ids(known.iter().map(|(task_id, _)| *task_id).collect::<Vec<_>>());
-        let statuses = match queue.statuses(&request).await {
+        // Not again: the next question is one.
+        let request = inner.queue.statuses(&request).retries(0).attempt_timeout(PATIENCE);
+        let statuses = match request.await {
             Ok(response) => response.statuses,
             Err(error) => {
                 if !told {
@@ -68,13 +68,6 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
         }
         asked = known;
     }
-}
-
-/// The queue, called once without repetition: the next question is one.
-fn impatient(inner: &Inner) -> Queue {
-    let retry = RetryPolicy::never().with_attempt_timeout(PATIENCE);
-    let caller = inner.caller.to_builder().retry(retry).build();
-    caller.map_or_else(|_| inner.queue.clone(), Queue::new)
 }
 
 /// Whether the queue believes that run to be under way.
