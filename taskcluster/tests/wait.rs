@@ -225,7 +225,7 @@ async fn the_end_of_a_group_is_heard() {
 /// Six tasks of a group in these states: `unit` needs `build`, `report` needs `unit`, `notify` takes whatever becomes of `build`.
 fn six(states: [&str; 6]) -> (Value, [TaskId; 6]) {
     let ids = [(); 6].map(|()| TaskId::new());
-    let [decision, build, lint, unit, report, notify] = ids;
+    let [decision, build, lint, unit, _report, notify] = ids;
     let needs: [&[TaskId]; 6] = [&[], &[decision], &[decision], &[build, lint], &[unit], &[build]];
     let tasks = ids.iter().zip(states).zip(needs).map(|((id, state), needs)| {
         let (mut status, mut task) = (status(state), definition());

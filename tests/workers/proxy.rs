@@ -73,7 +73,8 @@ async fn a_task_hears_events_through_its_proxy() {
         .isolation(Isolation::None)
         .build();
     let (worker, shutdown) = (soon(worker).await.unwrap(), Shutdown::new());
-    let working = tokio::spawn(worker.run(shutdown.clone()).map(|ended| ended.map(drop).unwrap()));
+    let stop = shutdown.clone();
+    let working = tokio::spawn(async move { worker.run(stop).await.map(drop).unwrap() });
 
     let (listener, ready) = bench.add(&["events:listen:exchange/taskcluster-queue/v1/*"]).await;
     until(|| async { ready.exists().then_some(()) }).await;

@@ -193,7 +193,7 @@ impl Progress {
             if let Some((culprit, _)) = needed.clone().find(culprit) {
                 return Some(culprit);
             }
-            (at, _) = needed.clone().find(|(_, standing)| *standing == Standing::NotRun)?;
+            at = &needed.clone().find(|(_, standing)| *standing == Standing::NotRun)?.0;
         }
         None
     }

@@ -12,6 +12,7 @@ use taskcluster_server::event_stream::EventsApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 
 use crate::api::{Api, Settings};
+use crate::places::Places;
 use crate::recent::Recent;
 
 /// How long to wait before the bus is asked again.

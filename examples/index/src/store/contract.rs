@@ -113,7 +113,7 @@ pub(super) async fn of_many_at_once_the_same_one_stays(store: &dyn Store) {
         })
         .collect();
     let done = join_all(all.iter().map(|entry| store.settle(0, vec![entry.clone()], now()))).await;
-    done.into_iter().for_each(|done| drop(done.unwrap()));
+    done.into_iter().for_each(|done| done.unwrap());
     all.sort_by(|a, b| a.rank.total_cmp(&b.rank).then(a.since.cmp(&b.since)));
     for name in ["a.b.x", "a.x", "c.d.x", "a.b.y"] {
         let best = all.iter().rfind(|entry| entry.path == path(name)).unwrap();
