@@ -64,8 +64,8 @@
 //!   `tc.queue().wait_for(&task_id)` waits for the end of a task, by events where the handle hears any.
 //! - [`transport`] is the seam to the network, for layers of your own and for tests without any.
 //!
-//! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
-//! [`Request::raw`] gives the whole body to whoever wants to edit and send it back.
+//! What a newer service adds is no obstacle: unknown properties and enum values are kept, and written again by whoever edits
+//! an answer and sends it back ([`UnknownFields`]). [`Request::raw`] gives the body as it came.
 //!
 //! # Features
 //!
@@ -106,8 +106,8 @@ pub use taskcluster_core::{
     ApiError, Blob, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error,
     ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, RenewingCredentials, Report, Request,
     RetryPolicy, RootUrl, RunId, ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock,
-    SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, chain,
-    object,
+    SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError,
+    UnknownFields, chain, object,
 };
 pub use taskcluster_core::{clock, credentials, hawk, ids, operation, request, routing, scopes, time, transport};
 
