@@ -37,7 +37,9 @@ impl Uses {
             [name] => format!("use {path}::{name};"),
             names => format!("use {path}::{{{}}};", names.join(", ")),
         };
-        of_path.into_iter().map(line).collect()
+        let mut lines: Vec<String> = of_path.into_iter().map(line).collect();
+        lines.sort();
+        lines
     }
 }
 
@@ -45,7 +47,7 @@ impl Emitter<'_> {
     /// The section with the example, if there are to be any.
     pub(super) fn example(&self, service: &Service, operation: &Operation) -> String {
         match &self.examples {
-            Some(examples) => Example { emitter: self, examples, service, uses: Uses::default() }.text(operation),
+            Some(examples) => Example { emitter: self, examples, service, uses: Uses::default() }.section(operation),
             None => String::new(),
         }
     }
@@ -59,7 +61,7 @@ struct Example<'e> {
 }
 
 impl Example<'_> {
-    fn text(mut self, operation: &Operation) -> String {
+    fn section(mut self, operation: &Operation) -> String {
         let mut body = self.arguments(operation);
         let payload = self.payload(operation);
         body.extend(payload);
@@ -141,13 +143,13 @@ impl Example<'_> {
             .map(|argument| match argument.kind {
                 ArgumentKind::TaskId => Expression::plain(format!("&{}", argument.ident)),
                 ArgumentKind::RunId => Expression::plain("0"),
-                ArgumentKind::Text => Expression::plain(format!("{:?}", samples::text(&argument.name))),
+                ArgumentKind::Text => self.text(&argument.name),
             })
             .collect();
         arguments.extend(operation.input.as_ref().map(|_| Expression::plain("&payload")));
         let raw = if is_keyword(&operation.function) { "r#" } else { "" };
         let mut links = vec![Expression::call(&format!("{raw}{}", operation.function), arguments)];
-        links.extend(operation.builder.as_ref().and_then(|_| query(&operation.query)));
+        links.extend(operation.builder.as_ref().and_then(|_| self.query(&operation.query)));
         match self.page_items(operation) {
             Some((items, of)) => self.stream(links, &items, &of),
             None => self.answer(operation, links),
@@ -177,17 +179,23 @@ impl Example<'_> {
         lines
     }
 
-    fn answer(&self, operation: &Operation, links: Vec<Expression>) -> Vec<String> {
+    fn answer(&mut self, operation: &Operation, mut links: Vec<Expression>) -> Vec<String> {
+        if operation.blob {
+            self.uses.0.insert("TryStreamExt as _".to_owned(), "futures_util".to_owned());
+            links.push(Expression::call("open", []));
+            let answer = Expression::chain(&self.client(), links).with_end(".await?");
+            let mut lines = Expression::binding("let answer", answer).lines(0, ";");
+            lines.push("let mut pieces = answer.into_body().into_stream();".to_owned());
+            lines.push("while let Some(piece) = pieces.try_next().await? {".to_owned());
+            lines.push("    println!(\"{} bytes\", piece.len());".to_owned());
+            lines.push("}".to_owned());
+            return lines;
+        }
         let call = Expression::chain(&self.client(), links);
         match &operation.output {
             Some(output) => {
                 let mut lines = Expression::binding("let answer", call.with_end(".await?")).lines(0, ";");
                 lines.push(self.shown("answer", &output.of));
-                lines
-            }
-            None if operation.blob => {
-                let mut lines = Expression::binding("let answer", call.with_end(".await?")).lines(0, ";");
-                lines.push("println!(\"{} bytes\", answer.0.len());".to_owned());
                 lines
             }
             None => call.with_end(".await?").lines(0, ";"),
@@ -233,16 +241,21 @@ impl Example<'_> {
             of => matches!(self.emitter.shape_of(of), Some(Shape::Enum { .. })),
         }
     }
-}
 
-/// One parameter of the query, to show how they are given.
-fn query(parameters: &[QueryParameter]) -> Option<Expression> {
-    let parameter = parameters.iter().find(|known| !["continuationToken", "limit"].contains(&known.name.as_str()))?;
-    let value = match parameter.kind {
-        QueryKind::Text => format!("{:?}", samples::text(&parameter.name)),
-        QueryKind::Number => "10".to_owned(),
-        QueryKind::Flag => "true".to_owned(),
-    };
-    let raw = if is_keyword(&parameter.setter) { "r#" } else { "" };
-    Some(Expression::call(&format!("{raw}{}", parameter.setter), [Expression::plain(value)]))
+    /// One parameter of the query, to show how they are given.
+    fn query(&self, parameters: &[QueryParameter]) -> Option<Expression> {
+        let is_own = |known: &&QueryParameter| !["continuationToken", "limit"].contains(&known.name.as_str());
+        let parameter = parameters.iter().find(is_own)?;
+        let value = match parameter.kind {
+            QueryKind::Text => self.text(&parameter.name),
+            QueryKind::Number => Expression::plain(samples::number(&parameter.name).to_string()),
+            QueryKind::Flag => Expression::plain("true"),
+        };
+        let raw = if is_keyword(&parameter.setter) { "r#" } else { "" };
+        Some(Expression::call(&format!("{raw}{}", parameter.setter), [value]))
+    }
+
+    fn text(&self, name: &str) -> Expression {
+        Expression::plain(samples::literal(&samples::argument(&self.service.name, name)))
+    }
 }

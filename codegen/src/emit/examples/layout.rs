@@ -22,7 +22,7 @@ enum Form {
     },
     /// Calls, one of what the other gives.
     Chain {
-        head: String,
+        head: Box<Expression>,
         links: Vec<Expression>,
     },
     /// `let name = value`
@@ -49,7 +49,11 @@ impl Expression {
 
     /// `head.link().link()`
     pub(super) fn chain(head: &str, links: Vec<Self>) -> Self {
-        Self::of(Form::Chain { head: head.to_owned(), links })
+        Self::chain_of(Self::plain(head), links)
+    }
+
+    pub(super) fn chain_of(head: Self, links: Vec<Self>) -> Self {
+        Self::of(Form::Chain { head: Box::new(head), links })
     }
 
     pub(super) fn binding(head: &str, value: Self) -> Self {
@@ -78,7 +82,7 @@ impl Expression {
             }
             Form::Chain { head, links } => {
                 let links: String = links.iter().map(|link| format!(".{}", link.on_one_line())).collect();
-                format!("{head}{links}")
+                head.on_one_line() + &links
             }
             Form::Binding { head, value } => format!("{head} = {}", value.on_one_line()),
         };
@@ -95,23 +99,32 @@ impl Expression {
         let end = &self.end;
         match &self.form {
             Form::Plain(text) => vec![format!("{space}{text}{end}{after}")],
+            // A group in a group needs no lines for both.
+            Form::Group { head, brackets: (open, close), parts } if is_lone_group(parts) => {
+                let mut lines = parts[0].lines(indent, &format!("{close}{end}{after}"));
+                lines[0].insert_str(indent, &format!("{head}{open}"));
+                lines
+            }
             Form::Group { head, brackets: (open, close), parts } => {
+                let comma = if head.ends_with('!') && *open == "(" { "" } else { "," };
                 let mut lines = vec![format!("{space}{head}{open}")];
-                lines.extend(parts.iter().flat_map(|part| part.lines(indent + 4, ",")));
+                lines.extend(parts.iter().flat_map(|part| part.lines(indent + 4, comma)));
                 lines.push(format!("{space}{close}{end}{after}"));
                 lines
             }
             Form::Chain { head, links } => {
-                let mut lines = vec![format!("{space}{head}")];
+                let mut lines = head.lines(indent, "");
+                // The links stand below the beginning, unless that ends in a bracket at its place.
+                let deeper = if lines.len() > 1 { indent } else { indent + 4 };
                 for link in links {
-                    let mut broken = link.lines(indent + 4, "");
-                    broken[0].insert(indent + 4, '.');
+                    let mut broken = link.lines(deeper, "");
+                    broken[0].insert(deeper, '.');
                     lines.extend(broken);
                 }
                 // `.await?` stands on a line of its own.
                 match end.as_str() {
                     "" => lines.last_mut().into_iter().for_each(|line| line.push_str(after)),
-                    end => lines.push(format!("{space}    {end}{after}")),
+                    end => lines.push(format!("{}{end}{after}", " ".repeat(deeper))),
                 }
                 lines
             }
@@ -122,6 +135,10 @@ impl Expression {
             }
         }
     }
+}
+
+fn is_lone_group(parts: &[Expression]) -> bool {
+    matches!(parts, [Expression { form: Form::Group { .. }, .. }])
 }
 
 #[cfg(test)]

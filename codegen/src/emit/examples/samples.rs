@@ -3,39 +3,63 @@
 pub(super) const TASK_ID: &str = "fN1SbArXTPSVFNUvaOlinQ";
 
 const BINDINGS: &str =
-    r##"{"bindings": [{"exchange": "exchange/taskcluster-queue/v1/task-completed", "routingKeyPattern": "#"}]}"##;
+    r#"{"bindings": [{"exchange": "exchange/taskcluster-queue/v1/task-failed", "routingKeyPattern": "primary.#"}]}"#;
 
-/// A text that might stand there.
+/// A text that might stand in a path or a query.
+pub(super) fn argument(service: &str, name: &str) -> String {
+    let known = match (service, name) {
+        ("secrets", "name") => "project/example/deploy-key",
+        (_, "name") => "public/build/example.tar.gz",
+        (_, "owner") => "example-org",
+        (_, name) => return text(name),
+    };
+    known.to_owned()
+}
+
+/// A text that might stand in a field.
 pub(super) fn text(name: &str) -> String {
     let known = match name {
         "account" => "exampleaccount",
         "appName" => "example-app",
         "bindings" => BINDINGS,
+        "body" | "subject" | "text" | "title" => "The nightly build is broken",
         "bucket" => "example-bucket",
-        "clientId" | "prefix" => "project/example/bot",
+        "cacheName" => "cargo-registry",
+        "channelId" => "C0123456789",
+        "clientId" | "entityId" => "project/example/builder",
+        "clientScopes" | "requiredScopes" => "test:read",
         "container" | "table" => "reports",
-        "description" => "What it is for",
-        "email" | "owner" | "address" => "someone@example.com",
-        "entityId" => "project/example/bot",
+        "content" => "See https://example.com/ for what went wrong.",
+        "contentType" => "application/gzip",
+        "description" => "Builds of the example project",
+        "email" | "owner" | "address" | "notificationAddress" => "someone@example.com",
         "entityType" => "client",
+        "errorId" | "taskGraphId" => TASK_ID,
         "format" => "iam-role-compat",
         "hookGroupId" => "project-example",
         "hookId" => "nightly",
-        "indexPath" | "namespace" => "project.example.main.latest",
-        "instanceId" | "workerId" => "i-0123456789abcdef0",
+        "host" => "tc.example.com",
+        "indexPath" | "indexes" | "namespace" => "project.example.main.latest",
+        "instanceId" | "workerId" | "wstClient" => "i-0123456789abcdef0",
+        "kind" => "creation-error",
         "launchConfigId" => "lc-eu-west",
         "level" => "read-only",
-        "name" => "public/build/example.tar.gz",
-        "project" | "projectId" => "example",
+        "name" => "Nightly build",
+        "prefix" => "project/example/",
+        "project" | "projectId" | "wstAudience" => "example",
+        "providerId" => "google",
         "provisionerId" => "proj-example",
-        "roleId" => "repo:github.com/example/*",
+        "repositories" => "example-repository",
+        "resource" => "/api/queue/v1/task-queues",
+        "roleId" => "repo:github.com/example-org/*",
+        "roomId" => "!example:matrix.example.com",
         "route" | "routes" => "index.project.example.main.latest",
+        "routingKey" => "project.example",
         "scope" | "scopes" => "queue:create-task:highest:proj-example/*",
         "serviceAccount" => "builder@example.iam.gserviceaccount.com",
         "since" => "2030-01-01T00:00:00.000Z",
         "source" | "url" => "https://example.com/",
         "state" | "workerState" => "running",
-        "taskGraphId" => TASK_ID,
         "taskQueueId" | "workerPoolId" => "proj-example/linux",
         "token" => "the token",
         "workerGroup" => "eu-west",
@@ -43,6 +67,31 @@ pub(super) fn text(name: &str) -> String {
         other => return words(other),
     };
     known.to_owned()
+}
+
+/// What might stand in a free object.
+pub(super) fn content(name: &str) -> &'static str {
+    match name {
+        "config" => r#""minCapacity": 0, "maxCapacity": 10"#,
+        "data" => r#""revision": "4d1f0c2""#,
+        "payload" => r#""command": [["echo", "hello"]], "maxRunTime": 600"#,
+        "secret" => r#""password": "hunter2""#,
+        _ => r#""key": "value""#,
+    }
+}
+
+/// A number that might stand there.
+pub(super) fn number(name: &str) -> u32 {
+    match name {
+        "port" => 443,
+        "limit" | "maxCapacity" => 10,
+        _ => 1,
+    }
+}
+
+/// A text as a literal.
+pub(super) fn literal(text: &str) -> String {
+    if text.contains('"') && !text.contains("\"#") { format!("r#\"{text}\"#") } else { format!("{text:?}") }
 }
 
 /// What is called `someThing`: `some thing`.
@@ -59,10 +108,13 @@ fn words(name: &str) -> String {
 
 /// What one of these is called.
 pub(super) fn singular(items: &str) -> String {
-    let one = match items.strip_suffix("ies") {
-        Some(stem) => format!("{stem}y"),
-        None => match items.strip_suffix('s') {
-            Some(stem) if !stem.is_empty() && !stem.ends_with(['s', 'u']) => stem.to_owned(),
+    let one = match items {
+        _ if items.ends_with("stats") => "item".to_owned(),
+        _ if items.len() < 3 => "item".to_owned(),
+        _ => match (items.strip_suffix("ies"), items.strip_suffix("es"), items.strip_suffix('s')) {
+            (Some(stem), ..) => format!("{stem}y"),
+            (_, Some(stem), _) if stem.ends_with(['s', 'x', 'z']) || stem.ends_with("ch") => stem.to_owned(),
+            (.., Some(stem)) if !stem.ends_with(['s', 'u']) => stem.to_owned(),
             _ => "item".to_owned(),
         },
     };
@@ -75,16 +127,21 @@ mod tests {
 
     #[test]
     fn names_become_words() {
-        for (name, expected) in [("subject", "subject"), ("maxRunTime", "max run time"), ("…", "example")] {
+        for (name, expected) in [("reason", "reason"), ("maxRunTime", "max run time"), ("…", "example")] {
             assert_eq!(text(name), expected);
         }
     }
 
     #[test]
     fn one_of_many_has_a_name() {
-        for (many, one) in
-            [("tasks", "task"), ("entries", "entry"), ("status", "item"), ("types", "item"), ("s", "item")]
-        {
+        for (many, one) in [
+            ("tasks", "task"),
+            ("entries", "entry"),
+            ("addresses", "address"),
+            ("status", "item"),
+            ("types", "item"),
+            ("s", "item"),
+        ] {
             assert_eq!(singular(many), one);
         }
     }

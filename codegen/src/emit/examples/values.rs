@@ -5,7 +5,7 @@ use super::{Uses, samples};
 use crate::Examples;
 use crate::emit::Emitter;
 use crate::emit::types::{needed, unboxed};
-use crate::model::{Field, Shape, TypeRef, Union};
+use crate::model::{Field, Shape, Struct, TypeRef, Union};
 use crate::resolve::is_keyword;
 
 /// How many parts a value may have before it had better come from a file.
@@ -37,10 +37,10 @@ impl<'v> Values<'v> {
     /// A value of exactly this type; nothing if it would be too long.
     pub(super) fn exact(&mut self, name: &str, of: &TypeRef) -> Option<Expression> {
         Some(match of {
-            TypeRef::String => Expression::plain(format!("{:?}.to_owned()", samples::text(name))),
+            TypeRef::String => Expression::plain(format!("{}.to_owned()", samples::literal(&samples::text(name)))),
             TypeRef::U32 | TypeRef::U64 | TypeRef::I64 => {
                 let suffix = format!("{of:?}").to_ascii_lowercase();
-                Expression::plain(format!("1_{suffix}"))
+                Expression::plain(format!("{}_{suffix}", samples::number(name)))
             }
             TypeRef::List(items) => Expression::list("vec!", [self.exact(name, items)?]),
             TypeRef::Map(values) => {
@@ -86,9 +86,9 @@ impl<'v> Values<'v> {
         let plain = |text: String| Some(Expression::plain(text));
         match of {
             TypeRef::Bool => plain("true".to_owned()),
-            TypeRef::U32 | TypeRef::U64 | TypeRef::I64 => plain("1".to_owned()),
+            TypeRef::U32 | TypeRef::U64 | TypeRef::I64 => plain(samples::number(name).to_string()),
             TypeRef::F64 => plain("1.0".to_owned()),
-            TypeRef::String => plain(format!("{:?}", samples::text(name))),
+            TypeRef::String => plain(samples::literal(&samples::text(name))),
             TypeRef::Secret => plain("\"hunter2\"".to_owned()),
             TypeRef::Timestamp => plain(self.time(name)),
             TypeRef::TaskId => {
@@ -106,7 +106,7 @@ impl<'v> Values<'v> {
             }
             TypeRef::Json | TypeRef::Object | TypeRef::SecretObject => {
                 let object = self.runtime("", "object");
-                plain(format!("{object}! {{ {} }}", content(name)))
+                plain(format!("{object}! {{ {} }}", samples::content(name)))
             }
             TypeRef::List(items) => self.item(name, items).map(|item| Expression::list("", [item])),
             TypeRef::Map(values) => {
@@ -134,7 +134,11 @@ impl<'v> Values<'v> {
             Shape::Struct(structure) => {
                 let of = self.name_of(of);
                 let arguments: Option<Vec<Expression>> = needed(structure).map(|field| self.field(field)).collect();
-                Some(Expression::call(&format!("{of}::new"), arguments?))
+                let new = Expression::call(&format!("{of}::new"), arguments?);
+                Some(match self.option(structure) {
+                    Some(setter) => Expression::chain_of(new, vec![setter]),
+                    None => new,
+                })
             }
             Shape::Enum { variants } => {
                 let of = self.name_of(of);
@@ -149,22 +153,34 @@ impl<'v> Values<'v> {
         }
     }
 
+    /// One of the fields that can be left out, where nothing else is said, or where a task says which workers it is for.
+    fn option(&mut self, structure: &Struct) -> Option<Expression> {
+        let mut options = structure.fields.iter().filter(|field| !field.required);
+        let field = match needed(structure).next() {
+            Some(_) => options.find(|field| field.of == TypeRef::TaskQueueId)?,
+            None => options.next()?,
+        };
+        let value = self.attempt(|values| values.field(field))?;
+        Some(Expression::call(&format!("with_{}", field.ident), [value]))
+    }
+
     fn field(&mut self, field: &Field) -> Option<Expression> {
         self.converted(&field.name, &field.of)
     }
 
     /// The first branch that can be said shortly.
     fn branch(&mut self, name: &str, union: &Union) -> Option<Expression> {
-        let (parts, needs_now) = (self.parts, self.needs_now);
-        let known = self.uses.0.clone();
-        union.variants.iter().find_map(|variant| {
-            let value = self.exact(name, unboxed(&variant.of));
-            if value.is_none() {
-                (self.parts, self.needs_now) = (parts, needs_now);
-                self.uses.0.clone_from(&known);
-            }
-            value
-        })
+        union.variants.iter().find_map(|variant| self.attempt(|values| values.exact(name, unboxed(&variant.of))))
+    }
+
+    /// Does as if nothing had been tried where nothing comes of it.
+    fn attempt(&mut self, value: impl FnOnce(&mut Self) -> Option<Expression>) -> Option<Expression> {
+        let (parts, needs_now, known) = (self.parts, self.needs_now, self.uses.0.clone());
+        let value = value(self);
+        if value.is_none() {
+            (self.parts, self.needs_now, self.uses.0) = (parts, needs_now, known);
+        }
+        value
     }
 
     fn time(&mut self, name: &str) -> String {
@@ -192,13 +208,5 @@ impl<'v> Values<'v> {
         let runtime = &self.examples.runtime;
         let path = if module.is_empty() { runtime.clone() } else { format!("{runtime}::{module}") };
         self.uses.name(&path, name)
-    }
-}
-
-/// What might stand in a free object.
-fn content(name: &str) -> &'static str {
-    match name {
-        "payload" => r#""command": [["echo", "hello"]], "maxRunTime": 600"#,
-        _ => r#""key": "value""#,
     }
 }
