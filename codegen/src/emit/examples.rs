@@ -91,7 +91,9 @@ impl Example<'_> {
             Stability::Deprecated => "# #[allow(deprecated)]\n",
             Stability::Stable | Stability::Experimental => "",
         };
-        let head = format!("{allow}# async fn example({parameter}) -> Result<(), Box<dyn std::error::Error>> {{\n");
+        let head = format!(
+            "{allow}# async fn example({parameter}) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {{\n"
+        );
         (head, "# Ok(())\n# }\n")
     }
 

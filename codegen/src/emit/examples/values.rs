@@ -191,7 +191,8 @@ impl<'v> Values<'v> {
         };
         match name {
             "deadline" | "takenUntil" => later("hours", 2),
-            "expires" | "quarantineUntil" => later("days", 30),
+            "quarantineUntil" => later("days", 30),
+            name if name.starts_with("expir") => later("days", 30),
             _ => "now".to_owned(),
         }
     }
