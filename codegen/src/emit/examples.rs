@@ -14,7 +14,9 @@ use self::layout::Expression;
 use self::values::Values;
 use super::Emitter;
 use crate::Examples;
-use crate::model::{ArgumentKind, Operation, QueryKind, QueryParameter, Service, Shape, Stability, Struct, TypeRef};
+use crate::model::{
+    ArgumentKind, Method, Operation, QueryKind, QueryParameter, Service, Shape, Stability, Struct, TypeRef,
+};
 use crate::resolve::is_keyword;
 
 /// What an example brings into scope.
@@ -119,11 +121,20 @@ impl Example<'_> {
     /// The ids of tasks among the arguments.
     fn arguments(&mut self, operation: &Operation) -> Vec<String> {
         let ids = operation.args.iter().filter(|argument| argument.kind == ArgumentKind::TaskId);
-        ids.map(|argument| format!("let {} = \"{}\".parse()?;", argument.ident, samples::TASK_ID)).collect()
+        let known = format!("\"{}\".parse()?", samples::TASK_ID);
+        let value = match (operation.method, operation.args.as_slice()) {
+            // What is put under an id alone is most likely new.
+            (Method::Put, [_]) if ids.clone().next().is_some() => {
+                format!("{}::new()", self.uses.name(&self.examples.runtime, "TaskId"))
+            }
+            _ => known,
+        };
+        ids.map(|argument| format!("let {} = {value};", argument.ident)).collect()
     }
 
     fn payload(&mut self, operation: &Operation) -> Vec<String> {
         let Some(input) = &operation.input else { return Vec::new() };
+        let known = self.uses.0.clone();
         let mut values = Values::new(self.emitter, self.examples, &mut self.uses);
         if let Some(value) = values.exact("payload", &input.of) {
             let mut lines = values.prelude();
@@ -131,7 +142,7 @@ impl Example<'_> {
             return lines;
         }
         // What is that long people keep in a file.
-        self.uses = Uses::default();
+        self.uses = Uses(known);
         let of = Values::new(self.emitter, self.examples, &mut self.uses).name_of(&input.of);
         let text = Expression::plain("&std::fs::read_to_string(\"payload.json\")?");
         let read = Expression::call("serde_json::from_str", [text]).with_end("?");

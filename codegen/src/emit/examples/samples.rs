@@ -45,6 +45,7 @@ pub(super) fn text(name: &str) -> String {
         "launchConfigId" => "lc-eu-west",
         "level" => "read-only",
         "name" => "Nightly build",
+        "objectData" => "aGVsbG8=",
         "prefix" => "project/example/",
         "project" | "projectId" | "wstAudience" => "example",
         "providerId" => "google",
@@ -75,6 +76,7 @@ pub(super) fn content(name: &str) -> &'static str {
         "config" => r#""minCapacity": 0, "maxCapacity": 10"#,
         "data" => r#""revision": "4d1f0c2""#,
         "payload" => r#""command": [["echo", "hello"]], "maxRunTime": 600"#,
+        "task" => r#""taskQueueId": "proj-example/linux", "payload": { "maxRunTime": 600 }"#,
         "secret" => r#""password": "hunter2""#,
         _ => r#""key": "value""#,
     }
