@@ -59,13 +59,13 @@ impl<'de, D: MapAccess<'de>> Reading<D> {
     /// A property is there twice, or what the deserializer finds wrong.
     #[allow(clippy::should_implement_trait, reason = "an iterator could not lend itself for the value")]
     pub fn next(&mut self) -> Result<Option<usize>, D::Error> {
-        while let Some(name) = self.name()? {
-            match name {
-                Name::Known(place) => return Ok(Some(place)),
-                Name::Other(name) => self.keep(name)?,
+        let mut other = String::new();
+        loop {
+            match self.place(&mut other)? {
+                Some(OTHER) => self.keep(std::mem::take(&mut other))?,
+                place => return Ok(place),
             }
         }
-        Ok(None)
     }
 
     /// The name of the next property.
@@ -73,14 +73,27 @@ impl<'de, D: MapAccess<'de>> Reading<D> {
     /// # Errors
     /// A known property is there twice, or what the deserializer finds wrong.
     pub fn name(&mut self) -> Result<Option<Name>, D::Error> {
-        let name = self.map.next_key_seed(Lookup { names: self.names, next: self.next })?;
-        if let Some(Name::Known(place)) = name {
+        let mut other = String::new();
+        Ok(match self.place(&mut other)? {
+            Some(OTHER) => Some(Name::Other(other)),
+            Some(place) => Some(Name::Known(place)),
+            None => None,
+        })
+    }
+
+    /// The place of the next property, or that it is an other one.
+    #[inline]
+    fn place(&mut self, other: &mut String) -> Result<Option<usize>, D::Error> {
+        let place = self.map.next_key_seed(Lookup { names: self.names, next: self.next, other })?;
+        if let Some(place) = place
+            && place != OTHER
+        {
             if !self.seen.insert(place) {
                 return Err(Error::duplicate_field(self.names[place]));
             }
             self.next = place + 1;
         }
-        Ok(name)
+        Ok(place)
     }
 
     /// The value of the property whose name came last.
@@ -127,33 +140,53 @@ impl<'de, D: MapAccess<'de>> Reading<D> {
 /// Which fields were there.
 #[derive(Debug, Default)]
 struct Seen {
-    first: u128,
+    first: u64,
     others: Vec<usize>,
 }
 
 impl Seen {
     /// Whether it was not there before.
+    #[inline]
     fn insert(&mut self, place: usize) -> bool {
-        if place < 128 {
-            let bit = 1 << place;
-            let is_new = self.first & bit == 0;
-            self.first |= bit;
-            return is_new;
+        if place >= 64 {
+            return self.insert_other(place);
         }
+        let bit = 1 << place;
+        let is_new = self.first & bit == 0;
+        self.first |= bit;
+        is_new
+    }
+
+    #[cold]
+    fn insert_other(&mut self, place: usize) -> bool {
         let is_new = !self.others.contains(&place);
         self.others.push(place);
         is_new
     }
 }
 
+/// In place of a place: the name is an other one.
+const OTHER: usize = usize::MAX;
+
 /// Looks a name up among the known ones, the likeliest first.
-struct Lookup {
+struct Lookup<'r> {
     names: &'static [&'static str],
     next: usize,
+    /// For a name that is not among them.
+    other: &'r mut String,
 }
 
-impl Lookup {
+impl Lookup<'_> {
+    #[inline]
     fn find(&self, name: &str) -> Option<usize> {
+        if self.names.get(self.next).is_some_and(|known| *known == name) {
+            return Some(self.next);
+        }
+        self.search(name)
+    }
+
+    /// From the likeliest on, and then from the beginning.
+    fn search(&self, name: &str) -> Option<usize> {
         let (passed, ahead) = self.names.split_at(self.next);
         let is_it = |known: &&str| *known == name;
         let found = ahead.iter().position(is_it).map(|place| self.next + place);
@@ -161,23 +194,28 @@ impl Lookup {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Lookup {
-    type Value = Name;
+impl<'de> DeserializeSeed<'de> for Lookup<'_> {
+    type Value = usize;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
         deserializer.deserialize_identifier(self)
     }
 }
 
-impl Visitor<'_> for Lookup {
-    type Value = Name;
+impl Visitor<'_> for Lookup<'_> {
+    type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a property")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
-        Ok(self.find(name).map_or_else(|| Name::Other(name.to_owned()), Name::Known))
+    #[inline]
+    fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
+        Ok(self.find(name).unwrap_or_else(|| {
+            self.other.push_str(name);
+            OTHER
+        }))
     }
 }
 
@@ -196,7 +234,7 @@ mod tests {
     fn a_name_is_found_wherever_one_begins_to_look() {
         let names: &[&str] = &["a", "b", "c"];
         for next in 0..=3 {
-            let lookup = Lookup { names, next };
+            let lookup = Lookup { names, next, other: &mut String::new() };
             assert_eq!(["a", "b", "c", "d"].map(|name| lookup.find(name)), [Some(0), Some(1), Some(2), None]);
         }
     }
