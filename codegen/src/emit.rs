@@ -3,7 +3,9 @@
 mod client;
 pub(crate) mod docs;
 mod events;
+mod examples;
 mod mock;
+mod objects;
 mod operations;
 mod server;
 mod types;
@@ -11,6 +13,7 @@ mod types;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
+use crate::Examples;
 use crate::error::{Error, Result};
 use crate::model::{Model, Service, TypeRef};
 use crate::resolve::is_keyword;
@@ -25,6 +28,8 @@ pub(crate) struct Emitter<'m> {
     server: TokenStream,
     /// Where the modules of services are.
     modules: TokenStream,
+    /// How users name things, if methods are to have examples.
+    examples: Option<Examples>,
     /// The module that the code will stand in, if types may be named without a path there.
     own: Option<&'m str>,
     /// How many modules below the own one we are.
@@ -38,9 +43,14 @@ impl<'m> Emitter<'m> {
             runtime: path("runtime_path", runtime)?,
             server: path("server_path", server)?,
             modules: path("types_path", modules)?,
+            examples: None,
             own: None,
             depth: 0,
         })
+    }
+
+    pub(crate) fn with_examples(self, examples: Option<Examples>) -> Self {
+        Self { examples, ..self }
     }
 
     /// The module of a service: types, client, operations, events.

@@ -62,6 +62,8 @@ pub struct Settings {
     /// The fingerprint that the references must have.
     #[cfg(feature = "pin")]
     pub pinned: Option<String>,
+    /// How users name what is generated, if the docs of methods are to have examples, which are compiled as tests.
+    pub examples: Option<Examples>,
     /// Whether types, client, operations and events are made.
     pub client: bool,
     /// Whether traits, routes and mocks are made, and the path to the modules whose types they use.
@@ -80,9 +82,37 @@ impl Default for Settings {
             modules: Vec::new(),
             #[cfg(feature = "pin")]
             pinned: None,
+            examples: None,
             client: true,
             server: None,
         }
+    }
+}
+
+/// How users of generated code name what examples need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Examples {
+    /// Path of the module that holds those of services, such as `my_crate::taskcluster`.
+    pub modules: String,
+    /// Path to what the crate `taskcluster_core` holds.
+    pub runtime: String,
+    /// Path of a type that has a method for each service, which gives its client. Without it an example has a client at hand.
+    pub handle: Option<String>,
+}
+
+impl Examples {
+    /// Examples of modules that are found here, with the items of `taskcluster_core` found there.
+    #[must_use]
+    pub fn new(modules: impl Into<String>, runtime: impl Into<String>) -> Self {
+        Self { modules: modules.into(), runtime: runtime.into(), handle: None }
+    }
+
+    /// With a type that has a method for each service.
+    #[must_use]
+    pub fn with_handle(mut self, handle: impl Into<String>) -> Self {
+        self.handle = Some(handle.into());
+        self
     }
 }
 
@@ -187,6 +217,14 @@ impl Generator {
     #[must_use]
     pub fn modules<'a>(self, names: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> Self {
         names.into_iter().fold(self, |generator, (module, name)| generator.module(*module, *name))
+    }
+
+    /// Gives each method of a client an example, which names things like this. Where the code stands in a library the
+    /// examples are tests of its documentation; they use `futures_util` and `serde_json`.
+    #[must_use]
+    pub fn examples(mut self, examples: Examples) -> Self {
+        self.settings.examples = Some(examples);
+        self
     }
 
     /// Whether to make types, client, operations and events. It does by itself.
@@ -307,7 +345,7 @@ impl Generator {
             |modules: &str| emit::Emitter::new(&model, &settings.runtime_path, &settings.server_path, modules);
         let mut files = Vec::new();
         if settings.client {
-            let emitter = emitter(&settings.modules_path)?;
+            let emitter = emitter(&settings.modules_path)?.with_examples(settings.examples.clone());
             for service in &model.services {
                 let code = text(&service.name, &emitter.client(service))?;
                 files.push(File { service: service.name.clone(), name: format!("{}.rs", service.module), code });

@@ -10,7 +10,7 @@ use crate::emit::docs::{doc, first_sentence, safe};
 use crate::emit::{self, ident};
 use crate::error::{Error, Result};
 use crate::model::Service;
-use crate::{Generator, write_if_changed};
+use crate::{Examples, Generator, write_if_changed};
 
 /// What an emitted crate has besides the modules of services.
 const TAKEN: &[&str] = &["lib", "main", "server", "taskcluster_core"];
@@ -45,7 +45,9 @@ impl Generator {
         let folder = folder.as_ref();
         let server = self.settings.server.is_some();
         refuse_foreign(folder)?;
-        let mut generator = self.clone().client(true).modules_path("crate");
+        let root = package_name(folder).replace('-', "_");
+        let examples = Examples::new(root.as_str(), format!("{root}::taskcluster_core"));
+        let mut generator = self.clone().client(true).modules_path("crate").examples(examples);
         for service in self.model()?.services.iter().filter(|service| TAKEN.contains(&service.module.as_str())) {
             generator = generator.module(&service.module, format!("{}_service", service.module));
         }
@@ -129,6 +131,7 @@ fn manifest(folder: &Path, sdk: &Sdk, server: bool) -> Result<String> {
     Ok(format!(
         "{MARK}[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\nrust-version = \"{version}\"\npublish = false\n\n\
          [dependencies]\n{dependencies}\n\
+         # For the examples of methods that give lists.\n[dev-dependencies]\nfutures-util = {{ version = \"0.3\", default-features = false }}\n\n\
          # A workspace of its own; take this away to make it a member of yours.\n[workspace]\n"
     ))
 }

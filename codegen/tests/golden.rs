@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use taskcluster_codegen::{Generator, Output};
+use taskcluster_codegen::{Examples, Generator, Output};
 
 #[path = "golden/behaviour.rs"]
 mod behaviour;
@@ -75,10 +75,11 @@ fn generator(name: &str) -> Generator {
         ]}}"#
     );
     let file = format!("{name}.json");
+    let generator = Generator::new().examples(Examples::new("my_clients", "my_clients::taskcluster_core"));
     if text.trim_start().starts_with('[') {
-        Generator::new().texts([(file, text)])
+        generator.texts([(file, text)])
     } else {
-        Generator::new().texts([(file, text), ("api.json".to_owned(), reference)])
+        generator.texts([(file, text), ("api.json".to_owned(), reference)])
     }
 }
 

@@ -1,9 +1,10 @@
 //! The references of this repository.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use taskcluster_codegen::model::{Method, Model};
-use taskcluster_codegen::{Generator, Output};
+use taskcluster_codegen::{Examples, Generator, Output};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../api-references")
@@ -81,6 +82,39 @@ fn every_method_is_described() {
             assert!(!exchange.description.is_empty(), "{} {}", service.name, exchange.name);
         }
     }
+}
+
+/// The example in the docs of each method, on one line, by the name of its function.
+fn examples(code: &str) -> BTreeMap<&str, String> {
+    let methods = code.split("/// ```no_run\n").skip(1);
+    let named = methods.map(|method| {
+        let (example, rest) = method.split_once("/// ```\n").expect("it ends");
+        let (_, signature) = rest.split_once("pub fn ").expect("a method follows");
+        let lines = example.lines().map(|line| line.trim().trim_start_matches("///").trim());
+        (signature.split('(').next().unwrap_or_default(), lines.collect())
+    });
+    named.collect()
+}
+
+/// That they compile is seen where they are tests of the documentation: in the crate `taskcluster`, and in emitted crates.
+#[test]
+fn every_method_has_an_example() {
+    let names = Examples::new("sdk", "sdk").with_handle("sdk::Handle");
+    let output = Generator::new().references(folder()).examples(names).generate_formatted().unwrap();
+    for (file, service) in output.files.iter().zip(&output.model.services) {
+        let examples = examples(&file.code);
+        for operation in &service.operations {
+            let call = format!("tc.{}().{}(", service.module, operation.function);
+            let example = examples.get(operation.function.as_str());
+            assert!(example.is_some_and(|example| example.contains(&call)), "{call}: {example:?}");
+        }
+    }
+}
+
+#[test]
+fn without_knowing_how_users_name_things_there_are_no_examples() {
+    let output = Generator::new().references(folder()).generate_formatted().unwrap();
+    assert!(output.files.iter().all(|file| !file.code.contains("no_run")));
 }
 
 #[test]

@@ -65,8 +65,8 @@
 //! - [`intercept`] puts something of your own around whole calls; [`transport`] is the seam to the network, for layers of your own
 //!   and for tests without any. [`Discovery`] finds services at addresses of their own.
 //!
-//! What a newer service adds is no obstacle: unknown properties of answers are dropped, unknown enum values kept, and
-//! [`Request::raw`] gives the whole body to whoever wants to edit and send it back.
+//! What a newer service adds is no obstacle: unknown properties and enum values are kept, and written again by whoever edits
+//! an answer and sends it back ([`UnknownFields`]). [`Request::raw`] gives the body as it came.
 //!
 //! # Features
 //!
@@ -109,8 +109,8 @@ pub use taskcluster_core::{
     ApiError, Blob, Body, Caller, CallerBuilder, Certificate, Clock, Credentials, CredentialsProvider, Error,
     ErrorCode, Exchange, ManualClock, Operation, Page, Paged, Params, Priority, RenewingCredentials, Report, Request,
     RetryPolicy, RootUrl, RunId, ScopeExpression, ScopeSet, ScopeTemplate, Secret, SecretObject, SharedClock,
-    SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError, chain,
-    object,
+    SharedCredentials, Stability, SystemClock, TaskId, TaskQueueId, Timestamp, Transport, TransportError,
+    UnknownFields, chain, object,
 };
 pub use taskcluster_core::{Discovery, Interceptor, KubernetesDns};
 pub use taskcluster_core::{

@@ -38,4 +38,33 @@ mod tests {
         let longest_of_code = code.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::len).max();
         assert!(code.lines().count() > 1000 && longest_of_code < Some(2000), "{longest_of_code:?}");
     }
+
+    /// They are compiled with the tests of the documentation.
+    #[test]
+    fn every_method_has_an_example() {
+        macro_rules! services {
+            ($($feature:literal $name:ident)*) => {$(
+                #[cfg(feature = $feature)]
+                {
+                    let code = include_str!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+                    let examples = code.matches("/// ```no_run").count();
+                    assert_eq!(examples, crate::$name::operations::ALL.len(), stringify!($name));
+                }
+            )*};
+        }
+        services! {
+            "auth" auth
+            "queue" queue
+            "scheduler" scheduler
+            "provisioner" provisioner
+            "index" index
+            "hooks" hooks
+            "notify" notify
+            "object" object
+            "purge-cache" purge_cache
+            "secrets" secrets
+            "worker-manager" worker_manager
+            "event_stream" event_stream
+        }
+    }
 }

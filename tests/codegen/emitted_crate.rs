@@ -29,15 +29,24 @@ fn check(references: &str) {
         .unwrap();
     // The versions that are here already.
     fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
+    let said = cargo(folder.path(), &["check", "--message-format", "short"]);
+    let about_the_crate: Vec<&str> = said.lines().filter(|line| line.starts_with("src/")).collect();
+    assert!(about_the_crate.is_empty(), "{references}: {about_the_crate:#?}");
+    // The examples of its methods.
+    cargo(folder.path(), &["test", "--doc"]);
+}
+
+/// Runs cargo, and gives what it says on the side.
+fn cargo(folder: &Path, args: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["check", "--offline", "--quiet", "--message-format", "short"])
-        .current_dir(folder.path())
+        .args(args)
+        .args(["--offline", "--quiet"])
+        .current_dir(folder)
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("emitted-crate"))
         .env_remove("RUSTFLAGS")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{references}: {said}");
-    let about_the_crate: Vec<&str> = said.lines().filter(|line| line.starts_with("src/")).collect();
-    assert!(about_the_crate.is_empty(), "{references}: {about_the_crate:#?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "cargo {args:?}: {said}\n{}", String::from_utf8_lossy(&output.stdout));
+    said
 }

@@ -18,7 +18,7 @@ impl Emitter<'_> {
         let title =
             if service.title.is_empty() { format!("The service {}.", service.name) } else { service.title.clone() };
         let doc = doc(&[safe(&title), safe(&service.description)]);
-        let methods = service.operations.iter().map(|operation| self.method(operation));
+        let methods = service.operations.iter().map(|operation| self.method(service, operation));
         let builders = service.operations.iter().map(|operation| self.builder(operation));
         let summary = format!(" A client of {} that calls through this.", service.name);
         quote! {
@@ -38,10 +38,10 @@ impl Emitter<'_> {
         }
     }
 
-    fn method(&self, operation: &Operation) -> TokenStream {
+    fn method(&self, service: &Service, operation: &Operation) -> TokenStream {
         let runtime = &self.runtime;
         let (name, constant) = (ident(&operation.function), ident(&constant(operation)));
-        let doc = method_doc(operation);
+        let doc = method_doc(operation, &self.example(service, operation));
         let deprecated =
             (operation.stability == Stability::Deprecated).then(|| quote!(#[deprecated = "the service gives it up"]));
         let params = operation.args.iter().map(|argument| {
@@ -200,7 +200,7 @@ fn setter(parameter: &QueryParameter, is_paged: bool) -> TokenStream {
 }
 
 /// What a caller has to know about a method.
-fn method_doc(operation: &Operation) -> TokenStream {
+fn method_doc(operation: &Operation, example: &str) -> TokenStream {
     let text = description(operation);
     let route = route_doc(operation);
     let stability = match operation.stability {
@@ -218,7 +218,7 @@ fn method_doc(operation: &Operation) -> TokenStream {
         }
         None => "",
     };
-    doc(&[text.as_str(), pages, &facts, &scopes, &errors_doc(operation)])
+    doc(&[text.as_str(), pages, &facts, example, &scopes, &errors_doc(operation)])
 }
 
 /// What a method does.

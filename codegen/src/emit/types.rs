@@ -5,6 +5,7 @@ use quote::quote;
 use serde_json::Value;
 
 use super::docs::{doc, safe};
+use super::objects::unknown_fields;
 use super::{Emitter, ident};
 use crate::model::{EnumVariant, Field, Service, Shape, Struct, Type, TypeRef, Union, UnionVariant};
 
@@ -22,54 +23,46 @@ impl Emitter<'_> {
     }
 
     fn structure(&self, of: &Type, structure: &Struct) -> TokenStream {
+        let runtime = &self.runtime;
         let name = ident(&of.name);
         let doc = type_doc(of);
         let fields = structure.fields.iter().map(|field| self.field(field));
-        let additional = structure.additional.as_ref().map(|(name, of)| {
-            let (name, of) = (ident(name), self.of(&map_of(of)));
-            quote!(#[doc = " All other properties."] #[serde(flatten)] pub #name: #of,)
-        });
-        let tag = structure.tag.as_ref().map(|(property, value)| quote!(#[serde(tag = #property, rename = #value)]));
+        let (others, debug) = match &structure.additional {
+            Some((name, of)) => {
+                let (name, of) = (ident(name), self.of(&map_of(of)));
+                (quote!(#[doc = " All other properties."] pub #name: #of,), quote!(, Debug))
+            }
+            None => {
+                let name = unknown_fields(structure);
+                let of = quote!(#runtime::unknown_fields::UnknownFields);
+                (quote!(#[doc = " What a newer service adds: kept, and written again."] pub #name: #of,), quote!())
+            }
+        };
         let can_derive = structure.fields.iter().all(|field| !field.required);
         let default = can_derive.then(|| quote!(, Default));
         let methods = self.methods(of, structure, can_derive);
+        let object = self.object(of, structure);
         quote! {
             #doc
-            #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize #default)]
-            #tag
+            #[derive(Clone, PartialEq #debug #default)]
             #[non_exhaustive]
-            pub struct #name { #(#fields)* #additional }
+            pub struct #name { #(#fields)* #others }
             #methods
+            #object
         }
     }
 
     fn field(&self, field: &Field) -> TokenStream {
         let name = ident(&field.ident);
         let doc = field_doc(field);
-        let rename = (field.ident != field.name).then(|| {
-            let wire = &field.name;
-            quote!(rename = #wire,)
-        });
-        let inner = self.of(&field.of);
-        let (of, serde) = match (field.required, &field.of) {
-            (true, _) => (inner, rename.map(|rename| quote!(#[serde(#rename)]))),
-            (false, of) => {
-                let helper = matches!(of, TypeRef::Nullable(_)).then(|| {
-                    let path = format!("{}::serde_helpers::double_option", self.runtime).replace(' ', "");
-                    quote!(, default, with = #path)
-                });
-                let skip = quote!(#[serde(#rename skip_serializing_if = "Option::is_none" #helper)]);
-                (quote!(Option<#inner>), Some(skip))
-            }
-        };
-        quote!(#doc #serde pub #name: #of,)
+        let of = self.of(&field.of);
+        if field.required { quote!(#doc pub #name: #of,) } else { quote!(#doc pub #name: Option<#of>,) }
     }
 
     /// The constructor and a method for each field that it leaves out.
     fn methods(&self, of: &Type, structure: &Struct, derives_default: bool) -> TokenStream {
         let name = ident(&of.name);
-        let needed: Vec<&Field> =
-            structure.fields.iter().filter(|field| field.required && literal(field, &field.of).is_none()).collect();
+        let needed: Vec<&Field> = needed(structure).collect();
         let params = needed.iter().map(|field| {
             let (name, of) = (ident(&field.ident), self.param(&field.of));
             quote!(#name: #of)
@@ -83,10 +76,10 @@ impl Emitter<'_> {
             };
             quote!(#name: #value)
         });
-        let additional = structure.additional.iter().map(|(name, _)| {
-            let name = ident(name);
-            quote!(#name: Default::default())
-        });
+        let others = match &structure.additional {
+            Some((name, _)) => ident(name),
+            None => unknown_fields(structure),
+        };
         let setters = structure.fields.iter().filter(|field| !field.required).map(|field| self.setter(field));
         let additional_setter = structure.additional.as_ref().map(|(name, of)| {
             let (setter, name) = (ident(&format!("with_{name}")), ident(name));
@@ -110,7 +103,7 @@ impl Emitter<'_> {
             impl #name {
                 #[doc = #summary]
                 #[must_use]
-                pub fn new(#(#params),*) -> Self { Self { #(#values,)* #(#additional,)* } }
+                pub fn new(#(#params),*) -> Self { Self { #(#values,)* #others: Default::default() } }
                 #(#setters)*
                 #additional_setter
             }
@@ -249,7 +242,7 @@ impl Emitter<'_> {
         quote!(#(#tries)* Ok(Self::Unknown(value)))
     }
 
-    fn shape_of(&self, of: &TypeRef) -> Option<&Shape> {
+    pub(super) fn shape_of(&self, of: &TypeRef) -> Option<&Shape> {
         let TypeRef::Named { module, name } = unboxed(of) else { return None };
         let service = self.model.services.iter().find(|service| service.module == *module)?;
         service.types.iter().find(|of| of.name == *name).map(|of| &of.shape)
@@ -364,6 +357,11 @@ fn enumeration(of: &Type, variants: &[EnumVariant]) -> TokenStream {
     }
 }
 
+/// What the constructor of a struct asks for, in its order.
+pub(super) fn needed(structure: &Struct) -> impl Iterator<Item = &Field> {
+    structure.fields.iter().filter(|field| field.required && literal(field, &field.of).is_none())
+}
+
 /// In which order the branches of a union are tried: those that ask for more come first.
 fn rank(variant: &UnionVariant, shape: Option<&Shape>) -> (u8, std::cmp::Reverse<usize>) {
     let group = match (&variant.of, shape) {
@@ -401,14 +399,14 @@ fn literal(field: &Field, of: &TypeRef) -> Option<TokenStream> {
     }
 }
 
-fn map_of(of: &TypeRef) -> TypeRef {
+pub(super) fn map_of(of: &TypeRef) -> TypeRef {
     match of {
         TypeRef::Json => TypeRef::Object,
         of => TypeRef::Map(Box::new(of.clone())),
     }
 }
 
-fn unboxed(of: &TypeRef) -> &TypeRef {
+pub(super) fn unboxed(of: &TypeRef) -> &TypeRef {
     match of {
         TypeRef::Boxed(of) => of,
         of => of,

@@ -49,11 +49,37 @@ fn what_is_required_is_asked_for_and_the_rest_can_be_set() {
 }
 
 #[test]
-fn a_field_of_a_later_version_is_ignored() {
+fn a_field_of_a_later_version_is_kept() {
     use structure::fixture::Structure;
-    let structure: Structure = read(json!({"name": "a", "flag": true, "inner": {"deep": "b", "new": 1}, "later": {}}));
+    let structure: Structure =
+        there_and_back(json!({"name": "a", "flag": true, "inner": {"deep": "b", "new": 1}, "later": {}}));
     assert_eq!(structure.inner.deep, "b");
+    assert_eq!(structure.inner.unknown_fields.get("new"), Some(&json!(1)));
     assert!(serde_json::from_value::<Structure>(json!({"name": "a", "flag": true})).is_err(), "inner is required");
+}
+
+#[test]
+fn a_field_of_a_later_version_can_be_sent() {
+    use structure::fixture::InnerThing;
+    let mut thing = InnerThing::new("b");
+    thing.unknown_fields.insert("new", true);
+    assert_eq!(write(&thing), json!({"deep": "b", "new": true}));
+    assert_eq!(format!("{thing:?}"), r#"InnerThing { deep: "b", unknown_fields: {"new"} }"#);
+    thing.unknown_fields.remove("new");
+    assert_eq!(thing, InnerThing::new("b"));
+    assert_eq!(format!("{thing:?}"), r#"InnerThing { deep: "b" }"#);
+}
+
+#[test]
+fn a_field_of_a_later_version_leaves_the_branch_of_a_union_as_it_is() {
+    use untagged_union::fixture::{Proof, Untagged, UntaggedAnswer};
+    let value: Untagged = there_and_back(json!({"proof": {"document": "d", "later": 1}, "answer": {"later": 2}}));
+    assert!(matches!(value.proof, Proof::Document(_)));
+    assert!(matches!(value.answer, Some(UntaggedAnswer::Empty(_))));
+    let value: tagged_union::fixture::Tagged =
+        there_and_back(json!({"reason": "r", "storageType": "error", "later": 1}));
+    let tagged_union::fixture::Tagged::Error(thing) = value else { panic!("{value:?}") };
+    assert_eq!(thing.unknown_fields.len(), 1, "the mark is none of them");
 }
 
 #[test]

@@ -15,10 +15,11 @@ pub mod root_url;
 pub mod routing;
 pub mod scopes;
 pub mod secret;
-#[doc(hidden)]
-pub mod serde_helpers;
 pub mod time;
 pub mod transport;
+pub mod unknown_fields;
+#[doc(hidden)]
+pub mod wire;
 
 mod environment;
 mod object;
@@ -38,6 +39,7 @@ pub use scopes::{Params, ScopeExpression, ScopeSet, ScopeTemplate};
 pub use secret::{Secret, SecretObject};
 pub use time::Timestamp;
 pub use transport::{Body, Transport, TransportError};
+pub use unknown_fields::UnknownFields;
 
 /// What the crate's macros and generated code reach for; not part of the public interface.
 #[doc(hidden)]

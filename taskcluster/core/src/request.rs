@@ -166,8 +166,9 @@ impl<O> Request<O> {
         self.operation
     }
 
-    /// Sends the call and gives the body of the answer as it came: for editing and sending back, or for an answer that
-    /// is not JSON.
+    /// Sends the call and gives the body of the answer as it came, byte by byte: to keep it, to check a signature over it, or
+    /// since it is not JSON. Not needed for the sake of properties that are not known here: types keep them as
+    /// [`UnknownFields`](crate::UnknownFields).
     ///
     /// # Errors
     /// As [`Caller::call`].
