@@ -259,7 +259,16 @@ impl Execution {
         }
         let mut child = match self.spawn(argv) {
             Ok(child) => child,
-            Err(error) => return Exit::NotStarted(format!("{}: {error}", argv.first().map_or("", String::as_str))),
+            Err(error) => {
+                let program = argv.first().map_or("", String::as_str);
+                let hint = match error.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        "; each command is a program with its arguments, `sh -c` runs shell code"
+                    }
+                    _ => "",
+                };
+                return Exit::NotStarted(format!("{program}: {error}{hint}"));
+            }
         };
         if let Some(leader) = child.id() {
             self.tree.0.add_group(leader);

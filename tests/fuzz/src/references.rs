@@ -26,6 +26,10 @@ pub(crate) fn run(data: &[u8]) {
 
 fn is_told_with_its_place(error: &Error, text: &str) {
     let Error::Invalid { file, pointer, .. } = error else { return };
+    // Where a key is there twice, serde_json finds the last: perhaps not that within which the other one is.
+    if error.to_string().ends_with("the key is there twice") {
+        return;
+    }
     let bundle: Value = serde_json::from_str(text).expect("only JSON can be invalid");
     let document = match file.split_once('!') {
         None => Some(&bundle),

@@ -211,7 +211,7 @@ impl TaskMounts {
                 let unrelated = !self.task.dependencies().contains(&task_id);
                 unrelated.then(|| {
                     Error::payload(format!(
-                        "a mounted artifact is of task {task_id}, which is not among the dependencies"
+                        "a mounted artifact is of task {task_id}, which is not among the dependencies: add it to `dependencies`"
                     ))
                 })
             }
