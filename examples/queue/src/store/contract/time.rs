@@ -1,5 +1,9 @@
 //! Claims, deadlines and what has expired.
 
+use bytes::Bytes;
+use service_kit::blobs::{BlobError, BlobInfo, Blobs};
+use url::Url;
+
 use super::fixture::*;
 use super::prelude::*;
 use crate::loops::{Expiry, Next, Sweep as _};
@@ -77,6 +81,37 @@ pub(super) async fn expired_things_are_forgotten(f: &Fixture) {
     assert_eq!(f.store.group(id).await.unwrap(), None);
 }
 
+/// A storage that does not let go of anything but what it never had.
+#[derive(Debug)]
+struct Stubborn;
+
+#[async_trait::async_trait]
+impl Blobs for Stubborn {
+    fn put_url(&self, _: &str, _: &str, _: Option<u64>, _: Timestamp) -> Result<Url, BlobError> {
+        unreachable!("nothing is uploaded")
+    }
+
+    fn get_url(&self, _: &str, _: Timestamp) -> Result<Url, BlobError> {
+        unreachable!("nothing is downloaded")
+    }
+
+    async fn write(&self, _: &str, _: &str, _: Bytes) -> Result<(), BlobError> {
+        unreachable!("nothing is written")
+    }
+
+    async fn read(&self, _: &str) -> Result<Option<(String, Bytes)>, BlobError> {
+        unreachable!("nothing is read")
+    }
+
+    async fn describe(&self, _: &str) -> Result<Option<BlobInfo>, BlobError> {
+        unreachable!("nothing is looked at")
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BlobError> {
+        Err(if key == ".." { BlobError::Key(key.to_owned()) } else { BlobError::Full })
+    }
+}
+
 pub(super) async fn artifacts_that_cannot_be_deleted_do_not_block_others(f: &Fixture) {
     let id = f.create(json!({})).await;
     f.claim(1).await;
@@ -84,20 +119,20 @@ pub(super) async fn artifacts_that_cannot_be_deleted_do_not_block_others(f: &Fix
         let new = artifact(id, &name, f.now() + age, storage);
         f.store.put_artifact(new, f.now()).await.unwrap().unwrap();
     };
-    // No storage takes this key. They expire together, as the artifacts of one task do.
-    let stuck = || Storage::Blob { key: "..".to_owned(), public: false };
-    futures_util::future::join_all((0..150).map(|n| put(format!("stuck/{n}"), days(1), stuck()))).await;
+    // They expire together, as the artifacts of one task do.
+    let blob = |key: &str| Storage::Blob { key: key.to_owned(), public: false };
+    futures_util::future::join_all((0..150).map(|n| put(format!("stuck/{n}"), days(1), blob("stuck")))).await;
+    // No storage takes this key, so nothing is there.
+    put("a key that is none".to_owned(), days(1), blob("..")).await;
     let reference = || Storage::Reference { url: "https://example.com".to_owned() };
     put("early".to_owned(), days(1), reference()).await;
     put("late".to_owned(), days(2), reference()).await;
-    let directory = tempfile::tempdir().unwrap();
-    let base = url::Url::parse("http://blobs.example/").unwrap();
-    let blobs = service_kit::blobs::LocalBlobs::open(directory.path(), base, b"secret", f.clock.shared()).unwrap();
-    let expiry = Expiry::new(f.store.clone(), Arc::new(blobs), f.clock.shared());
+    let blobs: Arc<dyn Blobs> = Arc::new(Stubborn);
+    let expiry = Expiry::new(f.store.clone(), blobs, f.clock.shared());
     let kept = async |name: &'static str| f.store.artifact(id, 0.into(), name).await.unwrap().is_some();
-    f.clock.advance(days(1) + minutes(1));
+    f.clock.advance(days(1) + minutes(2));
     assert_eq!(expiry.step().await.unwrap(), Next::Now, "the first portion begins with one that goes");
-    assert!(!kept("early").await);
+    assert!(!kept("early").await && !kept("a key that is none").await);
     f.clock.advance(days(1));
     let rest = Next::At(f.now() + minutes(10));
     assert_eq!(expiry.step().await.unwrap(), rest);
@@ -105,7 +140,7 @@ pub(super) async fn artifacts_that_cannot_be_deleted_do_not_block_others(f: &Fix
     assert_eq!(f.store.expired_artifacts(f.now(), None, 1000).await.unwrap().len(), 150);
     // From the beginning: a portion in which nothing goes, and the rest.
     put("later".to_owned(), minutes(1), reference()).await;
-    f.clock.advance(minutes(2));
+    f.clock.advance(minutes(3));
     let rest = Next::At(f.now() + minutes(10));
     assert_eq!(expiry.step().await.unwrap(), rest);
     assert!(kept("later").await);
