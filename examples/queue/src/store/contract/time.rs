@@ -127,8 +127,7 @@ pub(super) async fn artifacts_that_cannot_be_deleted_do_not_block_others(f: &Fix
     let reference = || Storage::Reference { url: "https://example.com".to_owned() };
     put("early".to_owned(), days(1), reference()).await;
     put("late".to_owned(), days(2), reference()).await;
-    let blobs: Arc<dyn Blobs> = Arc::new(Stubborn);
-    let expiry = Expiry::new(f.store.clone(), blobs, f.clock.shared());
+    let expiry = Expiry::new(f.store.clone(), Arc::new(Stubborn), f.clock.shared());
     let kept = async |name: &'static str| f.store.artifact(id, 0.into(), name).await.unwrap().is_some();
     f.clock.advance(days(1) + minutes(2));
     assert_eq!(expiry.step().await.unwrap(), Next::Now, "the first portion begins with one that goes");
