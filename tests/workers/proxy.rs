@@ -45,12 +45,11 @@ impl Bench {
         (self.root.create(&definition).await, ready)
     }
 
-    async fn log(&self, task_id: &TaskId) -> String {
-        let log = until(|| async {
-            let download = self.root.artifacts().download(task_id, 0, "public/logs/live_backing.log");
-            download.to_memory(1_000_000).await.ok()
-        });
-        String::from_utf8(log.await.to_vec()).unwrap()
+    /// What a task has written, once it has ended as it should.
+    async fn log(&self, task_id: &TaskId, end: &str) -> String {
+        until(|| self.root.state(task_id).map(|state| (state == end).then_some(()))).await;
+        let log = self.root.artifacts().download(task_id, 0, "public/logs/live_backing.log").decoded(1_000_000);
+        String::from_utf8(soon(log).await.unwrap().to_vec()).unwrap()
     }
 }
 
@@ -79,11 +78,9 @@ async fn a_task_hears_events_through_its_proxy() {
     let (listener, ready) = bench.add(&["events:listen:exchange/taskcluster-queue/v1/*"]).await;
     until(|| async { ready.exists().then_some(()) }).await;
     let (stranger, _) = bench.add(&["events:listen:exchange/taskcluster-auth/*"]).await;
-    let heard = bench.log(&listener).await;
+    let heard = bench.log(&listener, "completed").await;
     assert!(heard.contains(EXCHANGE) && heard.contains(&stranger.to_string()), "{heard}");
-    until(|| bench.root.state(&listener).map(|state| (state == "completed").then_some(()))).await;
-
-    let refused = bench.log(&stranger).await;
+    let refused = bench.log(&stranger, "failed").await;
     assert!(refused.contains("InsufficientScopes") && !refused.contains("event: "), "{refused}");
     shutdown.now();
     soon(working).await.unwrap();
