@@ -17,7 +17,7 @@ const LISTEN: &str = r#"
         echo "$line"
         case $line in
             "event: ready"*) touch "$READY" ;;
-            "event: message"*) read -r line; echo "$line"; kill $!; exit 0 ;;
+            "data: {"*"task-defined"*) kill $!; exit 0 ;;
         esac
     done <stream
     exit 1"#;
