@@ -1,8 +1,11 @@
 //! The proxy of a task and what is behind it in a whole deployment.
 
+use std::future::IntoFuture;
+
 use futures_util::FutureExt;
 use harness::{Ground, Process, Tester, program, soon, until};
 use serde_json::json;
+use taskcluster::auth::{Auth, CreateRoleRequest};
 use taskcluster::{TaskId, TaskQueueId, object};
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 
@@ -20,6 +23,7 @@ const LISTEN: &str = r#"
             "data: {"*"task-defined"*) kill $!; exit 0 ;;
         esac
     done <stream
+    echo "$line"
     exit 1"#;
 
 struct Bench {
@@ -74,6 +78,13 @@ async fn a_task_hears_events_through_its_proxy() {
     let (worker, shutdown) = (soon(worker).await.unwrap(), Shutdown::new());
     let stop = shutdown.clone();
     let working = tokio::spawn(async move { worker.run(stop).await.map(drop).unwrap() });
+
+    // Otherwise everybody may.
+    let auth = Auth::new(bench.root.caller().clone());
+    let everybody = soon(auth.role("anonymous").into_future()).await.unwrap();
+    let fewer = everybody.scopes.into_iter().filter(|scope| !scope.starts_with("events:"));
+    let role = CreateRoleRequest::new(everybody.description, fewer);
+    soon(auth.update_role("anonymous", &role).into_future()).await.unwrap();
 
     let (listener, ready) = bench.add(&["events:listen:exchange/taskcluster-queue/v1/*"]).await;
     until(|| async { ready.exists().then_some(()) }).await;
