@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskcluster_worker::context::TaskContext;
-use taskcluster_worker::engine::{Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Volume};
+use taskcluster_worker::engine::{Door, Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Visitors, Volume};
 use taskcluster_worker::error::{Error, Result};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -143,8 +143,9 @@ impl SandboxBuilder for NativeBuilder {
         .await
     }
 
-    fn user_id(&self) -> Option<u32> {
-        Some(self.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid))
+    async fn open_door(&mut self, _host: &str) -> Result<Door> {
+        let user = self.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
+        Door::on_loopback(Visitors::User(user)).await
     }
 
     async fn start(mut self: Box<Self>) -> Result<Box<dyn Sandbox>> {

@@ -145,6 +145,12 @@ impl TaskContext {
         &self.parts.queue
     }
 
+    /// Calls any service of the deployment with the task's credentials.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.parts.caller
+    }
+
     /// The task's credentials. They can resolve the run: the task itself must not see them.
     #[must_use]
     pub fn credentials(&self) -> &SharedCredentials {

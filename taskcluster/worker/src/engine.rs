@@ -134,10 +134,12 @@
 //! ```
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::net::TcpListener;
 
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
@@ -177,10 +179,16 @@ pub trait SandboxBuilder: Send + fmt::Debug {
         Err(Error::Unsupported("mounted files"))
     }
 
-    /// The user of this machine as whom everything in the sandbox will run, if it runs on this machine at all. What serves the
-    /// task alone can then tell its processes from those of others. Default: nothing is known.
-    fn user_id(&self) -> Option<u32> {
-        None
+    /// Open a way from the sandbox to something that serves this task alone, in the worker's own process. The task is to call
+    /// it by the name `host` where the engine can arrange that.
+    ///
+    /// Default: a port of the loopback interface, for sandboxes that share the network of the worker; connections of any
+    /// process of the machine arrive there.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: nothing can be listened on.
+    async fn open_door(&mut self, _host: &str) -> Result<Door> {
+        Door::on_loopback(Visitors::Anybody).await
     }
 
     /// Start what the task asks for. Standard output and error go to the task's log.
@@ -212,6 +220,53 @@ impl Volume {
     /// A directory that the task may only read.
     pub fn read_only(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), read_only: true }
+    }
+}
+
+/// A way from a sandbox to the worker.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Door {
+    /// Connections of the task arrive here.
+    pub listener: TcpListener,
+    /// How the task calls it: scheme, host and port, without a slash at the end.
+    pub url: String,
+    /// Who may come through it.
+    pub visitors: Visitors,
+}
+
+/// Whose connections arrive at a [`Door`], for whoever serves there to tell the task from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Visitors {
+    /// Processes of this user of the machine are the task's.
+    User(u32),
+    /// Whatever is in this network is the task's, apart from the door itself.
+    Network {
+        /// An address in it.
+        address: Ipv4Addr,
+        /// How many of its bits all addresses there have in common.
+        prefix: u8,
+    },
+    /// Nothing tells the task from others: it needs a secret.
+    Anybody,
+}
+
+impl Door {
+    /// A door at `listener`, which the task calls by `url`.
+    pub fn new(listener: TcpListener, url: impl Into<String>, visitors: Visitors) -> Self {
+        Self { listener, url: url.into(), visitors }
+    }
+
+    /// A door at any port of the loopback interface.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: nothing can be listened on.
+    pub async fn on_loopback(visitors: Visitors) -> Result<Self> {
+        let failed = |error| Error::worker_caused("cannot listen on the loopback interface", error);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
+        let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+        Ok(Self::new(listener, url, visitors))
     }
 }
 

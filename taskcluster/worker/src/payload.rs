@@ -38,11 +38,81 @@ impl PayloadPart {
         let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
         forbid_null(&mut schema);
         let Value::Object(mut schema) = schema else { panic!("a part of the payload is an object") };
-        assert!(schema.contains_key("properties"), "a part of the payload is a struct with named fields");
+        assert_eq!(schema.get("type"), Some(&json!("object")), "a part of the payload is a struct with named fields");
+        schema.entry("properties").or_insert_with(|| json!({}));
         for key in ["$schema", "title", "description"] {
             schema.remove(key);
         }
         Self { schema }
+    }
+}
+
+/// How a plugin finds its settings `T` in a payload. The feature is the same in every worker, but payloads of different workers
+/// name and nest it differently.
+///
+/// ```
+/// use taskcluster_worker::PayloadForm;
+///
+/// /// Seconds without output after which something is done.
+/// #[derive(Debug, PartialEq)]
+/// struct Patience(u64);
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(rename_all = "camelCase")]
+/// struct OurPayload {
+///     /// How long the task may be silent, in minutes.
+///     silent_minutes: u64,
+/// }
+///
+/// impl From<OurPayload> for Patience {
+///     fn from(payload: OurPayload) -> Self {
+///         Self(payload.silent_minutes * 60)
+///     }
+/// }
+///
+/// let form = PayloadForm::<Patience>::of::<OurPayload>();
+/// # let schema = taskcluster_worker::PayloadSchema::compose([("patience", form.part())])?;
+/// # let payload = serde_json::from_value(serde_json::json!({"silentMinutes": 2}))?;
+/// # let payload = schema.validate(&payload)?;
+/// assert_eq!(form.read(&payload)?, Patience(120));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct PayloadForm<T> {
+    part: PayloadPart,
+    read: fn(&Payload) -> Result<T, Error>,
+}
+
+impl<T> PayloadForm<T> {
+    /// The settings stand in the payload as `P` says.
+    #[must_use]
+    pub fn of<P: DeserializeOwned + JsonSchema + Into<T>>() -> Self {
+        Self { part: PayloadPart::of::<P>(), read: |payload| Ok(payload.part::<P>()?.into()) }
+    }
+
+    /// What the plugin declares of the payload.
+    #[must_use]
+    pub fn part(&self) -> PayloadPart {
+        self.part.clone()
+    }
+
+    /// The settings of a task.
+    ///
+    /// # Errors
+    /// [`Error::Payload`]: the part is stricter than its schema says.
+    pub fn read(&self, payload: &Payload) -> Result<T, Error> {
+        (self.read)(payload)
+    }
+}
+
+impl<T> Clone for PayloadForm<T> {
+    fn clone(&self) -> Self {
+        Self { part: self.part.clone(), read: self.read }
+    }
+}
+
+impl<T> std::fmt::Debug for PayloadForm<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PayloadForm").field("part", &self.part).finish_non_exhaustive()
     }
 }
 
@@ -102,7 +172,8 @@ impl PayloadSchema {
     /// # Errors
     /// [`Error::Payload`] with one reason per violation.
     pub fn validate(&self, payload: &Map<String, Value>) -> Result<Payload, Error> {
-        let value = Value::Object(payload.clone());
+        let mut value = Value::Object(payload.clone());
+        whole_numbers(&mut value);
         let mut reasons: Vec<String> = self.validator.iter_errors(&value).flat_map(|error| reasons(&error)).collect();
         if reasons.is_empty() {
             return Ok(Payload { value: Arc::new(value) });
@@ -158,6 +229,24 @@ fn reason(error: &ValidationError<'_>) -> String {
         text.push('…');
     }
     format!("payload{path}: {text}")
+}
+
+/// Write numbers like `60.0`, which are integers to a schema, as the integers that they are.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // Beyond this, not every integer is a floating point number.
+            const EXACT: f64 = 9_007_199_254_740_992.0;
+            if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() <= EXACT) {
+                #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+                let whole = whole as i64;
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Merge `part` into `whole`, both object schemas.
@@ -360,6 +449,19 @@ mod tests {
         let reasons = schema.validate(&payload).unwrap_err().reasons().join("\n");
         assert!(reasons.contains("payload/mounts/0: ") && reasons.contains("\"cacheName\" is a required"), "{reasons}");
         assert!(!reasons.contains("anyOf"), "{reasons}");
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        #[derive(Debug, Deserialize, JsonSchema)]
+        struct Limit {
+            seconds: u64,
+        }
+
+        let schema = PayloadSchema::compose([("limit", PayloadPart::of::<Limit>())]).unwrap();
+        let payload = schema.validate(&object(json!({"seconds": 60.0}))).unwrap();
+        assert_eq!(payload.part::<Limit>().unwrap().seconds, 60);
+        assert!(schema.validate(&object(json!({"seconds": 60.5}))).is_err());
     }
 
     #[test]

@@ -1,12 +1,43 @@
-//! Whose process is at the other end of a connection from the same machine.
+//! Who is at the other end of a connection.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
 
-/// Who has connected. Found out when the connection is accepted: later its socket may have lost its owner.
+use crate::engine::Visitors;
+
+/// Who has connected, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor {
+    peer: Peer,
+    from: IpAddr,
+    /// The address of ours that was called.
+    door: Option<IpAddr>,
+}
+
+impl Visitor {
+    /// Whether this may be one of those.
+    pub(crate) fn may_be(&self, visitors: Visitors) -> bool {
+        match visitors {
+            Visitors::User(uid) => self.peer.may_be(uid),
+            Visitors::Network { address, prefix } => {
+                let (IpAddr::V4(from), Some(door)) = (self.from, self.door) else { return false };
+                // The machine itself calls from the very address that it is called at.
+                in_network(from, address, prefix) && self.from != door
+            }
+            Visitors::Anybody => true,
+        }
+    }
+}
+
+fn in_network(address: Ipv4Addr, network: Ipv4Addr, prefix: u8) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+    (address.to_bits() ^ network.to_bits()) & mask == 0
+}
+
+/// Whose process has connected. Found out when the connection is accepted: later its socket may have lost its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// A process of this user.
@@ -52,12 +83,12 @@ impl Peer {
     }
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+impl Connected<IncomingStream<'_, TcpListener>> for Visitor {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        match stream.io().local_addr() {
-            Ok(ours) => Self::of(*stream.remote_addr(), ours),
-            Err(_) => Self::Nobody,
-        }
+        let theirs = *stream.remote_addr();
+        let ours = stream.io().local_addr().ok();
+        let peer = ours.map_or(Peer::Nobody, |ours| Peer::of(theirs, ours));
+        Self { peer, from: theirs.ip(), door: ours.map(|ours| ours.ip()) }
     }
 }
 
@@ -110,6 +141,19 @@ mod tests {
             assert_eq!(Peer::of(theirs, ours), Peer::User(own));
             drop(dual);
         }
+    }
+
+    #[test]
+    fn a_network_has_everybody_but_the_door_itself() {
+        let visitors = Visitors::Network { address: Ipv4Addr::new(172, 20, 0, 1), prefix: 16 };
+        let from = |from: [u8; 4]| {
+            let (from, door) = (IpAddr::from(from), Some(IpAddr::from([172, 20, 0, 1])));
+            Visitor { peer: Peer::Unknown, from, door }.may_be(visitors)
+        };
+        assert!(from([172, 20, 0, 2]) && from([172, 20, 255, 254]));
+        assert!(!from([172, 20, 0, 1]) && !from([172, 21, 0, 2]) && !from([127, 0, 0, 1]));
+        assert!(in_network([1, 2, 3, 4].into(), [9, 9, 9, 9].into(), 0));
+        assert!(!in_network([1, 2, 3, 4].into(), [1, 2, 3, 5].into(), 32));
     }
 
     #[test]

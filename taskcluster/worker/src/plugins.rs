@@ -1,6 +1,6 @@
 //! The plugins that come with the runtime.
 
-mod artifacts;
+pub mod artifacts;
 mod env;
 mod exit_status;
 mod live_log;
@@ -9,11 +9,12 @@ mod mounts;
 mod proxy;
 mod task_log;
 
+#[doc(inline)]
 pub use artifacts::Artifacts;
 pub use env::Env;
-pub use exit_status::ExitStatus;
-pub use live_log::{LIVE_LOG, LiveLog};
+pub use exit_status::{ExitStatus, RetriedCodes};
+pub use live_log::{LIVE_LOG, LiveLog, LiveLogSettings};
 pub use max_run_time::MaxRunTime;
 pub use mounts::Mounts;
 pub use proxy::Proxy;
-pub use task_log::{BACKING_LOG, BackingLog};
+pub use task_log::{BACKING_LOG, BackingLog, BackingLogSettings};

@@ -6,87 +6,43 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use taskcluster_core::time::Timestamp;
+use serde::de::DeserializeOwned;
 
 use crate::artifacts::Upload;
 use crate::context::TaskContext;
-use crate::engine::{Extracted, Missing, ResultSet};
+use crate::engine::{Extracted, Missing, ResultSet, SandboxBuilder, Volume};
 use crate::error::{Error, Result};
-use crate::payload::{Payload, PayloadPart};
+use crate::payload::{Payload, PayloadForm, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
+
+mod declared;
+
+pub use declared::{Declared, Kind};
+use declared::ListedArtifacts;
 
 /// Uploads the declared artifacts once the user's code has ended, also after it failed.
 ///
-/// What is missing or of the wrong type becomes an `error` artifact, and the run `failed` unless the artifact is optional.
+/// What is missing or of the wrong type becomes an `error` artifact, and the run `failed` if the artifact is required.
 /// An upload that fails does not keep the others from being tried.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Artifacts;
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    form: PayloadForm<Vec<Declared>>,
+}
 
 const PARALLEL_UPLOADS: usize = 4;
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-struct ArtifactsPayload {
-    /// What to keep once the commands have ended.
-    artifacts: Vec<Declared>,
-}
-
-/// A file or directory to keep.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct Declared {
-    /// What is expected at the path.
-    #[serde(rename = "type")]
-    kind: Kind,
-    /// Where it is: absolute, or relative to the task's directory.
-    #[schemars(length(min = 1))]
-    path: String,
-    /// Name of the artifact, or what the names of a directory's files begin with. Default: the path.
-    #[schemars(length(min = 1, max = 1024))]
-    name: Option<String>,
-    /// Until when it is kept. Default: as long as the task.
-    #[schemars(extend("format" = "date-time"), with = "Option<String>")]
-    expires: Option<Timestamp>,
-    /// Default: guessed from the name.
-    content_type: Option<String>,
-    /// Accepted for tasks written for other workers. Content is stored as it is.
-    #[serde(rename = "contentEncoding")]
-    _content_encoding: Option<Encoding>,
-    /// Whether the run may succeed without it.
-    #[serde(default)]
-    optional: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    File,
-    Directory,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Encoding {
-    Identity,
-    Gzip,
-}
-
-impl Declared {
-    fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.path).trim_end_matches('/')
+impl Artifacts {
+    /// They stand in the payload as `P` says.
+    #[must_use]
+    pub fn reading<P: DeserializeOwned + JsonSchema + Into<Vec<Declared>>>() -> Self {
+        Self { form: PayloadForm::of::<P>() }
     }
+}
 
-    fn upload(&self, file: &Extracted) -> Upload {
-        let mut upload = Upload::new(file.path());
-        if let Some(content_type) = &self.content_type {
-            upload = upload.content_type(content_type);
-        }
-        if let Some(expires) = self.expires {
-            upload = upload.expires(expires);
-        }
-        upload
+impl Default for Artifacts {
+    /// They stand in a list, `artifacts`.
+    fn default() -> Self {
+        Self::reading::<ListedArtifacts>()
     }
 }
 
@@ -96,16 +52,17 @@ impl Plugin for Artifacts {
     }
 
     fn payload(&self) -> PayloadPart {
-        PayloadPart::of::<ArtifactsPayload>()
+        self.form.part()
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskArtifacts { task: task.clone(), declared: Vec::new() })
+        Box::new(TaskArtifacts { task: task.clone(), form: self.form.clone(), declared: Vec::new() })
     }
 }
 
 struct TaskArtifacts {
     task: Arc<TaskContext>,
+    form: PayloadForm<Vec<Declared>>,
     declared: Vec<Declared>,
 }
 
@@ -119,10 +76,10 @@ struct Found<'a> {
 #[async_trait]
 impl TaskPlugin for TaskArtifacts {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
-        self.declared = payload.part::<ArtifactsPayload>()?.artifacts;
+        self.declared = self.form.read(payload)?;
         let mut errors = Vec::new();
         for declared in &self.declared {
-            let name = declared.name();
+            let name = &declared.name;
             if declared.expires.is_some_and(|expires| expires > self.task.expires()) {
                 let end = self.task.expires();
                 errors.push(Error::payload(format!(
@@ -136,6 +93,16 @@ impl TaskPlugin for TaskArtifacts {
         Error::combine(errors).map_or(Ok(()), Err)
     }
 
+    async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
+        let volumes = self.declared.iter().filter(|declared| declared.kind == Kind::Volume);
+        for (number, declared) in volumes.enumerate() {
+            let folder = self.task.scratch().join(format!("volume-{number}"));
+            open_folder(&folder).map_err(|error| Error::worker_caused("cannot make a volume", error))?;
+            builder.mount_directory(&declared.path, Volume::writable(folder)).await?;
+        }
+        Ok(())
+    }
+
     async fn stopped(&mut self, results: &dyn ResultSet) -> Result<Verdict> {
         let mut verdict = Verdict::Good;
         let mut errors = Vec::new();
@@ -143,7 +110,7 @@ impl TaskPlugin for TaskArtifacts {
         for declared in &self.declared {
             match self.find(declared, results).await {
                 Ok(Ok(files)) => found.extend(files),
-                Ok(Err(missing)) => match self.missing(declared, &missing).await {
+                Ok(Err(missing)) => match self.missing(declared, &declared.name, &missing).await {
                     Ok(judgement) => verdict = verdict.max(judgement),
                     Err(error) => errors.push(error),
                 },
@@ -167,6 +134,13 @@ impl TaskPlugin for TaskArtifacts {
     }
 }
 
+/// A folder that any user of a sandbox can write to; the worker's own directory above it keeps others out.
+fn open_folder(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))
+}
+
 impl TaskArtifacts {
     async fn find<'a>(
         &self,
@@ -175,9 +149,9 @@ impl TaskArtifacts {
     ) -> Result<Result<Vec<Found<'a>>, Missing>> {
         match declared.kind {
             Kind::File => {
-                Ok(Ok(vec![Found { declared, name: declared.name().to_owned(), path: declared.path.clone() }]))
+                Ok(Ok(vec![Found { declared, name: declared.name.clone(), path: declared.path.clone() }]))
             }
-            Kind::Directory => {
+            Kind::Directory | Kind::Volume => {
                 let paths = match results.directory(&declared.path).await {
                     Ok(paths) => paths,
                     Err(missing) => return Ok(Err(missing)),
@@ -185,7 +159,7 @@ impl TaskArtifacts {
                 let base = declared.path.trim_end_matches('/');
                 let mut found = Vec::new();
                 for path in paths {
-                    let name = format!("{}/{path}", declared.name());
+                    let name = format!("{}/{path}", declared.name);
                     self.task.reserve_artifact(&name)?;
                     found.push(Found { declared, name, path: format!("{base}/{path}") });
                 }
@@ -197,27 +171,33 @@ impl TaskArtifacts {
     async fn keep(&self, found: &Found<'_>, results: &dyn ResultSet) -> Result<Verdict> {
         match results.file(&found.path).await {
             Ok(file) => {
-                let upload = found.declared.upload(&file);
-                self.task.upload(&found.name, &upload).await?;
+                self.task.upload(&found.name, &upload(found.declared, &file)).await?;
                 Ok(Verdict::Good)
             }
-            Err(missing) => self.missing_named(found.declared, &found.name, &missing).await,
+            Err(missing) => self.missing(found.declared, &found.name, &missing).await,
         }
     }
 
-    async fn missing(&self, declared: &Declared, missing: &Missing) -> Result<Verdict> {
-        self.missing_named(declared, declared.name(), missing).await
-    }
-
-    async fn missing_named(&self, declared: &Declared, name: &str, missing: &Missing) -> Result<Verdict> {
+    async fn missing(&self, declared: &Declared, name: &str, missing: &Missing) -> Result<Verdict> {
         let line = format!("artifact {name:?}: {missing}");
         self.task.create_error_artifact(name, missing, declared.expires).await?;
-        if declared.optional {
-            self.task.log().info(format!("{line} (it is optional)"));
-            Ok(Verdict::Good)
-        } else {
+        if declared.required {
             self.task.log().error(line);
             Ok(Verdict::Failed)
+        } else {
+            self.task.log().info(format!("{line} (it is optional)"));
+            Ok(Verdict::Good)
         }
     }
+}
+
+fn upload(declared: &Declared, file: &Extracted) -> Upload {
+    let mut upload = Upload::new(file.path());
+    if let Some(content_type) = &declared.content_type {
+        upload = upload.content_type(content_type);
+    }
+    if let Some(expires) = declared.expires {
+        upload = upload.expires(expires);
+    }
+    upload
 }

@@ -14,10 +14,21 @@ use crate::payload::{Payload, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin};
 
 /// Sets the variables of the payload, and those that every task can rely on: `TASK_ID`, `RUN_ID`, `TASK_GROUP_ID`,
-/// `TASKCLUSTER_ROOT_URL`, `TASKCLUSTER_WORKER_POOL`, `TASKCLUSTER_WORKER_GROUP`. A payload cannot override the latter.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Env;
+/// `TASKCLUSTER_ROOT_URL`, `TASKCLUSTER_WORKER_POOL`, `TASKCLUSTER_WORKER_GROUP`, and what the worker adds. A payload cannot
+/// override the latter.
+#[derive(Clone, Debug, Default)]
+pub struct Env {
+    added: Vec<(String, String)>,
+}
+
+impl Env {
+    /// Give every task this variable as well.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.added.push((name.into(), value.into()));
+        self
+    }
+}
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -36,12 +47,13 @@ impl Plugin for Env {
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskEnv { task: task.clone(), env: BTreeMap::new() })
+        Box::new(TaskEnv { task: task.clone(), added: self.added.clone(), env: BTreeMap::new() })
     }
 }
 
 struct TaskEnv {
     task: Arc<TaskContext>,
+    added: Vec<(String, String)>,
     env: BTreeMap<String, String>,
 }
 
@@ -74,6 +86,9 @@ impl TaskPlugin for TaskEnv {
             ("TASKCLUSTER_WORKER_GROUP", identity.worker_group.clone()),
         ] {
             builder.set_env(name, &value)?;
+        }
+        for (name, value) in &self.added {
+            builder.set_env(name, value)?;
         }
         Ok(())
     }

@@ -6,17 +6,38 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::context::TaskContext;
 use crate::engine::{Exit, ResultSet};
 use crate::error::Result;
-use crate::payload::{Payload, PayloadPart};
+use crate::payload::{Payload, PayloadForm, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
 
 /// Judges the exit code: listed ones make the run `intermittent-task`, which the queue tries again.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct ExitStatus;
+#[derive(Clone, Debug)]
+pub struct ExitStatus {
+    form: PayloadForm<RetriedCodes>,
+}
+
+/// Exit codes after which the run is tried again.
+#[derive(Clone, Debug, Default)]
+pub struct RetriedCodes(pub BTreeSet<i32>);
+
+impl ExitStatus {
+    /// The codes stand in the payload as `P` says.
+    #[must_use]
+    pub fn reading<P: DeserializeOwned + JsonSchema + Into<RetriedCodes>>() -> Self {
+        Self { form: PayloadForm::of::<P>() }
+    }
+}
+
+impl Default for ExitStatus {
+    /// They stand in `onExitStatus.retry`.
+    fn default() -> Self {
+        Self::reading::<ExitStatusPayload>()
+    }
+}
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
@@ -33,29 +54,40 @@ struct OnExitStatus {
     retry: BTreeSet<i32>,
 }
 
+impl From<ExitStatusPayload> for RetriedCodes {
+    fn from(payload: ExitStatusPayload) -> Self {
+        Self(payload.on_exit_status.retry)
+    }
+}
+
 impl Plugin for ExitStatus {
     fn name(&self) -> &'static str {
         "exit-status"
     }
 
     fn payload(&self) -> PayloadPart {
-        PayloadPart::of::<ExitStatusPayload>()
+        self.form.part()
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskExitStatus { task: task.clone(), retry: BTreeSet::new() })
+        Box::new(TaskExitStatus {
+            task: task.clone(),
+            form: self.form.clone(),
+            retry: RetriedCodes::default(),
+        })
     }
 }
 
 struct TaskExitStatus {
     task: Arc<TaskContext>,
-    retry: BTreeSet<i32>,
+    form: PayloadForm<RetriedCodes>,
+    retry: RetriedCodes,
 }
 
 #[async_trait]
 impl TaskPlugin for TaskExitStatus {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
-        self.retry = payload.part::<ExitStatusPayload>()?.on_exit_status.retry;
+        self.retry = self.form.read(payload)?;
         Ok(())
     }
 
@@ -65,7 +97,7 @@ impl TaskPlugin for TaskExitStatus {
             return Ok(Verdict::Good);
         }
         match results.exit().code() {
-            Some(code) if self.retry.contains(&code) => {
+            Some(code) if self.retry.0.contains(&code) => {
                 self.task
                     .log()
                     .error(format!("exit code {code} is listed in onExitStatus.retry: the task is tried again"));

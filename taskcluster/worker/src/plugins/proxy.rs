@@ -1,17 +1,17 @@
 //! `features.taskclusterProxy`: calls to the deployment with the task's own scopes, without credentials in its hands.
 //!
-//! Each task gets a listener of its own on the loopback interface, and its address in `TASKCLUSTER_PROXY_URL`. Other
-//! processes of the machine can reach the port, so the address has a path segment that only the task knows; a request without
-//! it is not answered. A task may show its address to others without meaning to (the arguments of a command can be seen by
-//! everybody), so where the engine knows as which user the task runs, connections of other users are not answered either.
+//! Each task gets a door of its own, opened by the engine, and its address in `TASKCLUSTER_PROXY_URL`. Where only the task is
+//! in the door's network, that is all. Where other processes of the machine can reach it, the address has a path segment that
+//! only the task knows; a request without it is not answered. A task may show its address to others without meaning to (the
+//! arguments of a command can be seen by everybody), so where the engine knows as which user the task runs, connections of
+//! other users are not answered either.
 //!
 //! What arrives below `/api/<service>/<version>/` is signed with the run's credentials, limited to the
 //! task's scopes and to making artifacts of this run (so a task cannot resolve itself), and passed on as it is; bodies are
 //! streamed both ways. Renewed credentials are used from the next request on.
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -26,14 +26,13 @@ use subtle::ConstantTimeEq;
 use taskcluster_core::credentials::CredentialsProvider;
 use taskcluster_core::hawk::{RequestFacts, Signer};
 use taskcluster_core::transport;
-use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::context::TaskContext;
-use crate::engine::{ResultSet, SandboxBuilder};
+use crate::engine::{Door, ResultSet, SandboxBuilder, Visitors};
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
-use crate::peer::Peer;
+use crate::peer::{Peer, Visitor};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
 use taskcluster_core::chain;
 
@@ -66,85 +65,85 @@ impl Plugin for Proxy {
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskProxy { task: task.clone(), listening: None })
+        Box::new(TaskProxy { task: task.clone(), wanted: false, server: None })
     }
 }
 
+/// By this name, or at `TASKCLUSTER_PROXY_URL`, tasks in containers expect the proxy.
+const HOST: &str = "taskcluster";
+
 struct TaskProxy {
     task: Arc<TaskContext>,
-    listening: Option<Listening>,
-}
-
-struct Listening {
-    url: String,
-    forwarder: Arc<Forwarder>,
-    _server: AbortOnDropHandle<()>,
+    wanted: bool,
+    /// Ends when dropped.
+    server: Option<AbortOnDropHandle<()>>,
 }
 
 #[async_trait]
 impl TaskPlugin for TaskProxy {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
-        if payload.part::<ProxyPayload>()?.features.taskcluster_proxy {
-            let listening = listen(self.task.clone()).await;
-            self.listening = Some(listening.map_err(|error| Error::worker_caused("cannot start the proxy", error))?);
-        }
+        self.wanted = payload.part::<ProxyPayload>()?.features.taskcluster_proxy;
         Ok(())
     }
 
     async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
-        match &self.listening {
-            Some(listening) => {
-                if let Some(user) = builder.user_id() {
-                    listening.forwarder.user.get_or_init(|| user);
-                }
-                builder.set_env("TASKCLUSTER_PROXY_URL", &listening.url)
-            }
-            None => Ok(()),
+        if !self.wanted {
+            return Ok(());
         }
+        let door = builder.open_door(HOST).await?;
+        let (url, server) = serve(self.task.clone(), door)?;
+        self.server = Some(server);
+        builder.set_env("TASKCLUSTER_PROXY_URL", &url)
     }
 
     async fn stopped(&mut self, _results: &dyn ResultSet) -> Result<Verdict> {
-        self.listening = None;
+        self.server = None;
         Ok(Verdict::Good)
     }
 
     async fn dispose(&mut self) {
-        self.listening = None;
+        self.server = None;
     }
 }
 
-async fn listen(task: Arc<TaskContext>) -> std::io::Result<Listening> {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-    let address = listener.local_addr()?;
-    let secret = crate::secret_segment();
-    let url = format!("http://{address}/{secret}");
-    let forwarder = Arc::new(Forwarder { task, secret, knows_peers: Peer::is_told_at(address), user: OnceLock::new() });
-    let router = Router::new().fallback(forward).with_state(forwarder.clone());
-    let service = router.into_make_service_with_connect_info::<Peer>();
+/// Serve the task at its door, and say how it calls the proxy.
+fn serve(task: Arc<TaskContext>, door: Door) -> Result<(String, AbortOnDropHandle<()>)> {
+    let failed = |error| Error::worker_caused("cannot start the proxy", error);
+    let address = door.listener.local_addr().map_err(failed)?;
+    let (visitors, secret) = match door.visitors {
+        Visitors::Network { .. } => (door.visitors, None),
+        // Where the system does not tell who connects, the secret alone has to do.
+        Visitors::User(_) if !Peer::is_told_at(address) => (Visitors::Anybody, Some(crate::secret_segment())),
+        Visitors::User(_) | Visitors::Anybody => (door.visitors, Some(crate::secret_segment())),
+    };
+    let url = match &secret {
+        Some(secret) => format!("{}/{secret}", door.url),
+        None => door.url,
+    };
+    let router = Router::new().fallback(forward).with_state(Arc::new(Forwarder { task, secret, visitors }));
+    let service = router.into_make_service_with_connect_info::<Visitor>();
     let server = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, service).await {
+        if let Err(error) = axum::serve(door.listener, service).await {
             tracing::error!(%error, "a proxy has stopped");
         }
     });
-    Ok(Listening { url, forwarder, _server: AbortOnDropHandle::new(server) })
+    Ok((url, AbortOnDropHandle::new(server)))
 }
 
 struct Forwarder {
     task: Arc<TaskContext>,
-    secret: String,
-    /// Whether the system tells who connects. Where it does not, the secret alone has to do.
-    knows_peers: bool,
-    /// As whom the task runs, where that is known.
-    user: OnceLock<u32>,
+    /// First segment of the path, where that is what keeps others away.
+    secret: Option<String>,
+    visitors: Visitors,
 }
 
 async fn forward(
     State(forwarder): State<Arc<Forwarder>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    ConnectInfo(visitor): ConnectInfo<Visitor>,
     request: Request,
 ) -> Response {
     let refuse = |status: StatusCode, message: String| (status, Json(json!({"message": message}))).into_response();
-    let Some(resource) = forwarder.resource(&request).filter(|_| forwarder.serves(peer)) else {
+    let Some(resource) = forwarder.resource(&request).filter(|_| forwarder.serves(visitor)) else {
         let help = "the proxy serves <TASKCLUSTER_PROXY_URL>/api/<service>/<version>/...";
         return refuse(StatusCode::NOT_FOUND, help.to_owned());
     };
@@ -159,10 +158,10 @@ async fn forward(
 
 impl Forwarder {
     /// Whether a connection may be the task's.
-    fn serves(&self, peer: Peer) -> bool {
-        let serves = !self.knows_peers || self.user.get().is_none_or(|user| peer.may_be(*user));
+    fn serves(&self, visitor: Visitor) -> bool {
+        let serves = visitor.may_be(self.visitors);
         if !serves {
-            tracing::warn!(task.id = %self.task.task_id(), ?peer, "somebody else knows the address of a task's proxy");
+            tracing::warn!(task.id = %self.task.task_id(), ?visitor, "somebody else calls a task's proxy");
         }
         serves
     }
@@ -170,9 +169,13 @@ impl Forwarder {
     /// Path and query below the root URL, still encoded as they came; `None` for what is not served here.
     fn resource(&self, request: &Request) -> Option<String> {
         let resource = request.uri().path_and_query()?.as_str();
-        let (secret, rest) = resource.strip_prefix('/')?.split_once('/')?;
-        if !bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes())) {
-            return None;
+        let mut rest = resource.strip_prefix('/')?;
+        if let Some(secret) = &self.secret {
+            let (first, others) = rest.split_once('/')?;
+            if !bool::from(first.as_bytes().ct_eq(secret.as_bytes())) {
+                return None;
+            }
+            rest = others;
         }
         let mut segments = rest.split(['/', '?']);
         let served =

@@ -1,0 +1,162 @@
+//! A Docker worker put together, for programs that embed one and for this crate's own.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use taskcluster_worker::caches::CacheStore;
+use taskcluster_worker::plugins::{Artifacts, BackingLog, Env, ExitStatus, LiveLog, MaxRunTime, Proxy};
+use taskcluster_worker::{Error, Identity, PayloadPart, PayloadSchema, Plugin, Settings, Worker, WorkerBuilder};
+use url::Url;
+
+use crate::caches::Caches;
+use crate::engine::{DockerEngine, Options};
+use crate::payload::{ArtifactsByName, KeptLog, ReadableLog, RetryOnExitStatus};
+
+/// What is particular to a Docker worker.
+///
+/// ```no_run
+/// use taskcluster_docker_worker::{DockerWorker, Options};
+/// use taskcluster_worker::{Identity, Settings, Shutdown};
+///
+/// # async fn example(credentials: taskcluster_core::Credentials) -> Result<(), Box<dyn std::error::Error>> {
+/// let identity = Identity::new("my-pool/docker".parse()?, "my-group", "machine-1");
+/// let settings = Settings::new("/var/lib/docker-worker").with_capacity(4);
+/// let worker = DockerWorker::new("unix:///var/run/docker.sock")
+///     .builder("https://tc.example.com", identity, settings)
+///     .await?
+///     .credentials(credentials)
+///     .build()?;
+/// worker.run(Shutdown::new()).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DockerWorker {
+    /// Where the Docker engine listens: `unix://PATH`, or `tcp://HOST:PORT` of this machine.
+    pub docker: String,
+    /// How containers are made. Default: as [`Options::new`] says, with the worker's directory as label.
+    pub options: Option<Options>,
+    /// Where caches are kept. Default: in the worker's directory.
+    pub cache_dir: Option<PathBuf>,
+    /// The longest that tasks may ask to run. Default: a day.
+    pub max_run_time: Duration,
+    /// Where live logs are served. Default: any port of the loopback interface.
+    pub live_log_address: SocketAddr,
+    /// Where viewers find the live logs, if not at that address.
+    pub live_log_url: Option<Url>,
+    /// Environment variables of every task, which payloads cannot override.
+    pub env: Vec<(String, String)>,
+}
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DockerWorkerError {
+    /// There is no Docker engine.
+    #[error(transparent)]
+    Engine(#[from] Error),
+    /// Caches cannot be kept where they should be.
+    #[error("cannot keep caches in {}", .path.display())]
+    Caches {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Live logs cannot be served where they should be.
+    #[error("cannot serve live logs at {address}")]
+    LiveLog {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DockerWorker {
+    /// The defaults, on the engine at `docker`.
+    pub fn new(docker: impl Into<String>) -> Self {
+        Self {
+            docker: docker.into(),
+            options: None,
+            cache_dir: None,
+            max_run_time: Duration::from_secs(24 * 60 * 60),
+            live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            live_log_url: None,
+            env: Vec::new(),
+        }
+    }
+
+    /// Engine and plugins, in a builder that takes what all workers need besides: credentials, events, a bus.
+    ///
+    /// # Errors
+    /// There is no engine, or caches or live logs cannot be had.
+    pub async fn builder(
+        self,
+        root_url: impl Into<String>,
+        identity: Identity,
+        settings: Settings,
+    ) -> Result<WorkerBuilder, DockerWorkerError> {
+        let options = self.options.unwrap_or_else(|| Options::new(settings.work_dir.to_string_lossy()));
+        let engine = DockerEngine::connect(&self.docker, options).await?;
+        let path = self.cache_dir.unwrap_or_else(|| settings.work_dir.join("caches"));
+        let caches =
+            CacheStore::open(&path).map_err(|source| DockerWorkerError::Caches { path: path.clone(), source })?;
+        let address = self.live_log_address;
+        let live_log = LiveLog::bind(address, self.live_log_url)
+            .await
+            .map_err(|source| DockerWorkerError::LiveLog { address, source })?
+            .reading::<ReadableLog>();
+        let mut env = Env::default().with("TASKCLUSTER_WORKER_TYPE", identity.task_queue_id.worker_type());
+        for (name, value) in self.env {
+            env = env.with(name, value);
+        }
+        Ok(Worker::builder(root_url, identity, engine, settings)
+            .plugin(env)
+            .plugin(MaxRunTime::new(self.max_run_time))
+            .plugin(exit_status())
+            .plugin(Caches::new(caches))
+            .plugin(Proxy::default())
+            .plugin(artifacts())
+            .plugin(backing_log())
+            .plugin(live_log))
+    }
+
+    /// The schema of the payloads that Docker workers take.
+    ///
+    /// # Panics
+    /// Never: the parts are known to fit together.
+    #[must_use]
+    pub fn payload_schema() -> Value {
+        let parts: [(&str, PayloadPart); 9] = [
+            ("docker", DockerEngine::payload_part()),
+            ("env", Env::default().payload()),
+            ("max-run-time", MaxRunTime::default().payload()),
+            ("exit-status", exit_status().payload()),
+            ("caches", Caches::payload_part()),
+            ("proxy", Proxy::default().payload()),
+            ("artifacts", artifacts().payload()),
+            ("task-log", backing_log().payload()),
+            ("live-log", PayloadPart::of::<ReadableLog>()),
+        ];
+        PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
+    }
+}
+
+fn exit_status() -> ExitStatus {
+    ExitStatus::reading::<RetryOnExitStatus>()
+}
+
+fn artifacts() -> Artifacts {
+    Artifacts::reading::<ArtifactsByName>()
+}
+
+fn backing_log() -> BackingLog {
+    BackingLog::reading::<KeptLog>()
+}

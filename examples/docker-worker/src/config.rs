@@ -1,0 +1,195 @@
+//! The program's configuration: what is particular to a Docker worker, beside what all workers have.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use taskcluster_worker::Worker;
+use worker_kit::{Program, WorkerConfig};
+
+use crate::builder::DockerWorker;
+use crate::engine::Options;
+use crate::image::Registry;
+
+/// What can be configured.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Config {
+    /// What all workers have.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub worker: WorkerConfig,
+    /// Where the Docker engine listens: unix://PATH, or tcp://HOST:PORT of this machine [default: DOCKER_HOST, else
+    /// unix:///var/run/docker.sock].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker: Option<String>,
+    /// The network of containers that need none of their own [default: Docker's].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The most memory that a container may take, in megabytes [default: whatever there is].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_megabytes: Option<u64>,
+    /// The most processors that a container may take, such as 1.5 [default: all].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// The most processes and threads that a container may have [default: no limit].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+    /// For how many seconds a tag of a registry is believed to mean the image that is here [default: 600].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_fresh_for: Option<u64>,
+    /// Whether tasks with the scope for it may do everything on this machine: true or false [default: false].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_privileged: Option<bool>,
+    /// Whether tasks with the scope for it may make any system call: true or false [default: false].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_disable_seccomp: Option<bool>,
+    /// Whether tasks with the scope for it may trace their processes: true or false [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_ptrace: Option<bool>,
+    /// Whether tasks with the scope for it see the machine's shared memory: true or false [default: false].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_host_shared_memory: Option<bool>,
+    /// Whether tasks with the scope for it may run virtual machines: true or false [default: false].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_kvm: Option<bool>,
+    /// Kind of the machine, for TASKCLUSTER_INSTANCE_TYPE of tasks.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// The machine's address, for TASKCLUSTER_PUBLIC_IP of tasks.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_ip: Option<String>,
+    /// Where the machine is, as JSON, for TASKCLUSTER_WORKER_LOCATION of tasks.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_location: Option<String>,
+    /// Credentials for images of registries; only in the file: a list of tables with prefix, username and password.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    #[schemars(skip)]
+    pub registries: Vec<Registry>,
+}
+
+/// The program `docker-worker`.
+#[derive(Clone, Copy, Debug)]
+pub struct DockerProgram;
+
+impl Program for DockerProgram {
+    const NAME: &'static str = "docker-worker";
+    const ABOUT: &'static str = "Takes tasks from a TaskCluster deployment and runs each in a container of its own";
+
+    type Config = Config;
+
+    fn check(config: &Config, _file: Option<&Path>) -> Result<()> {
+        config.worker.base(Self::NAME)?;
+        config.described("label").map(drop)
+    }
+
+    async fn worker(config: Config) -> Result<Worker> {
+        let base = config.worker.base(Self::NAME)?;
+        let label = base.settings.work_dir.to_string_lossy().into_owned();
+        let mut described = config.described(&label)?;
+        described.cache_dir = Some(base.cache_dir);
+        described.max_run_time = base.max_run_time;
+        described.live_log_address = base.live_log_address;
+        described.live_log_url = base.live_log_url;
+        let builder = described.builder(base.root_url, base.identity, base.settings).await?;
+        Ok(builder.credentials(base.credentials).build()?)
+    }
+
+    fn schema() -> Value {
+        DockerWorker::payload_schema()
+    }
+}
+
+impl Config {
+    fn described(&self, label: &str) -> Result<DockerWorker> {
+        let mut options = Options::new(label);
+        options.registries = self.registries.clone();
+        options.network = self.network.clone();
+        if let Some(seconds) = self.image_fresh_for {
+            options.image_fresh_for = Duration::from_secs(seconds);
+        }
+        let limits = &mut options.limits;
+        limits.memory = self.memory_megabytes.map(|megabytes| megabytes.saturating_mul(1 << 20));
+        limits.pids = self.pids;
+        limits.millicpus = match self.cpus {
+            Some(cpus) => Some(millicpus(cpus).with_context(|| format!("cpus {cpus} is none: more than 0.01"))?),
+            None => None,
+        };
+        let allowed = &mut options.allowed;
+        for (flag, said) in [
+            (&mut allowed.privileged, self.allow_privileged),
+            (&mut allowed.disable_seccomp, self.allow_disable_seccomp),
+            (&mut allowed.ptrace, self.allow_ptrace),
+            (&mut allowed.host_shared_memory, self.allow_host_shared_memory),
+            (&mut allowed.kvm, self.allow_kvm),
+        ] {
+            *flag = said.unwrap_or(*flag);
+        }
+        let mut worker = DockerWorker::new(self.docker.clone().unwrap_or_else(default_docker));
+        worker.options = Some(options);
+        worker.env = [
+            ("TASKCLUSTER_INSTANCE_TYPE", &self.instance_type),
+            ("TASKCLUSTER_PUBLIC_IP", &self.public_ip),
+            ("TASKCLUSTER_WORKER_LOCATION", &self.worker_location),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+        .collect();
+        Ok(worker)
+    }
+}
+
+fn millicpus(cpus: f64) -> Option<u64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
+    let millicpus = (cpus * 1000.0).round() as u64;
+    (millicpus >= 10).then_some(millicpus)
+}
+
+fn default_docker() -> String {
+    let from_env = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    from_env.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_in_the_units_of_the_engine() {
+        let config =
+            Config { memory_megabytes: Some(512), cpus: Some(1.5), pids: Some(100), ..Config::default() };
+        let limits = config.described("x").unwrap().options.unwrap().limits;
+        assert_eq!((limits.memory, limits.millicpus, limits.pids), (Some(536_870_912), Some(1500), Some(100)));
+        for cpus in [0.0, -1.0, f64::NAN] {
+            assert!(Config { cpus: Some(cpus), ..Config::default() }.described("x").is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_dangerous_is_not_allowed_unless_said() {
+        let allowed = |config: Config| config.described("x").unwrap().options.unwrap().allowed;
+        let default = allowed(Config::default());
+        assert!(!default.privileged && !default.disable_seccomp && !default.kvm && !default.host_shared_memory);
+        assert!(allowed(Config { allow_privileged: Some(true), ..Config::default() }).privileged);
+    }
+}

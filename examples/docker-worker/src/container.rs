@@ -1,0 +1,397 @@
+//! A container, from its description to its end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::errors::Error as ApiError;
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
+};
+use taskcluster_worker::TaskContext;
+use taskcluster_worker::engine::{Door, Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Volume};
+use taskcluster_worker::error::{Error, Result};
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::docker::{Docker, Stream, answer, failed};
+use crate::engine::Limits;
+use crate::image::Found;
+use crate::leftovers::{OWNER, RUN, remove_container};
+use crate::network::TaskNetwork;
+use crate::pipe;
+use crate::privileges::Privileges;
+use crate::results::ContainerResults;
+
+/// What a container is made of, before plugins furnish it.
+#[derive(Debug)]
+pub(crate) struct Blueprint {
+    pub(crate) image: Found,
+    pub(crate) command: Vec<String>,
+    pub(crate) privileges: Privileges,
+    pub(crate) label: String,
+    pub(crate) network: Option<String>,
+    pub(crate) limits: Limits,
+}
+
+/// A container that is being furnished.
+#[derive(Debug)]
+pub(crate) struct ContainerBuilder {
+    docker: Docker,
+    task: Arc<TaskContext>,
+    blueprint: Blueprint,
+    env: BTreeMap<String, String>,
+    mounts: Vec<Mount>,
+    /// Copies of files, and where they are to be.
+    files: Vec<(String, tempfile::TempPath)>,
+    hosts: Vec<String>,
+    network: Option<TaskNetwork>,
+}
+
+/// Shared memory of a container in bytes, as tasks expect it: browsers need far more than Docker's own default.
+const SHARED_MEMORY: i64 = 1_800_000_000;
+
+impl ContainerBuilder {
+    pub(crate) fn new(docker: Docker, task: Arc<TaskContext>, blueprint: Blueprint) -> Self {
+        let hosts = vec!["localhost.localdomain:127.0.0.1".to_owned()];
+        let (env, mounts, files) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { docker, task, blueprint, env, mounts, files, hosts, network: None }
+    }
+
+    /// A name that no other run of any task has.
+    fn name(&self) -> String {
+        format!("taskcluster-{}-{}", self.task.task_id(), self.task.run_id())
+    }
+
+    fn run(&self) -> String {
+        format!("{}/{}", self.task.task_id(), self.task.run_id())
+    }
+
+    fn config(&self) -> ContainerCreateBody {
+        let Blueprint { image, command, privileges, label, network, limits } = &self.blueprint;
+        let mut host = HostConfig {
+            shm_size: Some(SHARED_MEMORY),
+            extra_hosts: Some(self.hosts.clone()),
+            mounts: Some(self.mounts.clone()),
+            network_mode: self.network.as_ref().map(|own| own.name.clone()).or_else(|| network.clone()),
+            // What it prints is read while it runs, and nowhere else kept.
+            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+            memory: limits.memory.map(i64_of),
+            // Without it, as much again may be swapped.
+            memory_swap: limits.memory.map(i64_of),
+            nano_cpus: limits.millicpus.map(|cpus| i64_of(cpus.saturating_mul(1_000_000))),
+            pids_limit: limits.pids.map(i64::from),
+            ..HostConfig::default()
+        };
+        privileges.apply(&mut host);
+        let labels = [(OWNER, label.clone()), (RUN, self.run())].map(|(name, value)| (name.to_owned(), value));
+        ContainerCreateBody {
+            image: Some(image.id.clone()),
+            cmd: (!command.is_empty()).then(|| command.clone()),
+            env: Some(self.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            labels: Some(HashMap::from(labels)),
+            tty: Some(true),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    async fn create(&self) -> Result<Container> {
+        let options = CreateContainerOptionsBuilder::new().name(&self.name()).build();
+        match self.docker.api.create_container(Some(options), self.config()).await {
+            Ok(created) => Ok(Container { docker: self.docker.clone(), id: created.id }),
+            // Names of variables, places of mounts: what is wrong with them stood in the payload.
+            Err(error) if matches!(answer(&error), Some((400, _))) => {
+                Err(Error::payload(format!("the container cannot be made: {error}")))
+            }
+            Err(error) => Err(failed("make a container")(error)),
+        }
+    }
+
+    /// Put the files into the container.
+    async fn furnish(&mut self, container: &Container) -> Result<()> {
+        let files = std::mem::take(&mut self.files);
+        if files.is_empty() {
+            return Ok(());
+        }
+        let (packing, chunks) = pipe::write_to_stream(move |out| {
+            let mut archive = tar::Builder::new(out);
+            for (path, copy) in &files {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(copy.metadata()?.len());
+                header.set_mode(0o644);
+                archive.append_data(&mut header, path.trim_start_matches('/'), std::fs::File::open(copy)?)?;
+            }
+            archive.finish()
+        });
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let body = bollard::body_try_stream(chunks);
+        let uploaded = self.docker.api.upload_to_container(&container.id, Some(options), body).await;
+        let packed = packing.await.map_err(|error| Error::worker_caused("cannot pack mounted files", error))?;
+        uploaded.map_err(failed("put files into a container"))?;
+        packed.map_err(|error| Error::worker_caused("cannot pack mounted files", error))
+    }
+
+    async fn start_container(&mut self) -> Result<Running> {
+        let container = self.create().await?;
+        self.furnish(&container).await?;
+        let output = self.docker.attach(&container.id).await?;
+        match self.docker.api.start_container(&container.id, None::<StartContainerOptions>).await {
+            Ok(()) => Ok(Running { container, output: Some(output), not_started: None }),
+            Err(error) => match reason_not_to_start(&error) {
+                Some(reason) => Ok(Running { container, output: None, not_started: Some(reason) }),
+                None => Err(failed("start a container")(error)),
+            },
+        }
+    }
+}
+
+fn i64_of(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Why the command of a container could not be started, if that is what went wrong.
+fn reason_not_to_start(error: &ApiError) -> Option<String> {
+    let (_, message) = answer(error)?;
+    // "exec: \"x\": executable file not found in $PATH: unknown", after what the runtime says of itself.
+    let reason = message.find("exec: ").map(|at| message[at + "exec: ".len()..].trim_end_matches(": unknown"))?;
+    Some(reason.to_owned())
+}
+
+#[async_trait]
+impl SandboxBuilder for ContainerBuilder {
+    fn set_env(&mut self, name: &str, value: &str) -> Result<()> {
+        self.env.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    async fn mount_directory(&mut self, path: &str, volume: Volume) -> Result<()> {
+        let target = absolute(&self.blueprint.image.working_dir, path);
+        if self.mounts.iter().any(|mount| mount.target.as_ref() == Some(&target)) {
+            return Err(Error::payload(format!("two mounts are at {path:?}")));
+        }
+        self.mounts.push(Mount {
+            target: Some(target),
+            source: Some(volume.path.to_string_lossy().into_owned()),
+            typ: Some(MountType::BIND),
+            read_only: Some(volume.read_only),
+            ..Mount::default()
+        });
+        Ok(())
+    }
+
+    async fn add_file(&mut self, path: &str, source: &Path) -> Result<()> {
+        let failed = |error| Error::worker_caused("cannot mount a file", error);
+        let copy = tempfile::NamedTempFile::new_in(self.task.scratch()).map_err(failed)?.into_temp_path();
+        tokio::fs::copy(source, &copy).await.map_err(failed)?;
+        self.files.push((absolute(&self.blueprint.image.working_dir, path), copy));
+        Ok(())
+    }
+
+    async fn open_door(&mut self, host: &str) -> Result<Door> {
+        let network = match self.network.take() {
+            Some(network) => network,
+            None => TaskNetwork::create(&self.docker, self.name(), &self.blueprint.label, &self.run()).await?,
+        };
+        let network = self.network.insert(network);
+        self.hosts.push(network.host_entry(host));
+        network.open_door(host).await
+    }
+
+    async fn start(mut self: Box<Self>) -> Result<Box<dyn Sandbox>> {
+        match self.start_container().await {
+            Ok(running) => {
+                let Self { task, docker, network, blueprint, .. } = *self;
+                let home = Home { container: running.container, network, working_dir: blueprint.image.working_dir };
+                let execution =
+                    Execution { docker, task, home, output: running.output, not_started: running.not_started };
+                Ok(Box::new(ContainerSandbox { execution, kill: Kill::default() }))
+            }
+            Err(error) => {
+                self.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn discard(self: Box<Self>) {
+        if let Some(network) = self.network {
+            network.remove(&self.docker).await;
+        }
+    }
+}
+
+/// A path of the payload in a container whose commands start in `working_dir`.
+pub(crate) fn absolute(working_dir: &str, path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", working_dir.trim_end_matches('/')) }
+}
+
+/// A container of this worker, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Container {
+    docker: Docker,
+    pub(crate) id: String,
+}
+
+impl Container {
+    /// Remove it, and wait until that is done.
+    pub(crate) async fn remove(mut self) {
+        let id = std::mem::take(&mut self.id);
+        remove_or_say(&self.docker, &id).await;
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let (docker, id) = (self.docker.clone(), std::mem::take(&mut self.id));
+        // Where there is no runtime any more, the worker's next life removes it.
+        if !id.is_empty()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move { remove_or_say(&docker, &id).await });
+        }
+    }
+}
+
+async fn remove_or_say(docker: &Docker, id: &str) {
+    if let Err(error) = remove_container(docker, id).await {
+        tracing::error!(container = id, error = error.reasons().join("; "), "cannot remove a container");
+    }
+}
+
+/// A container after the attempt to start it.
+struct Running {
+    container: Container,
+    output: Option<Stream>,
+    not_started: Option<String>,
+}
+
+/// What must be removed after a run.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) container: Container,
+    pub(crate) network: Option<TaskNetwork>,
+    pub(crate) working_dir: String,
+}
+
+/// A container whose command runs.
+#[derive(Debug)]
+struct ContainerSandbox {
+    execution: Execution,
+    kill: Kill,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Kill(CancellationToken);
+
+#[async_trait]
+impl SandboxHandle for Kill {
+    async fn kill(&self) {
+        self.0.cancel();
+    }
+}
+
+#[async_trait]
+impl Sandbox for ContainerSandbox {
+    fn handle(&self) -> Arc<dyn SandboxHandle> {
+        Arc::new(self.kill.clone())
+    }
+
+    async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
+        Ok(Box::new(self.execution.run(&self.kill.0).await?))
+    }
+}
+
+/// The command under way.
+#[derive(Debug)]
+struct Execution {
+    docker: Docker,
+    task: Arc<TaskContext>,
+    home: Home,
+    output: Option<Stream>,
+    not_started: Option<String>,
+}
+
+/// Seconds that a command has to end politely.
+const GRACE: i32 = 1;
+
+/// How long output may take to be read once the container has ended.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl Execution {
+    async fn run(mut self, kill: &CancellationToken) -> Result<ContainerResults> {
+        if let Some(reason) = self.not_started.take() {
+            return Ok(self.results(Exit::NotStarted(reason)));
+        }
+        let copying = self.output.take().map(|output| {
+            let task = self.task.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move { copy(output, &task).await }))
+        });
+        let id = self.home.container.id.clone();
+        let code = tokio::select! {
+            code = self.docker.ended(&id) => Some(code?),
+            () = kill.cancelled() => None,
+        };
+        let exit = match code {
+            Some(code) => Exit::Code(code),
+            None => {
+                self.docker.stop(&id, GRACE).await?;
+                Exit::Killed
+            }
+        };
+        if let Some(copying) = copying
+            && tokio::time::timeout(DRAIN, copying).await.is_err()
+        {
+            self.task.log().warn("the end of the output is lost: Docker does not give it");
+        }
+        if exit != Exit::Killed && self.docker.ran_out_of_memory(&id).await? {
+            self.task.log().error("the container wanted more memory than it may have");
+        }
+        Ok(self.results(exit))
+    }
+
+    fn results(self, exit: Exit) -> ContainerResults {
+        ContainerResults::new(exit, self.docker, self.home, self.task.scratch().to_owned())
+    }
+}
+
+/// Copy what the container prints into the log until it has ended.
+async fn copy(mut output: Stream, task: &TaskContext) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match output.read(&mut buffer).await {
+            Ok(0) => return,
+            Ok(read) => task.log().write(&buffer[..read]),
+            Err(error) => {
+                task.log().error(format!("cannot read the output: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_cannot_be_started_is_told_from_an_engine_that_fails() {
+        let error = |message: &str| ApiError::DockerResponseServerError { status_code: 400, message: message.to_owned() };
+        let started = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
+                       process: exec: \"nosuch\": executable file not found in $PATH: unknown";
+        let reason = reason_not_to_start(&error(started));
+        assert_eq!(reason.as_deref(), Some("\"nosuch\": executable file not found in $PATH"));
+        assert_eq!(reason_not_to_start(&error("driver failed programming external connectivity")), None);
+    }
+
+    #[test]
+    fn relative_paths_begin_where_commands_start() {
+        assert_eq!(absolute("/", "out/a"), "/out/a");
+        assert_eq!(absolute("/builds/worker", "out"), "/builds/worker/out");
+        assert_eq!(absolute("/builds", "/out"), "/out");
+    }
+}

@@ -1,0 +1,115 @@
+//! The Docker engine, as this worker talks to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::errors::Error as ApiError;
+use bollard::models::ContainerWaitResponse;
+use bollard::query_parameters::{InspectContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions};
+use futures_util::TryStreamExt;
+use taskcluster_worker::error::{Error, Result};
+
+mod hijack;
+
+pub(crate) use hijack::Stream;
+
+/// What takes longer than this is hanging; loading large images is the slowest of all.
+const LONGEST_CALL: u64 = 60 * 60;
+
+/// A connection to a Docker engine on this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Docker {
+    pub(crate) api: bollard::Docker,
+    address: Address,
+}
+
+/// Where the engine listens.
+#[derive(Clone, Debug)]
+enum Address {
+    Unix(PathBuf),
+    Tcp(String),
+}
+
+impl Docker {
+    /// Connect to the engine at `host` (`unix:///run/docker.sock`, `tcp://127.0.0.1:2375`) and agree on a version of its API.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: nobody answers there.
+    pub(crate) async fn connect(host: &str) -> Result<Self> {
+        let failed = |error| Error::worker_caused(format!("cannot reach a Docker engine at {host}"), error);
+        let version = bollard::API_DEFAULT_VERSION;
+        let (address, api) = if let Some(path) = host.strip_prefix("unix://") {
+            let api = bollard::Docker::connect_with_unix(path, LONGEST_CALL, version);
+            (Address::Unix(path.into()), api.map_err(failed)?)
+        } else if let Some(name) = host.strip_prefix("tcp://") {
+            let api = bollard::Docker::connect_with_http(name, LONGEST_CALL, version);
+            (Address::Tcp(name.to_owned()), api.map_err(failed)?)
+        } else {
+            return Err(Error::worker(format!("{host:?} is no address of a Docker engine: unix://PATH or tcp://HOST:PORT")));
+        };
+        let api = tokio::time::timeout(Duration::from_secs(30), api.negotiate_version())
+            .await
+            .map_err(|_| Error::worker(format!("the Docker engine at {host} does not answer")))?
+            .map_err(failed)?;
+        Ok(Self { api, address })
+    }
+
+    /// What a container prints from now on, byte for byte.
+    pub(crate) async fn attach(&self, container: &str) -> Result<Stream> {
+        let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1");
+        self.address.hijack(&path, None).await
+    }
+}
+
+impl Docker {
+    /// Wait until a container has ended, and give its exit code, 128 + signal for one that was killed.
+    pub(crate) async fn ended(&self, container: &str) -> Result<i32> {
+        let waiting = self.api.wait_container(container, None::<WaitContainerOptions>).try_next().await;
+        match waiting {
+            // The library takes another code than 0 for an error.
+            Ok(Some(ContainerWaitResponse { status_code: code, .. }))
+            | Err(ApiError::DockerContainerWaitError { code, .. }) => {
+                i32::try_from(code).map_err(|_| Error::worker(format!("Docker tells an exit code of {code}")))
+            }
+            Ok(None) => Err(Error::worker("Docker does not tell when a container ends")),
+            Err(error) => Err(failed("wait for a container")(error)),
+        }
+    }
+
+    /// Ask a container to end, and end it by force after so many seconds. Returns when it has ended.
+    pub(crate) async fn stop(&self, container: &str, grace: i32) -> Result<()> {
+        let options = StopContainerOptionsBuilder::new().t(grace).build();
+        match self.api.stop_container(container, Some(options)).await {
+            Ok(()) => {}
+            // It had ended by itself.
+            Err(ApiError::DockerResponseServerError { status_code: 304 | 404, .. }) => {}
+            Err(error) => return Err(failed("stop a container")(error)),
+        }
+        self.ended(container).await.map(drop)
+    }
+
+    /// Whether the system ended a process of the container because it wanted more memory than it may have.
+    pub(crate) async fn ran_out_of_memory(&self, container: &str) -> Result<bool> {
+        let inspected = self.api.inspect_container(container, None::<InspectContainerOptions>).await;
+        let state = inspected.map_err(failed("look at a container"))?.state;
+        Ok(state.and_then(|state| state.oom_killed).unwrap_or(false))
+    }
+}
+
+/// The engine's answer, if it gave one: status and message.
+pub(crate) fn answer(error: &ApiError) -> Option<(u16, &str)> {
+    match error {
+        ApiError::DockerResponseServerError { status_code, message } => Some((*status_code, message)),
+        _ => None,
+    }
+}
+
+/// Whether the engine does not know what it was asked about.
+pub(crate) fn is_not_found(error: &ApiError) -> bool {
+    matches!(answer(error), Some((404, _)))
+}
+
+/// The engine's own fault, or the worker's.
+pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(ApiError) -> Error {
+    move |error| Error::worker_caused(format!("Docker cannot {}", what.into()), error)
+}

@@ -1,0 +1,130 @@
+//! The engine: the command of a payload in a container of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use taskcluster_worker::TaskContext;
+use taskcluster_worker::engine::{Engine, SandboxBuilder};
+use taskcluster_worker::error::{Error, Result};
+use taskcluster_worker::payload::{Payload, PayloadPart};
+
+use crate::container::{Blueprint, ContainerBuilder};
+use crate::docker::Docker;
+use crate::image::{Images, Registry};
+use crate::leftovers;
+use crate::payload::ContainerPayload;
+use crate::privileges::{Allowed, Privileges};
+
+/// Runs tasks in containers.
+#[derive(Debug)]
+pub struct DockerEngine {
+    docker: Docker,
+    images: Arc<Images>,
+    options: Options,
+}
+
+/// How containers are made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Written on what the worker makes, so that it finds what a former life of it left. One worker's alone.
+    pub label: String,
+    /// Credentials for images of registries.
+    pub registries: Vec<Registry>,
+    /// For how long a tag of a registry is believed to mean the image that is here. Default: 10 minutes.
+    pub image_fresh_for: Duration,
+    /// The network of containers that have none of their own. Default: the engine's.
+    pub network: Option<String>,
+    /// What each container may take of the machine.
+    pub limits: Limits,
+    /// What tasks may ask for, if they have the scopes.
+    pub allowed: Allowed,
+}
+
+/// What a container may take of the machine. Default: whatever there is.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of memory; a container that wants more is ended.
+    pub memory: Option<u64>,
+    /// Processors, in thousandths.
+    pub millicpus: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+impl Options {
+    /// The defaults, with a label that no other worker has.
+    pub fn new(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            registries: Vec::new(),
+            image_fresh_for: Duration::from_secs(10 * 60),
+            network: None,
+            limits: Limits::default(),
+            allowed: Allowed::default(),
+        }
+    }
+}
+
+impl DockerEngine {
+    /// An engine on the Docker engine at `host`: `unix:///var/run/docker.sock`, or `tcp://HOST:PORT` of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: there is none.
+    pub async fn connect(host: &str, options: Options) -> Result<Self> {
+        let docker = Docker::connect(host).await?;
+        let images = Images::new(docker.clone(), options.registries.clone(), options.image_fresh_for);
+        Ok(Self { docker, images: Arc::new(images), options })
+    }
+
+    /// What it reads of the payload.
+    #[must_use]
+    pub fn payload_part() -> PayloadPart {
+        PayloadPart::of::<ContainerPayload>()
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn payload(&self) -> PayloadPart {
+        Self::payload_part()
+    }
+
+    async fn set_up(&self) -> Result<()> {
+        leftovers::remove(&self.docker, &self.options.label).await
+    }
+
+    async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
+        let payload: ContainerPayload = payload.part()?;
+        if payload.command.iter().any(|argument| argument.contains('\0')) {
+            return Err(Error::payload("payload/command: an argument of a program cannot contain the character NUL"));
+        }
+        let privileges = Privileges::of(&payload, task, self.options.allowed);
+        // Both are looked at, so that the author sees everything at once.
+        let (privileges, image) = match (privileges, self.images.obtain(task, &payload.image).await) {
+            (Ok(privileges), Ok(image)) => (privileges, image),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
+            (Err(Error::Payload(mut reasons)), Err(Error::Payload(more))) => {
+                reasons.extend(more);
+                return Err(Error::Payload(reasons));
+            }
+            (Err(error), Err(_)) => return Err(error),
+        };
+        task.log().info(format!("image: {}", image.id));
+        let blueprint = Blueprint {
+            image,
+            command: payload.command,
+            privileges,
+            label: self.options.label.clone(),
+            network: self.options.network.clone(),
+            limits: self.options.limits,
+        };
+        Ok(Box::new(ContainerBuilder::new(self.docker.clone(), task.clone(), blueprint)))
+    }
+}

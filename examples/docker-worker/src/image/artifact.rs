@@ -1,0 +1,151 @@
+//! Images that are artifacts of tasks.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use bollard::errors::Error as ApiError;
+use bollard::query_parameters::ImportImageOptionsBuilder;
+use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
+use taskcluster::artifacts::Artifacts;
+use taskcluster::index::Index;
+use taskcluster_core::chain;
+use taskcluster_core::ids::{RunId, TaskId};
+use taskcluster_worker::TaskContext;
+use taskcluster_worker::error::{Error, Result};
+
+use super::archive;
+use super::reference::OF_ARTIFACTS;
+use crate::docker::Docker;
+use crate::pipe;
+
+/// An artifact that the task may read.
+#[derive(Debug)]
+pub(super) struct Located {
+    task_id: TaskId,
+    run_id: RunId,
+    path: String,
+}
+
+impl Located {
+    /// The name that its image gets here. An artifact of a run never changes, so that the image need not be fetched again.
+    pub(super) fn image_name(&self) -> String {
+        let hash = Sha256::digest(format!("{}/{}/{}", self.task_id, self.run_id, self.path));
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{OF_ARTIFACTS}:{hash}")
+    }
+}
+
+/// The task that the index knows by a namespace.
+pub(super) async fn indexed(task: &TaskContext, namespace: &str) -> Result<TaskId> {
+    match Index::new(task.caller().clone()).find_task(namespace).await {
+        Ok(found) => Ok(found.task_id),
+        Err(error) if error.is_not_found() || error.is_forbidden() => {
+            Err(Error::payload(format!("no image is indexed as {namespace:?}: {}", chain(&error))))
+        }
+        Err(error) => Err(Error::worker_caused(format!("cannot look {namespace:?} up in the index"), error)),
+    }
+}
+
+/// Find the artifact of the task's latest run, and make sure that this task may read it: the image may be here already.
+pub(super) async fn locate(task: &TaskContext, task_id: &TaskId, path: &str) -> Result<Located> {
+    let refused = |error: taskcluster_core::Error| {
+        if error.is_not_found() || error.is_forbidden() {
+            Error::payload(format!("the image {path:?} of task {task_id} cannot be had: {}", chain(&error)))
+        } else {
+            Error::worker_caused(format!("cannot look for the image {path:?} of task {task_id}"), error)
+        }
+    };
+    let status = task.queue().status(task_id).await.map_err(refused)?.status;
+    let Some(run) = status.runs.last() else {
+        return Err(Error::payload(format!("the image {path:?} cannot be had: task {task_id} has not run")));
+    };
+    task.queue().artifact(task_id, run.run_id, path).await.map_err(refused)?;
+    Ok(Located { task_id: *task_id, run_id: run.run_id, path: path.to_owned() })
+}
+
+/// Fetch the artifact and have Docker load it under its own name.
+pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located) -> Result<()> {
+    let Located { task_id, run_id, path } = artifact;
+    let what = format!("the image {path:?} of task {task_id}");
+    let packed = Packed::by_name(path).ok_or_else(|| {
+        Error::payload(format!("{what} is neither .tar nor .tar.lz4 nor .tar.zst"))
+    })?;
+    task.log().info(format!("fetching {what}"));
+    let file = tempfile::NamedTempFile::new_in(task.scratch())
+        .map_err(|error| Error::worker_caused("cannot write an image", error))?
+        .into_temp_path();
+    Artifacts::new(task.caller())
+        .download(task_id, *run_id, path)
+        .to_file(&file)
+        .await
+        .map_err(|error| Error::worker_caused(format!("cannot fetch {what}"), error))?;
+    task.log().info(format!("loading {what}"));
+    let name = artifact.image_name();
+    import(docker, &file, packed, &name, &what).await
+}
+
+/// How an archive is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packed {
+    Not,
+    Lz4,
+    Zstd,
+}
+
+impl Packed {
+    fn by_name(name: &str) -> Option<Self> {
+        let endings = [(".tar", Self::Not), (".tar.lz4", Self::Lz4), (".tar.zst", Self::Zstd)];
+        endings.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, packed)| packed)
+    }
+
+    fn open(self, path: &Path) -> io::Result<Box<dyn Read>> {
+        let file = BufReader::with_capacity(128 * 1024, File::open(path)?);
+        Ok(match self {
+            Self::Not => Box::new(file),
+            Self::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(file)),
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(file)?),
+        })
+    }
+}
+
+/// Unpack, rename and load in one go, so that the image is never on disk a second time.
+async fn import(docker: &Docker, file: &Path, packed: Packed, name: &str, what: &str) -> Result<()> {
+    let (path, name) = (file.to_owned(), name.to_owned());
+    let (renaming, chunks) = pipe::write_to_stream(move |out| archive::rename(packed.open(&path)?, out, &name));
+    let options = ImportImageOptionsBuilder::new().build();
+    let loading = docker.api.import_image_stream(options, chunks, None).try_for_each(|_| async { Ok(()) });
+    let (renamed, loaded) = tokio::join!(renaming, loading);
+    let renamed = renamed.map_err(|error| Error::worker_caused(format!("cannot unpack {what}"), error))?;
+    match (renamed, loaded) {
+        (Ok(()), Ok(())) => Ok(()),
+        // What Docker says counts where it stopped reading; otherwise the archive broke first.
+        (Err(error), _) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::payload(format!("{what} cannot be loaded: {error}")))
+        }
+        (_, Err(error)) if is_content_at_fault(&error) => Err(Error::payload(format!("{what} cannot be loaded: {error}"))),
+        (_, Err(error)) => Err(Error::worker_caused(format!("cannot load {what}"), error)),
+        (Err(error), Ok(())) => Err(Error::worker_caused(format!("cannot load {what}"), error)),
+    }
+}
+
+fn is_content_at_fault(error: &ApiError) -> bool {
+    match error {
+        ApiError::DockerStreamError { error } => !error.contains("no space left") && !error.contains("input/output error"),
+        ApiError::DockerResponseServerError { status_code, .. } => *status_code == 400,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_says_how_an_image_is_packed() {
+        assert_eq!(Packed::by_name("public/image.tar"), Some(Packed::Not));
+        assert_eq!(Packed::by_name("public/image.tar.zst"), Some(Packed::Zstd));
+        assert_eq!(Packed::by_name("public/image.tar.gz"), None);
+    }
+}

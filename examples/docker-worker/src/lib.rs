@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod caches;
+pub mod config;
+mod container;
+mod docker;
+mod engine;
+mod image;
+mod leftovers;
+mod network;
+mod payload;
+mod pipe;
+mod privileges;
+mod results;
+
+pub use builder::{DockerWorker, DockerWorkerError};
+pub use caches::Caches;
+pub use engine::{DockerEngine, Limits, Options};
+pub use image::Registry;
+pub use privileges::Allowed;
+pub use taskcluster_worker::Shutdown;

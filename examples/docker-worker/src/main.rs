@@ -1,0 +1,10 @@
+//! The stand-alone Docker worker.
+
+use std::process::ExitCode;
+
+use taskcluster_docker_worker::config::DockerProgram;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    worker_kit::main::<DockerProgram>().await
+}

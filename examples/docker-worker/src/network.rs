@@ -1,0 +1,86 @@
+//! A network of a task's own, with a door to the worker.
+//!
+//! The worker listens at the network's address of the machine. Nothing but the task's container is in the network, so
+//! whatever calls from there is the task; the machine's own processes call from the door's address and are told apart by it.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bollard::models::NetworkCreateRequest;
+use taskcluster_worker::engine::{Door, Visitors};
+use taskcluster_worker::error::{Error, Result};
+use tokio::net::TcpListener;
+
+use crate::docker::{Docker, failed};
+use crate::leftovers::{OWNER, RUN, remove_network};
+
+/// A network of one task.
+#[derive(Debug)]
+pub(crate) struct TaskNetwork {
+    pub(crate) name: String,
+    gateway: Ipv4Addr,
+    prefix: u8,
+}
+
+/// Where a service is expected whose address has no port.
+const HTTP: u16 = 80;
+
+impl TaskNetwork {
+    pub(crate) async fn create(docker: &Docker, name: String, owner: &str, run: &str) -> Result<Self> {
+        let labels = HashMap::from([(OWNER.to_owned(), owner.to_owned()), (RUN.to_owned(), run.to_owned())]);
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("bridge".to_owned()),
+            labels: Some(labels),
+            ..NetworkCreateRequest::default()
+        };
+        docker.api.create_network(request).await.map_err(failed("make a network"))?;
+        match address(docker, &name).await {
+            Ok((gateway, prefix)) => Ok(Self { name, gateway, prefix }),
+            Err(error) => {
+                if let Err(error) = remove_network(docker, &name).await {
+                    tracing::warn!(network = name, error = error.reasons().join("; "), "cannot remove a network");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Listen for the task, which is to call the worker `host`.
+    pub(crate) async fn open_door(&self, host: &str) -> Result<Door> {
+        let failed = |error| Error::worker_caused("cannot listen in a task's network", error);
+        // Only root may take the port that needs no mention.
+        let listener = match TcpListener::bind(SocketAddr::from((self.gateway, HTTP))).await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind(SocketAddr::from((self.gateway, 0))).await.map_err(failed)?,
+        };
+        let url = match listener.local_addr().map_err(failed)?.port() {
+            HTTP => format!("http://{host}"),
+            port => format!("http://{host}:{port}"),
+        };
+        Ok(Door::new(listener, url, Visitors::Network { address: self.gateway, prefix: self.prefix }))
+    }
+
+    /// A line of the container's `/etc/hosts`.
+    pub(crate) fn host_entry(&self, host: &str) -> String {
+        format!("{host}:{}", self.gateway)
+    }
+
+    pub(crate) async fn remove(self, docker: &Docker) {
+        if let Err(error) = remove_network(docker, &self.name).await {
+            tracing::error!(network = self.name, error = error.reasons().join("; "), "cannot remove a task's network");
+        }
+    }
+}
+
+/// The machine's address in a network, and how many of its bits all addresses there have in common.
+async fn address(docker: &Docker, name: &str) -> Result<(Ipv4Addr, u8)> {
+    let network = docker.api.inspect_network(name, None).await.map_err(failed("look at a network"))?;
+    let configs = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let found = configs.iter().find_map(|config| {
+        let gateway = config.gateway.as_deref()?.split('/').next()?.parse().ok()?;
+        let prefix = config.subnet.as_deref()?.split_once('/')?.1.parse().ok()?;
+        Some((gateway, prefix))
+    });
+    found.ok_or_else(|| Error::worker("Docker made a network without an address of the machine"))
+}

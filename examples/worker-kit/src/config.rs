@@ -1,0 +1,236 @@
+//! The keys that the configuration of every worker has.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use taskcluster_core::credentials::{Certificate, Credentials};
+use taskcluster_core::ids::TaskQueueId;
+use taskcluster_core::secret::Secret;
+use taskcluster_worker::{Identity, Settings};
+use url::Url;
+
+/// What can be configured of any worker. Each value can stand in the file, in the environment or in a flag; the latter wins.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct WorkerConfig {
+    /// The deployment to take tasks from [default: TASKCLUSTER_ROOT_URL].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_url: Option<String>,
+    /// The worker's client id. Without it, TASKCLUSTER_CLIENT_ID and the other usual variables count.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The worker's access token; only in the file or the environment, since flags can be seen by everybody.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
+    pub access_token: Option<Secret>,
+    /// The certificate of temporary credentials, as JSON; only in the file or the environment.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
+    pub certificate: Option<Secret>,
+    /// The task queue to take tasks from, as provisioner/worker-type.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_queue_id: Option<String>,
+    /// The group of workers that it belongs to [default: the program's name].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_group: Option<String>,
+    /// Its name, unique in the group [default: made of the process id].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<String>,
+    /// Tasks at once [default: 1].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<usize>,
+    /// Where the worker keeps its own files [default: a folder with the program's name, in /var/lib as root, else with the process
+    /// id in the system's temporary directory].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_dir: Option<PathBuf>,
+    /// Where caches are kept [default: caches in the work directory].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
+    /// The longest that tasks may ask to run, in seconds [default: 86400].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_run_time: Option<u64>,
+    /// Address and port at which live logs are served [default: 127.0.0.1:0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_log_address: Option<SocketAddr>,
+    /// Where viewers find the live logs, if not at that address.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_log_url: Option<String>,
+    /// Go when this many tasks have been run.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_limit: Option<u64>,
+    /// Go when there was nothing to do for so many seconds.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<u64>,
+    /// Whether log and artifacts go to the object service: true or false [default: false].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub create_object_artifacts: Option<bool>,
+}
+
+/// What every worker is made of, after the configuration.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Base {
+    /// The deployment.
+    pub root_url: String,
+    /// The worker's own credentials.
+    pub credentials: Credentials,
+    /// Who it is.
+    pub identity: Identity,
+    /// How it behaves.
+    pub settings: Settings,
+    /// Where caches are kept.
+    pub cache_dir: PathBuf,
+    /// The longest that tasks may ask to run.
+    pub max_run_time: Duration,
+    /// Where live logs are served.
+    pub live_log_address: SocketAddr,
+    /// Where viewers find them, if not there.
+    pub live_log_url: Option<Url>,
+}
+
+impl WorkerConfig {
+    /// What is described, for the program `name` (such as `native-worker`).
+    ///
+    /// # Errors
+    /// Something that must be said is not, or a value is none.
+    pub fn base(&self, name: &str) -> Result<Base> {
+        let root_url = self.root_url.clone().or_else(|| variable("TASKCLUSTER_ROOT_URL"));
+        let root_url = root_url.context("root_url is not set; nor is TASKCLUSTER_ROOT_URL")?;
+        let live_log_url = match &self.live_log_url {
+            Some(url) => Some(Url::parse(url).with_context(|| format!("live_log_url {url:?} is none"))?),
+            None => None,
+        };
+        let settings = self.settings(name)?;
+        Ok(Base {
+            root_url,
+            credentials: self.credentials(name)?,
+            identity: self.identity(name)?,
+            cache_dir: self.cache_dir.clone().unwrap_or_else(|| settings.work_dir.join("caches")),
+            settings,
+            max_run_time: Duration::from_secs(self.max_run_time.unwrap_or(24 * 60 * 60)),
+            live_log_address: self.live_log_address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            live_log_url,
+        })
+    }
+
+    fn identity(&self, name: &str) -> Result<Identity> {
+        let task_queue_id = self.task_queue_id.as_deref().context("task_queue_id is not set")?;
+        let task_queue_id: TaskQueueId =
+            task_queue_id.parse().with_context(|| format!("task_queue_id {task_queue_id:?} is none"))?;
+        if !task_queue_id.is_nameable() {
+            bail!(
+                "task_queue_id {:?}: no task can name this worker type; it has small letters, digits and -, a letter first and no - last",
+                task_queue_id.as_str()
+            );
+        }
+        let worker_group = self.worker_group.clone().unwrap_or_else(|| name.to_owned());
+        let worker_id = self.worker_id.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
+        Ok(Identity::new(task_queue_id, worker_group, worker_id))
+    }
+
+    fn settings(&self, name: &str) -> Result<Settings> {
+        let work_dir = match &self.work_dir {
+            Some(work_dir) => work_dir.clone(),
+            None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib").join(name),
+            None => std::env::temp_dir().join(format!("{name}-{}", std::process::id())),
+        };
+        let mut settings = Settings::new(work_dir);
+        if let Some(capacity) = self.capacity {
+            if capacity == 0 {
+                bail!("capacity is 0: such a worker would never run anything");
+            }
+            settings.capacity = capacity;
+        }
+        settings.task_limit = self.task_limit;
+        settings.idle_timeout = self.idle_timeout.map(Duration::from_secs);
+        settings.object_artifacts = self.create_object_artifacts.unwrap_or(false);
+        Ok(settings)
+    }
+
+    fn credentials(&self, name: &str) -> Result<Credentials> {
+        let prefix = prefix(name);
+        let secret = |name: &str| variable(&format!("{prefix}_{name}")).map(Secret::from);
+        let token = self.access_token.clone().or_else(|| secret("ACCESS_TOKEN"));
+        let Some(client_id) = self.client_id.clone() else {
+            return Credentials::from_env()
+                .context("the credentials in the environment are none")?
+                .context("there are no credentials: set client_id and access_token, or TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN");
+        };
+        let token = token.context("client_id is set, but access_token is not")?;
+        let credentials = Credentials::new(client_id, token);
+        match self.certificate.clone().or_else(|| secret("CERTIFICATE")) {
+            Some(text) => {
+                let certificate = Certificate::from_json(text.expose()).context("certificate is none")?;
+                Ok(credentials.with_certificate(certificate))
+            }
+            None => Ok(credentials),
+        }
+    }
+}
+
+/// What the names of a program's environment variables begin with.
+pub(crate) fn prefix(name: &str) -> String {
+    name.to_uppercase().replace('-', "_")
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(task_queue_id: &str) -> WorkerConfig {
+        let text = |text: &str| Some(text.to_owned());
+        WorkerConfig {
+            root_url: text("https://tc.example"),
+            client_id: text("c"),
+            access_token: Some("t".to_owned().into()),
+            task_queue_id: text(task_queue_id),
+            ..WorkerConfig::default()
+        }
+    }
+
+    #[test]
+    fn a_queue_that_no_task_can_name_is_refused() {
+        let error = described("proj/Linux").base("some-worker").expect_err("no task can name it").to_string();
+        assert!(error.contains("\"proj/Linux\": no task can name"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default() {
+        let base = described("proj/linux").base("some-worker").unwrap();
+        assert_eq!(base.identity.worker_group, "some-worker");
+        assert_eq!((base.settings.capacity, base.max_run_time.as_secs()), (1, 86400));
+        assert!(base.cache_dir.starts_with(&base.settings.work_dir));
+    }
+
+    #[test]
+    fn a_worker_that_would_run_nothing_is_refused() {
+        let config = WorkerConfig { capacity: Some(0), ..described("a/b") };
+        assert!(config.base("some-worker").unwrap_err().to_string().contains("capacity is 0"));
+    }
+}

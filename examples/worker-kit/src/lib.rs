@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod layers;
+mod program;
+
+pub use config::{Base, WorkerConfig};
+pub use layers::load;
+pub use program::{Program, main};

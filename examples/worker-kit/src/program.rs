@@ -1,0 +1,156 @@
+//! The command line of a worker.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use taskcluster_worker::{Shutdown, Worker};
+
+use crate::config::prefix;
+use crate::layers::load;
+
+/// What is particular to the program of one worker.
+pub trait Program {
+    /// Its name, such as `docker-worker`.
+    const NAME: &'static str;
+
+    /// What it does, in a sentence.
+    const ABOUT: &'static str;
+
+    /// Its configuration. Fields are optional; those that are not set are skipped when it is written.
+    type Config: Args + Serialize + DeserializeOwned + JsonSchema + Send;
+
+    /// Refuse a configuration that makes no worker, without calling anybody. `file` is where it was read, if it was.
+    ///
+    /// # Errors
+    /// Why it makes none.
+    fn check(config: &Self::Config, file: Option<&std::path::Path>) -> Result<()>;
+
+    /// The worker that is configured.
+    ///
+    /// # Errors
+    /// The configuration makes none, or what it needs is not there.
+    fn worker(config: Self::Config) -> impl Future<Output = Result<Worker>> + Send;
+
+    /// The JSON schema of the payloads that it takes.
+    fn schema() -> Value;
+}
+
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options<C: Args> {
+    #[command(subcommand)]
+    command: Command<C>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command<C: Args> {
+    /// Claim and run tasks. SIGTERM gives running tasks back to the queue; SIGINT lets them end first, once more gives them back.
+    Run(ConfigOptions<C>),
+    /// Say whether the configuration makes a worker.
+    Check(ConfigOptions<C>),
+    /// Print the JSON schema of the payloads that it takes.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct ConfigOptions<C: Args> {
+    /// A TOML file with the options below as keys, such as `task_queue_id`.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: C,
+}
+
+/// Run the program: read the command line, do what it says, say what went wrong.
+pub async fn main<P: Program>() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let matches = command::<P>().get_matches();
+    let options = match Options::<P::Config>::from_arg_matches(&matches) {
+        Ok(options) => options,
+        Err(error) => error.exit(),
+    };
+    match carry_out::<P>(options.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line, where each option is an environment variable as well.
+fn command<P: Program>() -> clap::Command {
+    let prefix = prefix(P::NAME);
+    let example = format!("Example:\n  {0} run --config /etc/{0}.toml", P::NAME);
+    let with_env = |command: clap::Command| {
+        let prefix = prefix.clone();
+        command.mut_args(move |arg| {
+            let name = format!("{prefix}_{}", arg.get_id().as_str().to_uppercase());
+            if arg.get_long().is_some() { arg.env(name) } else { arg }
+        })
+    };
+    Options::<P::Config>::command()
+        .name(P::NAME)
+        .bin_name(P::NAME)
+        .about(P::ABOUT)
+        .after_help(example)
+        .mut_subcommand("run", &with_env)
+        .mut_subcommand("check", &with_env)
+}
+
+async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<()> {
+    match command {
+        Command::Run(options) => run::<P>(checked::<P>(options)?).await,
+        Command::Check(options) => {
+            checked::<P>(options)?;
+            print("the configuration is good");
+            Ok(())
+        }
+        Command::Schema => {
+            print(&serde_json::to_string_pretty(&P::schema())?);
+            Ok(())
+        }
+    }
+}
+
+fn checked<P: Program>(options: ConfigOptions<P::Config>) -> Result<P::Config> {
+    let config = match &options.config {
+        Some(path) => load(path, &options.options)?,
+        None => options.options,
+    };
+    P::check(&config, options.config.as_deref())?;
+    Ok(config)
+}
+
+async fn run<P: Program>(config: P::Config) -> Result<()> {
+    close_to_others();
+    let worker = P::worker(config).await?;
+    let shutdown = Shutdown::by_signals().context("cannot listen for signals")?;
+    let done = worker.run(shutdown).await?;
+    tracing::info!(runs = done.runs, why = ?done.why, "done");
+    Ok(())
+}
+
+/// Whoever reads may have heard enough.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Keep the environment and the memory of this process, which hold its credentials, from tasks that are the same user.
+fn close_to_others() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "processes of the same user can look into this one");
+    }
+}
