@@ -84,7 +84,6 @@ pub struct Config {
     /// Credentials for images of registries; only in the file: a list of tables with prefix, username and password.
     #[arg(skip)]
     #[serde(skip_serializing)]
-    #[schemars(skip)]
     pub registries: Vec<Registry>,
 }
 
@@ -176,8 +175,7 @@ mod tests {
 
     #[test]
     fn limits_are_in_the_units_of_the_engine() {
-        let config =
-            Config { memory_megabytes: Some(512), cpus: Some(1.5), pids: Some(100), ..Config::default() };
+        let config = Config { memory_megabytes: Some(512), cpus: Some(1.5), pids: Some(100), ..Config::default() };
         let limits = config.described("x").unwrap().options.unwrap().limits;
         assert_eq!((limits.memory, limits.millicpus, limits.pids), (Some(536_870_912), Some(1500), Some(100)));
         for cpus in [0.0, -1.0, f64::NAN] {

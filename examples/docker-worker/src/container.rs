@@ -380,7 +380,8 @@ mod tests {
 
     #[test]
     fn a_command_that_cannot_be_started_is_told_from_an_engine_that_fails() {
-        let error = |message: &str| ApiError::DockerResponseServerError { status_code: 400, message: message.to_owned() };
+        let error =
+            |message: &str| ApiError::DockerResponseServerError { status_code: 400, message: message.to_owned() };
         let started = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
                        process: exec: \"nosuch\": executable file not found in $PATH: unknown";
         let reason = reason_not_to_start(&error(started));

@@ -45,7 +45,9 @@ impl Docker {
             let api = bollard::Docker::connect_with_http(name, LONGEST_CALL, version);
             (Address::Tcp(name.to_owned()), api.map_err(failed)?)
         } else {
-            return Err(Error::worker(format!("{host:?} is no address of a Docker engine: unix://PATH or tcp://HOST:PORT")));
+            return Err(Error::worker(format!(
+                "{host:?} is no address of a Docker engine: unix://PATH or tcp://HOST:PORT"
+            )));
         };
         let api = tokio::time::timeout(Duration::from_secs(30), api.negotiate_version())
             .await

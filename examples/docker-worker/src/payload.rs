@@ -138,7 +138,8 @@ impl From<ArtifactsByName> for Vec<Declared> {
     /// None of them is required: a task that must not end without an artifact looks for it itself.
     fn from(payload: ArtifactsByName) -> Self {
         let kept = payload.artifacts.into_iter().filter(|_| payload.features.artifacts);
-        kept.map(|(name, kept)| Declared::new(kept.kind, kept.path, name).required(false).expires(kept.expires)).collect()
+        kept.map(|(name, kept)| Declared::new(kept.kind, kept.path, name).required(false).expires(kept.expires))
+            .collect()
     }
 }
 
@@ -254,9 +255,12 @@ mod tests {
     #[test]
     fn the_backing_log_stands_beside_the_log() {
         assert_eq!(backing(LIVE_LOG), BACKING_LOG);
-        for (log, expected) in
-            [("log", "log_backing"), ("a.b/log", "a.b/log_backing"), ("x/.log", "x/.log_backing"), ("a/b.tar.gz", "a/b.tar_backing.gz")]
-        {
+        for (log, expected) in [
+            ("log", "log_backing"),
+            ("a.b/log", "a.b/log_backing"),
+            ("x/.log", "x/.log_backing"),
+            ("a/b.tar.gz", "a/b.tar_backing.gz"),
+        ] {
             assert_eq!(backing(log), expected);
         }
     }

@@ -92,8 +92,10 @@ mod tests {
 
     #[tokio::test]
     async fn who_writes_for_nobody_ends() {
-        let (working, chunks) = write_to_stream(|out| loop {
-            out.write_all(&[0; 4096])?;
+        let (working, chunks) = write_to_stream(|out| {
+            loop {
+                out.write_all(&[0; 4096])?;
+            }
         });
         drop(chunks);
         assert_eq!(working.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);

@@ -53,7 +53,8 @@ impl Privileges {
             asked
         };
         let (capabilities, devices) = (&payload.capabilities, &payload.capabilities.devices);
-        let device = |name: &str| (format!("capabilities/devices/{name}"), format!("docker-worker:capability:device:{name}"));
+        let device =
+            |name: &str| (format!("capabilities/devices/{name}"), format!("docker-worker:capability:device:{name}"));
         let mut device_granted = |asked: bool, name: &str, allowed: bool| {
             let (what, scope) = device(name);
             granted(asked, &what, allowed, &scope)
@@ -62,7 +63,11 @@ impl Privileges {
         device_granted(devices.loopback_video, "loopbackVideo", false);
         device_granted(devices.loopback_audio, "loopbackAudio", false);
         let privileges = Self {
-            host_shared_memory: device_granted(devices.host_shared_memory, "hostSharedMemory", allowed.host_shared_memory),
+            host_shared_memory: device_granted(
+                devices.host_shared_memory,
+                "hostSharedMemory",
+                allowed.host_shared_memory,
+            ),
             kvm: device_granted(devices.kvm, "kvm", allowed.kvm),
             privileged: granted(
                 capabilities.privileged,

@@ -80,7 +80,8 @@ impl<W: Write> Copy<'_, W> {
         if entry.size() > LARGEST_LIST {
             return Err(bad(&format!("its {} is too large", path.display())));
         }
-        let mut list: Value = serde_json::from_reader(entry).map_err(|error| bad(&format!("{}: {error}", path.display())))?;
+        let mut list: Value =
+            serde_json::from_reader(entry).map_err(|error| bad(&format!("{}: {error}", path.display())))?;
         rename(&mut list, self.name).map_err(|why| bad(&format!("{}: {why}", path.display())))?;
         let text = serde_json::to_vec(&list)?;
         let mut header = fresh(EntryType::Regular, text.len() as u64);
@@ -196,7 +197,8 @@ mod tests {
 
     #[test]
     fn names_of_the_other_format_are_replaced_as_well() {
-        let index = r#"{"manifests": [{"digest": "sha256:x", "annotations": {"io.containerd.image.name": "debian:12"}}]}"#;
+        let index =
+            r#"{"manifests": [{"digest": "sha256:x", "annotations": {"io.containerd.image.name": "debian:12"}}]}"#;
         let entries = Packing::new().file("index.json", index).file("manifest.json", MANIFEST).renamed().unwrap();
         assert!(!entries.iter().any(|(_, text)| text.contains("debian")), "{entries:?}");
         assert!(entries[0].1.contains("docker.io/library/ours:1"));
@@ -206,7 +208,8 @@ mod tests {
     fn detours_to_a_name_are_refused() {
         let with = |packing: Packing| packing.file("manifest.json", MANIFEST).renamed().unwrap_err();
         assert!(with(Packing::new().link(EntryType::Symlink, "x", ".")).contains("neither a file"));
-        let through = Packing::new().link(EntryType::Symlink, "a/layer.tar", "..").file("a/layer.tar/manifest.json", "[]");
+        let through =
+            Packing::new().link(EntryType::Symlink, "a/layer.tar", "..").file("a/layer.tar/manifest.json", "[]");
         assert!(with(through).contains("through a link"));
         let replaced = Packing::new().link(EntryType::Symlink, "manifest.json", "evil.json").file("evil.json", "[]");
         assert!(replaced.renamed().unwrap_err().contains("neither a file"));

@@ -69,9 +69,8 @@ pub(super) async fn locate(task: &TaskContext, task_id: &TaskId, path: &str) -> 
 pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located) -> Result<()> {
     let Located { task_id, run_id, path } = artifact;
     let what = format!("the image {path:?} of task {task_id}");
-    let packed = Packed::by_name(path).ok_or_else(|| {
-        Error::payload(format!("{what} is neither .tar nor .tar.lz4 nor .tar.zst"))
-    })?;
+    let packed = Packed::by_name(path)
+        .ok_or_else(|| Error::payload(format!("{what} is neither .tar nor .tar.lz4 nor .tar.zst")))?;
     task.log().info(format!("fetching {what}"));
     let file = tempfile::NamedTempFile::new_in(task.scratch())
         .map_err(|error| Error::worker_caused("cannot write an image", error))?
@@ -124,7 +123,9 @@ async fn import(docker: &Docker, file: &Path, packed: Packed, name: &str, what: 
         (Err(error), _) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::payload(format!("{what} cannot be loaded: {error}")))
         }
-        (_, Err(error)) if is_content_at_fault(&error) => Err(Error::payload(format!("{what} cannot be loaded: {error}"))),
+        (_, Err(error)) if is_content_at_fault(&error) => {
+            Err(Error::payload(format!("{what} cannot be loaded: {error}")))
+        }
         (_, Err(error)) => Err(Error::worker_caused(format!("cannot load {what}"), error)),
         (Err(error), Ok(())) => Err(Error::worker_caused(format!("cannot load {what}"), error)),
     }
@@ -132,7 +133,9 @@ async fn import(docker: &Docker, file: &Path, packed: Packed, name: &str, what: 
 
 fn is_content_at_fault(error: &ApiError) -> bool {
     match error {
-        ApiError::DockerStreamError { error } => !error.contains("no space left") && !error.contains("input/output error"),
+        ApiError::DockerStreamError { error } => {
+            !error.contains("no space left") && !error.contains("input/output error")
+        }
         ApiError::DockerResponseServerError { status_code, .. } => *status_code == 400,
         _ => false,
     }

@@ -88,8 +88,15 @@ mod tests {
 
     #[test]
     fn images_of_artifacts_cannot_be_named() {
-        for name in ["taskcluster-artifact:x", "docker.io/taskcluster-artifact", "library/taskcluster-artifact", "", "a b", "x/", ":1"]
-        {
+        for name in [
+            "taskcluster-artifact:x",
+            "docker.io/taskcluster-artifact",
+            "library/taskcluster-artifact",
+            "",
+            "a b",
+            "x/",
+            ":1",
+        ] {
             assert!(Reference::parse(name).is_err(), "{name}");
         }
     }

@@ -6,6 +6,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error as ApiError;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::TryStreamExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskcluster_core::secret::Secret;
 use taskcluster_worker::TaskContext;
@@ -15,7 +16,7 @@ use super::reference::Reference;
 use crate::docker::{Docker, answer};
 
 /// Credentials for images of a registry. Tasks need the scope `docker-worker:image:<repository>:<tag>` to use these images.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Registry {
     /// What the images' names begin with: `registry.example.com`, or `registry.example.com/project`.
@@ -24,6 +25,7 @@ pub struct Registry {
     pub username: String,
     /// The user's password, or a token.
     #[serde(skip_serializing)]
+    #[schemars(with = "String")]
     pub password: Secret,
 }
 
@@ -70,8 +72,7 @@ pub(super) async fn pull(
 }
 
 async fn pull_once(docker: &Docker, reference: &Reference, registry: Option<&Registry>) -> Result<(), ApiError> {
-    let options =
-        CreateImageOptionsBuilder::new().from_image(reference.repository()).tag(reference.rest()).build();
+    let options = CreateImageOptionsBuilder::new().from_image(reference.repository()).tag(reference.rest()).build();
     let credentials = registry.map(|registry| DockerCredentials {
         username: Some(registry.username.clone()),
         password: Some(registry.password.expose().to_owned()),
@@ -113,20 +114,27 @@ mod tests {
     #[test]
     fn what_may_pass_is_no_refusal() {
         assert!(refusal(&stream("manifest for a:b not found: manifest unknown")).is_some());
-        assert!(refusal(&ApiError::DockerResponseServerError {
-            status_code: 404,
-            message: "pull access denied for a, repository does not exist".to_owned()
-        })
-        .is_some());
-        for passing in ["toomanyrequests: slow down", "dial tcp: lookup r.example on 8.8.8.8: not found", "unexpected EOF"] {
+        assert!(
+            refusal(&ApiError::DockerResponseServerError {
+                status_code: 404,
+                message: "pull access denied for a, repository does not exist".to_owned()
+            })
+            .is_some()
+        );
+        for passing in
+            ["toomanyrequests: slow down", "dial tcp: lookup r.example on 8.8.8.8: not found", "unexpected EOF"]
+        {
             assert_eq!(refusal(&stream(passing)), None);
         }
     }
 
     #[test]
     fn the_longest_prefix_counts_and_ends_at_a_slash() {
-        let registry =
-            |prefix: &str| Registry { prefix: prefix.to_owned(), username: String::new(), password: "x".to_owned().into() };
+        let registry = |prefix: &str| Registry {
+            prefix: prefix.to_owned(),
+            username: String::new(),
+            password: "x".to_owned().into(),
+        };
         let registries = [registry("r.example"), registry("r.example/team")];
         let found = |name: &str| of(&registries, &Reference::parse(name).unwrap()).map(|registry| &*registry.prefix);
         assert_eq!(found("r.example/team/a:1"), Some("r.example/team"));

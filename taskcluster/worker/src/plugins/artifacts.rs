@@ -17,8 +17,8 @@ use crate::plugin::{Plugin, TaskPlugin, Verdict};
 
 mod declared;
 
-pub use declared::{Declared, Kind};
 use declared::ListedArtifacts;
+pub use declared::{Declared, Kind};
 
 /// Uploads the declared artifacts once the user's code has ended, also after it failed.
 ///
@@ -148,9 +148,7 @@ impl TaskArtifacts {
         results: &dyn ResultSet,
     ) -> Result<Result<Vec<Found<'a>>, Missing>> {
         match declared.kind {
-            Kind::File => {
-                Ok(Ok(vec![Found { declared, name: declared.name.clone(), path: declared.path.clone() }]))
-            }
+            Kind::File => Ok(Ok(vec![Found { declared, name: declared.name.clone(), path: declared.path.clone() }])),
             Kind::Directory | Kind::Volume => {
                 let paths = match results.directory(&declared.path).await {
                     Ok(paths) => paths,

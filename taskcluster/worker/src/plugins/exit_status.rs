@@ -70,11 +70,7 @@ impl Plugin for ExitStatus {
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskExitStatus {
-            task: task.clone(),
-            form: self.form.clone(),
-            retry: RetriedCodes::default(),
-        })
+        Box::new(TaskExitStatus { task: task.clone(), form: self.form.clone(), retry: RetriedCodes::default() })
     }
 }
 

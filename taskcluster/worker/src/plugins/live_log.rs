@@ -139,10 +139,7 @@ impl Default for LiveLogFeatures {
 
 impl From<LiveLogPayload> for LiveLogSettings {
     fn from(payload: LiveLogPayload) -> Self {
-        Self {
-            artifact: payload.features.live_log.then(|| LIVE_LOG.to_owned()),
-            backing: Some(BACKING_LOG.to_owned()),
-        }
+        Self { artifact: payload.features.live_log.then(|| LIVE_LOG.to_owned()), backing: Some(BACKING_LOG.to_owned()) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{OriginalUri, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get, post, put};
 use http::{HeaderMap, Method, StatusCode, header};
@@ -357,6 +357,7 @@ fn router(shared: Shared) -> Router {
         .nest("/api/queue/v1", queue)
         .route("/content/{task}/{*name}", put(upload).get(download))
         .route("/api/echo/v1/{*rest}", any(echo))
+        .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(shared.clone(), record))
         .with_state(shared)
 }
@@ -445,6 +446,7 @@ async fn claim_work(State(shared): State<Shared>, Json(request): Json<Value>) ->
                     let task = books.tasks.get_mut(&task_id).expect("just seen");
                     task.state = "running".to_owned();
                     task.worker = Some(worker.clone());
+                    books.recent.push(task_id);
                     taken.push(books.claim(&task_id, true));
                 }
                 None

@@ -1,11 +1,11 @@
 //! The Docker engine keeps the contract of engines.
 
-mod engine;
-
 use serde_json::{Map, Value, json};
 use taskcluster_docker_worker::{DockerEngine, Options};
 use taskcluster_worker::Engine;
 use taskcluster_worker::conformance::{self, Act, Subject};
+
+use crate::docker;
 
 struct Docker {
     engine: std::sync::Mutex<Option<DockerEngine>>,
@@ -39,7 +39,7 @@ impl Subject for Docker {
 
 #[tokio::test]
 async fn the_docker_engine_keeps_the_contract() {
-    let Some(there) = engine::find().await else { return };
-    let engine = DockerEngine::connect(&there.host, Options::new(engine::label())).await.unwrap();
+    let Some(there) = docker::find().await else { return };
+    let engine = DockerEngine::connect(&there.host, Options::new(docker::label())).await.unwrap();
     conformance::check(&Docker { engine: Some(engine).into(), image: there.image }).await;
 }

@@ -1,0 +1,67 @@
+//! The Docker engine that the tests use, and a small image on it.
+
+use std::process::Command;
+
+/// A Docker engine.
+pub(crate) struct There {
+    /// Its address.
+    pub(crate) host: String,
+    /// An image with busybox.
+    pub(crate) image: String,
+    /// The same, with a command that says hello.
+    pub(crate) greeter: String,
+}
+
+/// The engine that `TEST_DOCKER` names, with the image made; `None`, which is said, where there is none.
+pub(crate) async fn find() -> Option<There> {
+    let Ok(host) = std::env::var("TEST_DOCKER") else {
+        println!("skipped: TEST_DOCKER names no Docker engine");
+        return None;
+    };
+    let image = "taskcluster-test-busybox:1".to_owned();
+    let greeter = "taskcluster-test-greeter:1".to_owned();
+    let (address, images) =
+        (host.clone(), [(image.clone(), r#"["/bin/sh"]"#), (greeter.clone(), r#"["echo", "hello from the image"]"#)]);
+    tokio::task::spawn_blocking(move || {
+        for (name, command) in images {
+            make_image(&address, &name, command);
+        }
+    })
+    .await
+    .unwrap();
+    Some(There { host, image, greeter })
+}
+
+/// A label of this test alone.
+pub(crate) fn label() -> String {
+    format!("test-{}-{}", std::process::id(), taskcluster_core::TaskId::new())
+}
+
+/// There is no registry: the image is made of the machine's own busybox.
+fn make_image(host: &str, name: &str, command: &str) {
+    let script = r#"
+        set -e
+        if docker image inspect "$1" >/dev/null 2>&1; then exit 0; fi
+        dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+        mkdir -p "$dir/bin" "$dir/tmp"; chmod 1777 "$dir/tmp"
+        cp "$(command -v busybox)" "$dir/bin/busybox"
+        for name in $("$dir/bin/busybox" --list); do [ "$name" = busybox ] || ln -s busybox "$dir/bin/$name"; done
+        tar -C "$dir" -c . | docker import -c 'ENV PATH=/bin' -c "CMD $2" - "$1" >/dev/null
+    "#;
+    let status =
+        Command::new("sh").args(["-c", script, "sh", name, command]).env("DOCKER_HOST", host).status().unwrap();
+    assert!(status.success(), "the image for the tests cannot be made");
+}
+
+/// What the engine has with this label: the ids of containers and networks.
+pub(crate) fn things_of(host: &str, label: &str) -> Vec<String> {
+    let filter = format!("label=taskcluster.worker={label}");
+    let list = |arguments: &[&str]| {
+        let output = Command::new("docker").args(arguments).env("DOCKER_HOST", host).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut found = list(&["ps", "-aq", "--filter", &filter]);
+    found.extend(list(&["network", "ls", "-q", "--filter", &filter]));
+    found
+}

@@ -1,0 +1,101 @@
+//! How a container ends, and what the queue is told.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::bench::Bench;
+
+#[tokio::test]
+async fn the_exit_code_decides() {
+    let Some(bench) = Bench::new().await else { return };
+    let exit =
+        |code: i32| json!({"command": ["/bin/sh", "-c", format!("exit {code}")], "onExitStatus": {"retry": [75]}});
+    for (code, expected) in [(0, "completed"), (1, "failed"), (75, "exception intermittent-task"), (137, "failed")] {
+        let (_, state, log) = bench.resolve(exit(code)).await;
+        assert_eq!(state, expected, "{log}");
+        if code == 1 {
+            assert!(log.contains("[taskcluster:error] exit code 1"), "{log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_no_program_fails_and_is_named() {
+    let Some(bench) = Bench::new().await else { return };
+    let (_, state, log) = bench.resolve(json!({"command": ["no-such-program", "x"]})).await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("could not be started: \"no-such-program\": executable file not found"), "{log}");
+}
+
+#[tokio::test]
+async fn a_task_that_runs_too_long_is_ended_and_its_artifacts_are_kept() {
+    let Some(bench) = Bench::new().await else { return };
+    let (task_id, state, log) = bench
+        .resolve(json!({
+            "command": ["/bin/sh", "-c", "echo early >/file; sleep 1000"],
+            "maxRunTime": 1,
+            "artifacts": {"public/file": {"type": "file", "path": "/file"}},
+        }))
+        .await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("longer than its maxRunTime of 1 s"), "{log}");
+    assert_eq!(bench.queue.text(&task_id, "public/file"), "early\n");
+}
+
+#[tokio::test]
+async fn a_task_may_end_politely() {
+    let Some(bench) = Bench::new().await else { return };
+    let script = "trap 'echo polite; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let task_id = bench.script(script);
+    let cancel = async {
+        bench.line("ready").await;
+        bench.queue.cancel(&task_id);
+    };
+    tokio::join!(bench.run(), cancel);
+    let log = bench.log(&task_id);
+    assert!(log.contains("polite\r\n") && log.contains("cancelled"), "{log}");
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_gives_its_tasks_back() {
+    let Some(bench) = Bench::new().await else { return };
+    let task_id = bench.script("echo ready; sleep 1000");
+    let stop = async {
+        bench.line("ready").await;
+        bench.shutdown.now();
+    };
+    tokio::join!(bench.run_with(9, |_| {}), stop);
+    assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown", "{}", bench.log(&task_id));
+}
+
+#[tokio::test]
+async fn a_task_that_wants_too_much_memory_is_ended_and_told() {
+    let Some(bench) = Bench::new().await else { return };
+    let task_id = bench.script("x=x; while :; do x=$x$x; done");
+    bench.run_with(1, |options| options.limits.memory = Some(32 << 20)).await;
+    let log = bench.log(&task_id);
+    assert_eq!(bench.queue.state(&task_id), "failed", "{log}");
+    assert!(log.contains("wanted more memory than it may have"), "{log}");
+}
+
+#[tokio::test]
+async fn a_fork_bomb_stays_in_its_container() {
+    let Some(bench) = Bench::new().await else { return };
+    let bomb = bench.add(json!({"command": ["/bin/sh", "-c", "f() { f | f & }; f; sleep 1000"], "maxRunTime": 3}));
+    bench.run_with(1, |options| options.limits.pids = Some(50)).await;
+    assert_eq!(bench.queue.state(&bomb), "failed", "{}", bench.log(&bomb));
+    let (_, state, log) = bench.resolve(json!({"command": ["/bin/sh", "-c", "echo fine"]})).await;
+    assert_eq!(state, "completed", "{log}");
+}
+
+#[tokio::test]
+async fn an_image_that_nobody_has_is_no_fault_of_the_worker_unless_nobody_answers() {
+    let Some(bench) = Bench::new().await else { return };
+    let (_, state, log) = bench.resolve(json!({"image": "no name"})).await;
+    assert_eq!(state, "exception malformed-payload", "{log}");
+    let started = std::time::Instant::now();
+    let (_, state, log) = bench.resolve(json!({"image": "127.0.0.1:9/nobody:1"})).await;
+    assert_eq!(state, "exception worker-shutdown", "{log}");
+    assert!(log.contains("trying again") && started.elapsed() > Duration::from_secs(2), "{log}");
+}

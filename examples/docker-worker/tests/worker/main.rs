@@ -1,0 +1,11 @@
+//! The Docker worker on a real engine, which `TEST_DOCKER` names; its queue is one that tests can look into.
+
+mod bench;
+mod caches;
+mod conformance;
+mod docker;
+mod ends;
+mod kept;
+mod leftovers;
+mod payload;
+mod proxy;
