@@ -24,14 +24,16 @@ use crate::pipe;
 #[derive(Debug)]
 pub(super) struct Located {
     task_id: TaskId,
-    run_id: RunId,
+    /// The run that made it, where this task may know that.
+    run_id: Option<RunId>,
     path: String,
 }
 
 impl Located {
     /// The name that its image gets here. An artifact of a run never changes, so that the image need not be fetched again.
     pub(super) fn image_name(&self) -> String {
-        let hash = Sha256::digest(format!("{}/{}/{}", self.task_id, self.run_id, self.path));
+        let run = self.run_id.map_or_else(|| "latest".to_owned(), |run| run.to_string());
+        let hash = Sha256::digest(format!("{}/{run}/{}", self.task_id, self.path));
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{OF_ARTIFACTS}:{hash}")
     }
@@ -57,17 +59,18 @@ pub(super) async fn locate(task: &TaskContext, task_id: &TaskId, path: &str) -> 
             Error::worker_caused(format!("cannot look for the image {path:?} of task {task_id}"), error)
         }
     };
-    let status = task.queue().status(task_id).await.map_err(refused)?.status;
-    let Some(run) = status.runs.last() else {
-        return Err(Error::payload(format!("the image {path:?} cannot be had: task {task_id} has not run")));
+    task.queue().latest_artifact(task_id, path).await.map_err(refused)?;
+    let run_id = match task.queue().status(task_id).await {
+        Ok(answer) => answer.status.runs.last().map(|run| run.run_id),
+        Err(error) if error.is_forbidden() => None,
+        Err(error) => return Err(refused(error)),
     };
-    task.queue().artifact(task_id, run.run_id, path).await.map_err(refused)?;
-    Ok(Located { task_id: *task_id, run_id: run.run_id, path: path.to_owned() })
+    Ok(Located { task_id: *task_id, run_id, path: path.to_owned() })
 }
 
 /// Fetch the artifact and have Docker load it under its own name.
 pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located) -> Result<()> {
-    let Located { task_id, run_id, path } = artifact;
+    let Located { task_id, path, .. } = artifact;
     let what = format!("the image {path:?} of task {task_id}");
     let packed = Packed::by_name(path)
         .ok_or_else(|| Error::payload(format!("{what} is neither .tar nor .tar.lz4 nor .tar.zst")))?;
@@ -76,7 +79,7 @@ pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located
         .map_err(|error| Error::worker_caused("cannot write an image", error))?
         .into_temp_path();
     Artifacts::new(task.caller())
-        .download(task_id, *run_id, path)
+        .download_latest(task_id, path)
         .to_file(&file)
         .await
         .map_err(|error| Error::worker_caused(format!("cannot fetch {what}"), error))?;

@@ -53,15 +53,18 @@ fn make_image(host: &str, name: &str, command: &str) {
     assert!(status.success(), "the image for the tests cannot be made");
 }
 
+/// What `docker` prints, called with these arguments.
+pub(crate) fn call(host: &str, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("docker").args(arguments).env("DOCKER_HOST", host).output().unwrap();
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
 /// What the engine has with this label: the ids of containers and networks.
 pub(crate) fn things_of(host: &str, label: &str) -> Vec<String> {
     let filter = format!("label=taskcluster.worker={label}");
-    let list = |arguments: &[&str]| {
-        let output = Command::new("docker").args(arguments).env("DOCKER_HOST", host).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let mut found = list(&["ps", "-aq", "--filter", &filter]);
-    found.extend(list(&["network", "ls", "-q", "--filter", &filter]));
-    found
+    let containers = call(host, &["ps", "-aq", "--filter", &filter]);
+    let networks = call(host, &["network", "ls", "-q", "--filter", &filter]);
+    let text = String::from_utf8([containers, networks].concat()).unwrap();
+    text.lines().map(str::to_owned).collect()
 }

@@ -5,6 +5,7 @@ mod caches;
 mod conformance;
 mod docker;
 mod ends;
+mod images;
 mod kept;
 mod leftovers;
 mod payload;
