@@ -8,7 +8,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use taskcluster_worker::Worker;
+use taskcluster_core::TaskId;
+use taskcluster_worker::WorkerBuilder;
 use worker_kit::{Program, WorkerConfig};
 
 use crate::builder::DockerWorker;
@@ -85,6 +86,10 @@ pub struct Config {
     #[arg(skip)]
     #[serde(skip_serializing)]
     pub registries: Vec<Registry>,
+    /// The name of the image that a container becomes once it has ended.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) keep_as: Option<String>,
 }
 
 /// The program `docker-worker`.
@@ -102,7 +107,11 @@ impl Program for DockerProgram {
         config.described("label").map(drop)
     }
 
-    async fn worker(config: Config) -> Result<Worker> {
+    fn common(config: &mut Config) -> &mut WorkerConfig {
+        &mut config.worker
+    }
+
+    async fn worker(config: Config) -> Result<WorkerBuilder> {
         let base = config.worker.base(Self::NAME)?;
         let label = base.settings.work_dir.to_string_lossy().into_owned();
         let mut described = config.described(&label)?;
@@ -111,11 +120,18 @@ impl Program for DockerProgram {
         described.live_log_address = base.live_log_address;
         described.live_log_url = base.live_log_url;
         let builder = described.builder(base.root_url, base.identity, base.settings).await?;
-        Ok(builder.credentials(base.credentials).build()?)
+        Ok(builder.credentials(base.credentials))
     }
 
     fn schema() -> Value {
         DockerWorker::payload_schema()
+    }
+
+    fn keep(config: &mut Config, task_id: &TaskId) -> Result<String> {
+        let image = format!("taskcluster-kept:{task_id}");
+        let hint = format!("kept as the image {image}: docker run --rm -it {image} /bin/sh");
+        config.keep_as = Some(image);
+        Ok(hint)
     }
 }
 
@@ -124,6 +140,7 @@ impl Config {
         let mut options = Options::new(label);
         options.registries = self.registries.clone();
         options.network = self.network.clone();
+        options.keep_as = self.keep_as.clone();
         if let Some(seconds) = self.image_fresh_for {
             options.image_fresh_for = Duration::from_secs(seconds);
         }

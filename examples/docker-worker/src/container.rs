@@ -36,6 +36,7 @@ pub(crate) struct Blueprint {
     pub(crate) label: String,
     pub(crate) network: Option<String>,
     pub(crate) limits: Limits,
+    pub(crate) keep_as: Option<String>,
 }
 
 /// A container that is being furnished.
@@ -72,7 +73,7 @@ impl ContainerBuilder {
     }
 
     fn config(&self) -> ContainerCreateBody {
-        let Blueprint { image, command, privileges, label, network, limits } = &self.blueprint;
+        let Blueprint { image, command, privileges, label, network, limits, .. } = &self.blueprint;
         let mut host = HostConfig {
             shm_size: Some(SHARED_MEMORY),
             extra_hosts: Some(self.hosts.clone()),
@@ -206,7 +207,8 @@ impl SandboxBuilder for ContainerBuilder {
         match self.start_container().await {
             Ok(running) => {
                 let Self { task, docker, network, blueprint, .. } = *self;
-                let home = Home { container: running.container, network, working_dir: blueprint.image.working_dir };
+                let Blueprint { image: Found { working_dir, .. }, keep_as, .. } = blueprint;
+                let home = Home { container: running.container, network, working_dir, keep_as };
                 let execution =
                     Execution { docker, task, home, output: running.output, not_started: running.not_started };
                 Ok(Box::new(ContainerSandbox { execution, kill: Kill::default() }))
@@ -276,6 +278,8 @@ pub(crate) struct Home {
     pub(crate) container: Container,
     pub(crate) network: Option<TaskNetwork>,
     pub(crate) working_dir: String,
+    /// The image that the container is to become.
+    pub(crate) keep_as: Option<String>,
 }
 
 /// A container whose command runs.

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::errors::Error as ApiError;
-use bollard::models::ContainerWaitResponse;
-use bollard::query_parameters::{InspectContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions};
+use bollard::models::{ContainerConfig, ContainerWaitResponse};
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, InspectContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
+};
 use futures_util::TryStreamExt;
 use taskcluster_worker::error::{Error, Result};
 
@@ -88,6 +90,17 @@ impl Docker {
             Err(error) => return Err(failed("stop a container")(error)),
         }
         self.ended(container).await.map(drop)
+    }
+
+    /// Make an image of a container.
+    pub(crate) async fn commit(&self, container: &str, image: &str) -> Result<()> {
+        let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
+        let options = CommitContainerOptionsBuilder::new().container(container).repo(repository).tag(tag).build();
+        self.api
+            .commit_container(options, ContainerConfig::default())
+            .await
+            .map(drop)
+            .map_err(failed("keep a container"))
     }
 
     /// Whether the system ended a process of the container because it wanted more memory than it may have.

@@ -38,6 +38,8 @@ pub struct Options {
     pub network: Option<String>,
     /// What each container may take of the machine.
     pub limits: Limits,
+    /// Make an image of this name of a container that has ended, to look at what it left. Default: none.
+    pub keep_as: Option<String>,
     /// What tasks may ask for, if they have the scopes.
     pub allowed: Allowed,
 }
@@ -63,6 +65,7 @@ impl Options {
             image_fresh_for: Duration::from_secs(10 * 60),
             network: None,
             limits: Limits::default(),
+            keep_as: None,
             allowed: Allowed::default(),
         }
     }
@@ -124,6 +127,7 @@ impl Engine for DockerEngine {
             label: self.options.label.clone(),
             network: self.options.network.clone(),
             limits: self.options.limits,
+            keep_as: self.options.keep_as.clone(),
         };
         Ok(Box::new(ContainerBuilder::new(self.docker.clone(), task.clone(), blueprint)))
     }

@@ -92,6 +92,11 @@ impl ResultSet for ContainerResults {
 
     async fn dispose(self: Box<Self>) {
         let Self { docker, home, .. } = *self;
+        if let Some(image) = &home.keep_as
+            && let Err(error) = docker.commit(&home.container.id, image).await
+        {
+            tracing::error!(image, error = error.reasons().join("; "), "cannot keep a container");
+        }
         home.container.remove().await;
         if let Some(network) = home.network {
             network.remove(&docker).await;

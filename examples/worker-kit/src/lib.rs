@@ -2,6 +2,7 @@
 
 mod config;
 mod layers;
+mod local;
 mod program;
 
 pub use config::{Base, WorkerConfig};

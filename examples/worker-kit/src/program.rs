@@ -4,16 +4,18 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use taskcluster_worker::{Shutdown, Worker};
+use taskcluster_core::TaskId;
+use taskcluster_worker::{Shutdown, WorkerBuilder};
 
-use crate::config::prefix;
+use crate::config::{WorkerConfig, prefix};
 use crate::layers::load;
+use crate::local::{self, LocalOptions};
 
 /// What is particular to the program of one worker.
 pub trait Program {
@@ -32,11 +34,22 @@ pub trait Program {
     /// Why it makes none.
     fn check(config: &Self::Config, file: Option<&std::path::Path>) -> Result<()>;
 
+    /// The part of the configuration that all workers have.
+    fn common(config: &mut Self::Config) -> &mut WorkerConfig;
+
     /// The worker that is configured.
     ///
     /// # Errors
     /// The configuration makes none, or what it needs is not there.
-    fn worker(config: Self::Config) -> impl Future<Output = Result<Worker>> + Send;
+    fn worker(config: Self::Config) -> impl Future<Output = Result<WorkerBuilder>> + Send;
+
+    /// Arrange that what a task leaves can be looked at after a local run, and say how.
+    ///
+    /// # Errors
+    /// This worker cannot.
+    fn keep(_config: &mut Self::Config, _task_id: &TaskId) -> Result<String> {
+        bail!("this worker cannot keep what a task leaves")
+    }
 
     /// The JSON schema of the payloads that it takes.
     fn schema() -> Value;
@@ -53,6 +66,8 @@ struct Options<C: Args> {
 enum Command<C: Args> {
     /// Claim and run tasks. SIGTERM gives running tasks back to the queue; SIGINT lets them end first, once more gives them back.
     Run(ConfigOptions<C>),
+    /// Run one task here and now, without a queue: the same payload in the same surroundings. Ends 0 if the task is completed.
+    RunLocal(LocalOptions<C>),
     /// Say whether the configuration makes a worker.
     Check(ConfigOptions<C>),
     /// Print the JSON schema of the payloads that it takes.
@@ -60,12 +75,22 @@ enum Command<C: Args> {
 }
 
 #[derive(Debug, Args)]
-struct ConfigOptions<C: Args> {
+pub(crate) struct ConfigOptions<C: Args> {
     /// A TOML file with the options below as keys, such as `task_queue_id`.
     #[arg(long)]
     config: Option<PathBuf>,
     #[command(flatten)]
     options: C,
+}
+
+impl<C: Args + Serialize + DeserializeOwned + JsonSchema> ConfigOptions<C> {
+    /// What the file says, with what else is said put over it.
+    pub(crate) fn load(self) -> Result<(C, Option<PathBuf>)> {
+        match self.config {
+            Some(path) => Ok((load(&path, &self.options)?, Some(path))),
+            None => Ok((self.options, None)),
+        }
+    }
 }
 
 /// Run the program: read the command line, do what it says, say what went wrong.
@@ -81,7 +106,7 @@ pub async fn main<P: Program>() -> ExitCode {
         Err(error) => error.exit(),
     };
     match carry_out::<P>(options.command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -106,36 +131,32 @@ fn command<P: Program>() -> clap::Command {
         .about(P::ABOUT)
         .after_help(example)
         .mut_subcommand("run", &with_env)
+        .mut_subcommand("run-local", &with_env)
         .mut_subcommand("check", &with_env)
 }
 
-async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<()> {
+async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> {
     match command {
-        Command::Run(options) => run::<P>(checked::<P>(options)?).await,
+        Command::Run(options) => run::<P>(checked::<P>(options)?).await?,
+        Command::RunLocal(options) => return local::run::<P>(options).await,
         Command::Check(options) => {
             checked::<P>(options)?;
             print("the configuration is good");
-            Ok(())
         }
-        Command::Schema => {
-            print(&serde_json::to_string_pretty(&P::schema())?);
-            Ok(())
-        }
+        Command::Schema => print(&serde_json::to_string_pretty(&P::schema())?),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn checked<P: Program>(options: ConfigOptions<P::Config>) -> Result<P::Config> {
-    let config = match &options.config {
-        Some(path) => load(path, &options.options)?,
-        None => options.options,
-    };
-    P::check(&config, options.config.as_deref())?;
+    let (config, path) = options.load()?;
+    P::check(&config, path.as_deref())?;
     Ok(config)
 }
 
 async fn run<P: Program>(config: P::Config) -> Result<()> {
     close_to_others();
-    let worker = P::worker(config).await?;
+    let worker = P::worker(config).await?.build()?;
     let shutdown = Shutdown::by_signals().context("cannot listen for signals")?;
     let done = worker.run(shutdown).await?;
     tracing::info!(runs = done.runs, why = ?done.why, "done");
@@ -143,12 +164,12 @@ async fn run<P: Program>(config: P::Config) -> Result<()> {
 }
 
 /// Whoever reads may have heard enough.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Keep the environment and the memory of this process, which hold its credentials, from tasks that are the same user.
-fn close_to_others() {
+pub(crate) fn close_to_others() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "processes of the same user can look into this one");

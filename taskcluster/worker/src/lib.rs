@@ -11,6 +11,7 @@ pub mod events;
 pub mod function;
 pub mod identity;
 mod lifecycle;
+pub mod local;
 pub mod log;
 pub mod outcome;
 pub mod payload;

@@ -358,6 +358,16 @@ impl WorkerBuilder {
         self
     }
 
+    /// A worker of one task, whose former life left nothing.
+    pub(crate) fn for_one_local_run(mut self) -> Self {
+        self.settings.task_limit = Some(1);
+        self.settings.recover_claims = false;
+        // Nobody cancels it but who started it.
+        self.settings.cancel_poll = Duration::from_secs(60 * 60);
+        self.settings.object_artifacts = false;
+        self
+    }
+
     /// Build the worker.
     ///
     /// # Errors

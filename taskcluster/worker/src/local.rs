@@ -1,0 +1,137 @@
+//! A task run here and now: the same worker, without a queue.
+//!
+//! The worker is told to call a queue that knows one task ([`desk`]) and keeps what it gets in a folder. Every other call goes to
+//! the deployment, if there is one: images and mounted content are found where the task would find them.
+//!
+//! ```
+//! use serde_json::json;
+//! use taskcluster_worker::local::LocalTask;
+//! # use taskcluster_worker::plugins::{Artifacts, BackingLog};
+//! # use taskcluster_worker::testing::MockEngine;
+//! # use taskcluster_worker::{Identity, Outcome, Settings, Shutdown, Worker};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let (work_dir, folder, engine) = (dir.path().join("work"), dir.path().join("out"), MockEngine::default());
+//! let identity = Identity::new("my-pool/my-type".parse()?, "local", "desk");
+//! let builder = Worker::builder("https://tc.example.com", identity, engine, Settings::new(work_dir))
+//!     .plugin(Artifacts::default())
+//!     .plugin(BackingLog::default());
+//! let task = json!({
+//!     "payload": {
+//!         "mock": [{"write": {"path": "result", "text": "42"}}],
+//!         "artifacts": [{"type": "file", "path": "result", "name": "public/result"}],
+//!     },
+//! });
+//! let end = LocalTask::from_value(task)?.keep_in(&folder).run(builder, Shutdown::new()).await?;
+//! assert_eq!(end.outcome, Some(Outcome::Completed));
+//! assert_eq!(std::fs::read_to_string(folder.join("public/result"))?, "42");
+//! # Ok(())
+//! # }
+//! ```
+
+mod definition;
+mod desk;
+mod keeping;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use taskcluster_core::credentials::Credentials;
+use taskcluster_core::ids::TaskId;
+use taskcluster_core::transport::Transport;
+
+use crate::outcome::Outcome;
+use crate::shutdown::Shutdown;
+use crate::worker::{WorkerBuilder, WorkerError};
+
+use desk::Desk;
+
+/// A task that is to be run without a queue.
+#[derive(Clone, Debug)]
+pub struct LocalTask {
+    task_id: TaskId,
+    definition: Value,
+    folder: PathBuf,
+    credentials: Option<Credentials>,
+    transport: Option<Transport>,
+}
+
+/// How a local run ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LocalEnd {
+    /// What the queue would have been told; `None` if nothing was told, as after a shutdown that came too early.
+    pub outcome: Option<Outcome>,
+    /// The files that are artifacts now, in the order in which they came.
+    pub artifacts: Vec<PathBuf>,
+}
+
+/// Why there is no task to run.
+#[derive(Debug, thiserror::Error)]
+#[error("this is neither the definition of a task nor a payload: {reason}")]
+pub struct NotATask {
+    reason: String,
+}
+
+impl LocalTask {
+    /// The task of that definition, as `createTask` takes it or `task` gives it; what a definition lacks is filled in. An
+    /// object without `payload` is taken for the payload.
+    ///
+    /// # Errors
+    /// It is no object, or something in it is not as definitions have it.
+    pub fn from_value(definition: Value) -> Result<Self, NotATask> {
+        let definition = definition::complete(definition)?;
+        let folder = PathBuf::from("artifacts");
+        Ok(Self { task_id: TaskId::new(), definition, folder, credentials: None, transport: None })
+    }
+
+    /// What tasks see as `TASK_ID`. Default: a new one.
+    #[must_use]
+    pub fn with_task_id(mut self, task_id: TaskId) -> Self {
+        self.task_id = task_id;
+        self
+    }
+
+    /// The folder where artifacts become files, below their names. Default: `artifacts`, in the current directory.
+    #[must_use]
+    pub fn keep_in(mut self, folder: impl AsRef<Path>) -> Self {
+        folder.as_ref().clone_into(&mut self.folder);
+        self
+    }
+
+    /// Whose scopes the task may use, as far as it has them itself. Permanent credentials issue temporary ones with the task's
+    /// scopes; those that are temporary are used as they are. Default: nobody's, so that the task gets what anybody gets.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// How calls travel that are not about this run. Default: by HTTP, with the SDK's feature for that; else not at all.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Transport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The task queue that the task is for.
+    #[must_use]
+    pub fn task_queue_id(&self) -> &str {
+        self.definition["taskQueueId"].as_str().unwrap_or_default()
+    }
+
+    /// Run it by the worker that is being built, and wait for its end.
+    ///
+    /// # Errors
+    /// There is no such worker, or it cannot run anything.
+    pub async fn run(self, builder: WorkerBuilder, shutdown: impl Into<Shutdown>) -> Result<LocalEnd, WorkerError> {
+        let through = self.transport.unwrap_or_else(desk::default_transport);
+        let desk = Arc::new(Desk::new(self.task_id, self.definition, self.credentials, self.folder, through));
+        let worker = builder.transport(desk::transport(desk.clone())).for_one_local_run().build()?;
+        worker.run(shutdown).await?;
+        Ok(LocalEnd { outcome: desk.outcome(), artifacts: desk.kept() })
+    }
+}
