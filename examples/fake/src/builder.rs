@@ -156,13 +156,8 @@ impl Builder {
             purge_cache.service_router()?,
         ];
         let router = taskcluster_server::site(routers).merge(blobs.router());
-        let background = [
-            auth.background(),
-            queue.background(),
-            index.background(),
-            object.background(),
-            purge_cache.background(),
-        ];
+        let background =
+            [auth.background(), queue.background(), index.background(), object.background(), purge_cache.background()];
         let background = background.into_iter().flatten().collect();
         #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
         let running = tokio::spawn(service::run(listener, router, background, shutdown.clone()));

@@ -1,6 +1,5 @@
 //! `mounts`: content that is there when the user's code starts, and directories that outlive it.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use taskcluster_core::ids::TaskId;
 
-use crate::caches::{Cache, CacheStore};
+use crate::caches::{CacheStore, PurgeOnExitStatus, RunCaches};
 use crate::context::TaskContext;
 use crate::engine::{ResultSet, SandboxBuilder, Volume};
 use crate::error::{Error, Result};
@@ -46,15 +45,6 @@ struct MountsPayload {
     /// What is there when the commands start.
     mounts: Vec<Mount>,
     on_exit_status: PurgeOnExitStatus,
-}
-
-/// What to do for particular exit codes.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-struct PurgeOnExitStatus {
-    /// Exit codes after which the caches that the run used are purged.
-    #[schemars(inner(range(min = 0)))]
-    purge_caches: BTreeSet<i32>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -129,22 +119,20 @@ impl Plugin for Mounts {
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
         Box::new(TaskMounts {
             task: task.clone(),
-            caches: self.caches.clone(),
+            caches: RunCaches::new(self.caches.clone(), task.clone()),
             cache_scope: self.cache_scope.clone(),
             payload: MountsPayload::default(),
             files: Vec::new(),
-            held: Vec::new(),
         })
     }
 }
 
 struct TaskMounts {
     task: Arc<TaskContext>,
-    caches: CacheStore,
+    caches: RunCaches,
     cache_scope: String,
     payload: MountsPayload,
     files: Vec<(String, tempfile::TempPath)>,
-    held: Vec<Cache>,
 }
 
 #[async_trait]
@@ -171,30 +159,21 @@ impl TaskPlugin for TaskMounts {
         self.files.clear();
         for mount in &self.payload.mounts {
             if let Mount::Cache(mount) = mount {
-                let cache = self.caches.acquire(&mount.cache_name).map_err(|error| {
-                    Error::worker_caused(format!("cannot use the cache {:?}", mount.cache_name), error)
-                })?;
+                let path = self.caches.acquire(&mount.cache_name).await?;
                 self.task.log().info(format!("using cache {:?} at {}", mount.cache_name, mount.directory));
-                builder.mount_directory(&mount.directory, Volume::writable(cache.path())).await?;
-                self.held.push(cache);
+                builder.mount_directory(&mount.directory, Volume::writable(&path)).await?;
             }
         }
         Ok(())
     }
 
     async fn stopped(&mut self, results: &dyn ResultSet) -> Result<Verdict> {
-        let code = results.exit().code();
-        if code.is_some_and(|code| self.payload.on_exit_status.purge_caches.contains(&code)) {
-            for cache in self.held.drain(..) {
-                self.task.log().info(format!("purging cache {:?}, as onExitStatus.purgeCaches says", cache.name()));
-                cache.purge().map_err(|error| Error::worker_caused("cannot purge a cache", error))?;
-            }
-        }
+        self.caches.ended(results.exit().code(), &self.payload.on_exit_status)?;
         Ok(Verdict::Good)
     }
 
     async fn dispose(&mut self) {
-        self.held.clear();
+        self.caches.give_back().await;
     }
 }
 
