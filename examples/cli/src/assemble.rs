@@ -45,6 +45,9 @@ const WORKER_SCOPES: [&str; 4] =
     ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:local/*", "purge-cache:purge-requests::*"];
 const WORKER_GROUP: &str = "local";
 
+/// A user's disk is often fuller than that of a machine that does nothing else, and hardly anything is built in less than this.
+const REQUIRED_DISK_SPACE: u64 = 1 << 30;
+
 /// Whose credentials those of running tasks are made from.
 const QUEUE_CLIENT: &str = "static/taskcluster/queue";
 
@@ -203,6 +206,7 @@ impl Deployment {
                 .bus(Arc::clone(&self.bus) as Arc<dyn Bus>)
                 .work_dir(folder)
                 .cache_dir(self.data.folder("caches")?)
+                .required_disk_space(REQUIRED_DISK_SPACE)
                 .build()
                 .await?;
             let (working, serving) = (self.working.clone(), self.serving.clone());

@@ -51,6 +51,10 @@ pub struct Config {
     /// Where caches are kept [default: caches in the work directory].
     #[arg(long, env = "NATIVE_WORKER_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Claim tasks only while so many bytes are free where tasks and caches are; 0 for whatever there is [default: 10737418240,
+    /// which is 10 GiB].
+    #[arg(long, env = "NATIVE_WORKER_REQUIRED_DISK_SPACE", value_name = "BYTES")]
+    pub required_disk_space: Option<u64>,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long, env = "NATIVE_WORKER_CACHE_SCOPE")]
     pub cache_scope: Option<String>,
@@ -77,8 +81,11 @@ pub struct Config {
     pub create_object_artifacts: Option<bool>,
 }
 
+/// What builds take, and more than a cache or two: below it tasks would fail for want of room.
+const REQUIRED_DISK_SPACE: u64 = 10 << 30;
+
 /// The keys of the file.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "root_url",
     "client_id",
     "access_token",
@@ -89,6 +96,7 @@ const KEYS: [&str; 18] = [
     "capacity",
     "work_dir",
     "cache_dir",
+    "required_disk_space",
     "cache_scope",
     "isolation",
     "max_run_time",
@@ -152,6 +160,7 @@ impl Config {
             capacity: self.capacity.or(below.capacity),
             work_dir: self.work_dir.or(below.work_dir),
             cache_dir: self.cache_dir.or(below.cache_dir),
+            required_disk_space: self.required_disk_space.or(below.required_disk_space),
             cache_scope: self.cache_scope.or(below.cache_scope),
             isolation: self.isolation.or(below.isolation),
             max_run_time: self.max_run_time.or(below.max_run_time),
@@ -201,6 +210,7 @@ impl Config {
         if let Some(cache_dir) = self.cache_dir {
             builder = builder.cache_dir(cache_dir);
         }
+        builder = builder.required_disk_space(self.required_disk_space.unwrap_or(REQUIRED_DISK_SPACE));
         if let Some(cache_scope) = self.cache_scope {
             builder = builder.cache_scope(cache_scope);
         }
