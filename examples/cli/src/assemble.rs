@@ -37,16 +37,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::{first_run, home};
+use crate::{disk, first_run, home};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
 const WORKER_SCOPES: [&str; 4] =
     ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:local/*", "purge-cache:purge-requests::*"];
 const WORKER_GROUP: &str = "local";
-
-/// A user's disk is often fuller than that of a machine that does nothing else, and hardly anything is built in less than this.
-const REQUIRED_DISK_SPACE: u64 = 1 << 30;
 
 /// Whose credentials those of running tasks are made from.
 const QUEUE_CLIENT: &str = "static/taskcluster/queue";
@@ -206,7 +203,8 @@ impl Deployment {
                 .bus(Arc::clone(&self.bus) as Arc<dyn Bus>)
                 .work_dir(folder)
                 .cache_dir(self.data.folder("caches")?)
-                .required_disk_space(REQUIRED_DISK_SPACE)
+                // No more than that: a user's disk is often fuller than that of a machine which does nothing else.
+                .required_disk_space(disk::LEAST_TO_BEGIN)
                 .build()
                 .await?;
             let (working, serving) = (self.working.clone(), self.serving.clone());

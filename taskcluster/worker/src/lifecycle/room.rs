@@ -22,9 +22,8 @@ pub(super) async fn wait(inner: &Inner) {
     let mut said = false;
     while let Some(short) = guard.clone().step().await {
         if !said {
-            let message = short.to_string();
-            tracing::warn!(message, "no tasks are claimed until there is room on the disk");
-            inner.emit(Event::Trouble { message });
+            tracing::error!(error = %short, "no tasks are claimed until there is room on the disk");
+            inner.emit(Event::Trouble { message: short.to_string() });
             said = true;
         }
         inner.clock.sleep(settings.backoff).await;
