@@ -18,6 +18,9 @@ const OVERLAP: Duration = minutes(5);
 /// Tasks wait for the answer, but not for long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What the clocks seem to differ by because an answer took its time, rather than because one of them is wrong.
+const NOISE: Duration = Duration::from_secs(10);
+
 /// A deployment without the service is asked again after this: it may get one.
 const ABSENT: Duration = hours(1);
 
@@ -93,7 +96,8 @@ impl Purge {
     async fn obey(&self, caches: &CacheStore, requests: Vec<OpenPurgeRequest>) -> bool {
         let mut done = true;
         for request in requests {
-            let (caches, cache, before) = (caches.clone(), request.cache_name.clone(), self.ours(request.before));
+            let before = by_ours(request.before, self.inner.caller.service_time(), self.inner.clock.now());
+            let (caches, cache) = (caches.clone(), request.cache_name.clone());
             match blocking(move || caches.purge(&cache, before)).await {
                 Ok(purged) if purged.removed + purged.in_use > 0 => {
                     let (cache, removed, in_use) = (request.cache_name, purged.removed, purged.in_use);
@@ -108,14 +112,36 @@ impl Purge {
         }
         done
     }
+}
 
-    /// A time of the services' clock by ours, by which it is noted when caches are made.
-    fn ours(&self, theirs: Timestamp) -> Timestamp {
-        let (ours_now, theirs_now) = (self.inner.clock.now(), self.inner.caller.service_time());
-        if ours_now > theirs_now { theirs + ours_now.since(theirs_now) } else { theirs - theirs_now.since(ours_now) }
+/// A time of the services' clock by ours, by which it is noted when caches are made; both show the present time.
+fn by_ours(time: Timestamp, theirs: Timestamp, ours: Timestamp) -> Timestamp {
+    match ours.distance(theirs) {
+        difference if difference <= NOISE => time,
+        ahead if ours > theirs => time + ahead,
+        behind => time - behind,
     }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_by_ones_own_clock_where_it_differs_by_much() {
+        let (theirs, time) = (Timestamp::from_millis(10_000_000), Timestamp::from_millis(9_000_000));
+        for (ours, told) in [
+            (theirs, time),
+            (theirs + NOISE, time),
+            (theirs - NOISE, time),
+            (theirs + hours(1), time + hours(1)),
+            (theirs - hours(1), time - hours(1)),
+        ] {
+            assert_eq!(by_ours(time, theirs, ours), told);
+        }
+    }
 }
