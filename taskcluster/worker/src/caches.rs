@@ -22,14 +22,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use taskcluster_core::clock::{SharedClock, SystemClock};
-use taskcluster_core::time::Timestamp;
 
 mod of_run;
 mod requests;
 mod room;
 mod slot;
 
-pub use of_run::{PurgeOnExitStatus, RunCaches};
+pub use of_run::RunCaches;
 pub use requests::Purged;
 
 use slot::{Known, Slot, known};
@@ -147,14 +146,6 @@ impl Cache {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.slot.path()
-    }
-
-    /// When it was made.
-    ///
-    /// # Errors
-    /// The disk does not obey.
-    pub fn created(&self) -> io::Result<Option<Timestamp>> {
-        self.slot.created()
     }
 
     /// Give it back. Blocks where it was to be purged meanwhile: it is removed. Says whether it was.

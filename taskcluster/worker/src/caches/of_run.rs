@@ -1,29 +1,14 @@
 //! The caches of one run, for plugins that give caches to tasks: what each of them would otherwise do in the same way.
 
-use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use super::{Cache, CacheStore};
+use crate::blocking::blocking;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 
-/// What to do for particular exit codes: the part of a payload's `onExitStatus` that is about caches.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct PurgeOnExitStatus {
-    /// Exit codes after which the caches that the run used are purged.
-    #[schemars(inner(range(min = 0)))]
-    pub purge_caches: BTreeSet<i32>,
-}
-
-/// The caches that a run uses. They are given back when this is dropped; [`give_back`](Self::give_back) also removes what was to
-/// be purged meanwhile.
+/// The caches that a run uses. They are given back when this is dropped; [`give_back`](Self::give_back) also removes those that are
+/// to be purged.
 #[derive(Debug)]
 pub struct RunCaches {
     store: CacheStore,
@@ -37,30 +22,31 @@ impl RunCaches {
         Self { store, task, held: Vec::new() }
     }
 
-    /// Take an instance of a cache for this run, and say where it is. Whether the task may use it is for the caller to check.
+    /// Take an instance of a cache for this run: to furnish it, then to [`hold`](Self::hold) it. Whether the task may use it is for
+    /// the caller to check.
     ///
     /// # Errors
     /// [`Error::Worker`]: the disk does not obey.
-    pub async fn acquire(&mut self, name: &str) -> Result<PathBuf> {
+    pub async fn take(&self, name: &str) -> Result<Cache> {
         let (store, wanted) = (self.store.clone(), name.to_owned());
         let cache = blocking(move || store.acquire(&wanted)).await;
-        let cache = cache.map_err(|error| Error::worker_caused(format!("cannot use the cache {name:?}"), error))?;
-        let path = cache.path().to_owned();
-        self.held.push(cache);
-        Ok(path)
+        cache.map_err(|error| Error::worker_caused(format!("cannot use the cache {name:?}"), error))
     }
 
-    /// The task's code has ended: if this is a code for that, what it used is purged once it is given back. What others still
-    /// want of it, such as artifacts, is there until then.
+    /// Keep an instance until the run is over.
+    pub fn hold(&mut self, cache: Cache) {
+        self.held.push(cache);
+    }
+
+    /// The task's code ended with a code of `onExitStatus.purgeCaches`: what it used is removed once it is given back. Until then it
+    /// is there for others who want something of it, such as artifacts.
     ///
     /// # Errors
     /// [`Error::Worker`]: the disk does not obey.
-    pub fn ended(&self, code: Option<i32>, on_exit_status: &PurgeOnExitStatus) -> Result<()> {
-        if code.is_some_and(|code| on_exit_status.purge_caches.contains(&code)) {
-            for cache in &self.held {
-                self.task.log().info(format!("purging cache {:?}, as onExitStatus.purgeCaches says", cache.name()));
-                cache.spoil().map_err(|error| Error::worker_caused("cannot purge a cache", error))?;
-            }
+    pub fn spoil(&self) -> Result<()> {
+        for cache in &self.held {
+            self.task.log().info(format!("purging cache {:?}, as onExitStatus.purgeCaches says", cache.name()));
+            cache.spoil().map_err(|error| Error::worker_caused("cannot purge a cache", error))?;
         }
         Ok(())
     }
@@ -77,9 +63,4 @@ impl RunCaches {
             }
         }
     }
-}
-
-/// Something slow, where it keeps nobody waiting.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -58,17 +58,12 @@ impl Slot {
         &self.path
     }
 
-    /// When the instance was made; nothing if there is none that is whole.
-    pub(super) fn created(&self) -> io::Result<Option<Timestamp>> {
-        created(&self.path)
-    }
-
     /// Whether what is in this place is not to be used: it was made before the request to purge it, or is not whole.
     pub(super) fn is_void(&self, purged: Option<Timestamp>) -> io::Result<bool> {
         if !self.path.try_exists()? {
             return Ok(false);
         }
-        Ok(match (self.created()?, purged) {
+        Ok(match (created(&self.path)?, purged) {
             (None, _) => true,
             (Some(created), Some(purged)) => created < purged,
             (Some(_), None) => false,
@@ -102,7 +97,7 @@ impl Slot {
     }
 }
 
-/// When the instance at `path` was made, also while somebody else uses it.
+/// When the instance at `path` was made, whoever uses it; nothing if there is none that is whole.
 pub(super) fn created(path: &Path) -> io::Result<Option<Timestamp>> {
     let text = fs::read(path.with_extension("lock"))?;
     Ok(str::from_utf8(&text).ok().and_then(|text| text.parse().ok()))

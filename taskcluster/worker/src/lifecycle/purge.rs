@@ -1,6 +1,5 @@
 //! Asks the service purge-cache which caches are no good any more, and drops them.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use taskcluster_core::time::{Timestamp, hours, minutes};
 use taskcluster_core::{Error, chain};
 use tokio::sync::Mutex;
 
+use crate::blocking::blocking;
 use crate::caches::CacheStore;
 use crate::worker::Inner;
 
@@ -121,10 +121,6 @@ fn by_ours(time: Timestamp, theirs: Timestamp, ours: Timestamp) -> Timestamp {
         ahead if ours > theirs => time + ahead,
         behind => time - behind,
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

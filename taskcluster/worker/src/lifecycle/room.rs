@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::blocking::blocking;
 use crate::caches::CacheStore;
 use crate::events::Event;
 use crate::worker::Inner;
@@ -59,13 +60,10 @@ impl fmt::Display for Short {
 impl Guard {
     /// A disk that is short although caches were removed. One that cannot be looked at is not: tasks show what it is good for.
     async fn step(self) -> Option<Short> {
-        match tokio::task::spawn_blocking(move || self.make_room(free)).await.map_err(io::Error::other) {
-            Ok(Ok(short)) => short,
-            Ok(Err(error)) | Err(error) => {
-                tracing::warn!(%error, "cannot see whether there is room on the disk");
-                None
-            }
-        }
+        blocking(move || self.make_room(free)).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot see whether there is room on the disk");
+            None
+        })
     }
 
     fn make_room(&self, free: impl Fn(&Path) -> io::Result<u64>) -> io::Result<Option<Short>> {

@@ -1,5 +1,6 @@
 //! `mounts`: content that is there when the user's code starts, and directories that outlive it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use taskcluster_core::ids::TaskId;
 
-use crate::caches::{CacheStore, PurgeOnExitStatus, RunCaches};
+use crate::caches::{CacheStore, RunCaches};
 use crate::context::TaskContext;
 use crate::engine::{ResultSet, SandboxBuilder, Volume};
 use crate::error::{Error, Result};
@@ -45,6 +46,15 @@ struct MountsPayload {
     /// What is there when the commands start.
     mounts: Vec<Mount>,
     on_exit_status: PurgeOnExitStatus,
+}
+
+/// What to do for particular exit codes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+struct PurgeOnExitStatus {
+    /// Exit codes after which the caches that the run used are purged.
+    #[schemars(inner(range(min = 0)))]
+    purge_caches: BTreeSet<i32>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -159,16 +169,20 @@ impl TaskPlugin for TaskMounts {
         self.files.clear();
         for mount in &self.payload.mounts {
             if let Mount::Cache(mount) = mount {
-                let path = self.caches.acquire(&mount.cache_name).await?;
+                let cache = self.caches.take(&mount.cache_name).await?;
                 self.task.log().info(format!("using cache {:?} at {}", mount.cache_name, mount.directory));
-                builder.mount_directory(&mount.directory, Volume::writable(&path)).await?;
+                builder.mount_directory(&mount.directory, Volume::writable(cache.path())).await?;
+                self.caches.hold(cache);
             }
         }
         Ok(())
     }
 
     async fn stopped(&mut self, results: &dyn ResultSet) -> Result<Verdict> {
-        self.caches.ended(results.exit().code(), &self.payload.on_exit_status)?;
+        let code = results.exit().code();
+        if code.is_some_and(|code| self.payload.on_exit_status.purge_caches.contains(&code)) {
+            self.caches.spoil()?;
+        }
         Ok(Verdict::Good)
     }
 
