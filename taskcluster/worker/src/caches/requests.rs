@@ -30,15 +30,14 @@ impl CacheStore {
     /// are given back. Asking again changes nothing. Blocks.
     ///
     /// # Errors
-    /// The disk does not obey. What could not be removed is not used again, if the request could be noted.
+    /// The disk does not obey: then ask again. What is free is removed as far as possible, also on a disk that is full.
     pub fn purge(&self, name: &str, before: Timestamp) -> io::Result<Purged> {
         let (folder, mut purged) = (self.root.join(folder_name(name)), Purged::default());
         if !folder.is_dir() {
             return Ok(purged);
         }
         // First, so that what is given back from now on is looked at by whoever does that.
-        note(&folder, before)?;
-        let mut trouble = None;
+        let mut trouble = note(&folder, before).err();
         for known in known(&folder)?.into_iter().filter(|known| known.there) {
             match purge_one(&folder, known.index, before) {
                 Ok(more) => {

@@ -23,10 +23,10 @@ impl CacheStore {
         }
         instances.sort();
         for (_, folder, index) in instances {
-            let Some(slot) = Slot::lock(&folder, index)? else { continue };
-            match slot.empty() {
-                Ok(()) => removed += 1,
-                Err(error) => tracing::warn!(path = %slot.path().display(), %error, "cannot remove a cache"),
+            match Slot::lock(&folder, index).and_then(|free| free.map(|slot| slot.empty()).transpose()) {
+                Ok(Some(())) => removed += 1,
+                Ok(None) => continue,
+                Err(error) => tracing::warn!(folder = %folder.display(), index, %error, "cannot remove a cache"),
             }
             if enough()? {
                 break;
