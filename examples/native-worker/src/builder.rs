@@ -206,18 +206,18 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// Where caches are kept; several workers may share it. Default: in the work directory.
-    #[must_use]
-    pub fn cache_dir(mut self, cache_dir: impl Into<PathBuf>) -> Self {
-        self.cache_dir = Some(cache_dir.into());
-        self
-    }
-
     /// Claim only while so many bytes are free where the work directory and the caches are; caches that no task uses are removed
     /// for that. Default 0: claim as long as anything works.
     #[must_use]
     pub fn required_disk_space(mut self, bytes: u64) -> Self {
         self.settings.required_disk_space = bytes;
+        self
+    }
+
+    /// Where caches are kept; several workers may share it. Default: in the work directory.
+    #[must_use]
+    pub fn cache_dir(mut self, cache_dir: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(cache_dir.into());
         self
     }
 
@@ -325,10 +325,10 @@ impl NativeWorkerBuilder {
         let isolation = self.isolation;
         let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), isolation);
         let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
+            .caches(caches.clone())
             .plugin(Env::default())
             .plugin(MaxRunTime::new(self.max_run_time))
             .plugin(ExitStatus::default())
-            .caches(caches.clone())
             .plugin(Mounts::new(caches, self.cache_scope))
             .plugin(Proxy::default())
             .plugin(Artifacts::default())

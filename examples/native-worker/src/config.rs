@@ -48,13 +48,13 @@ pub struct Config {
     /// native-worker-PID, made of the process id, in the system's temporary directory].
     #[arg(long, env = "NATIVE_WORKER_WORK_DIR")]
     pub work_dir: Option<PathBuf>,
-    /// Where caches are kept [default: caches in the work directory].
-    #[arg(long, env = "NATIVE_WORKER_CACHE_DIR")]
-    pub cache_dir: Option<PathBuf>,
     /// Claim tasks only while so many bytes are free where tasks and caches are; 0 for whatever there is [default: 10737418240,
     /// which is 10 GiB].
     #[arg(long, env = "NATIVE_WORKER_REQUIRED_DISK_SPACE", value_name = "BYTES")]
     pub required_disk_space: Option<u64>,
+    /// Where caches are kept [default: caches in the work directory].
+    #[arg(long, env = "NATIVE_WORKER_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long, env = "NATIVE_WORKER_CACHE_SCOPE")]
     pub cache_scope: Option<String>,
@@ -95,8 +95,8 @@ const KEYS: [&str; 19] = [
     "worker_id",
     "capacity",
     "work_dir",
-    "cache_dir",
     "required_disk_space",
+    "cache_dir",
     "cache_scope",
     "isolation",
     "max_run_time",
@@ -159,8 +159,8 @@ impl Config {
             worker_id: self.worker_id.or(below.worker_id),
             capacity: self.capacity.or(below.capacity),
             work_dir: self.work_dir.or(below.work_dir),
-            cache_dir: self.cache_dir.or(below.cache_dir),
             required_disk_space: self.required_disk_space.or(below.required_disk_space),
+            cache_dir: self.cache_dir.or(below.cache_dir),
             cache_scope: self.cache_scope.or(below.cache_scope),
             isolation: self.isolation.or(below.isolation),
             max_run_time: self.max_run_time.or(below.max_run_time),
@@ -207,10 +207,10 @@ impl Config {
             None if rustix::process::geteuid().is_root() => builder = builder.work_dir("/var/lib/native-worker"),
             None => {}
         }
+        builder = builder.required_disk_space(self.required_disk_space.unwrap_or(REQUIRED_DISK_SPACE));
         if let Some(cache_dir) = self.cache_dir {
             builder = builder.cache_dir(cache_dir);
         }
-        builder = builder.required_disk_space(self.required_disk_space.unwrap_or(REQUIRED_DISK_SPACE));
         if let Some(cache_scope) = self.cache_scope {
             builder = builder.cache_scope(cache_scope);
         }

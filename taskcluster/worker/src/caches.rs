@@ -167,6 +167,15 @@ impl Cache {
     pub fn spoil(&self) -> io::Result<()> {
         self.slot.spoil()
     }
+
+    /// Remove what it holds and give it back. Blocks.
+    ///
+    /// # Errors
+    /// The disk does not obey. What is left of it is not used again.
+    pub fn purge(self) -> io::Result<()> {
+        self.spoil()?;
+        self.give_back().map(drop)
+    }
 }
 
 impl Drop for Cache {
@@ -241,8 +250,7 @@ mod tests {
         let (warm, spoiled) = (store.acquire("target").unwrap(), store.acquire("target").unwrap());
         let path = warm.path().to_owned();
         warm.give_back().unwrap();
-        spoiled.spoil().unwrap();
-        spoiled.give_back().unwrap();
+        spoiled.purge().unwrap();
         assert_eq!(store.acquire("target").unwrap().path(), path);
     }
 
