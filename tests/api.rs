@@ -3,4 +3,5 @@
 
 mod auth;
 mod index;
+mod purge_cache;
 mod queue;

@@ -1,5 +1,6 @@
 //! Workers against the real queue.
 
+mod caches;
 mod embedded;
 mod native;
 mod proxy;

@@ -52,8 +52,8 @@ impl Options {
     }
 }
 
-/// Auth, queue, index and object service behind a listener on loopback. They end when this is dropped; [`stop`](Self::stop)
-/// waits for the end.
+/// Auth, queue, index, object and purge-cache service behind a listener on loopback. They end when this is dropped;
+/// [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Deployment {
     fake: Fake,
@@ -74,7 +74,8 @@ impl Deployment {
             .auth_database(backend.database(&databases, "auth").await.parse()?)
             .queue_database(backend.database(&databases, "queue").await.parse()?)
             .index_database(backend.database(&databases, "index").await.parse()?)
-            .object_database(backend.database(&databases, "object").await.parse()?);
+            .object_database(backend.database(&databases, "object").await.parse()?)
+            .purge_cache_database(backend.database(&databases, "purge-cache").await.parse()?);
         let builder = match buckets {
             Some(buckets) => builder.buckets(buckets),
             None => builder,

@@ -1,5 +1,5 @@
-//! A whole deployment in one process: auth, queue, index, object, events and blobs behind one listener, and native workers beside
-//! them.
+//! A whole deployment in one process: auth, queue, index, object, purge-cache, events and blobs behind one listener, and native
+//! workers beside them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
 //! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
@@ -30,17 +30,19 @@ use taskcluster_events::EventsService;
 use taskcluster_index::IndexService;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_object::ObjectService;
+use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::{first_run, home};
+use crate::{disk, first_run, home};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
-const WORKER_SCOPES: [&str; 3] = ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:local/*"];
+const WORKER_SCOPES: [&str; 4] =
+    ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:local/*", "purge-cache:purge-requests::*"];
 const WORKER_GROUP: &str = "local";
 
 /// Whose credentials those of running tasks are made from.
@@ -102,6 +104,9 @@ impl Deployment {
         let (state, buckets) = (database(asked, &data, "object")?, blobs.buckets.clone());
         let options = taskcluster_object::Options::new(frame.clone(), state, buckets, auth.local());
         let object = ObjectService::open(options).await?;
+        let state = database(asked, &data, "purge-cache")?;
+        let options = taskcluster_purge_cache::Options::new(frame.clone(), state, auth.local());
+        let purge_cache = PurgeCacheService::open(options).await?;
         let as_queue = Credentials::new(QUEUE_CLIENT, tokens.queue.clone());
         let objects = Caller::builder(&root_url).credentials(as_queue.clone());
         let objects = objects.transport(transport::in_process(object.router())).build()?;
@@ -115,11 +120,12 @@ impl Deployment {
             queue.service_router()?,
             index.service_router()?,
             object.service_router()?,
+            purge_cache.service_router()?,
             events.service_router()?,
         ];
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
-            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "events"]))
+            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "purge-cache", "events"]))
             .merge(parts.beside);
         let caller =
             Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
@@ -128,8 +134,14 @@ impl Deployment {
         let within = caller.to_builder().transport(transport::in_process(router.clone())).build()?;
         first_run::prepare(&within, &data).await?;
 
-        let background =
-            [auth.background(), queue.background(), index.background(), object.background(), events.background()];
+        let background = [
+            auth.background(),
+            queue.background(),
+            index.background(),
+            object.background(),
+            purge_cache.background(),
+            events.background(),
+        ];
         let background = background.into_iter().flatten().collect();
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();
@@ -191,6 +203,8 @@ impl Deployment {
                 .bus(Arc::clone(&self.bus) as Arc<dyn Bus>)
                 .work_dir(folder)
                 .cache_dir(self.data.folder("caches")?)
+                // No more than that: a user's disk is often fuller than that of a machine which does nothing else.
+                .required_disk_space(disk::LEAST_TO_BEGIN)
                 .build()
                 .await?;
             let (working, serving) = (self.working.clone(), self.serving.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 
 /// What must be free for anything to be worth beginning.
-const LEAST_TO_BEGIN: u64 = 32 << 20;
+pub(crate) const LEAST_TO_BEGIN: u64 = 32 << 20;
 
 /// What must be free for anything to be written at all.
 const LEAST_TO_GO_ON: u64 = 1 << 20;

@@ -30,6 +30,8 @@ const ROLES: [(&str, &str, &[&str]); 2] = [
             "index:find-task:*",
             "index:list-namespaces:*",
             "index:list-tasks:*",
+            "purge-cache:all-purge-requests",
+            "purge-cache:purge-requests::*",
             "queue:get-artifact:public/*",
             "queue:get-provisioner:*",
             "queue:get-task-queue:*",
@@ -133,7 +135,7 @@ pub(crate) async fn grant(caller: &Caller, id: &str, scopes: &[String]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use taskcluster::{auth, event_stream, index, queue};
+    use taskcluster::{auth, event_stream, index, purge_cache, queue};
     use taskcluster_core::scopes::ScopeTemplate;
 
     use super::*;
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn every_scope_allows_something() {
         let operations = [auth::operations::ALL, queue::operations::ALL, event_stream::operations::ALL];
-        let operations = operations.into_iter().chain([index::operations::ALL]).flatten();
+        let operations = operations.into_iter().chain([index::operations::ALL, purge_cache::operations::ALL]).flatten();
         let asked: Vec<&str> = operations.filter_map(|operation| operation.scopes).flat_map(beginnings).collect();
         for scope in
             ROLES.iter().flat_map(|(_, _, scopes)| *scopes).filter(|scope| !scope.starts_with("generic-worker:"))

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -106,8 +106,7 @@ impl DockerWorker {
         let options = self.options.unwrap_or_else(|| Options::new(settings.work_dir.to_string_lossy()));
         let engine = DockerEngine::connect(&self.docker, options).await?;
         let path = self.cache_dir.unwrap_or_else(|| settings.work_dir.join("caches"));
-        let caches =
-            CacheStore::open(&path).map_err(|source| DockerWorkerError::Caches { path: path.clone(), source })?;
+        let caches = open_caches(&path).map_err(|source| DockerWorkerError::Caches { path, source })?;
         let address = self.live_log_address;
         let live_log = LiveLog::bind(address, self.live_log_url)
             .await
@@ -118,6 +117,7 @@ impl DockerWorker {
             env = env.with(name, value);
         }
         Ok(Worker::builder(root_url, identity, engine, settings)
+            .caches(caches.clone())
             .plugin(env)
             .plugin(MaxRunTime::new(self.max_run_time))
             .plugin(exit_status())
@@ -147,6 +147,14 @@ impl DockerWorker {
         ];
         PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
     }
+}
+
+/// A directory of caches that no other user of this machine can reach: within, whoever a container is may write.
+fn open_caches(path: &Path) -> io::Result<CacheStore> {
+    use std::os::unix::fs::PermissionsExt;
+    let caches = CacheStore::open(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    Ok(caches)
 }
 
 fn exit_status() -> ExitStatus {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use taskcluster_worker::caches::{Cache, CacheStore};
+use taskcluster_worker::caches::{CacheStore, RunCaches};
 use taskcluster_worker::engine::{ResultSet, SandboxBuilder, Volume};
 use taskcluster_worker::error::{Error, Result};
 use taskcluster_worker::{Payload, PayloadPart, Plugin, TaskContext, TaskPlugin, Verdict};
@@ -59,16 +59,15 @@ impl Plugin for Caches {
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        let (task, store) = (task.clone(), self.store.clone());
-        Box::new(TaskCaches { task, store, payload: CachesPayload::default(), held: Vec::new() })
+        let caches = RunCaches::new(self.store.clone(), task.clone());
+        Box::new(TaskCaches { task: task.clone(), caches, payload: CachesPayload::default() })
     }
 }
 
 struct TaskCaches {
     task: Arc<TaskContext>,
-    store: CacheStore,
+    caches: RunCaches,
     payload: CachesPayload,
-    held: Vec<Cache>,
 }
 
 #[async_trait]
@@ -81,13 +80,13 @@ impl TaskPlugin for TaskCaches {
 
     async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
         for (name, path) in &self.payload.cache {
-            let failed = |error| Error::worker_caused(format!("cannot use the cache {name:?}"), error);
-            let cache = self.store.acquire(name).map_err(failed)?;
-            // Whoever the image's user is; the store's own directory keeps others of this machine out.
-            std::fs::set_permissions(cache.path(), std::fs::Permissions::from_mode(0o777)).map_err(failed)?;
+            let cache = self.caches.take(name).await?;
+            // Whoever the image's user is; the directory of caches keeps others of this machine out.
+            std::fs::set_permissions(cache.path(), std::fs::Permissions::from_mode(0o777))
+                .map_err(|error| Error::worker_caused(format!("cannot use the cache {name:?}"), error))?;
             self.task.log().info(format!("using cache {name:?} at {path}"));
             builder.mount_directory(path, Volume::writable(cache.path())).await?;
-            self.held.push(cache);
+            self.caches.hold(cache);
         }
         Ok(())
     }
@@ -95,16 +94,13 @@ impl TaskPlugin for TaskCaches {
     async fn stopped(&mut self, results: &dyn ResultSet) -> Result<Verdict> {
         let listed = |code: i32| self.payload.on_exit_status.purge_caches.contains(&i64::from(code));
         if results.exit().code().is_some_and(listed) {
-            for cache in self.held.drain(..) {
-                self.task.log().info(format!("purging cache {:?}, as onExitStatus.purgeCaches says", cache.name()));
-                cache.purge().map_err(|error| Error::worker_caused("cannot purge a cache", error))?;
-            }
+            self.caches.spoil()?;
         }
         Ok(Verdict::Good)
     }
 
     async fn dispose(&mut self) {
-        self.held.clear();
+        self.caches.give_back().await;
     }
 }
 

@@ -13,6 +13,7 @@ use taskcluster::{Caller, Credentials, ManualClock, SystemClock, Timestamp, tran
 use taskcluster_auth::{AuthService, Sealer, StaticClient};
 use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
+use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,7 @@ pub struct Builder {
     queue: Database,
     index: Database,
     object: Database,
+    purge_cache: Database,
     buckets: Option<Buckets>,
 }
 
@@ -48,6 +50,7 @@ impl Builder {
             queue: Database::Memory,
             index: Database::Memory,
             object: Database::Memory,
+            purge_cache: Database::Memory,
             buckets: None,
         }
     }
@@ -94,6 +97,12 @@ impl Builder {
         self
     }
 
+    /// With this database for the purge-cache service, in place of memory.
+    pub fn purge_cache_database(mut self, purge_cache: Database) -> Self {
+        self.purge_cache = purge_cache;
+        self
+    }
+
     /// With artifacts and objects in this storage, which answers its URLs itself, in place of a temporary folder.
     pub fn buckets(mut self, buckets: Buckets) -> Self {
         self.buckets = Some(buckets);
@@ -129,6 +138,8 @@ impl Builder {
         let buckets = self.buckets.unwrap_or_else(|| Arc::new(blobs.clone()).into());
         let object = taskcluster_object::Options::new(frame.clone(), self.object, buckets.clone(), auth.local());
         let object = Arc::new(ObjectService::open(object).await?);
+        let purge_cache = taskcluster_purge_cache::Options::new(frame.clone(), self.purge_cache, auth.local());
+        let purge_cache = Arc::new(PurgeCacheService::open(purge_cache).await?);
         let settings = taskcluster_queue::Settings { claim_wait: self.claim_wait, ..Default::default() };
         let credentials = Credentials::new(QUEUE, QUEUE_TOKEN);
         let objects = Caller::builder(&root_url).credentials(credentials.clone()).clock(clock.clone());
@@ -137,14 +148,32 @@ impl Builder {
         let queue = queue.with_settings(settings).with_object_service(objects);
         let queue = Arc::new(QueueService::open(queue).await?);
 
-        let routers =
-            [auth.service_router()?, queue.service_router()?, index.service_router()?, object.service_router()?];
+        let routers = [
+            auth.service_router()?,
+            queue.service_router()?,
+            index.service_router()?,
+            object.service_router()?,
+            purge_cache.service_router()?,
+        ];
         let router = taskcluster_server::site(routers).merge(blobs.router());
-        let background = [auth.background(), queue.background(), index.background(), object.background()];
+        let background =
+            [auth.background(), queue.background(), index.background(), object.background(), purge_cache.background()];
         let background = background.into_iter().flatten().collect();
         #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
         let running = tokio::spawn(service::run(listener, router, background, shutdown.clone()));
-        Ok(Fake { root_url, clock, manual: self.clock, bus, queue, index, object, shutdown, running, _folder: folder })
+        Ok(Fake {
+            root_url,
+            clock,
+            manual: self.clock,
+            bus,
+            queue,
+            index,
+            object,
+            purge_cache,
+            shutdown,
+            running,
+            _folder: folder,
+        })
     }
 }
 

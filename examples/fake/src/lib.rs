@@ -10,6 +10,7 @@ use taskcluster::time::days;
 use taskcluster::{Credentials, ManualClock, SharedClock, Taskcluster, Timestamp};
 use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
+use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -24,8 +25,8 @@ const ROOT: &str = "static/taskcluster/root";
 /// Tokens of tests are no secrets.
 const ROOT_TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
 
-/// A deployment in this process: auth, queue, index and object service behind a listener on loopback. It ends when this is dropped, and everything
-/// that it kept is gone; [`stop`](Self::stop) waits for the end.
+/// A deployment in this process: auth, queue, index, object and purge-cache service behind a listener on loopback. It ends when this is
+/// dropped, and everything that it kept is gone; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Fake {
     root_url: String,
@@ -36,6 +37,7 @@ pub struct Fake {
     queue: Arc<QueueService>,
     index: Arc<IndexService>,
     object: Arc<ObjectService>,
+    purge_cache: Arc<PurgeCacheService>,
     shutdown: CancellationToken,
     running: JoinHandle<std::io::Result<()>>,
     // The last to go.
@@ -128,7 +130,8 @@ impl Fake {
         self.clock().advance(by);
         self.queue.catch_up().await?;
         self.index.catch_up().await?;
-        Ok(self.object.catch_up().await?)
+        self.object.catch_up().await?;
+        Ok(self.purge_cache.catch_up().await?)
     }
 
     /// Where its services publish their messages.

@@ -161,8 +161,9 @@ pub struct NativeWorkerBuilder {
 }
 
 impl NativeWorkerBuilder {
-    /// The worker's own credentials. They need `queue:claim-work:<task queue>` and `queue:worker-id:<group>/<id>`, and
-    /// `queue:claim-task:<task queue>` to give back at its start what it was running when it was killed.
+    /// The worker's own credentials. They need `queue:claim-work:<task queue>` and `queue:worker-id:<group>/<id>`;
+    /// `queue:claim-task:<task queue>` to give back at its start what it was running when it was killed; and
+    /// `purge-cache:purge-requests::<task queue>` to hear which caches are to be dropped.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
@@ -202,6 +203,14 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn work_dir(mut self, work_dir: impl Into<PathBuf>) -> Self {
         self.settings.work_dir = work_dir.into();
+        self
+    }
+
+    /// Claim only while so many bytes are free where the work directory and the caches are; caches that no task uses are removed
+    /// for that. Default 0: claim as long as anything works.
+    #[must_use]
+    pub fn required_disk_space(mut self, bytes: u64) -> Self {
+        self.settings.required_disk_space = bytes;
         self
     }
 
@@ -304,6 +313,10 @@ impl NativeWorkerBuilder {
         let cache_dir = self.cache_dir.unwrap_or_else(|| self.settings.work_dir.join("caches"));
         let caches = CacheStore::open(&cache_dir)
             .map_err(|source| NativeWorkerError::Caches { path: cache_dir.clone(), source })?;
+        let caches = match &self.clock {
+            Some(clock) => caches.with_clock(clock.clone()),
+            None => caches,
+        };
         let address = self.live_log_address;
         let live_log = LiveLog::bind(address, self.live_log_url)
             .await
@@ -312,6 +325,7 @@ impl NativeWorkerBuilder {
         let isolation = self.isolation;
         let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), isolation);
         let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
+            .caches(caches.clone())
             .plugin(Env::default())
             .plugin(MaxRunTime::new(self.max_run_time))
             .plugin(ExitStatus::default())

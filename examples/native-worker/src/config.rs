@@ -48,6 +48,10 @@ pub struct Config {
     /// native-worker-PID, made of the process id, in the system's temporary directory].
     #[arg(long, env = "NATIVE_WORKER_WORK_DIR")]
     pub work_dir: Option<PathBuf>,
+    /// Claim tasks only while so many bytes are free where tasks and caches are; 0 for whatever there is [default: 10737418240,
+    /// which is 10 GiB].
+    #[arg(long, env = "NATIVE_WORKER_REQUIRED_DISK_SPACE", value_name = "BYTES")]
+    pub required_disk_space: Option<u64>,
     /// Where caches are kept [default: caches in the work directory].
     #[arg(long, env = "NATIVE_WORKER_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
@@ -77,8 +81,11 @@ pub struct Config {
     pub create_object_artifacts: Option<bool>,
 }
 
+/// What builds take, and more than a cache or two: below it tasks would fail for want of room.
+const REQUIRED_DISK_SPACE: u64 = 10 << 30;
+
 /// The keys of the file.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "root_url",
     "client_id",
     "access_token",
@@ -88,6 +95,7 @@ const KEYS: [&str; 18] = [
     "worker_id",
     "capacity",
     "work_dir",
+    "required_disk_space",
     "cache_dir",
     "cache_scope",
     "isolation",
@@ -151,6 +159,7 @@ impl Config {
             worker_id: self.worker_id.or(below.worker_id),
             capacity: self.capacity.or(below.capacity),
             work_dir: self.work_dir.or(below.work_dir),
+            required_disk_space: self.required_disk_space.or(below.required_disk_space),
             cache_dir: self.cache_dir.or(below.cache_dir),
             cache_scope: self.cache_scope.or(below.cache_scope),
             isolation: self.isolation.or(below.isolation),
@@ -198,6 +207,7 @@ impl Config {
             None if rustix::process::geteuid().is_root() => builder = builder.work_dir("/var/lib/native-worker"),
             None => {}
         }
+        builder = builder.required_disk_space(self.required_disk_space.unwrap_or(REQUIRED_DISK_SPACE));
         if let Some(cache_dir) = self.cache_dir {
             builder = builder.cache_dir(cache_dir);
         }

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use taskcluster_worker::plugins::BACKING_LOG;
 use taskcluster_worker::testing::{FakeQueue, task_with_payload};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_native-worker");
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -15,6 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    // However full the disk of this machine is.
+    command.env("NATIVE_WORKER_REQUIRED_DISK_SPACE", "0");
     command
 }
 
@@ -70,14 +73,20 @@ fn credentials_that_tasks_could_read_are_refused() {
     }
 }
 
-/// What the program says from its start to its end, and its exit code.
-async fn run(queue: &FakeQueue, arguments: &[&str]) -> (Option<i32>, String) {
-    let dir = tempfile::tempdir().unwrap();
+/// The program at work in `dir`.
+fn working(queue: &FakeQueue, dir: &tempfile::TempDir, arguments: &[&str]) -> tokio::process::Command {
     let mut worker = tokio::process::Command::from(program(&["run", "--task-queue-id", "test/worker"]));
     worker.args(["--root-url", queue.root_url(), "--isolation", "none", "--client-id", "worker"]);
     worker.args(["--work-dir", dir.path().to_str().unwrap()]).args(arguments);
     worker.env("NATIVE_WORKER_ACCESS_TOKEN", "the-token-of-the-worker").kill_on_drop(true);
-    let output = tokio::time::timeout(TIMEOUT, worker.output()).await.expect("the program ends").unwrap();
+    worker
+}
+
+/// What the program says from its start to its end, and its exit code.
+async fn run(queue: &FakeQueue, arguments: &[&str]) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let output = working(queue, &dir, arguments).output();
+    let output = tokio::time::timeout(TIMEOUT, output).await.expect("the program ends").unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!text.contains("the-token-of-the-worker"), "{text}");
     (output.status.code(), text.replace(dir.path().to_str().unwrap(), "WORK_DIR"))
@@ -105,6 +114,25 @@ async fn its_log_begins_with_what_it_works_for() {
 }
 
 #[tokio::test]
+async fn a_disk_that_is_too_full_is_named_and_nothing_claimed() {
+    let (queue, dir, more_than_any) = (FakeQueue::start().await.unwrap(), tempfile::tempdir().unwrap(), u64::MAX);
+    let mut worker = working(&queue, &dir, &["--required-disk-space", &more_than_any.to_string()]);
+    let mut worker = worker.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(worker.stderr.take().unwrap()).lines();
+    let named = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the program goes on");
+            if line.contains("until there is room") {
+                return line;
+            }
+        }
+    };
+    let line = tokio::time::timeout(TIMEOUT, named).await.expect("it is said");
+    assert!(line.contains(&format!("the disk of {}", dir.path().display())), "{line}");
+    assert!(!queue.received().iter().any(|request| request.line.contains("/claim-work/")));
+}
+
+#[tokio::test]
 async fn credentials_that_never_worked_end_the_program_with_what_to_check() {
     let queue = FakeQueue::start().await.unwrap();
     queue.fail_claims(401, u32::MAX);
@@ -120,15 +148,7 @@ async fn sigterm_gives_the_task_back_and_ends_the_program() {
     let dir = tempfile::tempdir().unwrap();
     let payload = json!({"command": [["/bin/sh", "-c", "cat /proc/$PPID/environ; echo; echo READY; while :; do sleep 1000; done"]], "maxRunTime": 3600});
     let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
-    let mut worker = tokio::process::Command::from(program(&["run", "--task-queue-id", "test/worker"]))
-        .args(["--root-url", queue.root_url(), "--isolation", "none", "--client-id", "worker"])
-        .arg("--work-dir")
-        .arg(dir.path())
-        .env("RUST_LOG", "warn")
-        .env("NATIVE_WORKER_ACCESS_TOKEN", "the-token-of-the-worker")
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut worker = working(&queue, &dir, &[]).env("RUST_LOG", "warn").spawn().unwrap();
     let log = dir.path().join(format!("runs/{task_id}_0/log"));
     let ready = async {
         while !std::fs::read_to_string(&log).is_ok_and(|log| log.lines().any(|line| line == "READY")) {

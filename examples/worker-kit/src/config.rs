@@ -62,6 +62,10 @@ pub struct WorkerConfig {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
+    /// Bytes that must be free on the disk before tasks are claimed; caches that were not used for longest make room [default: 10 GiB].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required_disk_space: Option<u64>,
     /// The longest that tasks may ask to run, in seconds [default: 86400].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,6 +167,7 @@ impl WorkerConfig {
             }
             settings.capacity = capacity;
         }
+        settings.required_disk_space = self.required_disk_space.unwrap_or(10 << 30);
         settings.task_limit = self.task_limit;
         settings.idle_timeout = self.idle_timeout.map(Duration::from_secs);
         settings.object_artifacts = self.create_object_artifacts.unwrap_or(false);

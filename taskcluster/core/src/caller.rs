@@ -24,6 +24,7 @@ use crate::hawk::{HawkError, RequestFacts, Signer};
 use crate::intercept;
 use crate::operation::Operation;
 use crate::root_url::RootUrl;
+use crate::time::Timestamp;
 use crate::transport::Transport;
 use skew::Skew;
 
@@ -127,6 +128,13 @@ impl Caller {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.0.clock
+    }
+
+    /// What time it is by the clock of the services, as far as their answers have told that it differs from
+    /// [`clock`](Self::clock). Differences of up to two seconds are not told from the time that answers take.
+    #[must_use]
+    pub fn service_time(&self) -> Timestamp {
+        self.0.skew.correct(self.0.clock.now())
     }
 
     /// How often and how patiently calls are tried.

@@ -15,8 +15,8 @@ use taskcluster_core::time::hours;
 use taskcluster_core::transport::testing::{Answer, RecordingTransport, ScriptedTransport};
 use taskcluster_core::transport::{BoxError, Stalled, TransportErrorKind, in_process};
 use taskcluster_core::{
-    Blob, Body, Caller, Credentials, Error, KubernetesDns, Method, Operation, Page, Paged, Request, RetryPolicy,
-    ScopeExpression, SharedCredentials, Stability, chain,
+    Blob, Body, Caller, Clock, Credentials, Error, KubernetesDns, ManualClock, Method, Operation, Page, Paged, Request,
+    RetryPolicy, ScopeExpression, SharedCredentials, Stability, chain,
 };
 use tokio::time::Instant;
 
@@ -84,6 +84,18 @@ async fn the_wait_that_a_service_asks_for_is_kept() {
     Request::<Value>::new(&caller(&script), &LIST, &[]).await.unwrap();
     let waited = started.elapsed();
     assert!(waited >= Duration::from_secs(18) && waited < Duration::from_secs(19), "{waited:?}");
+}
+
+#[tokio::test]
+async fn the_time_of_the_services_is_learned_from_their_answers() {
+    let ahead = Answer::json(200, &json!({})).with_header("date", "Thu, 01 Jan 2026 03:00:00 GMT");
+    let script = ScriptedTransport::new().on("queue.listThings", ahead);
+    let clock = ManualClock::default();
+    let caller = caller(&script).to_builder().clock(clock.shared()).build().unwrap();
+    assert_eq!(caller.service_time(), clock.now());
+    Request::<Value>::new(&caller, &LIST, &[]).await.unwrap();
+    clock.advance(hours(1));
+    assert_eq!(caller.service_time(), clock.now() + hours(3));
 }
 
 #[tokio::test(start_paused = true)]

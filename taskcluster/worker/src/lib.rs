@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod artifacts;
+mod blocking;
 pub mod caches;
 #[cfg(feature = "testing")]
 pub mod conformance;

@@ -23,8 +23,11 @@ mod attend;
 mod cancellations;
 mod ears;
 mod leftovers;
+mod purge;
+mod room;
 
 use attend::{Attended, attend};
+use purge::Purge;
 
 /// The runs under way, for those who must reach all of them.
 type Running = Arc<Mutex<BTreeMap<(TaskId, RunId), Arc<TaskContext>>>>;
@@ -89,6 +92,7 @@ fn empty_private_dir(path: &Path) -> std::io::Result<()> {
 struct ClaimLoop {
     inner: Arc<Inner>,
     running: Running,
+    purge: Arc<Purge>,
     shutdown: Shutdown,
     runs: JoinSet<Attended>,
     claiming: Option<BoxFuture<'static, Claimed>>,
@@ -116,6 +120,7 @@ impl ClaimLoop {
     fn new(inner: Arc<Inner>, running: Running, shutdown: Shutdown) -> Self {
         let idle_since = inner.clock.now();
         Self {
+            purge: Arc::new(Purge::new(inner.clone())),
             inner,
             running,
             shutdown,
@@ -185,9 +190,13 @@ impl ClaimLoop {
             Claimed::Tasks(tasks) => {
                 self.let_in = true;
                 self.failed_claims = 0;
+                let purge = self.purge.clone();
+                // Once for all of them.
+                let purged = async move { purge.step().await }.boxed().shared();
                 for claim in tasks {
                     self.claimed += 1;
-                    self.runs.spawn(attend(self.inner.clone(), self.running.clone(), self.shutdown.clone(), claim));
+                    let (inner, running, shutdown) = (self.inner.clone(), self.running.clone(), self.shutdown.clone());
+                    self.runs.spawn(attend(inner, running, shutdown, purged.clone(), claim));
                 }
             }
             Claimed::Refused(error) if !self.let_in => return Err(error),
@@ -223,11 +232,12 @@ impl ClaimLoop {
     }
 }
 
-/// Wait out the backoff, then ask the queue for tasks. Dropping it leaves the claim to the queue.
+/// Wait out the backoff, and for room on the disk, then ask the queue for tasks. Dropping it leaves the claim to the queue.
 async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration) -> Claimed {
     if !wait.is_zero() {
         inner.clock.sleep(wait).await;
     }
+    room::wait(&inner).await;
     let began = inner.clock.now();
     let identity = &inner.identity;
     let tasks = u32::try_from(tasks).expect("at most 32");

@@ -12,6 +12,7 @@ use taskcluster_core::credentials::{Credentials, CredentialsProvider, SharedCred
 use taskcluster_core::transport::Transport;
 use taskcluster_core::{Caller, CallerBuilder, RetryPolicy};
 
+use crate::caches::CacheStore;
 use crate::engine::Engine;
 use crate::events::{Event, EventSink};
 use crate::identity::Identity;
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) events: Option<EventSink>,
     pub(crate) bus: Option<Arc<dyn Bus>>,
+    pub(crate) caches: Option<CacheStore>,
 }
 
 /// How a worker behaves.
@@ -70,6 +72,9 @@ pub struct Settings {
     /// Upload log and artifacts to the object service (storage type `object`), which keeps their checksums, instead of the
     /// queue's own storage. Default: no.
     pub object_artifacts: bool,
+    /// Claim only while this many bytes are free where the work directory and the caches are; caches that nobody uses are
+    /// removed for that, the least recently used first. Default 0: as long as anything works.
+    pub required_disk_space: u64,
 }
 
 impl Settings {
@@ -85,6 +90,7 @@ impl Settings {
             backoff_limit: Duration::from_secs(5 * 60),
             recover_claims: true,
             object_artifacts: false,
+            required_disk_space: 0,
         }
     }
 
@@ -128,6 +134,13 @@ impl Settings {
     #[must_use]
     pub fn with_object_artifacts(mut self, object: bool) -> Self {
         self.object_artifacts = object;
+        self
+    }
+
+    /// Claim only while so many bytes are free.
+    #[must_use]
+    pub fn with_required_disk_space(mut self, bytes: u64) -> Self {
+        self.required_disk_space = bytes;
         self
     }
 
@@ -284,6 +297,7 @@ pub struct WorkerBuilder {
     clock: SharedClock,
     events: Option<EventSink>,
     bus: Option<Arc<dyn Bus>>,
+    caches: Option<CacheStore>,
 }
 
 impl WorkerBuilder {
@@ -297,6 +311,7 @@ impl WorkerBuilder {
             clock: SystemClock::shared(),
             events: None,
             bus: None,
+            caches: None,
         }
     }
 
@@ -365,6 +380,17 @@ impl WorkerBuilder {
         // Nobody cancels it but who started it.
         self.settings.cancel_poll = Duration::from_secs(60 * 60);
         self.settings.object_artifacts = false;
+        // What is to be purged is for those who work for others to ask.
+        self.caches = None;
+        self
+    }
+
+    /// The caches that its plugins give to tasks, for it to look after: before tasks begin, it asks the service purge-cache what
+    /// is to be dropped (its client needs `purge-cache:purge-requests::<worker pool>`), and it removes some when the
+    /// [disk is short](Settings::required_disk_space).
+    #[must_use]
+    pub fn caches(mut self, caches: CacheStore) -> Self {
+        self.caches = Some(caches);
         self
     }
 
@@ -389,6 +415,7 @@ impl WorkerBuilder {
                 settings: self.settings,
                 events: self.events,
                 bus: self.bus,
+                caches: self.caches,
             }),
         })
     }

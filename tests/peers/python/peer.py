@@ -22,6 +22,15 @@ def get(url):
         return response.read()
 
 
+def ask_for_a_purge(options):
+    purge_cache = taskcluster.PurgeCache(options)
+    purge_cache.purgeCache(QUEUE, {"cacheName": "target"})
+    told = purge_cache.purgeRequests(QUEUE, query={"since": taskcluster.fromNowJSON("-5 minutes")})["requests"]
+    names = [(request["provisionerId"], request["workerType"], request["cacheName"]) for request in told]
+    assert names == [(*QUEUE.split("/"), "target")], told
+    assert purge_cache.allPurgeRequests(query={"limit": "1"})["requests"] == told
+
+
 def main():
     options = taskcluster.optionsFromEnvironment()
     queue = taskcluster.Queue(options)
@@ -128,6 +137,7 @@ def main():
         assert failure.status_code == 403, failure
     else:
         raise AssertionError("the task's credentials created a task")
+    ask_for_a_purge(options)
     print("python: all is well")
 
 

@@ -8,5 +8,6 @@ mod ends;
 mod images;
 mod kept;
 mod leftovers;
+mod local;
 mod payload;
 mod proxy;

@@ -31,7 +31,14 @@ pub(super) struct Attended {
 /// How long to wait before a failed reclaim or report is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-pub(super) async fn attend(inner: Arc<Inner>, running: Running, shutdown: Shutdown, claim: TaskClaim) -> Attended {
+/// Attend to a run from its claim to its end. Its task waits until caches are `purged`.
+pub(super) async fn attend(
+    inner: Arc<Inner>,
+    running: Running,
+    shutdown: Shutdown,
+    purged: impl Future<Output = ()>,
+    claim: TaskClaim,
+) -> Attended {
     let (task_id, run_id) = (claim.status.task_id, claim.run_id);
     tracing::info!(task.id = %task_id, run.id = %run_id, "claimed");
     inner.emit(Event::Claimed { task_id, run_id, name: claim.task.metadata.name.clone() });
@@ -47,7 +54,7 @@ pub(super) async fn attend(inner: Arc<Inner>, running: Running, shutdown: Shutdo
     let key = (task_id, run_id);
     running.lock().expect("nothing panics holding it").insert(key, claimed.task.clone());
     let (outcome, own_fault) = tokio::select! {
-        end = claimed.attend() => end,
+        end = claimed.attend(purged) => end,
         never = claimed.keep() => match never {},
         never = claimed.give_back(&shutdown) => match never {},
     };
@@ -97,9 +104,13 @@ impl Claimed {
     }
 
     /// Run the task and tell the queue how it ended.
-    async fn attend(&self) -> (Outcome, bool) {
+    async fn attend(&self, purged: impl Future<Output = ()>) -> (Outcome, bool) {
         let task = &self.task;
         self.header();
+        tokio::select! {
+            () = purged => {}
+            _ = task.switch.abandon() => {}
+        }
         let (inner, context) = (self.inner.clone(), task.clone());
         let mut run = Run::new(task.clone(), &self.inner.plugins, move || {
             inner.emit(Event::Started { task_id: context.task_id(), run_id: context.run_id() });

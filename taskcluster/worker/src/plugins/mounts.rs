@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use taskcluster_core::ids::TaskId;
 
-use crate::caches::{Cache, CacheStore};
+use crate::caches::{CacheStore, RunCaches};
 use crate::context::TaskContext;
 use crate::engine::{ResultSet, SandboxBuilder, Volume};
 use crate::error::{Error, Result};
@@ -129,22 +129,20 @@ impl Plugin for Mounts {
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
         Box::new(TaskMounts {
             task: task.clone(),
-            caches: self.caches.clone(),
+            caches: RunCaches::new(self.caches.clone(), task.clone()),
             cache_scope: self.cache_scope.clone(),
             payload: MountsPayload::default(),
             files: Vec::new(),
-            held: Vec::new(),
         })
     }
 }
 
 struct TaskMounts {
     task: Arc<TaskContext>,
-    caches: CacheStore,
+    caches: RunCaches,
     cache_scope: String,
     payload: MountsPayload,
     files: Vec<(String, tempfile::TempPath)>,
-    held: Vec<Cache>,
 }
 
 #[async_trait]
@@ -171,12 +169,10 @@ impl TaskPlugin for TaskMounts {
         self.files.clear();
         for mount in &self.payload.mounts {
             if let Mount::Cache(mount) = mount {
-                let cache = self.caches.acquire(&mount.cache_name).map_err(|error| {
-                    Error::worker_caused(format!("cannot use the cache {:?}", mount.cache_name), error)
-                })?;
+                let cache = self.caches.take(&mount.cache_name).await?;
                 self.task.log().info(format!("using cache {:?} at {}", mount.cache_name, mount.directory));
                 builder.mount_directory(&mount.directory, Volume::writable(cache.path())).await?;
-                self.held.push(cache);
+                self.caches.hold(cache);
             }
         }
         Ok(())
@@ -185,16 +181,13 @@ impl TaskPlugin for TaskMounts {
     async fn stopped(&mut self, results: &dyn ResultSet) -> Result<Verdict> {
         let code = results.exit().code();
         if code.is_some_and(|code| self.payload.on_exit_status.purge_caches.contains(&code)) {
-            for cache in self.held.drain(..) {
-                self.task.log().info(format!("purging cache {:?}, as onExitStatus.purgeCaches says", cache.name()));
-                cache.purge().map_err(|error| Error::worker_caused("cannot purge a cache", error))?;
-            }
+            self.caches.spoil()?;
         }
         Ok(Verdict::Good)
     }
 
     async fn dispose(&mut self) {
-        self.held.clear();
+        self.caches.give_back().await;
     }
 }
 

@@ -1,0 +1,4 @@
+//! The service as a whole: its API, the program.
+
+mod api;
+mod program;
