@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use taskcluster_worker::caches::CacheStore;
-use taskcluster_worker::plugins::{Artifacts, BackingLog, Env, ExitStatus, LiveLog, MaxRunTime, Proxy};
+use taskcluster_worker::plugins::{Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, Proxy};
 use taskcluster_worker::{Error, Identity, PayloadPart, PayloadSchema, Plugin, Settings, Worker, WorkerBuilder};
 use url::Url;
 
@@ -50,6 +50,8 @@ pub struct DockerWorker {
     pub live_log_url: Option<Url>,
     /// Environment variables of every task, which payloads cannot override.
     pub env: Vec<(String, String)>,
+    /// What signs for the runs that ask for it. Default: nothing.
+    pub chain_of_trust: ChainOfTrust,
 }
 
 /// Why there is no worker.
@@ -90,6 +92,7 @@ impl DockerWorker {
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
             env: Vec::new(),
+            chain_of_trust: ChainOfTrust::new(None),
         }
     }
 
@@ -125,7 +128,8 @@ impl DockerWorker {
             .plugin(Proxy::default())
             .plugin(artifacts())
             .plugin(backing_log())
-            .plugin(live_log))
+            .plugin(live_log)
+            .plugin(self.chain_of_trust))
     }
 
     /// The schema of the payloads that Docker workers take.
@@ -134,7 +138,7 @@ impl DockerWorker {
     /// Never: the parts are known to fit together.
     #[must_use]
     pub fn payload_schema() -> Value {
-        let parts: [(&str, PayloadPart); 9] = [
+        let parts: [(&str, PayloadPart); 10] = [
             ("docker", DockerEngine::payload_part()),
             ("env", Env::default().payload()),
             ("max-run-time", MaxRunTime::default().payload()),
@@ -144,6 +148,7 @@ impl DockerWorker {
             ("artifacts", artifacts().payload()),
             ("task-log", backing_log().payload()),
             ("live-log", PayloadPart::of::<ReadableLog>()),
+            ("chain-of-trust", ChainOfTrust::new(None).payload()),
         ];
         PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
     }

@@ -119,6 +119,12 @@ impl Program for DockerProgram {
         described.max_run_time = base.max_run_time;
         described.live_log_address = base.live_log_address;
         described.live_log_url = base.live_log_url;
+        described.chain_of_trust = base.chain_of_trust;
+        for (name, value) in [("publicIpAddress", &config.public_ip), ("instanceType", &config.instance_type)] {
+            if let Some(value) = value {
+                described.chain_of_trust = described.chain_of_trust.with_environment(name, value.as_str());
+            }
+        }
         let builder = described.builder(base.root_url, base.identity, base.settings).await?;
         Ok(builder.credentials(base.credentials))
     }

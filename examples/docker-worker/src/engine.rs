@@ -120,6 +120,10 @@ impl Engine for DockerEngine {
             (Err(error), Err(_)) => return Err(error),
         };
         task.log().info(format!("image: {}", image.id));
+        task.describe("imageHash", &image.id);
+        if let Some(sha256) = &image.artifact_sha256 {
+            task.describe("imageArtifactHash", format!("sha256:{sha256}"));
+        }
         let blueprint = Blueprint {
             image,
             command: payload.command,

@@ -39,6 +39,8 @@ pub(crate) struct Images {
 pub(crate) struct Found {
     /// Its digest, which nobody else's image can have.
     pub(crate) id: String,
+    /// SHA-256 of the artifact that it was, in hexadecimal.
+    pub(crate) artifact_sha256: Option<String>,
     /// Where its commands start.
     pub(crate) working_dir: String,
     /// Whether a registry has it.
@@ -128,8 +130,10 @@ impl Images {
             Ok(image) => {
                 let id = image.id.ok_or_else(|| Error::worker(format!("Docker knows no id of the image {name:?}")))?;
                 let working_dir = image.config.and_then(|config| config.working_dir).filter(|dir| !dir.is_empty());
+                let hashed = |tag: &String| reference::sha256_of_artifact(tag).map(str::to_owned);
                 Ok(Some(Found {
                     id,
+                    artifact_sha256: image.repo_tags.and_then(|tags| tags.iter().find_map(hashed)),
                     working_dir: working_dir.unwrap_or_else(|| "/".to_owned()),
                     has_registry: image.repo_digests.is_some_and(|digests| !digests.is_empty()),
                 }))

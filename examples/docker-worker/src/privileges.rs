@@ -119,3 +119,22 @@ impl Privileges {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_granted_stands_in_the_description_of_the_container() {
+        let mut config = HostConfig::default();
+        Privileges::default().apply(&mut config);
+        assert_eq!(config, HostConfig::default());
+        let all = Privileges { privileged: true, no_seccomp: true, ptrace: true, host_shared_memory: true, kvm: true };
+        all.apply(&mut config);
+        assert_eq!(config.privileged, Some(true));
+        assert_eq!(config.security_opt.unwrap(), ["seccomp=unconfined"]);
+        assert_eq!(config.cap_add.unwrap(), ["SYS_PTRACE"]);
+        assert_eq!(config.devices.unwrap()[0].path_on_host.as_deref(), Some("/dev/kvm"));
+        assert_eq!(config.mounts.unwrap()[0].source.as_deref(), Some("/dev/shm"));
+    }
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use taskcluster_core::credentials::{Certificate, Credentials};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::secret::Secret;
+use taskcluster_worker::plugins::{ChainOfTrust, SigningKey};
 use taskcluster_worker::{Identity, Settings};
 use url::Url;
 
@@ -86,6 +87,10 @@ pub struct WorkerConfig {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<u64>,
+    /// File of the Ed25519 key that signs for tasks with features.chainOfTrust; `new-ed25519-keypair` makes one [default: none].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ed25519_signing_key: Option<PathBuf>,
     /// Whether log and artifacts go to the object service: true or false [default: false].
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +117,8 @@ pub struct Base {
     pub live_log_address: SocketAddr,
     /// Where viewers find them, if not there.
     pub live_log_url: Option<Url>,
+    /// What signs for tasks that ask for it.
+    pub chain_of_trust: ChainOfTrust,
 }
 
 impl WorkerConfig {
@@ -127,6 +134,12 @@ impl WorkerConfig {
             None => None,
         };
         let settings = self.settings(name)?;
+        let key = match &self.ed25519_signing_key {
+            Some(path) => {
+                Some(SigningKey::read(path).with_context(|| format!("ed25519_signing_key {}", path.display()))?)
+            }
+            None => None,
+        };
         Ok(Base {
             root_url,
             credentials: self.credentials(name)?,
@@ -136,6 +149,7 @@ impl WorkerConfig {
             max_run_time: Duration::from_secs(self.max_run_time.unwrap_or(24 * 60 * 60)),
             live_log_address: self.live_log_address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             live_log_url,
+            chain_of_trust: ChainOfTrust::new(key),
         })
     }
 

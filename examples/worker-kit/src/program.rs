@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use taskcluster_core::TaskId;
+use taskcluster_worker::plugins::SigningKey;
 use taskcluster_worker::{Shutdown, WorkerBuilder};
 
 use crate::config::{WorkerConfig, prefix};
@@ -72,6 +73,12 @@ enum Command<C: Args> {
     Check(ConfigOptions<C>),
     /// Print the JSON schema of the payloads that it takes.
     Schema,
+    /// Make a key that signs for tasks, and print its public half.
+    NewEd25519Keypair {
+        /// The file to write, which must not be there yet.
+        #[arg(long)]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +151,10 @@ async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> 
             print("the configuration is good");
         }
         Command::Schema => print(&serde_json::to_string_pretty(&P::schema())?),
+        Command::NewEd25519Keypair { file } => {
+            let key = SigningKey::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
+            print(&key.public_key());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -42,7 +42,8 @@ impl Upload {
     }
 }
 
-pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> Result<()> {
+/// Gives the SHA-256 of what was uploaded, in hexadecimal.
+pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> Result<String> {
     let expires = upload.expires.unwrap_or(task.expires());
     let mut request = Artifacts::new(&task.parts.caller).upload(&task.task_id(), task.run_id(), name, expires);
     if let Some(content_type) = &upload.content_type {
@@ -52,7 +53,7 @@ pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> R
         request = request.object();
     }
     match request.file(&upload.path).await {
-        Ok(_) => Ok(()),
+        Ok(uploaded) => Ok(uploaded.sha256),
         Err(error) => Err(Error::worker_caused(format!("cannot upload the artifact {name:?}"), error)),
     }
 }

@@ -1,6 +1,6 @@
 //! What engines and plugins know of a run and can do for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +28,9 @@ pub struct TaskContext {
     pub(crate) parts: Parts,
     pub(crate) switch: StopSwitch,
     names: Mutex<BTreeSet<String>>,
+    /// SHA-256 of the artifacts that were uploaded.
+    uploaded: Mutex<BTreeMap<String, String>>,
+    described: Mutex<BTreeMap<String, String>>,
     tracker: TaskTracker,
     over: CancellationToken,
 }
@@ -56,6 +59,8 @@ impl TaskContext {
             parts,
             switch: StopSwitch::new(),
             names: Mutex::default(),
+            uploaded: Mutex::default(),
+            described: Mutex::default(),
             tracker: TaskTracker::new(),
             over: CancellationToken::new(),
         })
@@ -197,7 +202,26 @@ impl TaskContext {
     /// # Errors
     /// [`Error::Worker`] after retries.
     pub async fn upload(&self, name: &str, upload: &Upload) -> Result<()> {
-        artifacts::upload(self, name, upload).await
+        let sha256 = artifacts::upload(self, name, upload).await?;
+        self.uploaded.lock().expect("nothing panics holding it").insert(name.to_owned(), sha256);
+        Ok(())
+    }
+
+    /// The artifacts that were uploaded until now, with the SHA-256 of their content in hexadecimal.
+    #[must_use]
+    pub fn uploaded(&self) -> BTreeMap<String, String> {
+        self.uploaded.lock().expect("nothing panics holding it").clone()
+    }
+
+    /// State something of what this run is made of, such as the `imageHash` of its container, for whoever signs for it.
+    pub fn describe(&self, name: impl Into<String>, value: impl Into<String>) {
+        self.described.lock().expect("nothing panics holding it").insert(name.into(), value.into());
+    }
+
+    /// What was stated of this run until now.
+    #[must_use]
+    pub fn described(&self) -> BTreeMap<String, String> {
+        self.described.lock().expect("nothing panics holding it").clone()
     }
 
     /// Make an artifact that refers to a URL.

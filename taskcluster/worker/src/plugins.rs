@@ -1,6 +1,7 @@
 //! The plugins that come with the runtime.
 
 pub mod artifacts;
+mod chain_of_trust;
 mod env;
 mod exit_status;
 mod live_log;
@@ -11,6 +12,7 @@ mod task_log;
 
 #[doc(inline)]
 pub use artifacts::Artifacts;
+pub use chain_of_trust::{CERTIFIED_LOG, CHAIN_OF_TRUST, ChainOfTrust, KeyError, SigningKey};
 pub use env::Env;
 pub use exit_status::{ExitStatus, RetriedCodes};
 pub use live_log::{LIVE_LOG, LiveLog, LiveLogSettings};

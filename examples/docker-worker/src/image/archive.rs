@@ -17,13 +17,13 @@ const LARGEST: u64 = 64 << 30;
 /// The most that a list of images may take.
 const LARGEST_LIST: u64 = 16 << 20;
 
-/// Copy the archive of one image, which is to be called `name`.
+/// Copy the archive of one image, which is to have these names.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] with a reason: it is none. [`io::ErrorKind::BrokenPipe`]: nobody reads.
-pub(super) fn rename(from: impl Read, to: impl Write, name: &str) -> io::Result<()> {
+pub(super) fn rename(from: impl Read, to: impl Write, names: &[String]) -> io::Result<()> {
     let mut archive = Archive::new(from.take(LARGEST));
-    let mut copy = Copy { to: Builder::new(to), name, links: HashSet::new(), lists: 0 };
+    let mut copy = Copy { to: Builder::new(to), names, links: HashSet::new(), lists: 0 };
     for entry in archive.entries()? {
         copy.entry(entry?)?;
     }
@@ -35,7 +35,7 @@ pub(super) fn rename(from: impl Read, to: impl Write, name: &str) -> io::Result<
 
 struct Copy<'a, W: Write> {
     to: Builder<W>,
-    name: &'a str,
+    names: &'a [String],
     links: HashSet<PathBuf>,
     /// Lists of images met so far.
     lists: u32,
@@ -75,14 +75,14 @@ impl<W: Write> Copy<'_, W> {
         &mut self,
         entry: Entry<'_, impl Read>,
         path: &Path,
-        rename: fn(&mut Value, &str) -> Result<(), &'static str>,
+        rename: fn(&mut Value, &[String]) -> Result<(), &'static str>,
     ) -> io::Result<()> {
         if entry.size() > LARGEST_LIST {
             return Err(bad(&format!("its {} is too large", path.display())));
         }
         let mut list: Value =
             serde_json::from_reader(entry).map_err(|error| bad(&format!("{}: {error}", path.display())))?;
-        rename(&mut list, self.name).map_err(|why| bad(&format!("{}: {why}", path.display())))?;
+        rename(&mut list, self.names).map_err(|why| bad(&format!("{}: {why}", path.display())))?;
         let text = serde_json::to_vec(&list)?;
         let mut header = fresh(EntryType::Regular, text.len() as u64);
         self.lists += 1;
@@ -115,23 +115,31 @@ fn plain(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// As Docker has written them since 2016.
-fn rename_in_manifest(list: &mut Value, name: &str) -> Result<(), &'static str> {
+fn rename_in_manifest(list: &mut Value, names: &[String]) -> Result<(), &'static str> {
     let images = list.as_array_mut().ok_or("it is no list of images")?;
     let [image] = images.as_mut_slice() else { return Err("it lists more or less than one image") };
-    image.as_object_mut().ok_or("an image is an object")?.insert("RepoTags".to_owned(), json!([name]));
+    image.as_object_mut().ok_or("an image is an object")?.insert("RepoTags".to_owned(), json!(names));
     Ok(())
 }
 
 /// As the Open Container Initiative has it.
-fn rename_in_index(list: &mut Value, name: &str) -> Result<(), &'static str> {
+fn rename_in_index(list: &mut Value, names: &[String]) -> Result<(), &'static str> {
     let images = list.get_mut("manifests").and_then(Value::as_array_mut).ok_or("it lists no manifests")?;
     let [image] = images.as_mut_slice() else { return Err("it lists more or less than one image") };
-    let tag = name.rsplit(':').next().unwrap_or(name);
-    let annotations = json!({
-        "io.containerd.image.name": format!("docker.io/library/{name}"),
-        "org.opencontainers.image.ref.name": tag,
-    });
-    image.as_object_mut().ok_or("an image is an object")?.insert("annotations".to_owned(), annotations);
+    let image = image.as_object_mut().ok_or("an image is an object")?.clone();
+    // An image has one name here, so it is listed once for each.
+    *images = names
+        .iter()
+        .map(|name| {
+            let annotations = json!({
+                "io.containerd.image.name": format!("docker.io/library/{name}"),
+                "org.opencontainers.image.ref.name": name.rsplit(':').next().unwrap_or(name),
+            });
+            let mut image = image.clone();
+            image.insert("annotations".to_owned(), annotations);
+            Value::Object(image)
+        })
+        .collect();
     Ok(())
 }
 
@@ -164,7 +172,8 @@ mod tests {
 
         fn renamed(self) -> Result<Vec<(String, String)>, String> {
             let mut out = Vec::new();
-            rename(&*self.0.into_inner().unwrap(), &mut out, "ours:1").map_err(|error| error.to_string())?;
+            rename(&*self.0.into_inner().unwrap(), &mut out, &["ours:1".to_owned()])
+                .map_err(|error| error.to_string())?;
             let mut archive = Archive::new(&*out);
             let entries = archive.entries().unwrap().map(|entry| {
                 let mut entry = entry.unwrap();
@@ -221,6 +230,6 @@ mod tests {
         assert!(Packing::new().file("c.json", "{}").renamed().unwrap_err().contains("no manifest.json"));
         assert!(Packing::new().file("manifest.json", "[{}, {}]").renamed().unwrap_err().contains("one image"));
         assert!(Packing::new().file("manifest.json", "{").renamed().unwrap_err().contains("manifest.json"));
-        assert!(rename(&b"\x1f\x8b not a tar"[..], &mut Vec::new(), "ours:1").is_err());
+        assert!(rename(&b"\x1f\x8b not a tar"[..], &mut Vec::new(), &[]).is_err());
     }
 }

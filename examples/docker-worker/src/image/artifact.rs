@@ -16,7 +16,7 @@ use taskcluster_worker::TaskContext;
 use taskcluster_worker::error::{Error, Result};
 
 use super::archive;
-use super::reference::OF_ARTIFACTS;
+use super::reference::{OF_ARTIFACTS, name_of_content};
 use crate::docker::Docker;
 use crate::pipe;
 
@@ -78,14 +78,14 @@ pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located
     let file = tempfile::NamedTempFile::new_in(task.scratch())
         .map_err(|error| Error::worker_caused("cannot write an image", error))?
         .into_temp_path();
-    Artifacts::new(task.caller())
+    let downloaded = Artifacts::new(task.caller())
         .download_latest(task_id, path)
         .to_file(&file)
         .await
         .map_err(|error| Error::worker_caused(format!("cannot fetch {what}"), error))?;
     task.log().info(format!("loading {what}"));
-    let name = artifact.image_name();
-    import(docker, &file, packed, &name, &what).await
+    let names = [artifact.image_name(), name_of_content(&downloaded.sha256)];
+    import(docker, &file, packed, names, &what).await
 }
 
 /// How an archive is compressed.
@@ -113,9 +113,9 @@ impl Packed {
 }
 
 /// Unpack, rename and load in one go, so that the image is never on disk a second time.
-async fn import(docker: &Docker, file: &Path, packed: Packed, name: &str, what: &str) -> Result<()> {
-    let (path, name) = (file.to_owned(), name.to_owned());
-    let (renaming, chunks) = pipe::write_to_stream(move |out| archive::rename(packed.open(&path)?, out, &name));
+async fn import(docker: &Docker, file: &Path, packed: Packed, names: [String; 2], what: &str) -> Result<()> {
+    let path = file.to_owned();
+    let (renaming, chunks) = pipe::write_to_stream(move |out| archive::rename(packed.open(&path)?, out, &names));
     let options = ImportImageOptionsBuilder::new().build();
     let loading = docker.api.import_image_stream(options, chunks, None).try_for_each(|_| async { Ok(()) });
     let (renamed, loaded) = tokio::join!(renaming, loading);

@@ -6,6 +6,19 @@ use taskcluster_worker::error::{Error, Result};
 /// the image, and nobody else.
 pub(super) const OF_ARTIFACTS: &str = "taskcluster-artifact";
 
+/// What the tag of an artifact's image begins with that says what the artifact hashes to.
+const HASH_TAG: &str = "sha256-";
+
+/// A name by which an image is known to be an artifact of that content.
+pub(super) fn name_of_content(sha256: &str) -> String {
+    format!("{OF_ARTIFACTS}:{HASH_TAG}{sha256}")
+}
+
+/// The hash in such a name.
+pub(super) fn sha256_of_artifact(name: &str) -> Option<&str> {
+    name.strip_prefix(OF_ARTIFACTS)?.strip_prefix(':')?.strip_prefix(HASH_TAG)
+}
+
 /// The name of an image, with a tag or a digest.
 ///
 /// Without one, Docker would take a name of hexadecimal digits for the beginning of an image's id, and so give a task an image

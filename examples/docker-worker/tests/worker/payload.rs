@@ -114,7 +114,7 @@ fn the_schema_takes_what_docker_worker_took() {
             },
             "features": {
                 "localLiveLog": true, "bulkLog": false, "taskclusterProxy": false, "artifacts": true,
-                "allowPtrace": false,
+                "allowPtrace": false, "chainOfTrust": false,
             },
             "onExitStatus": {"retry": [0, 1, -1], "purgeCaches": [0, 3]},
         }),
