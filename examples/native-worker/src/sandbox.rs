@@ -143,6 +143,19 @@ impl SandboxBuilder for NativeBuilder {
         .await
     }
 
+    async fn add_directory(&mut self, path: &str, source: &Path) -> Result<()> {
+        let place = self.place(path).await?;
+        let (source, owner) = (source.to_owned(), self.owner());
+        blocking("mount a directory", move || {
+            fs::rename(&source, &place)?;
+            match owner {
+                Some((uid, gid)) => tree::hand_over(&place, uid, gid),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
     fn user_id(&self) -> Option<u32> {
         Some(self.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid))
     }

@@ -177,6 +177,12 @@ pub trait SandboxBuilder: Send + fmt::Debug {
         Err(Error::Unsupported("mounted files"))
     }
 
+    /// Move the directory `source`, with what is in it, to `path`: from then on it is the task's, and goes when the task does. It is
+    /// the run's own, below its [scratch folder](TaskContext::scratch).
+    async fn add_directory(&mut self, _path: &str, _source: &Path) -> Result<()> {
+        Err(Error::Unsupported("mounted directories"))
+    }
+
     /// The user of this machine as whom everything in the sandbox will run, if it runs on this machine at all. What serves the
     /// task alone can then tell its processes from those of others. Default: nothing is known.
     fn user_id(&self) -> Option<u32> {

@@ -14,6 +14,6 @@ pub use env::Env;
 pub use exit_status::ExitStatus;
 pub use live_log::{LIVE_LOG, LiveLog};
 pub use max_run_time::MaxRunTime;
-pub use mounts::Mounts;
+pub use mounts::{MountLimits, Mounts};
 pub use proxy::Proxy;
 pub use task_log::{BACKING_LOG, BackingLog};

@@ -1,0 +1,55 @@
+//! From what was fetched to files. All of it blocks.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::budget::{Budget, Fault};
+use super::decode::decoder;
+use super::format::{ArchiveFormat, Compression, Layout};
+use super::tree::{NewFile, Tree};
+
+#[cfg(feature = "archives")]
+mod rar;
+#[cfg(feature = "archives")]
+mod seven_z;
+mod tar;
+#[cfg(feature = "archives")]
+mod zip;
+
+/// Undo the compression of a file, or copy it where there is none.
+pub(super) fn expand(stored: File, compression: Compression, to: File, budget: &Arc<Budget>) -> Result<(), Fault> {
+    let mut content = decoder(compression, BufReader::new(stored))?;
+    io::copy(&mut content, &mut NewFile::over(to, budget.clone()))?;
+    Ok(())
+}
+
+/// Unpack an archive into the empty directory `into`.
+pub(super) fn unpack(stored: File, format: ArchiveFormat, into: &Path, budget: &Arc<Budget>) -> Result<(), Fault> {
+    let tree = Tree::at(into, budget.clone())?;
+    let stored = BufReader::new(stored);
+    match format.layout() {
+        Layout::Tar(None) => tar::unpack(stored, &tree),
+        Layout::Tar(Some(compression)) => tar::unpack(decoder(compression, stored)?, &tree),
+        #[cfg(feature = "archives")]
+        Layout::Zip => zip::unpack(stored, &tree),
+        #[cfg(feature = "archives")]
+        Layout::SevenZ => seven_z::unpack(stored, &tree),
+        #[cfg(feature = "archives")]
+        Layout::Rar => rar::unpack(stored.into_inner(), &tree),
+        #[cfg(not(feature = "archives"))]
+        Layout::Zip | Layout::SevenZ | Layout::Rar => Err(Fault::Refused(super::decode::not_built_in(&format.to_string()))),
+    }
+}
+
+/// The longest target of a symbolic link that the system takes, in bytes. Formats that keep targets as content of files could
+/// have longer ones.
+#[cfg(feature = "archives")]
+const LONGEST_TARGET: u64 = 4096;
+
+/// The kind of file that a mode of Unix says.
+#[cfg(feature = "archives")]
+fn kind_of(mode: u32) -> rustix::fs::FileType {
+    rustix::fs::FileType::from_raw_mode(mode)
+}
