@@ -8,6 +8,8 @@ use super::budget::Fault;
 use super::format::Compression;
 
 #[cfg(feature = "archives")]
+mod lz4;
+#[cfg(feature = "archives")]
 mod zstd;
 
 /// What a decoder may take of the machine's memory, in bytes, where the stream says how much that is: four times what the
@@ -30,7 +32,7 @@ pub(super) fn decoder<'a>(
         #[cfg(feature = "archives")]
         Compression::Lz => Ok(Box::new(lzma_rust2::LzipReader::new(stored))),
         #[cfg(feature = "archives")]
-        Compression::Lz4 => Ok(Box::new(lz4_flex::frame::FrameDecoder::new(stored))),
+        Compression::Lz4 => Ok(Box::new(lz4::Decoder::new(stored))),
         #[cfg(feature = "archives")]
         Compression::Mz => Ok(Box::new(minlz::minlz::Reader::new(stored))),
         // Snappy is a part of S2.

@@ -72,7 +72,10 @@ impl Tree {
         let place = Place::parse(name)?;
         if !stays_inside(target, place.parents.len()) {
             let target = String::from_utf8_lossy(target);
-            return Err(refuse(name, &format!("is a symbolic link to {target:?}, which may lead out of the directory")));
+            return Err(refuse(
+                name,
+                &format!("is a symbolic link to {target:?}, which may lead out of the directory"),
+            ));
         }
         self.make(&place, |dir, last| rustix::fs::symlinkat(target, dir, last))
     }
@@ -80,7 +83,8 @@ impl Tree {
     /// Another name for a file that is there.
     pub(super) fn hard_link(&self, name: &[u8], target: &[u8]) -> Result<(), Fault> {
         let place = Place::parse(name)?;
-        let no_file = || refuse(name, &format!("is a hard link to {:?}, which is no file", String::from_utf8_lossy(target)));
+        let no_file =
+            || refuse(name, &format!("is a hard link to {:?}, which is no file", String::from_utf8_lossy(target)));
         let other = Place::parse(target).map_err(|_| no_file())?;
         if (&place.parents, place.last) == (&other.parents, other.last) {
             return Err(no_file());

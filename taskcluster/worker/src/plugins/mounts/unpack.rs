@@ -39,7 +39,9 @@ pub(super) fn unpack(stored: File, format: ArchiveFormat, into: &Path, budget: &
         #[cfg(feature = "archives")]
         Layout::Rar => rar::unpack(stored.into_inner(), &tree),
         #[cfg(not(feature = "archives"))]
-        Layout::Zip | Layout::SevenZ | Layout::Rar => Err(Fault::Refused(super::decode::not_built_in(&format.to_string()))),
+        Layout::Zip | Layout::SevenZ | Layout::Rar => {
+            Err(Fault::Refused(super::decode::not_built_in(&format.to_string())))
+        }
     }
 }
 
@@ -53,3 +55,6 @@ const LONGEST_TARGET: u64 = 4096;
 fn kind_of(mode: u32) -> rustix::fs::FileType {
     rustix::fs::FileType::from_raw_mode(mode)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use rars::{
-    ArchiveMember, ArchiveMemberDetail, ArchiveReadOptions, ArchiveReader, AttrSource, ExtractionDecision,
-};
+use rars::{ArchiveMember, ArchiveMemberDetail, ArchiveReadOptions, ArchiveReader, AttrSource, ExtractionDecision};
 use rustix::fs::FileType;
 
 use super::super::budget::Fault;
