@@ -94,13 +94,15 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A tar archive of one file.
+/// A tar archive of one file, however bad its name.
 fn tar(name: &str, content: &str) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
+    header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_mode(0o644);
     header.set_size(content.len() as u64);
-    builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+    header.set_cksum();
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append(&header, content.as_bytes()).unwrap();
     builder.into_inner().unwrap()
 }
 
@@ -335,7 +337,8 @@ async fn a_cancelled_run_does_not_go_on_fetching() {
         }
         bench.queue.cancel(&task_id);
     };
-    tokio::join!(bench.run(), tokio::time::timeout(TIMEOUT, cancel));
+    let ((), cancelled) = tokio::join!(bench.run(), tokio::time::timeout(TIMEOUT, cancel));
+    cancelled.expect("the file grows");
     assert_eq!(bench.queue.state(&task_id), "exception canceled");
     assert_eq!(std::fs::read_dir(bench.dir.path().join("runs")).unwrap().count(), 0, "nothing is left of it");
 }

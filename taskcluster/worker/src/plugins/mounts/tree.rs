@@ -2,7 +2,7 @@
 //!
 //! An entry is reached from the directory itself, part by part, and no step follows a link. So whatever an archive holds,
 //! nothing is made, opened or changed outside. What can only mean harm, or cannot be kept, is refused with the name of the entry:
-//! - names that are absolute, lead through `..` or through anything but directories, are not UTF-8 or contain NUL;
+//! - names that are absolute, lead through `..` or through anything but directories, are not UTF-8, contain NUL, or are too deep;
 //! - symbolic links that lead out of the directory. It may begin with as many `..` as its own place is deep; after another part
 //!   none may follow, since that part may itself be a link;
 //! - hard links to anything but files of the directory;
@@ -151,6 +151,9 @@ impl Tree {
     }
 }
 
+/// Directories in each other. Who removes a tree holds one open for each of them.
+const DEEPEST: usize = 256;
+
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 fn permissions(mode: u32) -> Mode {
@@ -199,6 +202,9 @@ impl<'a> Place<'a> {
         let mut parents: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         if parents.contains(&"..") {
             return Err(refuse(bytes, "is not below the directory"));
+        }
+        if parents.len() > DEEPEST {
+            return Err(refuse(bytes, "is too deep"));
         }
         let last = parents.pop();
         Ok(Self { name, parents, last })

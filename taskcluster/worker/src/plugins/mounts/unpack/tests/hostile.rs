@@ -29,14 +29,29 @@ fn names_are_text() {
     assert!(tree(&bench.place()).contains_key("größer"));
 }
 
-#[test]
-fn a_name_with_nul_is_refused() {
+/// A file whose name, which may be of any length, stands in an extended header.
+fn named(name: &[u8]) -> Vec<u8> {
     let mut builder = ::tar::Builder::new(Vec::new());
-    builder.append_pax_extensions([("path", b"a\0b".as_slice())]).unwrap();
+    builder.append_pax_extensions([("path", name)]).unwrap();
     let mut archive = builder.into_inner().unwrap();
     archive.truncate(archive.len() - 1024);
-    let why = Bench::new().refusal(ArchiveFormat::Tar, &tar(&[archive, file("plain", "")]));
+    tar(&[archive, file("plain", "")])
+}
+
+#[test]
+fn a_name_with_nul_is_refused() {
+    let why = Bench::new().refusal(ArchiveFormat::Tar, &named(b"a\0b"));
     assert!(why.contains("NUL"), "{why}");
+}
+
+#[test]
+fn names_have_an_end() {
+    let bench = Bench::new();
+    bench.unpack(ArchiveFormat::Tar, &named("d/".repeat(200).as_bytes())).unwrap();
+    let why = Bench::new().refusal(ArchiveFormat::Tar, &named("d/".repeat(20_000).as_bytes()));
+    assert!(why.contains("too deep") && why.len() < 1000, "{why}");
+    let why = Bench::new().refusal(ArchiveFormat::Tar, &named("x".repeat(300).as_bytes()));
+    assert!(why.contains("too long a name"), "{why}");
 }
 
 #[test]
