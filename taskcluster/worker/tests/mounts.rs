@@ -186,8 +186,8 @@ async fn a_cache_is_filled_whole_or_not_at_all() {
     let folder = bench.dir.path().join("caches/c");
     let left = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
     assert!(left.iter().all(|name| name == "0" || name == "0.lock"), "{left:?}");
-    std::fs::create_dir(folder.join("0.new")).unwrap();
-    std::fs::write(folder.join("0.new/half"), "of an archive").unwrap();
+    std::fs::create_dir(folder.join("0.new-killed")).unwrap();
+    std::fs::write(folder.join("0.new-killed/half"), "of an archive").unwrap();
     let acts = json!([{"printFile": "d/seed"}, {"printFile": "d/half"}]);
     let (state, log) = bench.resolve(acts, json!([mount(&tar("seed", "whole"))]), &[]).await;
     assert!(state == "failed" && log.contains("whole") && !log.contains("of an archive"), "{log}");

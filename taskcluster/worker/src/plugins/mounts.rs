@@ -42,7 +42,7 @@ mod web;
 mod work;
 
 pub use budget::MountLimits;
-use payload::{DirectoryMount, FileMount, Mount, MountsPayload};
+use payload::{Mount, MountsPayload};
 use work::Work;
 
 /// Puts files and unpacked archives into the sandbox (artifacts of other tasks, what the index or a web server has, text of the
@@ -93,8 +93,7 @@ impl Plugin for Mounts {
             cache_scope: self.cache_scope.clone(),
             work: Work::new(self.limits),
             payload: MountsPayload::default(),
-            files: Vec::new(),
-            directories: Vec::new(),
+            made: Vec::new(),
             held: Vec::new(),
         })
     }
@@ -106,9 +105,17 @@ struct TaskMounts {
     cache_scope: String,
     work: Work,
     payload: MountsPayload,
-    files: Vec<(String, TempPath)>,
-    directories: Vec<(String, TempDir)>,
+    /// One for each of the mounts.
+    made: Vec<Made>,
     held: Vec<Cache>,
+}
+
+/// What a mount has become before there is a sandbox to put it in.
+enum Made {
+    File(TempPath),
+    Directory(TempDir),
+    /// Whether a cache has to be filled is known once it is ours.
+    Nothing,
 }
 
 #[async_trait]
@@ -120,41 +127,28 @@ impl TaskPlugin for TaskMounts {
             return Err(error);
         }
         for mount in &self.payload.mounts {
-            match mount {
-                Mount::File(FileMount { file, content, format }) => {
-                    let made = fill::file(&self.task, &self.work, file, content, *format).await?;
-                    self.files.push((file.clone(), made));
-                }
-                Mount::Directory(DirectoryMount { directory, content, format }) => {
-                    let made = fill::directory(&self.task, &self.work, directory, content, *format).await?;
-                    self.directories.push((directory.clone(), made));
-                }
-                // Whether a cache is empty is known once it is ours.
-                Mount::Cache(_) => {}
-            }
+            let made = self.make(mount).await?;
+            self.made.push(made);
         }
         Ok(())
     }
 
     async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
-        for (path, content) in &self.files {
-            builder.add_file(path, content).await?;
-        }
-        self.files.clear();
-        for (path, directory) in &self.directories {
-            mount_for_reading(builder, path, directory).await?;
-        }
-        for mount in &self.payload.mounts {
+        for (mount, made) in self.payload.mounts.iter().zip(&self.made) {
+            match made {
+                Made::File(content) => builder.add_file(mount.place(), content).await?,
+                Made::Directory(directory) => mount_for_reading(builder, mount.place(), directory).await?,
+                Made::Nothing => {}
+            }
             if let Mount::Cache(mount) = mount {
-                let mut cache = self.caches.acquire(&mount.cache_name).map_err(|error| {
+                let cache = self.caches.acquire(&mount.cache_name).map_err(|error| {
                     Error::worker_caused(format!("cannot use the cache {:?}", mount.cache_name), error)
                 })?;
-                if let (Some(content), Some(format)) = (&mount.content, mount.format) {
-                    cache = fill::cache(&self.task, &self.work, cache, content, format).await?;
-                }
-                self.task.log().info(format!("using cache {:?} at {}", mount.cache_name, mount.directory));
-                builder.mount_directory(&mount.directory, Volume::writable(cache.path())).await?;
+                let path = cache.path().to_owned();
                 self.held.push(cache);
+                fill::cache(&self.task, &self.work, mount, &path).await?;
+                self.task.log().info(format!("using cache {:?} at {}", mount.cache_name, mount.directory));
+                builder.mount_directory(&mount.directory, Volume::writable(&path)).await?;
             }
         }
         Ok(())
@@ -172,8 +166,9 @@ impl TaskPlugin for TaskMounts {
     }
 
     async fn dispose(&mut self) {
+        // Before anybody else may have what threads are at work on.
         self.work.end().await;
-        self.directories.clear();
+        self.made.clear();
         self.held.clear();
     }
 }
@@ -194,6 +189,14 @@ impl TaskMounts {
         let scope = format!("{}{cache_name}", self.cache_scope);
         let missing = !self.task.has_scope(&scope);
         missing.then(|| Error::payload(format!("the cache {cache_name:?} needs the scope {scope}")))
+    }
+
+    async fn make(&self, mount: &Mount) -> Result<Made> {
+        match mount {
+            Mount::File(mount) => fill::file(&self.task, &self.work, mount).await.map(Made::File),
+            Mount::Directory(mount) => fill::directory(&self.task, &self.work, mount).await.map(Made::Directory),
+            Mount::Cache(_) => Ok(Made::Nothing),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use taskcluster::index::Index;
 use taskcluster_core::chain;
 use taskcluster_core::ids::TaskId;
 use tempfile::TempPath;
+use url::Url;
 
 use super::budget::{Budget, Fault};
 use super::decode::decoder;
@@ -34,11 +35,20 @@ impl Content {
                     "a mounted artifact is of task {task_id}, which is not among the dependencies: add it to `dependencies`"
                 )))
             }
-            Self::Url(UrlContent { url, .. }) if !matches!(url.scheme(), "http" | "https") => {
-                Some(Error::payload(format!("cannot mount {url}: it begins with neither http: nor https:")))
-            }
+            Self::Url(content) => content.parse().err(),
             Self::Base64(content) => content.decode().err(),
-            Self::Artifact(_) | Self::Url(_) | Self::Indexed(_) | Self::Raw(_) => None,
+            Self::Artifact(_) | Self::Indexed(_) | Self::Raw(_) => None,
+        }
+    }
+}
+
+impl UrlContent {
+    fn parse(&self) -> Result<Url> {
+        let refuse = |why: &str| Error::payload(format!("cannot mount {}: {why}", self.url));
+        let url = Url::parse(&self.url).map_err(|error| refuse(&error.to_string()))?;
+        match url.scheme() {
+            "http" | "https" => Ok(url),
+            _ => Err(refuse("it begins with neither http: nor https:")),
         }
     }
 }
@@ -65,9 +75,9 @@ pub(super) async fn fetch(task: &TaskContext, work: &Work, content: &Content) ->
             task.log().info(format!("the index has task {task_id} under {namespace:?}"));
             artifact_of(task, work, task_id, artifact, None, file.path()).await?;
         }
-        Content::Url(UrlContent { url, sha256 }) => {
-            let found = web::fetch(&task.parts.caller, url, file.path(), work.budget()).await?;
-            check(sha256.as_deref(), &found, url.as_str())?;
+        Content::Url(content) => {
+            let found = web::fetch(&task.parts.caller, &content.parse()?, file.path(), work.budget()).await?;
+            check(content.sha256.as_deref(), &found, &content.url)?;
         }
     }
     Ok(file.into_temp_path())

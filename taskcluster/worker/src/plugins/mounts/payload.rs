@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use taskcluster_core::ids::TaskId;
-use url::Url;
 
 use super::format::{ArchiveFormat, Compression};
 
@@ -117,8 +116,8 @@ pub(super) struct IndexedContent {
 #[serde(deny_unknown_fields)]
 pub(super) struct UrlContent {
     /// Where it is, beginning with `http:` or `https:`.
-    #[schemars(with = "String", extend("format" = "uri"))]
-    pub(super) url: Url,
+    #[schemars(extend("format" = "uri"))]
+    pub(super) url: String,
     /// What the content must hash to.
     #[schemars(regex(pattern = "^[a-f0-9]{64}$"))]
     pub(super) sha256: Option<String>,
@@ -143,6 +142,15 @@ pub(super) struct Base64Content {
 }
 
 impl Mount {
+    /// Where it is to be.
+    pub(super) fn place(&self) -> &str {
+        match self {
+            Self::File(mount) => &mount.file,
+            Self::Cache(mount) => &mount.directory,
+            Self::Directory(mount) => &mount.directory,
+        }
+    }
+
     /// What it is made of, if anything.
     pub(super) fn content(&self) -> Option<&Content> {
         match self {

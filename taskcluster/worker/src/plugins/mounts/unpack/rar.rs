@@ -4,7 +4,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use rars::{ArchiveMember, ArchiveMemberDetail, ArchiveReadOptions, ArchiveReader, AttrSource, ExtractionDecision};
+use rars::{
+    ArchiveFamily, ArchiveMember, ArchiveMemberDetail, ArchiveReadOptions, ArchiveReader, AttrSource,
+    ExtractionDecision,
+};
 use rustix::fs::FileType;
 
 use super::super::budget::Fault;
@@ -34,7 +37,7 @@ pub(super) fn unpack(stored: File, tree: &Tree) -> Result<(), Fault> {
 }
 
 fn put(member: &ArchiveMember, tree: &Tree, note: &Note) -> Result<ExtractionDecision, Fault> {
-    let name = member.decoded_name(None).map_err(|error| Fault::Refused(error.to_string()))?;
+    let name = name(member)?;
     let mode = (member.meta.attr_source() == AttrSource::Unix).then_some(member.meta.file_attr as u32);
     if let ArchiveMemberDetail::Rar50Plus { redirection: Some(link), .. } = &member.detail {
         match link.redirection_type {
@@ -55,6 +58,15 @@ fn put(member: &ArchiveMember, tree: &Tree, note: &Note) -> Result<ExtractionDec
         }
         other => Err(Tree::refuse(&name, &format!("is no file, but a {other:?}"))),
     }
+}
+
+/// Its parts are separated as here; older archives from elsewhere do that the other way.
+fn name(member: &ArchiveMember) -> Result<Vec<u8>, Fault> {
+    let mut name = member.decoded_name(None).map_err(|error| Fault::Refused(error.to_string()))?.into_owned();
+    if member.meta.family != ArchiveFamily::Rar50Plus && member.meta.attr_source() != AttrSource::Unix {
+        name.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
+    }
+    Ok(name)
 }
 
 /// The fault that ended the extraction: the library's own errors keep no more of it than its text.

@@ -55,6 +55,9 @@ fn fault(error: Error) -> Fault {
     match error {
         Error::Io(error, _) | Error::FileOpen(error, _) | Error::MaybeBadPassword(error) => error.into(),
         Error::PasswordRequired => Fault::refused("it is encrypted"),
+        Error::UnsupportedCompressionMethod(method) => {
+            Fault::Refused(format!("its compression {method} is unknown here"))
+        }
         other => Fault::Refused(format!("it is damaged: {other}")),
     }
 }

@@ -49,8 +49,9 @@ fn put<R: Read>(entry: &mut Entry<'_, R>, tree: &Tree) -> Result<(), Fault> {
         EntryType::Link => tree.hard_link(&name, &target(entry)),
         EntryType::Char | EntryType::Block => Err(Tree::refuse(&name, "is a device")),
         EntryType::Fifo => Err(Tree::refuse(&name, "is a pipe")),
-        // Says something of the archive as a whole; volume names and the like, for which there are no types, too.
+        // They say something of the archive as a whole: attributes, and its label.
         EntryType::XGlobalHeader => Ok(()),
+        other if other.as_byte() == b'V' => Ok(()),
         other => Err(Tree::refuse(&name, &format!("is of the unknown type {:?}", char::from(other.as_byte())))),
     }
 }
