@@ -396,3 +396,13 @@ fn the_schema_takes_each_kind_of_mount() {
         assert!(!takes(&mount), "{mount}");
     }
 }
+
+#[cfg(not(feature = "archives"))]
+#[tokio::test]
+async fn a_format_that_is_not_built_in_is_refused_in_one_line() {
+    let bench = Bench::new().await;
+    let mount = json!({"directory": "d", "content": {"url": "http://127.0.0.1:9/"}, "format": "tar.zst"});
+    let (state, log) = bench.refused(mount).await;
+    assert_eq!(state, "exception malformed-payload", "{log}");
+    assert!(log.contains("cannot unpack \"tar.zst\": it was built without the feature \"archives\""), "{log}");
+}

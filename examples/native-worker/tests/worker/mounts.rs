@@ -57,3 +57,19 @@ async fn a_directory_is_another_users_own() {
         check(bench).await;
     }
 }
+
+#[tokio::test]
+async fn mounts_come_one_after_the_other() {
+    let bench = Bench::new().await;
+    let (file, script) =
+        (json!({"file": "d/closed/note", "content": {"raw": "NOTE"}}), "cat d/closed/note; d/closed/tool");
+    let payload = |first: Value| json!({"command": [["/bin/sh", "-c", script]], "mounts": [first, file]});
+    let (task_id, state) =
+        bench.resolve(payload(json!({"directory": "d", "content": content(), "format": "tar"}))).await;
+    let log = bench.log(&task_id);
+    assert!(state == "completed" && log.contains("NOTE") && log.contains("TOOL RUNS"), "{log}");
+    // What former tasks left there could lead anywhere.
+    let (task_id, state) = bench.resolve(payload(json!({"directory": "d", "cacheName": "c"}))).await;
+    let log = bench.log(&task_id);
+    assert!(state == "exception malformed-payload" && log.contains("it is inside of a cache"), "{log}");
+}
