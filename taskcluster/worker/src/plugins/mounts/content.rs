@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -111,7 +111,7 @@ async fn artifact_of(
         None | Some("identity") => downloaded.sha256,
         Some("gzip" | "x-gzip") => {
             let (path, budget) = (to.to_owned(), work.budget().clone());
-            work.blocking(&what, move || gunzip(path, &budget)).await?
+            work.blocking(&what, move || gunzip(&path, &budget)).await?
         }
         Some(other) => {
             return Err(Error::payload(format!("the artifact {what} is encoded as {other:?}, which is unknown here")));
@@ -121,13 +121,13 @@ async fn artifact_of(
 }
 
 /// Put in the place of a compressed file what it holds, and give the SHA-256 of that.
-fn gunzip(path: PathBuf, budget: &Arc<Budget>) -> Result<String, Fault> {
-    let mut content = decoder(Compression::Gz, BufReader::new(File::open(&path)?))?;
+fn gunzip(path: &Path, budget: &Arc<Budget>) -> Result<String, Fault> {
+    let mut content = decoder(Compression::Gz, BufReader::new(File::open(path)?))?;
     let dir = path.parent().unwrap_or(Path::new("."));
     let decoded = tempfile::NamedTempFile::new_in(dir).map_err(Fault::Disk)?;
     let mut to = Hashing { to: NewFile::over(decoded.as_file().try_clone()?, budget.clone()), hash: Sha256::new() };
     io::copy(&mut content, &mut to)?;
-    decoded.persist(&path).map_err(|error| Fault::Disk(error.error))?;
+    decoded.persist(path).map_err(|error| Fault::Disk(error.error))?;
     Ok(web::hex(&to.hash.finalize()))
 }
 
