@@ -55,15 +55,15 @@ pub struct Config {
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long, env = "NATIVE_WORKER_CACHE_SCOPE")]
     pub cache_scope: Option<String>,
-    /// The most that a task may mount, unpacked, in bytes [default: 68719476736, which is 64 GiB].
+    /// The most that is written for the mounts of a task, in bytes [default: 68719476736, which is 64 GiB].
     #[arg(long, env = "NATIVE_WORKER_MOUNT_BYTES")]
     pub mount_bytes: Option<u64>,
     /// The most files, directories and links that a task may mount [default: 4000000].
     #[arg(long, env = "NATIVE_WORKER_MOUNT_ENTRIES")]
     pub mount_entries: Option<u64>,
-    /// How many bytes of the disk mounts leave free; a worker that has less gives the run back [default: 1073741824, which is 1 GiB].
-    #[arg(long, env = "NATIVE_WORKER_MIN_FREE_DISK")]
-    pub min_free_disk: Option<u64>,
+    /// How many bytes of the disk mounts leave free [default: 1073741824, which is 1 GiB]. A worker that has less gives the run back.
+    #[arg(long, env = "NATIVE_WORKER_MOUNT_FREE_DISK")]
+    pub mount_free_disk: Option<u64>,
     /// As whom tasks run: user or none [default: user as root, else none].
     #[arg(long, env = "NATIVE_WORKER_ISOLATION")]
     pub isolation: Option<Isolation>,
@@ -102,7 +102,7 @@ const KEYS: [&str; 21] = [
     "cache_scope",
     "mount_bytes",
     "mount_entries",
-    "min_free_disk",
+    "mount_free_disk",
     "isolation",
     "max_run_time",
     "live_log_address",
@@ -168,7 +168,7 @@ impl Config {
             cache_scope: self.cache_scope.or(below.cache_scope),
             mount_bytes: self.mount_bytes.or(below.mount_bytes),
             mount_entries: self.mount_entries.or(below.mount_entries),
-            min_free_disk: self.min_free_disk.or(below.min_free_disk),
+            mount_free_disk: self.mount_free_disk.or(below.mount_free_disk),
             isolation: self.isolation.or(below.isolation),
             max_run_time: self.max_run_time.or(below.max_run_time),
             live_log_address: self.live_log_address.or(below.live_log_address),
@@ -249,7 +249,7 @@ impl Config {
         usual
             .with_bytes(self.mount_bytes.unwrap_or(usual.bytes))
             .with_entries(self.mount_entries.unwrap_or(usual.entries))
-            .with_free_disk(self.min_free_disk.unwrap_or(usual.free_disk))
+            .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
     }
 
     fn credentials(&self) -> Result<Credentials> {

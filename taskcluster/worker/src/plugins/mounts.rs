@@ -1,22 +1,10 @@
 //! `mounts`: content that is there when the user's code starts, and directories that outlive it.
 //!
-//! | mount | what the task finds |
-//! |---|---|
-//! | `{file, content, format?}` | a file; with a format, what is left once that compression is undone |
-//! | `{directory, cacheName, content?, format?}` | what former tasks left; an empty cache is filled from the archive first |
-//! | `{directory, content, format}` | the unpacked archive, for this task alone: what it may do to it is nobody else's concern |
+//! Content is fetched for each task anew, with the task's own scopes, into files of the worker's; nothing is held in memory. Then
+//! it is unpacked, before any code of the task runs: what a mount becomes is [made](Made) while the engine prepares, and put
+//! into the sandbox in the order of the payload. Only of a cache it is known later whether it has to be filled: once it is ours.
 //!
-//! Content is `{taskId, artifact, sha256?}`, `{namespace, artifact}`, `{url, sha256?}`, `{raw}` or `{base64}`. It is fetched for each
-//! task anew, with the task's own scopes, into files of the worker's; nothing is held in memory. Then it is unpacked, before
-//! any code of the task runs. Archives are the work of strangers: [`tree`] says how they are kept inside, [`MountLimits`] how large
-//! they may become.
-//!
-//! | feature of this crate | archives | compressed files |
-//! |---|---|---|
-//! | (always) | `tar`, `tar.gz`, `tar.zz` | `gz`, `zz` |
-//! | `archives` | `7z`, `rar`, `zip`, `tar.` with `br`, `bz2`, `lz`, `lz4`, `mz`, `sz`, `xz`, `zst` | the same |
-//!
-//! A format that is not built in is refused by its name.
+//! Archives are the work of strangers: [`tree`] says how they are kept inside, [`MountLimits`] how large they may become.
 
 use std::sync::Arc;
 
@@ -45,11 +33,25 @@ pub use budget::MountLimits;
 use payload::{Mount, MountsPayload};
 use work::Work;
 
-/// Puts files and unpacked archives into the sandbox (artifacts of other tasks, what the index or a web server has, text of the
-/// payload) and mounts writable caches.
+/// Puts files and unpacked archives into the sandbox, and mounts caches.
 ///
-/// Each cache needs the scope `<cache scope><name>`. The task of a mounted artifact must be among the dependencies, so that
-/// it has ended. Caches are purged after the exit codes of `onExitStatus.purgeCaches`.
+/// | mount | what the task finds |
+/// |---|---|
+/// | `{file, content, format?}` | a file; with a format, what is left once that compression is undone |
+/// | `{directory, content, format}` | an unpacked archive, for this task alone, which may change it where the engine cannot prevent that |
+/// | `{directory, cacheName, content?, format?}` | what former tasks left; an empty cache is filled from the archive first |
+///
+/// Content is `{taskId, artifact, sha256?}`, `{namespace, artifact}`, `{url, sha256?}`, `{raw}` or `{base64}`. The task of a mounted
+/// artifact must be among the dependencies, so that it has ended. Each cache needs the scope `<cache scope><name>`, and is purged
+/// after the exit codes of `onExitStatus.purgeCaches`.
+///
+/// | feature of this crate | archives | compressed files |
+/// |---|---|---|
+/// | (always) | `tar`, `tar.gz`, `tar.zz` | `gz`, `zz` |
+/// | `archives` | `7z`, `rar`, `zip`, and `tar.` with those of the next column | `br`, `bz2`, `lz`, `lz4`, `mz`, `sz`, `xz`, `zst` |
+///
+/// A format that is not built in is refused by its name. What does not exist, has another hash or cannot be unpacked is a
+/// malformed payload; a server that is in trouble is not, nor is a disk without room.
 #[derive(Debug)]
 pub struct Mounts {
     caches: CacheStore,

@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 
-/// How much the mounts of one run may become, all together: archives that swell when they are unpacked, and answers of web
-/// servers that do not end, come to an end here.
+/// How much may be written for the mounts of one run, all together: archives that swell when they are unpacked, and answers of
+/// web servers that do not end, come to an end here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MountLimits {
-    /// Bytes, unpacked. Default: 64 GiB. A task that has more is malformed.
+    /// Bytes, of what is fetched and of what becomes of it. Default: 64 GiB. A task that has more is malformed.
     pub bytes: u64,
     /// Files, directories and links. Default: four million. A task that has more is malformed.
     pub entries: u64,
@@ -120,9 +120,8 @@ impl Budget {
     }
 
     /// Before so many bytes are written to the disk that `place` is on.
-    pub(super) fn take_bytes(&self, more: usize, place: impl AsFd) -> Result<(), Fault> {
+    pub(super) fn take_bytes(&self, more: u64, place: impl AsFd) -> Result<(), Fault> {
         self.go_on()?;
-        let more = more as u64;
         let before = self.bytes.fetch_add(more, Ordering::Relaxed);
         let after = before.saturating_add(more);
         if after > self.limits.bytes {

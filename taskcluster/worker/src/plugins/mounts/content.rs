@@ -1,7 +1,7 @@
 //! Content, fetched into a file of the worker's own.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use super::decode::decoder;
 use super::format::Compression;
 use super::payload::{ArtifactContent, Base64Content, Content, IndexedContent, RawContent, UrlContent};
 use super::tree::NewFile;
+use super::unpack::Stored;
 use super::web;
 use super::work::Work;
 use crate::artifacts;
@@ -106,6 +107,7 @@ async fn artifact_of(
     to: &Path,
 ) -> Result<()> {
     let downloaded: Downloaded = artifacts::download(task, &task_id, name, to).await?;
+    work.budget().take_bytes(downloaded.length, &File::open(to).map_err(Fault::Disk)?)?;
     let what = format!("{task_id}/{name}");
     let found = match downloaded.content_encoding.as_deref() {
         None | Some("identity") => downloaded.sha256,
@@ -122,7 +124,7 @@ async fn artifact_of(
 
 /// Put in the place of a compressed file what it holds, and give the SHA-256 of that.
 fn gunzip(path: &Path, budget: &Arc<Budget>) -> Result<String, Fault> {
-    let mut content = decoder(Compression::Gz, BufReader::new(File::open(path)?))?;
+    let mut content = decoder(Compression::Gz, Stored::open(path, budget)?)?;
     let dir = path.parent().unwrap_or(Path::new("."));
     let decoded = tempfile::NamedTempFile::new_in(dir).map_err(Fault::Disk)?;
     let mut to = Hashing { to: NewFile::over(decoded.as_file().try_clone()?, budget.clone()), hash: Sha256::new() };

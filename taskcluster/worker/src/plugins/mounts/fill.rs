@@ -1,6 +1,6 @@
 //! Directories out of archives.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tempfile::{TempDir, TempPath};
 use super::budget::Fault;
 use super::content::fetch;
 use super::payload::{CacheMount, DirectoryMount, FileMount};
-use super::unpack;
+use super::unpack::{self, Stored};
 use super::work::Work;
 use crate::context::TaskContext;
 use crate::error::Result;
@@ -22,7 +22,7 @@ pub(super) async fn file(task: &TaskContext, work: &Work, mount: &FileMount) -> 
     let (scratch, budget) = (task.scratch().to_owned(), work.budget().clone());
     let expand = move || {
         let expanded = tempfile::NamedTempFile::new_in(scratch).map_err(Fault::Disk)?;
-        unpack::expand(File::open(&stored)?, compression, expanded.as_file().try_clone()?, &budget)?;
+        unpack::expand(Stored::open(&stored, &budget)?, compression, expanded.as_file().try_clone()?, &budget)?;
         Ok(expanded.into_temp_path())
     };
     work.blocking(&mount.file, expand).await
@@ -34,7 +34,7 @@ pub(super) async fn directory(task: &TaskContext, work: &Work, mount: &Directory
     let (scratch, budget, format) = (task.scratch().to_owned(), work.budget().clone(), mount.format);
     let unpack = move || {
         let dir = tempfile::tempdir_in(scratch).map_err(Fault::Disk)?;
-        unpack::unpack(File::open(&stored)?, format, dir.path(), &budget)?;
+        unpack::unpack(Stored::open(&stored, &budget)?, format, dir.path(), &budget)?;
         Ok(dir)
     };
     work.blocking(&mount.directory, unpack).await
@@ -53,7 +53,7 @@ pub(super) async fn cache(task: &TaskContext, work: &Work, mount: &CacheMount, p
     let (place, budget) = (place.to_owned(), work.budget().clone());
     let fill = move || {
         let beside = beside(&place)?;
-        unpack::unpack(File::open(&stored)?, format, beside.path(), &budget)?;
+        unpack::unpack(Stored::open(&stored, &budget)?, format, beside.path(), &budget)?;
         budget.go_on()?;
         fs::rename(beside.path(), &place)?;
         Ok(())

@@ -42,7 +42,7 @@ impl Tree {
     }
 
     /// Before so many bytes are read that are not written.
-    pub(super) fn take_bytes(&self, more: usize) -> Result<(), Fault> {
+    pub(super) fn take_bytes(&self, more: u64) -> Result<(), Fault> {
         self.budget.take_bytes(more, &self.root)
     }
 
@@ -242,7 +242,7 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.budget.take_bytes(bytes.len(), self.file.as_fd())?;
+        self.budget.take_bytes(bytes.len() as u64, self.file.as_fd())?;
         self.file.write_all(bytes).map_err(Fault::Disk)?;
         Ok(bytes.len())
     }

@@ -1,7 +1,7 @@
 //! From what was fetched to files. All of it blocks.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,17 +18,56 @@ mod tar;
 #[cfg(feature = "archives")]
 mod zip;
 
-/// Undo the compression of a file, or copy it where there is none.
-pub(super) fn expand(stored: File, compression: Compression, to: File, budget: &Arc<Budget>) -> Result<(), Fault> {
-    let mut content = decoder(compression, BufReader::new(stored))?;
+/// A file that was fetched. It can be read as long as the run goes on, however long a decoder may read without giving anything.
+#[derive(Debug)]
+pub(super) struct Stored {
+    file: File,
+    budget: Arc<Budget>,
+}
+
+impl Stored {
+    pub(super) fn open(path: &Path, budget: &Arc<Budget>) -> io::Result<BufReader<Self>> {
+        Ok(Self { file: File::open(path)?, budget: budget.clone() }.buffered())
+    }
+
+    fn buffered(self) -> BufReader<Self> {
+        BufReader::with_capacity(64 << 10, self)
+    }
+}
+
+impl Read for Stored {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.budget.go_on()?;
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for Stored {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// Undo the compression of a file.
+pub(super) fn expand(
+    stored: BufReader<Stored>,
+    compression: Compression,
+    to: File,
+    budget: &Arc<Budget>,
+) -> Result<(), Fault> {
+    let mut content = decoder(compression, stored)?;
     io::copy(&mut content, &mut NewFile::over(to, budget.clone()))?;
     Ok(())
 }
 
 /// Unpack an archive into the empty directory `into`.
-pub(super) fn unpack(stored: File, format: ArchiveFormat, into: &Path, budget: &Arc<Budget>) -> Result<(), Fault> {
+pub(super) fn unpack(
+    stored: BufReader<Stored>,
+    format: ArchiveFormat,
+    into: &Path,
+    budget: &Arc<Budget>,
+) -> Result<(), Fault> {
     let tree = Tree::at(into, budget.clone())?;
-    let stored = BufReader::new(stored);
     match format.layout() {
         Layout::Tar(None) => tar::unpack(stored, &tree),
         Layout::Tar(Some(compression)) => tar::unpack(decoder(compression, stored)?, &tree),
@@ -37,7 +76,7 @@ pub(super) fn unpack(stored: File, format: ArchiveFormat, into: &Path, budget: &
         #[cfg(feature = "archives")]
         Layout::SevenZ => seven_z::unpack(stored, &tree),
         #[cfg(feature = "archives")]
-        Layout::Rar => rar::unpack(stored.into_inner(), &tree),
+        Layout::Rar => rar::unpack(stored, &tree),
         #[cfg(not(feature = "archives"))]
         Layout::Zip | Layout::SevenZ | Layout::Rar => {
             Err(Fault::Refused(super::decode::not_built_in(&format.to_string())))

@@ -69,7 +69,7 @@ async fn attempt(caller: &Caller, url: &Url, to: &Path, budget: &Budget) -> Resu
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Failure::Passing(chain(&*error).to_string()))?;
         let Ok(piece) = frame.into_data() else { continue };
-        budget.take_bytes(piece.len(), &file)?;
+        budget.take_bytes(piece.len() as u64, &file)?;
         hash.update(&piece);
         file.write_all(&piece).await?;
     }

@@ -44,7 +44,10 @@ impl Work {
             Ok(Err(Fault::Refused(why))) => Err(Error::payload(format!("cannot mount {what}: {why}"))),
             Ok(Err(fault)) => Err(fault.into()),
             // A library met something that it did not expect, and would again.
-            Err(_panic) => Err(Error::payload(format!("cannot mount {what}: it cannot be unpacked"))),
+            Err(error) if error.is_panic() => {
+                Err(Error::payload(format!("cannot mount {what}: it cannot be unpacked")))
+            }
+            Err(error) => Err(Error::worker_caused(format!("cannot mount {what}"), error)),
         }
     }
 

@@ -1,7 +1,6 @@
 //! RAR archives of one volume, of any age.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::sync::{Arc, Mutex};
 
 use rars::{
@@ -18,7 +17,7 @@ use super::kind_of;
 /// What the descriptions of all entries together may take, in bytes. They are held in memory.
 const HEADERS: u64 = 64 << 20;
 
-pub(super) fn unpack(stored: File, tree: &Tree) -> Result<(), Fault> {
+pub(super) fn unpack(stored: impl Read + Seek + Send + 'static, tree: &Tree) -> Result<(), Fault> {
     let options = ArchiveReadOptions::new()
         .with_max_header_bytes(HEADERS)
         .with_max_reader_workspace_bytes(MEMORY)

@@ -71,7 +71,7 @@ fn drain(mut stream: impl Read, tree: &Tree) -> Result<(), Fault> {
     loop {
         match stream.read(&mut buffer)? {
             0 => return Ok(()),
-            read => tree.take_bytes(read)?,
+            read => tree.take_bytes(read as u64)?,
         }
     }
 }

@@ -39,7 +39,8 @@ impl Bench {
     }
 
     fn unpack(&self, format: ArchiveFormat, archive: &[u8]) -> Result<(), Fault> {
-        unpack(file_of(archive), format, &self.place(), &self.budget())
+        let budget = self.budget();
+        unpack(stored(archive, &budget), format, &self.place(), &budget)
     }
 
     /// Unpack what has to be refused, and give the reason. Nothing is anywhere but in the directory.
@@ -55,12 +56,11 @@ impl Bench {
     }
 }
 
-fn file_of(bytes: &[u8]) -> File {
-    use std::io::Seek as _;
+fn stored(bytes: &[u8], budget: &Arc<Budget>) -> BufReader<Stored> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file.rewind().unwrap();
-    file
+    Stored { file, budget: budget.clone() }.buffered()
 }
 
 /// What is in a directory: of a file its mode and content, of a link where it leads.

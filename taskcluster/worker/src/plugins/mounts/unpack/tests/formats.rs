@@ -33,9 +33,10 @@ fn expected() -> BTreeMap<String, String> {
     .into()
 }
 
-fn expand_to(bench: &Bench, compression: Compression, stored: &[u8]) -> Result<Vec<u8>, Fault> {
+fn expand_to(bench: &Bench, compression: Compression, packed: &[u8]) -> Result<Vec<u8>, Fault> {
     let to = tempfile::NamedTempFile::new().unwrap();
-    expand(file_of(stored), compression, to.reopen().unwrap(), &bench.budget())?;
+    let budget = bench.budget();
+    expand(stored(packed, &budget), compression, to.reopen().unwrap(), &budget)?;
     Ok(fs::read(to.path()).unwrap())
 }
 
