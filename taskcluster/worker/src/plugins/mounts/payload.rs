@@ -89,7 +89,7 @@ pub(super) enum Content {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ArtifactContent {
     /// The task whose latest run has it.
-    #[schemars(with = "String", regex(pattern = "^[A-Za-z0-9_-]{22}$"))]
+    #[schemars(with = "String", regex(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$"))]
     pub(super) task_id: TaskId,
     /// Name of the artifact.
     #[schemars(length(min = 1, max = 1024))]

@@ -10,6 +10,7 @@ use super::decode::decoder;
 use super::format::{ArchiveFormat, Compression, Layout};
 use super::tree::{NewFile, Tree};
 
+mod allowance;
 #[cfg(feature = "archives")]
 mod rar;
 #[cfg(feature = "archives")]

@@ -1,14 +1,13 @@
 //! Tar archives: ustar, and the extensions of POSIX (pax) and GNU.
 
-use std::cell::Cell;
 use std::io::{self, Read};
-use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use tar::{Archive, Entry, EntryType};
 
 use super::super::budget::Fault;
 use super::super::tree::{PLAIN_DIRECTORY, PLAIN_FILE, Tree};
+use super::allowance::{Allowance, Limited};
 
 /// What may stand between the content of one entry and that of the next: their headers, long names and attributes, which are
 /// held in memory.
@@ -16,7 +15,7 @@ const HEADERS: u64 = 1 << 20;
 
 pub(super) fn unpack(stream: impl Read, tree: &Tree) -> Result<(), Fault> {
     let allowance = Allowance::default();
-    let mut archive = Archive::new(Limited { stream, allowance: allowance.clone() });
+    let mut archive = Archive::new(Limited::new(stream, &allowance));
     let mut entries = archive.entries()?;
     loop {
         allowance.grant(HEADERS);
@@ -73,38 +72,5 @@ fn drain(mut stream: impl Read, tree: &Tree) -> Result<(), Fault> {
             0 => return Ok(()),
             read => tree.take_bytes(read as u64)?,
         }
-    }
-}
-
-/// How much may be read; shared with whom it is about.
-#[derive(Clone, Debug, Default)]
-struct Allowance(Rc<Cell<Option<u64>>>);
-
-impl Allowance {
-    fn grant(&self, bytes: u64) {
-        self.0.set(Some(bytes));
-    }
-
-    fn lift(&self) {
-        self.0.set(None);
-    }
-}
-
-/// A stream that may be read as far as the allowance goes.
-struct Limited<R> {
-    stream: R,
-    allowance: Allowance,
-}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(left) = self.allowance.0.get() else { return self.stream.read(buffer) };
-        if left == 0 {
-            return Err(Fault::refused("the headers of one of its entries are too large").into());
-        }
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = self.stream.read(&mut buffer[..most])?;
-        self.allowance.grant(left - read as u64);
-        Ok(read)
     }
 }

@@ -9,10 +9,17 @@ use zip::result::ZipError;
 
 use super::super::budget::Fault;
 use super::super::tree::{PLAIN_DIRECTORY, PLAIN_FILE, Tree};
+use super::allowance::{Allowance, Limited};
 use super::{LONGEST_TARGET, kind_of};
 
+/// What the directory of an archive may take, in bytes: a million entries and more. It is held in memory.
+const DIRECTORY: u64 = 128 << 20;
+
 pub(super) fn unpack(stored: impl Read + Seek, tree: &Tree) -> Result<(), Fault> {
-    let mut archive = ZipArchive::new(stored).map_err(fault)?;
+    let allowance = Allowance::default();
+    allowance.grant(DIRECTORY);
+    let mut archive = ZipArchive::new(Limited::new(stored, &allowance)).map_err(fault)?;
+    allowance.lift();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(fault)?;
         put(&mut entry, tree)?;
