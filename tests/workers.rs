@@ -2,5 +2,6 @@
 
 mod caches;
 mod embedded;
+mod mounts;
 mod native;
 mod proxy;

@@ -14,7 +14,9 @@ use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::transport::Transport;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::events::EventSink;
-use taskcluster_worker::plugins::{Artifacts, BackingLog, Env, ExitStatus, LiveLog, MaxRunTime, Mounts, Proxy};
+use taskcluster_worker::plugins::{
+    Artifacts, BackingLog, Env, ExitStatus, LiveLog, MaxRunTime, MountLimits, Mounts, Proxy,
+};
 use taskcluster_worker::{Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerError};
 use url::Url;
 
@@ -89,6 +91,7 @@ impl NativeWorker {
             settings: Settings::new(std::env::temp_dir().join(format!("native-worker-{}", std::process::id()))),
             cache_dir: None,
             cache_scope: "generic-worker:cache:".to_owned(),
+            mount_limits: MountLimits::default(),
             max_run_time: Duration::from_secs(24 * 60 * 60),
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
@@ -155,6 +158,7 @@ pub struct NativeWorkerBuilder {
     settings: Settings,
     cache_dir: Option<PathBuf>,
     cache_scope: String,
+    mount_limits: MountLimits,
     max_run_time: Duration,
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
@@ -225,6 +229,13 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn cache_scope(mut self, cache_scope: impl Into<String>) -> Self {
         self.cache_scope = cache_scope.into();
+        self
+    }
+
+    /// How much a task may mount. Default: 64 GiB in four million files, of a disk that keeps 1 GiB free.
+    #[must_use]
+    pub fn mount_limits(mut self, limits: MountLimits) -> Self {
+        self.mount_limits = limits;
         self
     }
 
@@ -329,7 +340,7 @@ impl NativeWorkerBuilder {
             .plugin(Env::default())
             .plugin(MaxRunTime::new(self.max_run_time))
             .plugin(ExitStatus::default())
-            .plugin(Mounts::new(caches, self.cache_scope))
+            .plugin(Mounts::new(caches, self.cache_scope).limits(self.mount_limits))
             .plugin(Proxy::default())
             .plugin(Artifacts::default())
             .plugin(BackingLog::default())

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use taskcluster_core::credentials::{Certificate, Credentials};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::secret::Secret;
+use taskcluster_worker::plugins::MountLimits;
 use url::Url;
 
 use crate::builder::{NativeWorker, NativeWorkerBuilder};
@@ -58,6 +59,15 @@ pub struct Config {
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long, env = "NATIVE_WORKER_CACHE_SCOPE")]
     pub cache_scope: Option<String>,
+    /// The most that is written for the mounts of a task, in bytes [default: 68719476736, which is 64 GiB].
+    #[arg(long, env = "NATIVE_WORKER_MOUNT_BYTES")]
+    pub mount_bytes: Option<u64>,
+    /// The most files, directories and links that a task may mount [default: 4000000].
+    #[arg(long, env = "NATIVE_WORKER_MOUNT_ENTRIES")]
+    pub mount_entries: Option<u64>,
+    /// How many bytes of the disk mounts leave free [default: 1073741824, which is 1 GiB]. A worker that has less gives the run back.
+    #[arg(long, env = "NATIVE_WORKER_MOUNT_FREE_DISK")]
+    pub mount_free_disk: Option<u64>,
     /// As whom tasks run: user or none [default: user as root, else none].
     #[arg(long, env = "NATIVE_WORKER_ISOLATION")]
     pub isolation: Option<Isolation>,
@@ -85,7 +95,7 @@ pub struct Config {
 const REQUIRED_DISK_SPACE: u64 = 10 << 30;
 
 /// The keys of the file.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 22] = [
     "root_url",
     "client_id",
     "access_token",
@@ -98,6 +108,9 @@ const KEYS: [&str; 19] = [
     "required_disk_space",
     "cache_dir",
     "cache_scope",
+    "mount_bytes",
+    "mount_entries",
+    "mount_free_disk",
     "isolation",
     "max_run_time",
     "live_log_address",
@@ -162,6 +175,9 @@ impl Config {
             required_disk_space: self.required_disk_space.or(below.required_disk_space),
             cache_dir: self.cache_dir.or(below.cache_dir),
             cache_scope: self.cache_scope.or(below.cache_scope),
+            mount_bytes: self.mount_bytes.or(below.mount_bytes),
+            mount_entries: self.mount_entries.or(below.mount_entries),
+            mount_free_disk: self.mount_free_disk.or(below.mount_free_disk),
             isolation: self.isolation.or(below.isolation),
             max_run_time: self.max_run_time.or(below.max_run_time),
             live_log_address: self.live_log_address.or(below.live_log_address),
@@ -189,7 +205,10 @@ impl Config {
         }
         let credentials = self.credentials()?;
         let isolation = self.isolation();
-        let mut builder = NativeWorker::builder(root_url, task_queue_id).credentials(credentials).isolation(isolation);
+        let mut builder = NativeWorker::builder(root_url, task_queue_id)
+            .credentials(credentials)
+            .isolation(isolation)
+            .mount_limits(self.mount_limits());
         if let Some(worker_group) = self.worker_group {
             builder = builder.worker_group(worker_group);
         }
@@ -233,6 +252,14 @@ impl Config {
             builder = builder.object_artifacts(object);
         }
         Ok(builder)
+    }
+
+    fn mount_limits(&self) -> MountLimits {
+        let usual = MountLimits::default();
+        usual
+            .with_bytes(self.mount_bytes.unwrap_or(usual.bytes))
+            .with_entries(self.mount_entries.unwrap_or(usual.entries))
+            .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
     }
 
     fn credentials(&self) -> Result<Credentials> {

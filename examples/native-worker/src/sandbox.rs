@@ -82,7 +82,7 @@ impl NativeBuilder {
         }
         let (root, owner) = (self.home.dir.0.clone(), self.owner());
         let made = place.clone();
-        blocking("make the place of a mount", move || {
+        let inside = blocking("make the place of a mount", move || {
             let parent = made.parent().unwrap_or(&root);
             fs::create_dir_all(parent)?;
             if let Some((uid, gid)) = owner {
@@ -91,13 +91,14 @@ impl NativeBuilder {
                 }
             }
             // A link of an earlier mount must not lead out of the task's directory.
-            match parent.canonicalize()?.starts_with(&root) {
-                true => Ok(()),
-                false => Err(io::Error::other("it is inside of another mount")),
-            }
+            Ok(parent.canonicalize()?.starts_with(&root))
         })
         .await?;
-        Ok(place)
+        if inside {
+            Ok(place)
+        } else {
+            Err(Error::payload(format!("{path:?} cannot be mounted: it is inside of a cache")))
+        }
     }
 
     fn owner(&self) -> Option<(u32, u32)> {
@@ -137,6 +138,19 @@ impl SandboxBuilder for NativeBuilder {
             fs::set_permissions(&place, fs::Permissions::from_mode(0o644))?;
             match owner {
                 Some((uid, gid)) => std::os::unix::fs::lchown(&place, Some(uid), Some(gid)),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn add_directory(&mut self, path: &str, source: &Path) -> Result<()> {
+        let place = self.place(path).await?;
+        let (source, owner) = (source.to_owned(), self.owner());
+        blocking("mount a directory", move || {
+            fs::rename(&source, &place)?;
+            match owner {
+                Some((uid, gid)) => tree::hand_over(&place, uid, gid),
                 None => Ok(()),
             }
         })

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use taskcluster::artifacts::{ArtifactError, Artifacts};
+use taskcluster::artifacts::{ArtifactError, Artifacts, Downloaded};
 use taskcluster::queue::{ErrorArtifactRequest, LinkArtifactRequest, PostArtifactRequest, ReferenceArtifactRequest};
 use taskcluster_core::chain;
 use taskcluster_core::ids::TaskId;
@@ -82,9 +82,9 @@ async fn create(task: &TaskContext, name: &str, request: PostArtifactRequest) ->
     }
 }
 
-pub(crate) async fn download(task: &TaskContext, task_id: &TaskId, name: &str, to: &Path) -> Result<()> {
+pub(crate) async fn download(task: &TaskContext, task_id: &TaskId, name: &str, to: &Path) -> Result<Downloaded> {
     match Artifacts::new(&task.parts.caller).download_latest(task_id, name).to_file(to).await {
-        Ok(_) => Ok(()),
+        Ok(downloaded) => Ok(downloaded),
         Err(error) if is_final(&error) => {
             Err(Error::payload(format!("cannot mount the artifact {name:?} of task {task_id}: {}", chain(&error))))
         }

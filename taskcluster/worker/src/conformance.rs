@@ -99,6 +99,7 @@ pub async fn check(subject: &dyn Subject) {
     within("refuses an empty payload", bench.refuses_an_empty_payload()).await;
     within("mounts files", bench.mounts_files()).await;
     within("mounts directories", bench.mounts_directories()).await;
+    within("takes over directories", bench.takes_over_directories()).await;
 }
 
 async fn within(name: &str, check: impl Future<Output = ()>) {
@@ -271,6 +272,24 @@ impl Bench<'_> {
             assert_eq!(std::fs::read_to_string(cache.join(text)).expect("the file outlives the sandbox"), text);
         }
         assert!(cache.join("first").exists(), "a second sandbox finds what the first left");
+    }
+
+    async fn takes_over_directories(&self) {
+        let write = Act::Write { path: "given/deep/file".into(), text: "text of the task".into() };
+        let (trial, mut builder) = self.prepare(&[Act::PrintFile("given/deep/file".into()), write]).await;
+        let source = trial.task.scratch().join("source");
+        std::fs::create_dir_all(source.join("deep")).expect("a directory for the test");
+        std::fs::write(source.join("deep/file"), "text of the worker").expect("a file for the test");
+        match builder.add_directory("given", &source).await {
+            Ok(()) => {}
+            Err(Error::Unsupported(_)) => return builder.discard().await,
+            Err(error) => panic!("{error}"),
+        }
+        let results = finish(builder).await;
+        assert!(results.exit().is_success(), "{}", trial.log());
+        trial.assert_printed("text of the worker");
+        assert_eq!(content(&*results, "given/deep/file").await, "text of the task");
+        results.dispose().await;
     }
 }
 

@@ -248,11 +248,11 @@ impl TaskContext {
         artifacts::error(self, name, missing, expires).await
     }
 
-    /// Fetch an artifact of a task's latest run into the file `to`.
+    /// Fetch an artifact of a task's latest run into the file `to`, as it is stored.
     ///
     /// # Errors
     /// [`Error::Payload`]: there is no such artifact, or the task's scopes do not allow it. [`Error::Worker`] after retries.
     pub async fn download(&self, task_id: &TaskId, name: &str, to: &Path) -> Result<()> {
-        artifacts::download(self, task_id, name, to).await
+        artifacts::download(self, task_id, name, to).await.map(drop)
     }
 }

@@ -179,6 +179,12 @@ pub trait SandboxBuilder: Send + fmt::Debug {
         Err(Error::Unsupported("mounted files"))
     }
 
+    /// Move the directory `source`, with what is in it, to `path`: from then on it is the task's, and goes when the task does. It is
+    /// the run's own, below its [scratch folder](TaskContext::scratch).
+    async fn add_directory(&mut self, _path: &str, _source: &Path) -> Result<()> {
+        Err(Error::Unsupported("mounted directories"))
+    }
+
     /// Open a way from the sandbox to something that serves this task alone, in the worker's own process. The task is to call
     /// it by the name `host` where the engine can arrange that.
     ///

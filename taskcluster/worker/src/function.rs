@@ -147,6 +147,11 @@ impl<P: Send + 'static> SandboxBuilder for Furnished<P> {
         Ok(())
     }
 
+    async fn add_directory(&mut self, path: &str, source: &Path) -> Result<()> {
+        let place = self.place(path)?;
+        tokio::fs::rename(source, place).await.map_err(|error| failed("mount a directory", error))
+    }
+
     async fn start(self: Box<Self>) -> Result<Box<dyn Sandbox>> {
         let Self { payload, task, run, folder, mounted, env } = *self;
         let job = Job { payload, task, folder: folder.path().to_owned(), env };

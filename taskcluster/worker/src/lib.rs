@@ -6,6 +6,8 @@ pub mod caches;
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod context;
+#[cfg(feature = "archives")]
+pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod events;

@@ -17,6 +17,6 @@ pub use env::Env;
 pub use exit_status::{ExitStatus, RetriedCodes};
 pub use live_log::{LIVE_LOG, LiveLog, LiveLogSettings};
 pub use max_run_time::MaxRunTime;
-pub use mounts::Mounts;
+pub use mounts::{MountLimits, Mounts};
 pub use proxy::Proxy;
 pub use task_log::{BACKING_LOG, BackingLog, BackingLogSettings};

@@ -13,6 +13,7 @@ use taskcluster::index::Index;
 use taskcluster_core::chain;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_worker::TaskContext;
+use taskcluster_worker::decode::{Lz4Decoder, ZstdDecoder};
 use taskcluster_worker::error::{Error, Result};
 
 use super::archive;
@@ -106,8 +107,8 @@ impl Packed {
         let file = BufReader::with_capacity(128 * 1024, File::open(path)?);
         Ok(match self {
             Self::Not => Box::new(file),
-            Self::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(file)),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(file)?),
+            Self::Lz4 => Box::new(Lz4Decoder::new(file)),
+            Self::Zstd => Box::new(ZstdDecoder::new(file)),
         })
     }
 }

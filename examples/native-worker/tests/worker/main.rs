@@ -5,5 +5,6 @@ mod caches;
 mod commands;
 mod ends;
 mod isolation;
+mod mounts;
 mod processes;
 mod proxy;

@@ -1,14 +1,15 @@
 //! `mounts`: content that is there when the user's code starts, and directories that outlive it.
+//!
+//! Content is fetched for each task anew, with the task's own scopes, into files of the worker's; nothing is held in memory. Then
+//! it is unpacked, before any code of the task runs: what a mount becomes is [made](Made) while the engine prepares, and put
+//! into the sandbox in the order of the payload. Only of a cache it is known later whether it has to be filled: once it is ours.
+//!
+//! Archives are the work of strangers: [`tree`] says how they are kept inside, [`MountLimits`] how large they may become.
 
-use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use taskcluster_core::ids::TaskId;
+use tempfile::{TempDir, TempPath};
 
 use crate::caches::{CacheStore, RunCaches};
 use crate::context::TaskContext;
@@ -17,20 +18,58 @@ use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
 
-/// Puts files into the sandbox (an artifact of another task, or text of the payload) and mounts writable caches.
+mod budget;
+mod content;
+mod decode;
+mod fill;
+mod format;
+mod payload;
+mod tree;
+mod unpack;
+mod web;
+mod work;
+
+pub use budget::MountLimits;
+use payload::{Mount, MountsPayload};
+use work::Work;
+
+/// Puts files and unpacked archives into the sandbox, and mounts caches.
 ///
-/// Each cache needs the scope `<cache scope><name>`. The task of a mounted artifact must be among the dependencies, so that
-/// it has ended. Caches are purged after the exit codes of `onExitStatus.purgeCaches`.
+/// | mount | what the task finds |
+/// |---|---|
+/// | `{file, content, format?}` | a file; with a format, what is left once that compression is undone |
+/// | `{directory, content, format}` | an unpacked archive, for this task alone, which may change it where the engine cannot prevent that |
+/// | `{directory, cacheName, content?, format?}` | what former tasks left; an empty cache is filled from the archive first |
+///
+/// Content is `{taskId, artifact, sha256?}`, `{namespace, artifact}`, `{url, sha256?}`, `{raw}` or `{base64}`. The task of a mounted
+/// artifact must be among the dependencies, so that it has ended. Each cache needs the scope `<cache scope><name>`, and is purged
+/// after the exit codes of `onExitStatus.purgeCaches`.
+///
+/// | feature of this crate | archives | compressed files |
+/// |---|---|---|
+/// | (always) | `tar`, `tar.gz`, `tar.zz` | `gz`, `zz` |
+/// | `archives` | `7z`, `rar`, `zip`, and `tar.` with those of the next column | `br`, `bz2`, `lz`, `lz4`, `mz`, `sz`, `xz`, `zst` |
+///
+/// A format that is not built in is refused by its name. What does not exist, has another hash or cannot be unpacked is a
+/// malformed payload; a server that is in trouble is not, nor is a disk without room.
 #[derive(Debug)]
 pub struct Mounts {
     caches: CacheStore,
     cache_scope: String,
+    limits: MountLimits,
 }
 
 impl Mounts {
     /// Keep caches in `caches`; using one takes the scope of `cache_scope` followed by its name.
     pub fn new(caches: CacheStore, cache_scope: impl Into<String>) -> Self {
-        Self { caches, cache_scope: cache_scope.into() }
+        Self { caches, cache_scope: cache_scope.into(), limits: MountLimits::default() }
+    }
+
+    /// Change how much a task may mount.
+    #[must_use]
+    pub fn limits(mut self, limits: MountLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// What it reads of the payload.
@@ -38,83 +77,6 @@ impl Mounts {
     pub fn payload_part() -> PayloadPart {
         PayloadPart::of::<MountsPayload>()
     }
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-struct MountsPayload {
-    /// What is there when the commands start.
-    mounts: Vec<Mount>,
-    on_exit_status: PurgeOnExitStatus,
-}
-
-/// What to do for particular exit codes.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-struct PurgeOnExitStatus {
-    /// Exit codes after which the caches that the run used are purged.
-    #[schemars(inner(range(min = 0)))]
-    purge_caches: BTreeSet<i32>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum Mount {
-    File(FileMount),
-    Cache(CacheMount),
-}
-
-/// A file with given content.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FileMount {
-    /// Where it is to be, relative to the task's directory.
-    #[schemars(length(min = 1))]
-    file: String,
-    content: Content,
-}
-
-/// A directory that keeps what tasks write to it.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct CacheMount {
-    /// Where it is to be, relative to the task's directory.
-    #[schemars(length(min = 1))]
-    directory: String,
-    /// Tasks that name the same cache find what former ones left.
-    #[schemars(length(min = 1))]
-    cache_name: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum Content {
-    Artifact(ArtifactContent),
-    Raw(RawContent),
-}
-
-/// An artifact of a task among the dependencies.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ArtifactContent {
-    /// The task whose latest run has it.
-    #[schemars(with = "String", regex(pattern = "^[A-Za-z0-9_-]{22}$"))]
-    task_id: TaskId,
-    /// Name of the artifact.
-    #[schemars(length(min = 1, max = 1024))]
-    artifact: String,
-    /// What its content must hash to.
-    #[schemars(regex(pattern = "^[a-f0-9]{64}$"))]
-    sha256: Option<String>,
-}
-
-/// The text itself.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawContent {
-    /// Content of the file.
-    #[schemars(length(max = 65536))]
-    raw: String,
 }
 
 impl Plugin for Mounts {
@@ -131,8 +93,9 @@ impl Plugin for Mounts {
             task: task.clone(),
             caches: RunCaches::new(self.caches.clone(), task.clone()),
             cache_scope: self.cache_scope.clone(),
+            work: Work::new(self.limits),
             payload: MountsPayload::default(),
-            files: Vec::new(),
+            made: Vec::new(),
         })
     }
 }
@@ -141,38 +104,49 @@ struct TaskMounts {
     task: Arc<TaskContext>,
     caches: RunCaches,
     cache_scope: String,
+    work: Work,
     payload: MountsPayload,
-    files: Vec<(String, tempfile::TempPath)>,
+    /// One for each of the mounts.
+    made: Vec<Made>,
+}
+
+/// What a mount has become before there is a sandbox to put it in.
+enum Made {
+    File(TempPath),
+    Directory(TempDir),
+    /// Whether a cache has to be filled is known once it is ours.
+    Nothing,
 }
 
 #[async_trait]
 impl TaskPlugin for TaskMounts {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
         self.payload = payload.part()?;
-        let errors: Vec<Error> = self.payload.mounts.iter().filter_map(|mount| self.objection(mount)).collect();
+        let errors: Vec<Error> = self.payload.mounts.iter().flat_map(|mount| self.objections(mount)).collect();
         if let Some(error) = Error::combine(errors) {
             return Err(error);
         }
         for mount in &self.payload.mounts {
-            if let Mount::File(mount) = mount {
-                let content = self.fetch(&mount.content).await?;
-                self.files.push((mount.file.clone(), content));
-            }
+            let made = self.make(mount).await?;
+            self.made.push(made);
         }
         Ok(())
     }
 
     async fn build(&mut self, builder: &mut dyn SandboxBuilder) -> Result<()> {
-        for (path, content) in &self.files {
-            builder.add_file(path, content).await?;
-        }
-        self.files.clear();
-        for mount in &self.payload.mounts {
+        for (mount, made) in self.payload.mounts.iter().zip(&self.made) {
+            match made {
+                Made::File(content) => builder.add_file(mount.place(), content).await?,
+                Made::Directory(directory) => mount_for_reading(builder, mount.place(), directory).await?,
+                Made::Nothing => {}
+            }
             if let Mount::Cache(mount) = mount {
                 let cache = self.caches.take(&mount.cache_name).await?;
-                self.task.log().info(format!("using cache {:?} at {}", mount.cache_name, mount.directory));
-                builder.mount_directory(&mount.directory, Volume::writable(cache.path())).await?;
+                let path = cache.path().to_owned();
                 self.caches.hold(cache);
+                fill::cache(&self.task, &self.work, mount, &path).await?;
+                self.task.log().info(format!("using cache {:?} at {}", mount.cache_name, mount.directory));
+                builder.mount_directory(&mount.directory, Volume::writable(&path)).await?;
             }
         }
         Ok(())
@@ -187,72 +161,44 @@ impl TaskPlugin for TaskMounts {
     }
 
     async fn dispose(&mut self) {
+        // Before anybody else may have what threads are at work on.
+        self.work.end().await;
+        self.made.clear();
         self.caches.give_back().await;
     }
 }
 
 impl TaskMounts {
-    fn objection(&self, mount: &Mount) -> Option<Error> {
-        match mount {
-            Mount::Cache(mount) => {
-                let scope = format!("{}{}", self.cache_scope, mount.cache_name);
-                let missing = !self.task.has_scope(&scope);
-                missing.then(|| Error::payload(format!("the cache {:?} needs the scope {scope}", mount.cache_name)))
-            }
-            Mount::File(FileMount { content: Content::Artifact(content), .. }) => {
-                let task_id = content.task_id;
-                let unrelated = !self.task.dependencies().contains(&task_id);
-                unrelated.then(|| {
-                    Error::payload(format!(
-                        "a mounted artifact is of task {task_id}, which is not among the dependencies: add it to `dependencies`"
-                    ))
-                })
-            }
-            Mount::File(FileMount { content: Content::Raw(_), .. }) => None,
-        }
+    /// Everything that is wrong with a mount before anything is fetched.
+    fn objections(&self, mount: &Mount) -> Vec<Error> {
+        let scope = match mount {
+            Mount::Cache(mount) => self.scope_missing(&mount.cache_name),
+            Mount::File(_) | Mount::Directory(_) => None,
+        };
+        let content = mount.content().and_then(|content| content.objection(&self.task));
+        let format = mount.format_not_built_in().map(|format| Error::payload(decode::not_built_in(&format)));
+        scope.into_iter().chain(content).chain(format).collect()
     }
 
-    async fn fetch(&self, content: &Content) -> Result<tempfile::TempPath> {
-        let failed = |error| Error::worker_caused("cannot write a mounted file", error);
-        let mut file = tempfile::NamedTempFile::new_in(self.task.scratch()).map_err(failed)?;
-        match content {
-            Content::Raw(RawContent { raw }) => {
-                file.write_all(raw.as_bytes()).map_err(failed)?;
-                Ok(file.into_temp_path())
-            }
-            Content::Artifact(ArtifactContent { task_id, artifact, sha256 }) => {
-                let path = file.into_temp_path();
-                self.task.download(task_id, artifact, &path).await?;
-                if let Some(expected) = sha256 {
-                    check_hash(&path, expected, &format!("{task_id}/{artifact}")).await?;
-                }
-                Ok(path)
-            }
+    fn scope_missing(&self, cache_name: &str) -> Option<Error> {
+        let scope = format!("{}{cache_name}", self.cache_scope);
+        let missing = !self.task.has_scope(&scope);
+        missing.then(|| Error::payload(format!("the cache {cache_name:?} needs the scope {scope}")))
+    }
+
+    async fn make(&self, mount: &Mount) -> Result<Made> {
+        match mount {
+            Mount::File(mount) => fill::file(&self.task, &self.work, mount).await.map(Made::File),
+            Mount::Directory(mount) => fill::directory(&self.task, &self.work, mount).await.map(Made::Directory),
+            Mount::Cache(_) => Ok(Made::Nothing),
         }
     }
 }
 
-async fn check_hash(path: &Path, expected: &str, what: &str) -> Result<()> {
-    let path = path.to_owned();
-    let hash = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
-        use sha2::Digest;
-        let mut hasher = sha2::Sha256::new();
-        let mut file = std::fs::File::open(path)?;
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match std::io::Read::read(&mut file, &mut buffer)? {
-                0 => break,
-                read => hasher.update(&buffer[..read]),
-            }
-        }
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    })
-    .await
-    .map_err(|error| Error::worker_caused("cannot hash a mounted file", error))?
-    .map_err(|error| Error::worker_caused("cannot hash a mounted file", error))?;
-    if hash == expected {
-        Ok(())
-    } else {
-        Err(Error::payload(format!("the artifact {what} hashes to {hash}, not to {expected}")))
+/// Where the engine cannot keep the task from writing, it gets the directory for its own: nobody else has it.
+async fn mount_for_reading(builder: &mut dyn SandboxBuilder, path: &str, directory: &TempDir) -> Result<()> {
+    match builder.mount_directory(path, Volume::read_only(directory.path())).await {
+        Err(Error::Unsupported(_)) => builder.add_directory(path, directory.path()).await,
+        end => end,
     }
 }

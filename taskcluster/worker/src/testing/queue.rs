@@ -161,6 +161,15 @@ impl FakeQueue {
         self.shared.change(|books| books.artifacts.insert((*task_id, name.to_owned()), artifact));
     }
 
+    /// Add an artifact that is stored encoded, as `gzip`.
+    pub fn add_stored_artifact(&self, task_id: &TaskId, name: &str, stored: &[u8], encoding: &str) {
+        let artifact = FakeArtifact {
+            created: json!({"storageType": "s3", "contentEncoding": encoding}),
+            content: Some(Bytes::copy_from_slice(stored)),
+        };
+        self.shared.change(|books| books.artifacts.insert((*task_id, name.to_owned()), artifact));
+    }
+
     /// Let claims last so long.
     pub fn claim_for(&self, time: Duration) {
         self.shared.change(|books| books.claim_for = time);
@@ -593,9 +602,16 @@ async fn artifact_content(State(shared): State<Shared>, Path((task_id, name)): P
 }
 
 async fn download(State(shared): State<Shared>, Path((task_id, name)): Path<(TaskId, String)>) -> Response {
-    shared.look(|books| match books.artifacts.get(&(task_id, name)).and_then(|artifact| artifact.content.clone()) {
-        Some(content) => content.into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+    shared.look(|books| {
+        let artifact = books.artifacts.get(&(task_id, name));
+        let Some((artifact, content)) = artifact.and_then(|artifact| Some((artifact, artifact.content.clone()?)))
+        else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        match artifact.created["contentEncoding"].as_str() {
+            Some(encoding) => ([(header::CONTENT_ENCODING, encoding)], content).into_response(),
+            None => content.into_response(),
+        }
     })
 }
 
