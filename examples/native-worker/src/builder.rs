@@ -15,9 +15,11 @@ use taskcluster_core::transport::Transport;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::events::EventSink;
 use taskcluster_worker::plugins::{
-    Artifacts, BackingLog, Env, ExitStatus, LiveLog, MaxRunTime, MountLimits, Mounts, Proxy,
+    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, MountLimits, Mounts, Proxy,
 };
-use taskcluster_worker::{Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerError};
+use taskcluster_worker::{
+    Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerBuilder, WorkerError,
+};
 use url::Url;
 
 use crate::engine::NativeEngine;
@@ -95,6 +97,7 @@ impl NativeWorker {
             max_run_time: Duration::from_secs(24 * 60 * 60),
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
+            chain_of_trust: ChainOfTrust::new(None),
         }
     }
 
@@ -137,7 +140,8 @@ impl NativeWorker {
             (Artifacts::default().name(), Artifacts::default().payload()),
             (Proxy::default().name(), Proxy::default().payload()),
         ];
-        let parts = parts.into_iter().chain([("live-log", LiveLog::payload_part())]);
+        let chain_of_trust = ("chain-of-trust", ChainOfTrust::new(None).payload());
+        let parts = parts.into_iter().chain([("live-log", LiveLog::payload_part()), chain_of_trust]);
         PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
     }
 }
@@ -162,6 +166,7 @@ pub struct NativeWorkerBuilder {
     max_run_time: Duration,
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
+    chain_of_trust: ChainOfTrust,
 }
 
 impl NativeWorkerBuilder {
@@ -316,11 +321,27 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// What signs for tasks with `features.chainOfTrust`. Default: nothing; with isolation `none` a task could read its key.
+    #[must_use]
+    pub fn chain_of_trust(mut self, chain_of_trust: ChainOfTrust) -> Self {
+        self.chain_of_trust = chain_of_trust;
+        self
+    }
+
     /// Build the worker, and listen for viewers of live logs.
     ///
     /// # Errors
     /// Caches or live logs cannot be had, or the root URL is none.
     pub async fn build(self) -> Result<NativeWorker, NativeWorkerError> {
+        let isolation = self.isolation;
+        Ok(NativeWorker { worker: self.into_worker_builder().await?.build()?, isolation })
+    }
+
+    /// Engine and plugins in the builder of any worker, for those who want to add to it. Listens for viewers of live logs.
+    ///
+    /// # Errors
+    /// Caches or live logs cannot be had.
+    pub async fn into_worker_builder(self) -> Result<WorkerBuilder, NativeWorkerError> {
         let cache_dir = self.cache_dir.unwrap_or_else(|| self.settings.work_dir.join("caches"));
         let caches = CacheStore::open(&cache_dir)
             .map_err(|source| NativeWorkerError::Caches { path: cache_dir.clone(), source })?;
@@ -333,8 +354,12 @@ impl NativeWorkerBuilder {
             .await
             .map_err(|source| NativeWorkerError::LiveLog { address, source })?;
         let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
-        let isolation = self.isolation;
-        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), isolation);
+        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation);
+        // A key that the task can read signs for nothing.
+        let chain_of_trust = match self.isolation {
+            Isolation::User => self.chain_of_trust,
+            Isolation::None => ChainOfTrust::new(None),
+        };
         let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
             .caches(caches.clone())
             .plugin(Env::default())
@@ -344,7 +369,8 @@ impl NativeWorkerBuilder {
             .plugin(Proxy::default())
             .plugin(Artifacts::default())
             .plugin(BackingLog::default())
-            .plugin(live_log);
+            .plugin(live_log)
+            .plugin(chain_of_trust);
         if let Some(credentials) = self.credentials {
             builder = builder.credentials(credentials);
         }
@@ -360,7 +386,7 @@ impl NativeWorkerBuilder {
         if let Some(bus) = self.bus {
             builder = builder.bus(bus);
         }
-        Ok(NativeWorker { worker: builder.build()?, isolation })
+        Ok(builder)
     }
 }
 

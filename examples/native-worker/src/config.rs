@@ -1,257 +1,110 @@
-//! The stand-alone worker's configuration: defaults, then a TOML file, then the environment, then flags.
+//! The program's configuration: what is particular to a native worker, beside what all workers have.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde::Deserialize;
-use taskcluster_core::credentials::{Certificate, Credentials};
-use taskcluster_core::ids::TaskQueueId;
-use taskcluster_core::secret::Secret;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use taskcluster_worker::WorkerBuilder;
 use taskcluster_worker::plugins::MountLimits;
-use url::Url;
+use worker_kit::{Program, WorkerConfig};
 
-use crate::builder::{NativeWorker, NativeWorkerBuilder};
+use crate::builder::NativeWorker;
 use crate::isolation::Isolation;
 
-/// What can be configured. Every value can stand in the file, in the environment or in a flag; the latter wins.
-#[derive(Clone, Debug, Default, Deserialize, Args)]
+/// What can be configured.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Config {
-    /// The deployment to take tasks from.
-    #[arg(long, env = "TASKCLUSTER_ROOT_URL")]
-    pub root_url: Option<String>,
-    /// The worker's client id. Without it, TASKCLUSTER_CLIENT_ID and the other usual variables count.
-    #[arg(long, env = "NATIVE_WORKER_CLIENT_ID")]
-    pub client_id: Option<String>,
-    /// The worker's access token; only in the file or the environment, since flags can be seen by everybody.
-    #[arg(skip)]
-    pub access_token: Option<Secret>,
-    /// The certificate of temporary credentials, as JSON; only in the file or the environment.
-    #[arg(skip)]
-    pub certificate: Option<Secret>,
-    /// The task queue to take tasks from, as provisioner/worker-type.
-    #[arg(long, env = "NATIVE_WORKER_TASK_QUEUE")]
-    pub task_queue_id: Option<String>,
-    /// The group of workers that it belongs to [default: native].
-    #[arg(long, env = "NATIVE_WORKER_GROUP")]
-    pub worker_group: Option<String>,
-    /// Its name, unique in the group [default: made of the process id].
-    #[arg(long, env = "NATIVE_WORKER_ID")]
-    pub worker_id: Option<String>,
-    /// Tasks at once [default: 1].
-    #[arg(long, env = "NATIVE_WORKER_CAPACITY")]
-    pub capacity: Option<usize>,
-    /// Where tasks get their directories and the worker keeps its own files [default: /var/lib/native-worker as root, else
-    /// native-worker-PID, made of the process id, in the system's temporary directory].
-    #[arg(long, env = "NATIVE_WORKER_WORK_DIR")]
-    pub work_dir: Option<PathBuf>,
-    /// Claim tasks only while so many bytes are free where tasks and caches are; 0 for whatever there is [default: 10737418240,
-    /// which is 10 GiB].
-    #[arg(long, env = "NATIVE_WORKER_REQUIRED_DISK_SPACE", value_name = "BYTES")]
-    pub required_disk_space: Option<u64>,
-    /// Where caches are kept [default: caches in the work directory].
-    #[arg(long, env = "NATIVE_WORKER_CACHE_DIR")]
-    pub cache_dir: Option<PathBuf>,
+    /// What all workers have.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub worker: WorkerConfig,
+    /// As whom tasks run: user or none [default: user as root, else none].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
-    #[arg(long, env = "NATIVE_WORKER_CACHE_SCOPE")]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_scope: Option<String>,
     /// The most that is written for the mounts of a task, in bytes [default: 68719476736, which is 64 GiB].
-    #[arg(long, env = "NATIVE_WORKER_MOUNT_BYTES")]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_bytes: Option<u64>,
     /// The most files, directories and links that a task may mount [default: 4000000].
-    #[arg(long, env = "NATIVE_WORKER_MOUNT_ENTRIES")]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_entries: Option<u64>,
     /// How many bytes of the disk mounts leave free [default: 1073741824, which is 1 GiB]. A worker that has less gives the run back.
-    #[arg(long, env = "NATIVE_WORKER_MOUNT_FREE_DISK")]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_free_disk: Option<u64>,
-    /// As whom tasks run: user or none [default: user as root, else none].
-    #[arg(long, env = "NATIVE_WORKER_ISOLATION")]
-    pub isolation: Option<Isolation>,
-    /// The longest that tasks may ask to run, in seconds [default: 86400].
-    #[arg(long, env = "NATIVE_WORKER_MAX_RUN_TIME")]
-    pub max_run_time: Option<u64>,
-    /// Address and port at which live logs are served [default: 127.0.0.1:0].
-    #[arg(long, env = "NATIVE_WORKER_LIVE_LOG_ADDRESS")]
-    pub live_log_address: Option<SocketAddr>,
-    /// Where viewers find the live logs, if not at that address.
-    #[arg(long, env = "NATIVE_WORKER_LIVE_LOG_URL")]
-    pub live_log_url: Option<String>,
-    /// Go when this many tasks have been run.
-    #[arg(long, env = "NATIVE_WORKER_TASK_LIMIT")]
-    pub task_limit: Option<u64>,
-    /// Go when there was nothing to do for so many seconds.
-    #[arg(long, env = "NATIVE_WORKER_IDLE_TIMEOUT")]
-    pub idle_timeout: Option<u64>,
-    /// Whether log and artifacts go to the object service: true or false [default: false].
-    #[arg(long, env = "NATIVE_WORKER_CREATE_OBJECT_ARTIFACTS", value_name = "BOOL")]
-    pub create_object_artifacts: Option<bool>,
 }
 
-/// What builds take, and more than a cache or two: below it tasks would fail for want of room.
-const REQUIRED_DISK_SPACE: u64 = 10 << 30;
+/// The program `native-worker`.
+#[derive(Clone, Copy, Debug)]
+pub struct NativeProgram;
 
-/// The keys of the file.
-const KEYS: [&str; 22] = [
-    "root_url",
-    "client_id",
-    "access_token",
-    "certificate",
-    "task_queue_id",
-    "worker_group",
-    "worker_id",
-    "capacity",
-    "work_dir",
-    "required_disk_space",
-    "cache_dir",
-    "cache_scope",
-    "mount_bytes",
-    "mount_entries",
-    "mount_free_disk",
-    "isolation",
-    "max_run_time",
-    "live_log_address",
-    "live_log_url",
-    "task_limit",
-    "idle_timeout",
-    "create_object_artifacts",
-];
+impl Program for NativeProgram {
+    const NAME: &'static str = "native-worker";
+    const ABOUT: &'static str = "Takes tasks from a TaskCluster deployment and runs their commands on this machine";
 
-impl Config {
-    /// What a file says.
-    ///
-    /// # Errors
-    /// It cannot be read, is not TOML, or has a key that is none; the error names the one that may be meant.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("cannot use {}", path.display()))
+    type Config = Config;
+
+    fn common(config: &mut Config) -> &mut WorkerConfig {
+        &mut config.worker
     }
 
-    fn parse(text: &str) -> Result<Self> {
-        let table: toml::Table = text.parse()?;
-        for key in table.keys() {
-            if !KEYS.contains(&key.as_str()) {
-                let neighbour = KEYS.iter().max_by(|a, b| strsim::jaro(a, key).total_cmp(&strsim::jaro(b, key)));
-                bail!("there is no key {key:?}; did you mean {:?}?", neighbour.unwrap_or(&KEYS[0]));
-            }
-        }
-        Ok(table.try_into()?)
-    }
-
-    /// What `self` does not say, the file does.
-    ///
-    /// # Errors
-    /// As [`Config::read`]; besides, the file holds a secret that tasks could read, since each is a user of its own.
-    pub fn over_file(self, path: &Path) -> Result<Self> {
-        let file = Self::read(path)?;
-        let holds_secret = file.access_token.is_some() || file.certificate.is_some();
-        let config = self.over(file);
-        if holds_secret && config.isolation() == Isolation::User && anybody_can_read(path)? {
+    fn check(config: &Config, file: Option<&Path>) -> Result<()> {
+        let holds_secret = config.worker.access_token.is_some() || config.worker.certificate.is_some();
+        if let Some(path) = file
+            && holds_secret
+            && config.isolation() == Isolation::User
+            && anybody_can_read(path)?
+        {
             bail!("{0} holds credentials that every task could read: chmod 600 {0}", path.display());
         }
-        Ok(config)
+        if config.worker.ed25519_signing_key.is_some() && config.isolation() == Isolation::None {
+            bail!("ed25519_signing_key is of no use with isolation \"none\": every task could read it");
+        }
+        config.worker.base(Self::NAME).map(drop)
     }
 
-    fn isolation(&self) -> Isolation {
-        self.isolation.unwrap_or_else(Isolation::default_for_caller)
-    }
-
-    /// What `self` does not say, `below` does.
-    #[must_use]
-    pub fn over(self, below: Self) -> Self {
-        Self {
-            root_url: self.root_url.or(below.root_url),
-            client_id: self.client_id.or(below.client_id),
-            access_token: self.access_token.or(below.access_token),
-            certificate: self.certificate.or(below.certificate),
-            task_queue_id: self.task_queue_id.or(below.task_queue_id),
-            worker_group: self.worker_group.or(below.worker_group),
-            worker_id: self.worker_id.or(below.worker_id),
-            capacity: self.capacity.or(below.capacity),
-            work_dir: self.work_dir.or(below.work_dir),
-            required_disk_space: self.required_disk_space.or(below.required_disk_space),
-            cache_dir: self.cache_dir.or(below.cache_dir),
-            cache_scope: self.cache_scope.or(below.cache_scope),
-            mount_bytes: self.mount_bytes.or(below.mount_bytes),
-            mount_entries: self.mount_entries.or(below.mount_entries),
-            mount_free_disk: self.mount_free_disk.or(below.mount_free_disk),
-            isolation: self.isolation.or(below.isolation),
-            max_run_time: self.max_run_time.or(below.max_run_time),
-            live_log_address: self.live_log_address.or(below.live_log_address),
-            live_log_url: self.live_log_url.or(below.live_log_url),
-            task_limit: self.task_limit.or(below.task_limit),
-            idle_timeout: self.idle_timeout.or(below.idle_timeout),
-            create_object_artifacts: self.create_object_artifacts.or(below.create_object_artifacts),
+    async fn worker(config: Config) -> Result<WorkerBuilder> {
+        let base = config.worker.base(Self::NAME)?;
+        let identity = base.identity;
+        let mut builder = NativeWorker::builder(base.root_url, identity.task_queue_id)
+            .worker_group(identity.worker_group)
+            .worker_id(identity.worker_id)
+            .credentials(base.credentials)
+            .settings(|settings| *settings = base.settings)
+            .isolation(config.isolation())
+            .mount_limits(config.mount_limits())
+            .cache_dir(base.cache_dir)
+            .max_run_time(base.max_run_time)
+            .chain_of_trust(base.chain_of_trust)
+            .live_log_address(base.live_log_address);
+        if let Some(url) = base.live_log_url {
+            builder = builder.live_log_url(url);
         }
-    }
-
-    /// The worker that is described.
-    ///
-    /// # Errors
-    /// Something that must be said is not, or a value is none.
-    pub fn into_builder(self) -> Result<NativeWorkerBuilder> {
-        let root_url = self.root_url.clone().context("root_url is not set; nor is TASKCLUSTER_ROOT_URL")?;
-        let task_queue_id = self.task_queue_id.clone().context("task_queue_id is not set")?;
-        let task_queue_id: TaskQueueId =
-            task_queue_id.parse().with_context(|| format!("task_queue_id {task_queue_id:?} is none"))?;
-        if !task_queue_id.is_nameable() {
-            bail!(
-                "task_queue_id {:?}: no task can name this worker type; it has small letters, digits and -, a letter first and no - last",
-                task_queue_id.as_str()
-            );
-        }
-        let credentials = self.credentials()?;
-        let isolation = self.isolation();
-        let mut builder = NativeWorker::builder(root_url, task_queue_id)
-            .credentials(credentials)
-            .isolation(isolation)
-            .mount_limits(self.mount_limits());
-        if let Some(worker_group) = self.worker_group {
-            builder = builder.worker_group(worker_group);
-        }
-        if let Some(worker_id) = self.worker_id {
-            builder = builder.worker_id(worker_id);
-        }
-        if let Some(capacity) = self.capacity {
-            if capacity == 0 {
-                bail!("capacity is 0: such a worker would never run anything");
-            }
-            builder = builder.capacity(capacity);
-        }
-        match self.work_dir {
-            Some(work_dir) => builder = builder.work_dir(work_dir),
-            None if rustix::process::geteuid().is_root() => builder = builder.work_dir("/var/lib/native-worker"),
-            None => {}
-        }
-        builder = builder.required_disk_space(self.required_disk_space.unwrap_or(REQUIRED_DISK_SPACE));
-        if let Some(cache_dir) = self.cache_dir {
-            builder = builder.cache_dir(cache_dir);
-        }
-        if let Some(cache_scope) = self.cache_scope {
+        if let Some(cache_scope) = config.cache_scope {
             builder = builder.cache_scope(cache_scope);
         }
-        if let Some(seconds) = self.max_run_time {
-            builder = builder.max_run_time(Duration::from_secs(seconds));
-        }
-        if let Some(address) = self.live_log_address {
-            builder = builder.live_log_address(address);
-        }
-        if let Some(url) = self.live_log_url {
-            builder = builder.live_log_url(Url::parse(&url).with_context(|| format!("live_log_url {url:?} is none"))?);
-        }
-        if let Some(tasks) = self.task_limit {
-            builder = builder.task_limit(tasks);
-        }
-        if let Some(seconds) = self.idle_timeout {
-            builder = builder.idle_timeout(Duration::from_secs(seconds));
-        }
-        if let Some(object) = self.create_object_artifacts {
-            builder = builder.object_artifacts(object);
-        }
-        Ok(builder)
+        Ok(builder.into_worker_builder().await?)
+    }
+
+    fn schema() -> Value {
+        NativeWorker::payload_schema()
+    }
+}
+
+impl Config {
+    fn isolation(&self) -> Isolation {
+        self.isolation.unwrap_or_else(Isolation::default_for_caller)
     }
 
     fn mount_limits(&self) -> MountLimits {
@@ -261,56 +114,10 @@ impl Config {
             .with_entries(self.mount_entries.unwrap_or(usual.entries))
             .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
     }
-
-    fn credentials(&self) -> Result<Credentials> {
-        let from_env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Secret::from);
-        let token = self.access_token.clone().or_else(|| from_env("NATIVE_WORKER_ACCESS_TOKEN"));
-        let Some(client_id) = self.client_id.clone() else {
-            return Credentials::from_env()
-                .context("the credentials in the environment are none")?
-                .context("there are no credentials: set client_id and access_token, or TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN");
-        };
-        let token = token.context("client_id is set, but access_token is not")?;
-        let credentials = Credentials::new(client_id, token);
-        match self.certificate.clone().or_else(|| from_env("NATIVE_WORKER_CERTIFICATE")) {
-            Some(text) => {
-                let certificate = Certificate::from_json(text.expose()).context("certificate is none")?;
-                Ok(credentials.with_certificate(certificate))
-            }
-            None => Ok(credentials),
-        }
-    }
 }
 
 fn anybody_can_read(path: &Path) -> Result<bool> {
     use std::os::unix::fs::PermissionsExt;
     let found = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(found.permissions().mode() & 0o004 != 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_key_names_its_neighbour() {
-        let error = Config::parse("task_queue = 'a/b'").unwrap_err();
-        assert_eq!(error.to_string(), "there is no key \"task_queue\"; did you mean \"task_queue_id\"?");
-    }
-
-    #[test]
-    fn a_queue_that_no_task_can_name_is_refused() {
-        let config = Config::parse("root_url = 'https://tc.example'\ntask_queue_id = 'proj/Linux'").unwrap();
-        let error = config.into_builder().expect_err("no task can name it").to_string();
-        assert!(error.contains("\"proj/Linux\": no task can name"), "{error}");
-    }
-
-    #[test]
-    fn flags_go_over_the_file() {
-        let file = Config::parse("capacity = 2\nisolation = 'none'\naccess_token = 'x'").unwrap();
-        let flags = Config { capacity: Some(4), ..Config::default() };
-        let config = flags.over(file);
-        assert_eq!((config.capacity, config.isolation), (Some(4), Some(Isolation::None)));
-        assert!(!format!("{config:?}").contains("\"x\""));
-    }
 }

@@ -128,7 +128,9 @@ fn command<P: Program>() -> clap::Command {
     let with_env = |command: clap::Command| {
         let prefix = prefix.clone();
         command.mut_args(move |arg| {
-            let name = format!("{prefix}_{}", arg.get_id().as_str().to_uppercase());
+            // It is the worker's group already in the program's name.
+            let id = arg.get_id().as_str();
+            let name = format!("{prefix}_{}", id.strip_prefix("worker_").unwrap_or(id).to_uppercase());
             if arg.get_long().is_some() { arg.env(name) } else { arg }
         })
     };
