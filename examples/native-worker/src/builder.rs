@@ -46,7 +46,6 @@ use crate::isolation::Isolation;
 #[derive(Debug)]
 pub struct NativeWorker {
     worker: Worker,
-    isolation: Isolation,
 }
 
 /// Why there is no worker.
@@ -109,17 +108,6 @@ impl NativeWorker {
     /// # Cancel safety
     /// Dropping the future kills what runs and reports nothing: use `shutdown`.
     pub async fn run(&self, shutdown: impl Into<Shutdown>) -> Result<Done, WorkerError> {
-        let (identity, settings) = (self.worker.identity(), self.worker.settings());
-        tracing::info!(
-            root_url = self.worker.root_url(),
-            task_queue.id = %identity.task_queue_id,
-            worker.group = identity.worker_group,
-            worker.id = identity.worker_id,
-            capacity = settings.capacity,
-            work_dir = %settings.work_dir.display(),
-            isolation = %self.isolation,
-            "claiming tasks",
-        );
         self.worker.run(shutdown).await
     }
 
@@ -333,8 +321,7 @@ impl NativeWorkerBuilder {
     /// # Errors
     /// Caches or live logs cannot be had, or the root URL is none.
     pub async fn build(self) -> Result<NativeWorker, NativeWorkerError> {
-        let isolation = self.isolation;
-        Ok(NativeWorker { worker: self.into_worker_builder().await?.build()?, isolation })
+        Ok(NativeWorker { worker: self.into_worker_builder().await?.build()? })
     }
 
     /// Engine and plugins in the builder of any worker, for those who want to add to it. Listens for viewers of live logs.

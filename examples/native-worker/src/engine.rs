@@ -55,6 +55,7 @@ impl Engine for NativeEngine {
     }
 
     async fn set_up(&self) -> Result<()> {
+        tracing::info!(isolation = %self.isolation, "tasks run on the machine itself");
         let (tasks_dir, isolation) = (self.tasks_dir.clone(), self.isolation);
         blocking("prepare the directory of tasks", move || set_up(&tasks_dir, isolation)).await
     }

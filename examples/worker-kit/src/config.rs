@@ -129,6 +129,7 @@ impl WorkerConfig {
     pub fn base(&self, name: &str) -> Result<Base> {
         let root_url = self.root_url.clone().or_else(|| variable("TASKCLUSTER_ROOT_URL"));
         let root_url = root_url.context("root_url is not set; nor is TASKCLUSTER_ROOT_URL")?;
+        let identity = self.identity(name)?;
         let live_log_url = match &self.live_log_url {
             Some(url) => Some(Url::parse(url).with_context(|| format!("live_log_url {url:?} is none"))?),
             None => None,
@@ -143,7 +144,7 @@ impl WorkerConfig {
         Ok(Base {
             root_url,
             credentials: self.credentials(name)?,
-            identity: self.identity(name)?,
+            identity,
             cache_dir: self.cache_dir.clone().unwrap_or_else(|| settings.work_dir.join("caches")),
             settings,
             max_run_time: Duration::from_secs(self.max_run_time.unwrap_or(24 * 60 * 60)),

@@ -233,7 +233,17 @@ impl Worker {
     /// # Cancel safety
     /// Dropping the future kills what runs and reports nothing: use `shutdown`.
     pub async fn run(&self, shutdown: impl Into<Shutdown>) -> Result<Done, WorkerError> {
-        tracing::info!(queue = %self.inner.identity.task_queue_id, at = self.root_url(), "claiming tasks");
+        let (identity, settings) = (self.identity(), self.settings());
+        tracing::info!(
+            root_url = self.root_url(),
+            task_queue.id = %identity.task_queue_id,
+            worker.group = identity.worker_group,
+            worker.id = identity.worker_id,
+            engine = self.inner.engine.name(),
+            capacity = settings.capacity,
+            work_dir = %settings.work_dir.display(),
+            "claiming tasks",
+        );
         lifecycle::run(self, &shutdown.into()).await
     }
 

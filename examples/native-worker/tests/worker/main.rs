@@ -5,6 +5,7 @@ mod caches;
 mod commands;
 mod ends;
 mod isolation;
+mod local;
 mod mounts;
 mod processes;
 mod proxy;
