@@ -333,6 +333,7 @@ impl Execution {
         }
         let copying = self.output.take().map(|output| {
             let task = self.task.clone();
+            #[expect(clippy::disallowed_methods, reason = "it is waited for below")]
             AbortOnDropHandle::new(tokio::spawn(async move { copy(output, &task).await }))
         });
         let id = self.home.container.id.clone();

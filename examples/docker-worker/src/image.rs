@@ -58,9 +58,9 @@ impl Images {
     /// [`Error::Payload`]: there is none, or the task may not use it. [`Error::Worker`]: it cannot be fetched now.
     pub(crate) async fn obtain(&self, task: &TaskContext, image: &Image) -> Result<Found> {
         match image {
-            Image::Name(name) | Image::From(ImageFrom::DockerImage { name }) => self.named(task, name).await,
-            Image::From(ImageFrom::TaskImage { task_id, path }) => self.of_task(task, task_id, path).await,
-            Image::From(ImageFrom::IndexedImage { namespace, path }) => {
+            Image::Name(name) | Image::From(ImageFrom::Registry { name }) => self.named(task, name).await,
+            Image::From(ImageFrom::Task { task_id, path }) => self.of_task(task, task_id, path).await,
+            Image::From(ImageFrom::Index { namespace, path }) => {
                 let task_id = artifact::indexed(task, namespace).await?;
                 self.of_task(task, &task_id, path).await
             }

@@ -39,23 +39,25 @@ pub(crate) enum Image {
 
 /// Where an image comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "kebab-case")]
+#[serde(tag = "type")]
 pub(crate) enum ImageFrom {
     /// A registry.
-    DockerImage {
+    #[serde(rename = "docker-image")]
+    Registry {
         /// Name with a tag or digest. Default tag: `latest`.
         name: String,
     },
     /// An artifact of the task that the index knows by a namespace.
-    IndexedImage {
+    #[serde(rename = "indexed-image")]
+    Index {
         /// The namespace.
         namespace: String,
         /// Name of the artifact: a `.tar`, `.tar.lz4` or `.tar.zst`, as `docker save` writes it.
         path: String,
     },
     /// An artifact of a task.
-    #[serde(rename_all = "camelCase")]
-    TaskImage {
+    #[serde(rename = "task-image", rename_all = "camelCase")]
+    Task {
         /// The task; its latest run counts.
         #[schemars(with = "String")]
         task_id: TaskId,

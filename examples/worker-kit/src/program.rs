@@ -139,9 +139,9 @@ fn command<P: Program>() -> clap::Command {
         .bin_name(P::NAME)
         .about(P::ABOUT)
         .after_help(example)
-        .mut_subcommand("run", &with_env)
-        .mut_subcommand("run-local", &with_env)
-        .mut_subcommand("check", &with_env)
+        .mut_subcommand("run", with_env)
+        .mut_subcommand("run-local", with_env)
+        .mut_subcommand("check", with_env)
 }
 
 async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> {

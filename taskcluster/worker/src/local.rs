@@ -47,6 +47,8 @@ use crate::outcome::Outcome;
 use crate::shutdown::Shutdown;
 use crate::worker::{WorkerBuilder, WorkerError};
 
+#[cfg(feature = "testing")]
+pub(crate) use definition::complete;
 use desk::Desk;
 
 /// A task that is to be run without a queue.

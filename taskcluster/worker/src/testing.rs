@@ -17,39 +17,23 @@ use taskcluster::queue::{Queue, TaskDefinition};
 use taskcluster_core::clock::SystemClock;
 use taskcluster_core::credentials::{Credentials, SharedCredentials};
 use taskcluster_core::ids::TaskId;
-use taskcluster_core::time::{Timestamp, days};
+use taskcluster_core::time::Timestamp;
 use taskcluster_core::{Caller, Clock};
 
 /// A definition with the usual values and this payload.
 #[must_use]
 pub fn task_with_payload(payload: &Map<String, Value>) -> Value {
-    let now = SystemClock.now();
-    json!({
-        "taskQueueId": "test/worker",
-        "provisionerId": "test",
-        "workerType": "worker",
-        "schedulerId": "-",
-        "projectId": "none",
-        "taskGroupId": TaskId::new(),
-        "dependencies": [],
-        "requires": "all-completed",
-        "routes": [],
-        "priority": "lowest",
-        "retries": 5,
-        "created": now,
-        "deadline": now + days(1),
-        "expires": now + days(2),
-        "scopes": [],
+    let given = json!({
         "payload": payload,
+        "taskQueueId": "test/worker",
         "metadata": {
             "name": "a task",
             "description": "of a test",
             "owner": "nobody@example.com",
             "source": "https://example.com/",
         },
-        "tags": {},
-        "extra": {},
-    })
+    });
+    crate::local::complete(given).expect("nothing is missing")
 }
 
 /// A run that no queue knows, whose files are in `dir`.

@@ -49,6 +49,7 @@ where
     let failed = |error: hyper::Error| Error::worker_caused("cannot attach to a container", error);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(socket)).await.map_err(failed)?;
+    #[expect(clippy::disallowed_methods, reason = "it lives as long as the stream")]
     let connection = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a connection to the Docker engine has ended");

@@ -10,7 +10,7 @@ use taskcluster_core::time::days;
 
 use super::NotATask;
 
-pub(super) fn complete(given: Value) -> Result<Value, NotATask> {
+pub(crate) fn complete(given: Value) -> Result<Value, NotATask> {
     let not = |reason: String| NotATask { reason };
     let Value::Object(given) = given else { return Err(not("it is no object".to_owned())) };
     let given =
