@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_ENCODING;
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use futures_util::TryStreamExt as _;
-use taskcluster::queue::{ArtifactContentResponse, RunState, TaskState};
+use taskcluster::queue::{ArtifactContentResponse, Run, RunState, TaskState};
 use taskcluster::{Body, RunId, TaskId, Taskcluster};
 use taskcluster_core::transport::BoxError;
 use taskcluster_worker::plugins::LIVE_LOG;
@@ -36,7 +36,7 @@ pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output)
         let is_over = matches!(status.state, TaskState::Completed | TaskState::Failed | TaskState::Exception);
         match status.runs.last().filter(|run| run.started.is_some()) {
             Some(run) => match log.print(run.run_id).await {
-                Ok(Had::Whole) => return Ok(()),
+                Ok(Had::Whole) => return until_ended(tc, task, run.run_id).await,
                 Err(error) if error.is::<ReaderGone>() => return Err(error),
                 // A worker that has just claimed the task has not made its log yet.
                 Ok(Had::Nothing) if run.state == RunState::Running => {}
@@ -56,6 +56,18 @@ pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output)
             None => notes.say(format!("{task} is {}: waiting until somebody runs it", status.state)),
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The log ends a little before the run does: its artifacts are uploaded, the worker reports.
+async fn until_ended(tc: &Taskcluster, task: &TaskId, run_id: RunId) -> Result<()> {
+    loop {
+        let status = tc.queue().status(task).await?.status;
+        let runs = |run: &Run| run.run_id == run_id && run.state == RunState::Running;
+        if !status.runs.iter().any(runs) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE / 4).await;
     }
 }
 
