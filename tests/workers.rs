@@ -1,5 +1,6 @@
 //! Workers against the real queue.
 
 mod embedded;
+mod log;
 mod native;
 mod proxy;

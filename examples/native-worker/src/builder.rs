@@ -92,6 +92,8 @@ impl NativeWorker {
             max_run_time: Duration::from_secs(24 * 60 * 60),
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
+            live_log_tls: None,
+            log_interval: None,
         }
     }
 
@@ -158,6 +160,9 @@ pub struct NativeWorkerBuilder {
     max_run_time: Duration,
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
+    /// Certificate and key.
+    live_log_tls: Option<(PathBuf, PathBuf)>,
+    log_interval: Option<Duration>,
 }
 
 impl NativeWorkerBuilder {
@@ -240,6 +245,20 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// Serve the live logs by HTTPS, with a certificate chain and its key in files of PEM, which may change meanwhile.
+    #[must_use]
+    pub fn live_log_tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.live_log_tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// How often the log is uploaded as far as it has come; zero: only at the end of the run. Default: each minute.
+    #[must_use]
+    pub fn log_interval(mut self, interval: Duration) -> Self {
+        self.log_interval = Some(interval);
+        self
+    }
+
     /// Go when this many tasks have been run.
     #[must_use]
     pub fn task_limit(mut self, tasks: u64) -> Self {
@@ -305,9 +324,15 @@ impl NativeWorkerBuilder {
         let caches = CacheStore::open(&cache_dir)
             .map_err(|source| NativeWorkerError::Caches { path: cache_dir.clone(), source })?;
         let address = self.live_log_address;
-        let live_log = LiveLog::bind(address, self.live_log_url)
-            .await
-            .map_err(|source| NativeWorkerError::LiveLog { address, source })?;
+        let live_log = match &self.live_log_tls {
+            Some((certificate, key)) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
+            None => LiveLog::bind(address, self.live_log_url).await,
+        };
+        let live_log = live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?;
+        let backing_log = match self.log_interval {
+            Some(interval) => BackingLog::default().every(interval),
+            None => BackingLog::default(),
+        };
         let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
         let isolation = self.isolation;
         let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), isolation);
@@ -318,7 +343,7 @@ impl NativeWorkerBuilder {
             .plugin(Mounts::new(caches, self.cache_scope))
             .plugin(Proxy::default())
             .plugin(Artifacts::default())
-            .plugin(BackingLog::default())
+            .plugin(backing_log)
             .plugin(live_log);
         if let Some(credentials) = self.credentials {
             builder = builder.credentials(credentials);

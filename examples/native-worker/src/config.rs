@@ -66,6 +66,15 @@ pub struct Config {
     /// Where viewers find the live logs, if not at that address.
     #[arg(long, env = "NATIVE_WORKER_LIVE_LOG_URL")]
     pub live_log_url: Option<String>,
+    /// A file of PEM with the certificate chain by which live logs are served; read anew when it changes [default: no HTTPS].
+    #[arg(long, env = "NATIVE_WORKER_LIVE_LOG_CERTIFICATE")]
+    pub live_log_certificate: Option<PathBuf>,
+    /// The file with its key. Tasks must not be able to read it.
+    #[arg(long, env = "NATIVE_WORKER_LIVE_LOG_KEY")]
+    pub live_log_key: Option<PathBuf>,
+    /// How often the log of a run is uploaded as far as it has come, in seconds; 0: only at the end [default: 60].
+    #[arg(long, env = "NATIVE_WORKER_LOG_INTERVAL")]
+    pub log_interval: Option<u64>,
     /// Go when this many tasks have been run.
     #[arg(long, env = "NATIVE_WORKER_TASK_LIMIT")]
     pub task_limit: Option<u64>,
@@ -78,7 +87,7 @@ pub struct Config {
 }
 
 /// The keys of the file.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "root_url",
     "client_id",
     "access_token",
@@ -94,6 +103,9 @@ const KEYS: [&str; 18] = [
     "max_run_time",
     "live_log_address",
     "live_log_url",
+    "live_log_certificate",
+    "live_log_key",
+    "log_interval",
     "task_limit",
     "idle_timeout",
     "create_object_artifacts",
@@ -157,6 +169,9 @@ impl Config {
             max_run_time: self.max_run_time.or(below.max_run_time),
             live_log_address: self.live_log_address.or(below.live_log_address),
             live_log_url: self.live_log_url.or(below.live_log_url),
+            live_log_certificate: self.live_log_certificate.or(below.live_log_certificate),
+            live_log_key: self.live_log_key.or(below.live_log_key),
+            log_interval: self.log_interval.or(below.log_interval),
             task_limit: self.task_limit.or(below.task_limit),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),
             create_object_artifacts: self.create_object_artifacts.or(below.create_object_artifacts),
@@ -213,6 +228,20 @@ impl Config {
         if let Some(url) = self.live_log_url {
             builder = builder.live_log_url(Url::parse(&url).with_context(|| format!("live_log_url {url:?} is none"))?);
         }
+        match (self.live_log_certificate, self.live_log_key) {
+            (Some(certificate), Some(key)) => {
+                if isolation == Isolation::User && anybody_can_read(&key)? {
+                    bail!("{0} is a key that every task could read: chmod 600 {0}", key.display());
+                }
+                builder = builder.live_log_tls(certificate, key);
+            }
+            (None, None) => {}
+            (Some(_), None) => bail!("live_log_certificate is set, but live_log_key is not"),
+            (None, Some(_)) => bail!("live_log_key is set, but live_log_certificate is not"),
+        }
+        if let Some(seconds) = self.log_interval {
+            builder = builder.log_interval(Duration::from_secs(seconds));
+        }
         if let Some(tasks) = self.task_limit {
             builder = builder.task_limit(tasks);
         }
@@ -266,6 +295,14 @@ mod tests {
         let config = Config::parse("root_url = 'https://tc.example'\ntask_queue_id = 'proj/Linux'").unwrap();
         let error = config.into_builder().expect_err("no task can name it").to_string();
         assert!(error.contains("\"proj/Linux\": no task can name"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_is_nothing_without_its_key() {
+        let usual = "root_url = 'https://tc.example'\ntask_queue_id = 'a/b'\nclient_id = 'c'\naccess_token = 't'\n";
+        let config = Config::parse(&format!("{usual}live_log_certificate = 'x.pem'")).unwrap();
+        let error = config.into_builder().expect_err("there is no key").to_string();
+        assert_eq!(error, "live_log_certificate is set, but live_log_key is not");
     }
 
     #[test]

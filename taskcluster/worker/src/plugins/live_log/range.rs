@@ -129,7 +129,9 @@ mod tests {
     #[test]
     fn what_is_no_single_range_of_bytes_is_ignored() {
         let extent = Extent { length: 10, closed: false };
-        for range in ["lines=1-2", "bytes=", "bytes=-", "bytes=1-2,4-5", "bytes=4-2", "bytes=+1-2", "bytes=a-b", "bytes"] {
+        for range in
+            ["lines=1-2", "bytes=", "bytes=-", "bytes=1-2,4-5", "bytes=4-2", "bytes=+1-2", "bytes=a-b", "bytes"]
+        {
             assert_eq!(part(extent, range), "all", "{range}");
         }
     }

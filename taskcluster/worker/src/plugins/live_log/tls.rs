@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -36,8 +37,8 @@ struct Current {
     acceptor: TlsAcceptor,
 }
 
-/// Time of change and length of both files; `None` for one that is not there.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+/// Which files they are and when they were changed; `None` for one that is not there.
+type Stamp = [Option<(u64, SystemTime)>; 2];
 
 impl Tls {
     /// Read the certificate chain and the key, both PEM.
@@ -83,7 +84,7 @@ impl Files {
     fn stamp(&self) -> Stamp {
         [&self.certificate, &self.key].map(|path| {
             let found = fs::metadata(path).ok()?;
-            Some((found.modified().ok()?, found.len()))
+            Some((found.ino(), found.modified().ok()?))
         })
     }
 
