@@ -1,7 +1,7 @@
 //! The log of a run while it runs, by default `public/logs/live.log`.
 //!
 //! One listener per worker serves the logs of all its runs, straight from the files, each below a secret of its own.
-//! Nothing runs for a log that nobody reads, and the task never waits for those who do.
+//! Nothing runs for a log that nobody reads, and the task never waits for those who do: they have a thread of their own.
 //!
 //! # What a reader may ask for
 //! `GET` gives the log from its beginning and follows it until it is closed. `Range: bytes=N-` follows it from N, `bytes=-N`
@@ -36,7 +36,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::DropGuard;
 use url::Url;
 
 mod answer;
@@ -65,7 +65,7 @@ pub struct LiveLog {
     form: PayloadForm<LiveLogSettings>,
     base: Url,
     logs: Shelf,
-    _server: AbortOnDropHandle<()>,
+    _open: DropGuard,
 }
 
 /// What a payload says of the log that can be read while the task runs.
@@ -106,9 +106,8 @@ impl LiveLog {
             }
         };
         let logs = Shelf::default();
-        let server = tokio::spawn(connections::serve(listener, answer::router(logs.clone()), door));
-        let form = Self::default_form();
-        Ok(Self { form, base, logs, _server: AbortOnDropHandle::new(server) })
+        let open = connections::start(listener.into_std()?, answer::router(logs.clone()), door)?;
+        Ok(Self { form: Self::default_form(), base, logs, _open: open })
     }
 
     /// The settings stand in the payload as `P` says. Default: a flag, `features.liveLog`.

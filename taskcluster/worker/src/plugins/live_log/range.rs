@@ -38,7 +38,7 @@ impl Extent {
             return Some(self.last(number(last)?));
         }
         let first = number(first)?;
-        let last = if last.is_empty() { FAR } else { number(last)? };
+        let last = if last.is_empty() { u64::MAX } else { number(last)? };
         (first <= last).then(|| self.between(first, last))
     }
 
@@ -46,7 +46,7 @@ impl Extent {
         if wanted == 0 {
             return Err(Unsatisfiable);
         }
-        self.between(self.length.saturating_sub(wanted), FAR)
+        self.between(self.length.saturating_sub(wanted), u64::MAX)
     }
 
     fn between(self, first: u64, last: u64) -> Result<Part, Unsatisfiable> {
