@@ -27,7 +27,7 @@ impl Machine {
         let mut worker = Command::new(program);
         worker.args(["run", "--task-queue-id", QUEUE, "--root-url", deployment.root_url(), "--log-interval", "1"]);
         worker.args(["--isolation", "none", "--client-id", &credentials.client_id, "--work-dir"]).arg(folder.path());
-        worker.env_clear().env("PATH", "/usr/bin:/bin");
+        worker.env_clear().env("PATH", "/usr/bin:/bin").env("RUST_LOG", "warn");
         worker.env("NATIVE_WORKER_ACCESS_TOKEN", credentials.access_token.expose());
         let worker = worker.stdin(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         Self { worker, folder }

@@ -2,28 +2,6 @@
 //!
 //! One listener per worker serves the logs of all its runs, straight from the files, each below a secret of its own.
 //! Nothing runs for a log that nobody reads, and the task never waits for those who do: they have a thread of their own.
-//!
-//! # What a reader may ask for
-//! `GET` gives the log from its beginning and follows it until it is closed. `Range: bytes=N-` follows it from N, `bytes=-N`
-//! begins with the last N bytes, `bytes=N-M` is answered with what is there of that part; 416 says that the log is shorter.
-//! A part that has no end yet is announced as RFC 8673 has it: `Content-Range: bytes N-9007199254740991/*`. Pages of any
-//! origin may ask: whoever knows the URL may read. An answer that breaks off without its last chunk is not the whole log.
-//!
-//! # Who may read, and for how long
-//! The URL holds 244 random bits, made anew for each run; who may read the artifact is told it. It ends with the run: from
-//! then on it answers 404, like one that never was. Not 410, nor a redirect to the artifact: the worker would have to keep a
-//! list of what is over, and whoever asks the queue for the artifact is led to the log at any time:
-//!
-//! | when | the artifact is | the log is in |
-//! |---|---|---|
-//! | the run is under way | a reference to this worker | the worker; as far as it came a minute ago, also in the backing log |
-//! | the run has ended | a link to the backing log | the backing log |
-//! | the machine was lost | a reference to nowhere | the backing log, as far as it came a minute before |
-//!
-//! The last line cannot be helped from here. A queue lets a reference become a link, but never a link a reference: an
-//! artifact that leads to the worker while it lives cannot lead elsewhere once it does not. This is why the log so far is
-//! kept under the name of the backing log itself: who finds the reference dead has one place to look, the usual one, as
-//! `taskcluster task log` does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,6 +38,28 @@ use crate::plugins::task_log::{BACKING_LOG, LOG_CONTENT_TYPE};
 pub const LIVE_LOG: &str = "public/logs/live.log";
 
 /// Serves the logs of runs while they run. Needs [`BackingLog`](super::BackingLog) before it in the worker's list.
+///
+/// # What a reader may ask for
+/// `GET` gives the log from its beginning and follows it until it is closed. `Range: bytes=N-` follows it from N, `bytes=-N`
+/// begins with the last N bytes, `bytes=N-M` is answered with what is there of that part; 416 says that the log is shorter.
+/// A part that has no end yet is announced as RFC 8673 has it: `Content-Range: bytes N-9007199254740991/*`. Pages of any
+/// origin may ask: whoever knows the URL may read. An answer that breaks off without its last chunk is not the whole log.
+///
+/// # Who may read, and for how long
+/// The URL holds 244 random bits, made anew for each run; who may read the artifact is told it. It ends with the run: from
+/// then on it answers 404, like one that never was. Not 410, nor a redirect to the artifact: the worker would have to keep a
+/// list of what is over, and whoever asks the queue for the artifact is led to the log at any time:
+///
+/// | when | the artifact is | the log is in |
+/// |---|---|---|
+/// | the run is under way | a reference to this worker | the worker; as far as it came a minute ago, also in the backing log |
+/// | the run has ended | a link to the backing log | the backing log |
+/// | the machine was lost | a reference to nowhere | the backing log, as far as it came a minute before |
+///
+/// The last line cannot be helped from here. A queue lets a reference become a link, but never a link a reference: an
+/// artifact that leads to the worker while it lives cannot lead elsewhere once it does not. This is why the log so far is
+/// kept under the name of the backing log itself: who finds the reference dead has one place to look, the usual one, as
+/// `taskcluster task log` does.
 #[derive(Debug)]
 pub struct LiveLog {
     form: PayloadForm<LiveLogSettings>,

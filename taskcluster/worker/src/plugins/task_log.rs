@@ -1,9 +1,4 @@
 //! The log of a run as an artifact, by default `public/logs/live_backing.log`.
-//!
-//! It is uploaded when the run has ended, and before that each minute if it grew, so that a machine that is lost leaves a log.
-//! Of a log above 8 MiB these earlier uploads hold the first MiB and the last seven. They take nothing from the task, and one
-//! that fails is told in a line of the log, once. Logs that go to the object service are uploaded at the end only, since what
-//! is there cannot be replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +29,11 @@ pub(crate) const LOG_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Uploads the log when the run has ended, however it ended, and meanwhile as far as it has come.
+///
+/// Before the end that is each minute, if the log grew, so that a machine that is lost leaves a log.
+/// Of a log above 8 MiB these earlier uploads hold the first MiB and the last seven. They take nothing from the task, and one
+/// that fails is told in a line of the log, once. Logs that go to the object service are uploaded at the end only, since what
+/// is there cannot be replaced.
 #[derive(Clone, Debug)]
 pub struct BackingLog {
     form: PayloadForm<BackingLogSettings>,
