@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use harness::{Backend, Deployment, Options, Tester, built, program, soon, task, until};
 use serde_json::json;
+use taskcluster::queue::ArtifactContentResponse;
 use taskcluster::time::minutes;
 use taskcluster::{Clock, ManualClock, SystemClock, TaskId, TaskQueueId, object};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 const QUEUE: &str = "test/native-log";
@@ -96,11 +99,25 @@ async fn a_machine_that_is_lost_leaves_the_log_as_far_as_it_came() {
     }
 }
 
+/// A hundred who ask for the log of a run and then read nothing.
+async fn stall(root: &Tester, task_id: &TaskId) -> Vec<TcpStream> {
+    let content = soon(root.queue().artifact(task_id, 0, LIVE_LOG).into_future()).await.unwrap();
+    let ArtifactContentResponse::Reference(reference) = content else { panic!("{content:?}") };
+    let url: url::Url = reference.url.parse().unwrap();
+    let mut stalled = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).await.unwrap();
+        stream.write_all(format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", url.path()).as_bytes()).await.unwrap();
+        stalled.push(stream);
+    }
+    stalled
+}
+
 /// More than all of it together may need, and far less than a log of any size.
 const MEMORY: u64 = 64 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_huge_log_of_one_line_that_is_no_text_takes_little_memory() {
+async fn a_huge_log_of_one_line_that_is_no_text_takes_little_memory_whoever_reads() {
     let Some(worker) = built("native-worker") else { return };
     let is_long = std::env::var_os("TASKCLUSTER_TESTS_LONG").is_some();
     let size: u64 = if is_long { 1 << 30 } else { 64 << 20 };
@@ -114,6 +131,7 @@ async fn a_huge_log_of_one_line_that_is_no_text_takes_little_memory() {
         format!("while ! test -e {}; do sleep 0.05; done; head -c {size} /dev/zero | tr '\\0' '\\377'", go.display());
     let task_id = create(&root, &script).await;
     until(|| async { root.queue().artifact_info(&task_id, 0, LIVE_LOG).await.ok() }).await;
+    let _stalled = stall(&root, &task_id).await;
     let live = root.artifacts().download(&task_id, 0, LIVE_LOG);
     std::fs::write(&go, "").unwrap();
     let mut nowhere = tokio::io::sink();
