@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::stage::Stage;
+use crate::stage::{Reader, Stage};
 
 /// Bytes that are no text and never end a line.
 fn noise(length: usize) -> Vec<u8> {
@@ -110,14 +110,13 @@ async fn the_url_ends_with_the_run() {
 #[tokio::test]
 async fn bytes_pass_through_unchanged() {
     let mut stage = Stage::set().await;
-    let reader = stage.ask("GET", "").await;
+    let mut reader = stage.ask("GET", "").await;
+    reader.head().await;
     let noise = noise(3 << 20);
     for piece in noise.chunks(100_003) {
         stage.log.write(piece);
     }
     stage.end().await;
-    let mut reader = reader;
-    reader.head().await;
     let read = reader.rest().await;
     assert!(read.windows(64).any(|window| window == &noise[..64]));
     let at = read.windows(64).position(|window| window == &noise[..64]).unwrap();
@@ -146,11 +145,12 @@ async fn a_reader_that_stalls_keeps_nobody_waiting_and_misses_nothing() {
 #[tokio::test]
 async fn two_hundred_read_at_once() {
     let mut stage = Stage::set().await;
-    let readers = join_all((0..200).map(|_| stage.ask("GET", ""))).await;
-    let follow = join_all(readers.into_iter().map(async |mut reader| {
-        reader.head().await;
-        reader.rest().await
+    let readers = join_all((0..200).map(async |_| {
+        let mut reader = stage.ask("GET", "").await;
+        assert!(reader.head().await.starts_with("http/1.0 200"));
+        reader
     }));
+    let follow = join_all(readers.await.into_iter().map(Reader::rest));
     let write = async {
         for piece in noise(256 << 10).chunks(10_000) {
             stage.log.write(piece);
