@@ -215,11 +215,25 @@ impl Actions {
     /// - `rerun` a task: one more run of the same;
     /// - `retrigger` a task: a new one with the same definition, which nothing depends on;
     /// - `create-interactive`: the same with `features.interactive` in its payload, and without routes, scopes, artifacts and
-    ///   caches, for somebody who wants to look around in it;
+    ///   caches, for somebody who wants to look around in it. Its worker must know that feature; the workers that come with
+    ///   this SDK do not, and there such a task ends as `malformed-payload`: [leave the action out](Self::without) then;
     /// - `cancel-all` tasks of the group that are not over.
     #[must_use]
     pub fn standard() -> Self {
         Self(standard::actions())
+    }
+
+    /// But none of this name.
+    ///
+    /// ```
+    /// use taskcluster::graph::actions::Actions;
+    ///
+    /// let actions = Actions::standard().without("create-interactive");
+    /// ```
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|action| action.name != name);
+        self
     }
 
     /// And this one, offered last.
