@@ -2,6 +2,7 @@
 
 mod caches;
 mod embedded;
+mod log;
 mod mounts;
 mod native;
 mod proxy;

@@ -8,27 +8,35 @@
 //! action GROUP backfill TASK '{"depth": 3}'
 //! ```
 
+use std::process::ExitCode;
+
+use futures_util::TryStreamExt;
 use serde_json::Value;
 use taskcluster::graph::actions::Offer;
 use taskcluster::queue::TaskState;
 use taskcluster::{Report, TaskId, Taskcluster};
 
 #[tokio::main]
-async fn main() -> Result<(), Report> {
+async fn main() -> Result<ExitCode, Report> {
     let mut arguments = std::env::args().skip(1);
     let Some(group) = arguments.next() else {
         eprintln!("usage: action GROUP [NAME [TASK] [INPUT]]");
-        return Ok(());
+        return Ok(ExitCode::from(2));
     };
     let tc = Taskcluster::from_env()?;
     let group: TaskId = group.parse()?;
     let offer = Offer::of_group(&tc, &group).await?;
     let Some(name) = arguments.next() else {
-        let decision_task = tc.queue().task(&group).await?;
-        for action in offer.actions(None).into_iter().chain(offer.actions(Some(&decision_task))) {
+        for action in offer.actions(None) {
             println!("{:<20}{}", action.name, action.description);
         }
-        return Ok(());
+        let mut members = tc.queue().list_task_group(&group).stream();
+        while let Some(member) = members.try_next().await? {
+            for action in offer.actions(Some(&member.task)) {
+                println!("{:<20}{} ({})", action.name, member.status.task_id, member.task.metadata.name);
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
     };
     let mut rest: Vec<String> = arguments.collect();
     let task_id = rest.first().and_then(|first| first.parse::<TaskId>().ok());
@@ -38,10 +46,11 @@ async fn main() -> Result<(), Report> {
     let input = rest.first().map_or(Ok(Value::Null), |input| serde_json::from_str(input))?;
     let Some(made) = offer.trigger(&tc, &name, task_id.as_ref(), input).await? else {
         println!("the hook made no task");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
     println!("{made} carries it out");
     let status = tc.queue().wait_for(&made).await?;
-    println!("it is {}", if status.state == TaskState::Completed { "done" } else { "not done: see its log" });
-    Ok(())
+    let is_done = status.state == TaskState::Completed;
+    println!("it is {}", if is_done { "done" } else { "not done: see its log" });
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

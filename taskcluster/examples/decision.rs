@@ -11,8 +11,6 @@
 //! cargo run -p taskcluster --features graph --example decision -- --show
 //! ```
 
-use std::process::Command;
-
 use taskcluster::graph::{Changes, CheckedGraph, DecisionFiles, GraphError, Parameters, Task};
 use taskcluster::time::hours;
 use taskcluster::{Report, Taskcluster, object};
@@ -28,10 +26,7 @@ async fn main() -> Result<(), Report> {
     }
     let tc = Taskcluster::from_env()?;
     let push = Parameters::from_env(&tc.queue()).await?;
-    let changes = match &push.base_revision {
-        Some(base) => changes(base, &push.head_revision)?,
-        None => Changes::Everything,
-    };
+    let changes = Changes::between(".", push.base_revision.as_deref(), &push.head_revision)?;
     let graph = decide(&push, &changes)?;
     // The worker publishes the folder, so it tells what was meant also when the queue refuses it.
     DecisionFiles::new(&push).with_graph(&graph).write_to("public")?;
@@ -53,9 +48,4 @@ pub(crate) fn decide(push: &Parameters, changes: &Changes) -> Result<CheckedGrap
     }
     graph.add(task("docs", "make docs").with_files(["docs/**", "*.md"]));
     Ok(graph.check()?.changed_by(changes))
-}
-
-fn changes(base: &str, head: &str) -> Result<Changes, Report> {
-    let names = Command::new("git").args(["diff", "--name-only", "-z", base, head]).output()?;
-    Ok(Changes::from_git(&String::from_utf8_lossy(&names.stdout)))
 }

@@ -49,7 +49,7 @@
 //!
 //! async fn decide(tc: &Taskcluster) -> Result<(), Report> {
 //!     let push = Parameters::from_env(&tc.queue()).await?;
-//!     let changes = Changes::from_git("src/main.c\0"); // git diff --name-only -z BASE HEAD
+//!     let changes = Changes::between(".", push.base_revision.as_deref(), &push.head_revision)?;
 //!     let builds: Vec<Task> = builds(&push).collect();
 //!     let mut graph = push.graph();
 //!     graph.add_kind("test", tests(&push, &builds));
@@ -89,7 +89,7 @@ mod select;
 mod submit;
 mod task;
 
-pub use changes::{Changes, matches};
+pub use changes::{Changes, GitError, matches};
 pub use checked::{CheckedGraph, GraphTask};
 pub use chunk::chunks;
 pub use digest::Digest;

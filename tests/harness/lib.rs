@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use backend::Backend;
 pub use broker::Broker;
 pub use deployment::{Deployment, Options};
-pub use process::{Ground, Process, program};
+pub use process::{Ground, Process, built, program};
 pub use tester::{Claimed, Tester, task};
 
 /// The future's outcome, or a failed test if it takes minutes: far longer than anything takes on a busy machine.

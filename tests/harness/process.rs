@@ -15,8 +15,13 @@ use crate::Tester;
 /// The program `taskcluster`, where cargo builds it: beside the folder of this test. `tests/run` builds it beforehand; where it
 /// is missing, this says so in one line.
 pub fn program() -> Option<PathBuf> {
+    built("taskcluster")
+}
+
+/// Another program of the workspace, found as [`program`] is.
+pub fn built(name: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().ok()?;
-    let program = test.parent()?.parent()?.join("taskcluster");
+    let program = test.parent()?.parent()?.join(name);
     if program.is_file() {
         Some(program)
     } else {

@@ -17,7 +17,7 @@ use taskcluster_core::caller::Caller;
 use taskcluster_core::ids::TaskId;
 
 mod actions;
-mod changes;
+mod git;
 mod parameters;
 mod report;
 mod tasks;
@@ -97,7 +97,7 @@ async fn decide(args: &Args) -> Result<()> {
 
 fn graph(args: &Args, parameters: &Parameters) -> Result<CheckedGraph> {
     let base = parameters.base_revision.as_deref();
-    let changes = changes::between(&args.checkout, base, &parameters.head_revision)?;
+    let changes = Changes::between(&args.checkout, base, &parameters.head_revision)?;
     Ok(tasks::graph(parameters, &changes)?)
 }
 

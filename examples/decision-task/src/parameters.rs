@@ -6,7 +6,7 @@ use anyhow::Result;
 use taskcluster::graph::Parameters;
 use taskcluster_core::ids::TaskQueueId;
 
-use crate::changes::git;
+use crate::git::git;
 
 /// Outside of a task: for a look at what would happen.
 pub(crate) fn of_checkout(checkout: &Path, base: Option<&str>) -> Result<Parameters> {

@@ -48,6 +48,10 @@ pub struct DockerWorker {
     pub live_log_address: SocketAddr,
     /// Where viewers find the live logs, if not at that address.
     pub live_log_url: Option<Url>,
+    /// Certificate chain and key by which they are served, files of PEM that may change meanwhile. Default: plain HTTP.
+    pub live_log_tls: Option<(PathBuf, PathBuf)>,
+    /// How often the log is uploaded as far as it has come; zero: only at the end of the run. Default: each minute.
+    pub log_interval: Duration,
     /// Environment variables of every task, which payloads cannot override.
     pub env: Vec<(String, String)>,
     /// What signs for the runs that ask for it. Default: nothing.
@@ -91,6 +95,8 @@ impl DockerWorker {
             max_run_time: Duration::from_secs(24 * 60 * 60),
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
+            live_log_tls: None,
+            log_interval: Duration::from_secs(60),
             env: Vec::new(),
             chain_of_trust: ChainOfTrust::new(None),
         }
@@ -111,10 +117,12 @@ impl DockerWorker {
         let path = self.cache_dir.unwrap_or_else(|| settings.work_dir.join("caches"));
         let caches = open_caches(&path).map_err(|source| DockerWorkerError::Caches { path, source })?;
         let address = self.live_log_address;
-        let live_log = LiveLog::bind(address, self.live_log_url)
-            .await
-            .map_err(|source| DockerWorkerError::LiveLog { address, source })?
-            .reading::<ReadableLog>();
+        let live_log = match &self.live_log_tls {
+            Some((certificate, key)) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
+            None => LiveLog::bind(address, self.live_log_url).await,
+        };
+        let live_log =
+            live_log.map_err(|source| DockerWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();
         let mut env = Env::default().with("TASKCLUSTER_WORKER_TYPE", identity.task_queue_id.worker_type());
         for (name, value) in self.env {
             env = env.with(name, value);
@@ -127,7 +135,7 @@ impl DockerWorker {
             .plugin(Caches::new(caches))
             .plugin(Proxy::default())
             .plugin(artifacts())
-            .plugin(backing_log())
+            .plugin(backing_log().every(self.log_interval))
             .plugin(live_log)
             .plugin(self.chain_of_trust))
     }

@@ -97,6 +97,8 @@ impl NativeWorker {
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
             chain_of_trust: ChainOfTrust::new(None),
+            live_log_tls: None,
+            log_interval: None,
         }
     }
 
@@ -155,6 +157,9 @@ pub struct NativeWorkerBuilder {
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
     chain_of_trust: ChainOfTrust,
+    /// Certificate and key.
+    live_log_tls: Option<(PathBuf, PathBuf)>,
+    log_interval: Option<Duration>,
 }
 
 impl NativeWorkerBuilder {
@@ -253,6 +258,20 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// Serve the live logs by HTTPS, with a certificate chain and its key in files of PEM, which may change meanwhile.
+    #[must_use]
+    pub fn live_log_tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.live_log_tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// How often the log is uploaded as far as it has come; zero: only at the end of the run. Default: each minute.
+    #[must_use]
+    pub fn log_interval(mut self, interval: Duration) -> Self {
+        self.log_interval = Some(interval);
+        self
+    }
+
     /// Go when this many tasks have been run.
     #[must_use]
     pub fn task_limit(mut self, tasks: u64) -> Self {
@@ -337,9 +356,15 @@ impl NativeWorkerBuilder {
             None => caches,
         };
         let address = self.live_log_address;
-        let live_log = LiveLog::bind(address, self.live_log_url)
-            .await
-            .map_err(|source| NativeWorkerError::LiveLog { address, source })?;
+        let live_log = match &self.live_log_tls {
+            Some((certificate, key)) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
+            None => LiveLog::bind(address, self.live_log_url).await,
+        };
+        let live_log = live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?;
+        let backing_log = match self.log_interval {
+            Some(interval) => BackingLog::default().every(interval),
+            None => BackingLog::default(),
+        };
         let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
         let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation);
         // A key that the task can read signs for nothing.
@@ -355,7 +380,7 @@ impl NativeWorkerBuilder {
             .plugin(Mounts::new(caches, self.cache_scope).limits(self.mount_limits))
             .plugin(Proxy::default())
             .plugin(Artifacts::default())
-            .plugin(BackingLog::default())
+            .plugin(backing_log)
             .plugin(live_log)
             .plugin(chain_of_trust);
         if let Some(credentials) = self.credentials {

@@ -61,12 +61,11 @@ impl Program for NativeProgram {
 
     fn check(config: &Config, file: Option<&Path>) -> Result<()> {
         let holds_secret = config.worker.access_token.is_some() || config.worker.certificate.is_some();
-        if let Some(path) = file
-            && holds_secret
-            && config.isolation() == Isolation::User
-            && anybody_can_read(path)?
-        {
-            bail!("{0} holds credentials that every task could read: chmod 600 {0}", path.display());
+        let secrets = file.filter(|_| holds_secret).into_iter().chain(config.worker.live_log_key.as_deref());
+        for path in secrets {
+            if config.isolation() == Isolation::User && anybody_can_read(path)? {
+                bail!("{0} holds a secret that every task could read: chmod 600 {0}", path.display());
+            }
         }
         if config.worker.ed25519_signing_key.is_some() && config.isolation() == Isolation::None {
             bail!("ed25519_signing_key is of no use with isolation \"none\": every task could read it");
@@ -87,9 +86,13 @@ impl Program for NativeProgram {
             .cache_dir(base.cache_dir)
             .max_run_time(base.max_run_time)
             .chain_of_trust(base.chain_of_trust)
-            .live_log_address(base.live_log_address);
+            .live_log_address(base.live_log_address)
+            .log_interval(base.log_interval);
         if let Some(url) = base.live_log_url {
             builder = builder.live_log_url(url);
+        }
+        if let Some((certificate, key)) = base.live_log_tls {
+            builder = builder.live_log_tls(certificate, key);
         }
         if let Some(cache_scope) = config.cache_scope {
             builder = builder.cache_scope(cache_scope);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use taskcluster_worker::plugins::BACKING_LOG;
+use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 use taskcluster_worker::testing::{FakeQueue, task_with_payload};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -71,6 +71,47 @@ fn credentials_that_tasks_could_read_are_refused() {
         assert_eq!(output.status.success(), good, "{isolation} {mode:o}: {error}");
         assert_eq!(error.contains("chmod 600"), !good, "{error}");
     }
+}
+
+/// A certificate of a folder's own, and its key, which nobody else can read.
+fn certify(dir: &std::path::Path) -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed(["worker.example".to_owned()]).unwrap();
+    let files = ["certificate.pem", "key.pem"].map(|name| dir.join(name));
+    std::fs::write(&files[0], made.cert.pem()).unwrap();
+    std::fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&files[1], std::fs::Permissions::from_mode(0o600)).unwrap();
+    files.map(|path| path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_key_that_tasks_could_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [certificate, key] = certify(dir.path());
+    let check = || {
+        let mut check = program(&["check", "--root-url", "https://tc.example.com", "--task-queue-id", "a/b"]);
+        check.args(["--client-id", "c", "--isolation", "user"]).env("NATIVE_WORKER_ACCESS_TOKEN", "secret-token");
+        let output = check.args(["--live-log-certificate", &certificate, "--live-log-key", &key]).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(check(), (true, String::new()));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (success, error) = check();
+    assert!(!success && error.contains("chmod 600"), "{error}");
+}
+
+#[tokio::test]
+async fn live_logs_are_served_by_https_with_a_certificate() {
+    let queue = FakeQueue::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let [certificate, key] = certify(dir.path());
+    let payload = json!({"command": [["true"]], "maxRunTime": 60});
+    let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
+    let tls = ["--live-log-certificate", &certificate, "--live-log-key", &key, "--task-limit", "1"];
+    let (code, text) = run(&queue, &tls).await;
+    assert_eq!((code, queue.state(&task_id).as_str()), (Some(0), "completed"), "{text}");
+    let created = queue.request(&format!("artifacts/{}", LIVE_LOG.replace('/', "%2F"))).await;
+    let created: Value = serde_json::from_slice(&created.body).unwrap();
+    assert!(created["url"].as_str().unwrap().starts_with("https://127.0.0.1:"), "{created}");
 }
 
 /// The program at work in `dir`.

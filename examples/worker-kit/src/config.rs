@@ -79,6 +79,18 @@ pub struct WorkerConfig {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live_log_url: Option<String>,
+    /// A file of PEM with the certificate chain by which live logs are served; read anew when it changes [default: no HTTPS].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_log_certificate: Option<PathBuf>,
+    /// The file with its key. Tasks must not be able to read it.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_log_key: Option<PathBuf>,
+    /// How often the log of a run is uploaded as far as it has come, in seconds; 0: only at the end [default: 60].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_interval: Option<u64>,
     /// Go when this many tasks have been run.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +129,10 @@ pub struct Base {
     pub live_log_address: SocketAddr,
     /// Where viewers find them, if not there.
     pub live_log_url: Option<Url>,
+    /// Certificate and key by which they are served, if not by plain HTTP.
+    pub live_log_tls: Option<(PathBuf, PathBuf)>,
+    /// How often the log so far is uploaded; zero: not at all.
+    pub log_interval: Duration,
     /// What signs for tasks that ask for it.
     pub chain_of_trust: ChainOfTrust,
 }
@@ -134,6 +150,12 @@ impl WorkerConfig {
             Some(url) => Some(Url::parse(url).with_context(|| format!("live_log_url {url:?} is none"))?),
             None => None,
         };
+        let live_log_tls = match (&self.live_log_certificate, &self.live_log_key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            (Some(_), None) => bail!("live_log_certificate is set, but live_log_key is not"),
+            (None, Some(_)) => bail!("live_log_key is set, but live_log_certificate is not"),
+        };
         let settings = self.settings(name)?;
         let key = match &self.ed25519_signing_key {
             Some(path) => {
@@ -150,6 +172,8 @@ impl WorkerConfig {
             max_run_time: Duration::from_secs(self.max_run_time.unwrap_or(24 * 60 * 60)),
             live_log_address: self.live_log_address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             live_log_url,
+            live_log_tls,
+            log_interval: Duration::from_secs(self.log_interval.unwrap_or(60)),
             chain_of_trust: ChainOfTrust::new(key),
         })
     }
@@ -246,6 +270,12 @@ mod tests {
         assert_eq!(base.identity.worker_group, "some-worker");
         assert_eq!((base.settings.capacity, base.max_run_time.as_secs()), (1, 86400));
         assert!(base.cache_dir.starts_with(&base.settings.work_dir));
+    }
+
+    #[test]
+    fn a_certificate_is_nothing_without_its_key() {
+        let config = WorkerConfig { live_log_certificate: Some("x.pem".into()), ..described("a/b") };
+        assert!(config.base("some-worker").unwrap_err().to_string().contains("live_log_key is not"));
     }
 
     #[test]

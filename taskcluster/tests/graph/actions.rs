@@ -19,7 +19,8 @@ pub(crate) fn own() -> Value {
         "projectId": "none", "taskGroupId": decision_task(), "dependencies": [], "requires": "all-completed",
         "routes": ["statuses"], "priority": "low", "retries": 5, "created": CREATED,
         "deadline": "2026-01-01T02:00:00.000Z", "expires": "2026-01-08T00:00:00.000Z", "scopes": ["assume:repo:x"],
-        "payload": {"command": ["echo ${HOME} $HOME"], "env": {"HEAD_REVISION": "abc"}, "$odd": {"$eval": "1"}},
+        "payload": {"command": ["echo ${HOME} $HOME"], "env": {"HEAD_REVISION": "abc"}, "$odd": {"$eval": "1"},
+                    "artifacts": [{"type": "directory", "path": "public", "name": "public"}]},
         "tags": {}, "extra": {},
         "metadata": {"name": "x", "description": "x", "owner": "me@example.com", "source": "https://example.com"},
     })
@@ -83,6 +84,8 @@ fn what_is_published_renders_to_the_decision_task_once_more() {
     assert_eq!(payload["command"], own()["payload"]["command"]);
     assert_eq!(payload["$odd"], own()["payload"]["$odd"]);
     assert_eq!(payload["env"]["HEAD_REVISION"], "abc");
+    let published = json!([{"type": "directory", "path": "public", "name": "public", "optional": true}]);
+    assert_eq!(payload["artifacts"], published, "an action need not publish what its decision task does");
     assert_eq!((&task["metadata"]["description"], &task["schedulerId"]), (&json!("Runs ${it}."), &json!("ours")));
     assert_eq!(task["taskGroupId"], json!(decision_task()));
     assert!(task.get("routes").is_none());

@@ -74,7 +74,7 @@ pub(crate) async fn error(task: &TaskContext, name: &str, missing: &Missing, exp
     create(task, name, PostArtifactRequest::Error(request)).await
 }
 
-async fn create(task: &TaskContext, name: &str, request: PostArtifactRequest) -> Result<()> {
+pub(crate) async fn create(task: &TaskContext, name: &str, request: PostArtifactRequest) -> Result<()> {
     let call = task.queue().create_artifact(&task.task_id(), task.run_id(), name, &request);
     match call.await {
         Ok(_) => Ok(()),

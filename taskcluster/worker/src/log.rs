@@ -95,6 +95,12 @@ impl TaskLog {
         self.inner.state.borrow().length
     }
 
+    /// Bytes written until now, and whether there will be no more.
+    pub(crate) fn extent(&self) -> (u64, bool) {
+        let state = self.inner.state.borrow();
+        (state.length, state.closed)
+    }
+
     /// Whether a write failed (disk full): the file then lacks what came after.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
@@ -106,7 +112,16 @@ impl TaskLog {
     /// # Errors
     /// The file cannot be opened.
     pub fn follow(&self) -> io::Result<Follower> {
-        Ok(Follower { file: File::open(&self.inner.path)?, read: 0, state: self.inner.state.subscribe() })
+        self.follow_part(0, None)
+    }
+
+    /// Read the log from the byte `from`, and follow it to the byte `end`, or until it is closed.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn follow_part(&self, from: u64, end: Option<u64>) -> io::Result<Follower> {
+        let (file, state) = (File::open(&self.inner.path)?, self.inner.state.subscribe());
+        Ok(Follower { file, read: from, end: end.unwrap_or(u64::MAX), state })
     }
 
     fn lines(&self, prefix: &str, text: &str) {
@@ -151,11 +166,13 @@ impl std::fmt::Debug for TaskLog {
     }
 }
 
-/// Reads a log from its beginning to its end, however far apart in time these are.
+/// Reads a log from its beginning to its end, however far apart in time these are. Holds one chunk at a time.
 #[derive(Debug)]
 pub struct Follower {
     file: File,
     read: u64,
+    /// The byte after the last that is wanted.
+    end: u64,
     state: watch::Receiver<State>,
 }
 
@@ -167,22 +184,30 @@ impl Follower {
     /// Cancel safe: what was not returned is read again.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The file cannot be read, or everybody who could have closed the log is gone.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let state = *self.state.borrow_and_update();
-            if state.length > self.read {
-                let wanted = (state.length - self.read).min(CHUNK);
-                let mut chunk = Vec::new();
-                self.file.seek(SeekFrom::Start(self.read))?;
-                Read::by_ref(&mut self.file).take(wanted).read_to_end(&mut chunk)?;
-                self.read += chunk.len() as u64;
-                return Ok(Some(chunk.into()));
+            let length = state.length.min(self.end);
+            if length > self.read {
+                return self.read_chunk((length - self.read).min(CHUNK)).map(Some);
             }
-            if state.closed || self.state.changed().await.is_err() {
+            if state.closed || self.read >= self.end {
                 return Ok(None);
             }
+            if self.state.changed().await.is_err() {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the run was dropped in the middle"));
+            }
         }
+    }
+
+    fn read_chunk(&mut self, length: u64) -> io::Result<Bytes> {
+        // Never more than `CHUNK`.
+        let mut chunk = vec![0; length as usize];
+        self.file.seek(SeekFrom::Start(self.read))?;
+        self.file.read_exact(&mut chunk)?;
+        self.read += length;
+        Ok(chunk.into())
     }
 }
 
@@ -208,6 +233,27 @@ mod tests {
         assert!(follower.next().await.unwrap().is_none());
         late.await.unwrap();
         assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "first\nsecond\n");
+    }
+
+    #[tokio::test]
+    async fn a_part_is_read_from_where_to_where_it_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = TaskLog::create(&dir.path().join("log"), Arc::new(SystemClock)).unwrap();
+        log.write(b"0123456789");
+        let mut part = log.follow_part(2, Some(5)).unwrap();
+        assert_eq!(part.next().await.unwrap().unwrap(), "234");
+        assert!(part.next().await.unwrap().is_none(), "although the log goes on");
+        let mut rest = log.follow_part(8, None).unwrap();
+        assert_eq!(rest.next().await.unwrap().unwrap(), "89");
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_dropped_before_its_end_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = TaskLog::create(&dir.path().join("log"), Arc::new(SystemClock)).unwrap();
+        let mut follower = log.follow().unwrap();
+        drop(log);
+        assert!(follower.next().await.is_err());
     }
 
     #[test]

@@ -9,7 +9,8 @@ use taskcluster::artifacts::{ArtifactError, Download};
 use taskcluster::{RunId, Taskcluster};
 use tokio::fs::File;
 
-use super::talk::{BadUse, deployment, talk};
+use super::Stops;
+use super::talk::{BadUse, Stopped, deployment, talk};
 use crate::args::{DownloadArtifactArgs, DownloadCommand};
 use crate::exit::Outcome;
 use crate::output::ReaderGone;
@@ -59,7 +60,13 @@ impl Wanted {
                 downloaded => Ok(downloaded.map(drop)?),
             };
         }
-        let downloaded = download.to_file(&self.file).await?;
+        let (stops, listening) = Stops::listen()?;
+        // Whoever is stopped in the middle leaves no half of a file behind.
+        let downloaded = tokio::select! {
+            downloaded = download.to_file(&self.file) => downloaded?,
+            () = stops.politely.cancelled() => return Err(Stopped.into()),
+            () = listening => return Err(Stopped.into()),
+        };
         let kind = downloaded.content_type.map(|kind| format!(" of {kind}")).unwrap_or_default();
         let packed = downloaded.content_encoding.map(|how| format!(", compressed by {how}")).unwrap_or_default();
         // Standard output stays free for those who want the file there.

@@ -26,6 +26,7 @@ pub(super) fn finish(done: Result<()>) -> Result<Outcome> {
     let error = match done {
         Ok(()) => return Ok(Outcome::Green),
         Err(error) if error.is::<ReaderGone>() => return Ok(Outcome::Green),
+        Err(error) if error.is::<Stopped>() => return Ok(Outcome::Interrupted),
         Err(error) => error,
     };
     let was_not_asked = |cause: &(dyn std::error::Error + 'static)| {
@@ -49,3 +50,15 @@ impl std::fmt::Display for BadUse {
 }
 
 impl std::error::Error for BadUse {}
+
+/// The user said stop, and nothing is left half done.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}

@@ -1,6 +1,6 @@
 //! What people do with tasks from a shell: `task`, `group`, `download`.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 
 use crate::client::Client;
 use crate::deployment::Up;
@@ -100,6 +100,45 @@ fn a_task_is_looked_at_run_again_and_what_it_left_is_downloaded() {
     let (line, code) = client.complains(&["task", "status", &task, "--run", "7"]);
     assert!(line.ends_with("has no run 7"), "{line}");
     assert_eq!(code, Some(1));
+    up.stop();
+}
+
+#[test]
+fn a_download_that_is_stopped_leaves_nothing_behind() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let client = Client { fixture: &fixture, up: &up };
+    // A server that never comes to the end.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf").unwrap();
+            held.push(stream);
+        }
+    });
+    let task = client.create("nobody/none", "half", "true");
+    client.hears(&["api", "queue", "claimWork", "nobody/none"], r#"{"tasks": 1, "workerGroup": "g", "workerId": "w"}"#);
+    let artifact = serde_json::json!({
+        "storageType": "reference", "url": url, "contentType": "text/plain",
+        "expires": client.json(&["task", "def", &task])["expires"],
+    });
+    client.hears(&["api", "queue", "createArtifact", &task, "0", "public/half"], &artifact.to_string());
+    let folder = fixture.folder().join("downloads");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("half");
+    let child =
+        client.command(&["download", "artifact", &task, "public/half", file.to_str().unwrap()]).spawn().unwrap();
+    let left = || {
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect::<Vec<_>>()
+    };
+    until(|| left().len() == 1);
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(finish(child).status.code(), Some(130));
+    assert_eq!(left(), [0; 0]);
     up.stop();
 }
 

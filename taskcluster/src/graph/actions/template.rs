@@ -13,6 +13,12 @@ use crate::queue::TaskDefinition;
 pub(super) fn of_own(action: &Action, own: &TaskDefinition) -> Value {
     let from_now = |time| json!({"$fromNow": format!("{} seconds", own.created.distance(time).as_secs())});
     let mut payload = literal(&Value::Object(own.payload.clone()));
+    // What the decision task publishes, an action need not.
+    if let Some(Value::Array(artifacts)) = payload.get_mut("artifacts") {
+        for artifact in artifacts.iter_mut().filter_map(Value::as_object_mut) {
+            artifact.insert("optional".to_owned(), json!(true));
+        }
+    }
     payload["env"]["ACTION_NAME"] = literal(&json!(action.name));
     payload["env"]["ACTION_TASK_GROUP_ID"] = json!({"$eval": "taskGroupId"});
     payload["env"]["ACTION_TASK_ID"] = json!({"$json": {"$eval": "taskId"}});

@@ -1,32 +1,34 @@
 //! The log of a run while it runs, by default `public/logs/live.log`.
 //!
-//! One listener per worker serves the logs of all its runs, straight from the files, each below a secret of its own. While a
-//! run is under way the artifact refers to that URL; when it has ended, the artifact becomes a link to the backing log.
+//! One listener per worker serves the logs of all its runs, straight from the files, each below a secret of its own.
+//! Nothing runs for a log that nobody reads, and the task never waits for those who do: they have a thread of their own.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+#[cfg(feature = "tls")]
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use futures_util::stream;
-use http::StatusCode;
-use http::header;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::DropGuard;
 use url::Url;
 
+mod answer;
+mod connections;
+mod door;
+mod range;
+mod shelf;
+#[cfg(feature = "tls")]
+mod tls;
+
+use self::door::Door;
+use self::shelf::Shelf;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
-use crate::log::TaskLog;
 use crate::outcome::Outcome;
 use crate::payload::{Payload, PayloadForm, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin};
@@ -35,15 +37,35 @@ use crate::plugins::task_log::{BACKING_LOG, LOG_CONTENT_TYPE};
 /// Name of the artifact under which the log of a run is found at any time, where the payload does not say another.
 pub const LIVE_LOG: &str = "public/logs/live.log";
 
-type Logs = Arc<Mutex<HashMap<String, TaskLog>>>;
-
 /// Serves the logs of runs while they run. Needs [`BackingLog`](super::BackingLog) before it in the worker's list.
+///
+/// # What a reader may ask for
+/// `GET` gives the log from its beginning and follows it until it is closed. `Range: bytes=N-` follows it from N, `bytes=-N`
+/// begins with the last N bytes, `bytes=N-M` is answered with what is there of that part; 416 says that the log is shorter.
+/// A part that has no end yet is announced as RFC 8673 has it: `Content-Range: bytes N-9007199254740991/*`. Pages of any
+/// origin may ask: whoever knows the URL may read. An answer that breaks off without its last chunk is not the whole log.
+///
+/// # Who may read, and for how long
+/// The URL holds 244 random bits, made anew for each run; who may read the artifact is told it. It ends with the run: from
+/// then on it answers 404, like one that never was. Not 410, nor a redirect to the artifact: the worker would have to keep a
+/// list of what is over, and whoever asks the queue for the artifact is led to the log at any time:
+///
+/// | when | the artifact is | the log is in |
+/// |---|---|---|
+/// | the run is under way | a reference to this worker | the worker; as far as it came a minute ago, also in the backing log |
+/// | the run has ended | a link to the backing log | the backing log |
+/// | the machine was lost | a reference to nowhere | the backing log, as far as it came a minute before |
+///
+/// The last line cannot be helped from here. A queue lets a reference become a link, but never a link a reference: an
+/// artifact that leads to the worker while it lives cannot lead elsewhere once it does not. This is why the log so far is
+/// kept under the name of the backing log itself: who finds the reference dead has one place to look, the usual one, as
+/// `taskcluster task log` does.
 #[derive(Debug)]
 pub struct LiveLog {
     form: PayloadForm<LiveLogSettings>,
     base: Url,
-    logs: Logs,
-    _server: AbortOnDropHandle<()>,
+    logs: Shelf,
+    _open: DropGuard,
 }
 
 /// What a payload says of the log that can be read while the task runs.
@@ -61,20 +83,31 @@ impl LiveLog {
     /// # Errors
     /// The address cannot be listened on.
     pub async fn bind(address: SocketAddr, base: Option<Url>) -> io::Result<Self> {
+        Self::open(address, base, Door::Plain).await
+    }
+
+    /// Listen on `address` for HTTPS, with a certificate chain and its key in files of PEM. They are read anew when they have
+    /// changed; a worker goes on with the former certificate while the new one cannot be used.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the files make no certificate.
+    #[cfg(feature = "tls")]
+    pub async fn bind_tls(address: SocketAddr, base: Option<Url>, certificate: &Path, key: &Path) -> io::Result<Self> {
+        Self::open(address, base, Door::Tls(tls::Tls::open(certificate, key)?)).await
+    }
+
+    async fn open(address: SocketAddr, base: Option<Url>, door: Door) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let base = match base {
             Some(base) => base,
-            None => Url::parse(&format!("http://{}/", listener.local_addr()?)).map_err(io::Error::other)?,
-        };
-        let logs = Logs::default();
-        let router = Router::new().route("/log/{secret}", get(follow)).with_state(logs.clone());
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "live logs are no longer served");
+            None => {
+                let url = format!("{}://{}/", door.scheme(), listener.local_addr()?);
+                Url::parse(&url).map_err(io::Error::other)?
             }
-        });
-        let form = Self::default_form();
-        Ok(Self { form, base, logs, _server: AbortOnDropHandle::new(server) })
+        };
+        let logs = Shelf::default();
+        let open = connections::start(listener.into_std()?, answer::router(logs.clone()), door)?;
+        Ok(Self { form: Self::default_form(), base, logs, _open: open })
     }
 
     /// The settings stand in the payload as `P` says. Default: a flag, `features.liveLog`.
@@ -93,28 +126,6 @@ impl LiveLog {
     fn default_form() -> PayloadForm<LiveLogSettings> {
         PayloadForm::of::<LiveLogPayload>()
     }
-}
-
-async fn follow(State(logs): State<Logs>, Path(secret): Path<String>) -> Response {
-    let log = logs.lock().expect("nothing panics holding it").get(&secret).cloned();
-    let Some(log) = log else { return (StatusCode::NOT_FOUND, "no such log\n").into_response() };
-    let follower = match log.follow() {
-        Ok(follower) => follower,
-        Err(error) => {
-            tracing::warn!(%error, "cannot read a log");
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        }
-    };
-    let chunks = stream::try_unfold(follower, |mut follower| async move {
-        Ok::<_, io::Error>(follower.next().await?.map(|chunk| (chunk, follower)))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, LOG_CONTENT_TYPE),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Transfer-Encoding"),
-    ];
-    (headers, Body::from_stream(chunks)).into_response()
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -163,7 +174,7 @@ impl Plugin for LiveLog {
 struct TaskLiveLog {
     task: Arc<TaskContext>,
     form: PayloadForm<LiveLogSettings>,
-    logs: Logs,
+    logs: Shelf,
     secret: String,
     url: Result<Url, url::ParseError>,
     /// Known once the payload was read.
@@ -177,7 +188,7 @@ impl TaskPlugin for TaskLiveLog {
         let Some(name) = &settings.artifact else { return Ok(()) };
         self.task.reserve_artifact(name)?;
         let url = self.url.as_ref().map_err(|error| Error::worker_caused("the live log has no URL", *error))?;
-        self.logs.lock().expect("nothing panics holding it").insert(self.secret.clone(), self.task.log().clone());
+        self.logs.put(&self.secret, self.task.log().clone());
         // The backing log will be there in any case, so this is not worth losing the run.
         if let Err(error) = self.task.create_reference_artifact(name, url, LOG_CONTENT_TYPE).await {
             self.task.log().warn(format!("the log cannot be read while the task runs: {}", error.reasons().join("; ")));
@@ -197,6 +208,6 @@ impl TaskPlugin for TaskLiveLog {
     }
 
     async fn dispose(&mut self) {
-        self.logs.lock().expect("nothing panics holding it").remove(&self.secret);
+        self.logs.remove(&self.secret);
     }
 }

@@ -9,10 +9,10 @@ use axum::http::header::CONTENT_ENCODING;
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use futures_util::TryStreamExt as _;
-use taskcluster::queue::{ArtifactContentResponse, RunState, TaskState};
+use taskcluster::queue::{ArtifactContentResponse, Run, RunState, TaskState};
 use taskcluster::{Body, RunId, TaskId, Taskcluster};
 use taskcluster_core::transport::BoxError;
-use taskcluster_worker::plugins::LIVE_LOG;
+use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 
 use crate::exit::one_line;
 use crate::output::{Output, ReaderGone};
@@ -35,8 +35,8 @@ pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output)
         let status = tc.queue().status(task).await?.status;
         let is_over = matches!(status.state, TaskState::Completed | TaskState::Failed | TaskState::Exception);
         match status.runs.last().filter(|run| run.started.is_some()) {
-            Some(run) => match log.print(run.run_id).await {
-                Ok(Had::Whole) => return Ok(()),
+            Some(run) => match log.print(run.run_id, LIVE_LOG).await {
+                Ok(Had::Whole) => return until_ended(tc, task, run.run_id).await,
                 Err(error) if error.is::<ReaderGone>() => return Err(error),
                 // A worker that has just claimed the task has not made its log yet.
                 Ok(Had::Nothing) if run.state == RunState::Running => {}
@@ -48,7 +48,7 @@ pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output)
                 Err(error) => {
                     failures += 1;
                     if failures == FAILURES {
-                        return Err(error);
+                        return log.left_by_the_lost(run.run_id, error).await;
                     }
                 }
             },
@@ -56,6 +56,18 @@ pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output)
             None => notes.say(format!("{task} is {}: waiting until somebody runs it", status.state)),
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The log ends a little before the run does: its artifacts are uploaded, the worker reports.
+async fn until_ended(tc: &Taskcluster, task: &TaskId, run_id: RunId) -> Result<()> {
+    loop {
+        let status = tc.queue().status(task).await?.status;
+        let runs = |run: &Run| run.run_id == run_id && run.state == RunState::Running;
+        if !status.runs.iter().any(runs) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE / 4).await;
     }
 }
 
@@ -89,9 +101,21 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
+    /// A worker that was lost can no longer say that its log is elsewhere now; but it may have kept it as far as it had come.
+    async fn left_by_the_lost(&mut self, run: RunId, error: anyhow::Error) -> Result<()> {
+        match self.print(run, BACKING_LOG).await {
+            Ok(Had::Whole) => {
+                eprintln!("note: {}: this is {BACKING_LOG}", one_line(&error));
+                Ok(())
+            }
+            Err(gone) if gone.is::<ReaderGone>() => Err(gone),
+            Ok(Had::Nothing) | Err(_) => Err(error),
+        }
+    }
+
     /// Prints what is not printed yet, to the end of the log.
-    async fn print(&mut self, run: RunId) -> Result<Had> {
-        let content = match self.tc.queue().artifact(self.task, run, LIVE_LOG).await {
+    async fn print(&mut self, run: RunId, name: &str) -> Result<Had> {
+        let content = match self.tc.queue().artifact(self.task, run, name).await {
             Err(error) if error.is_not_found() => return Ok(Had::Nothing),
             content => content?,
         };
@@ -101,7 +125,7 @@ impl Log<'_> {
             ArtifactContentResponse::Reference(content) => self.fetch(&content.url).await?,
             ArtifactContentResponse::Error(note) => bail!("there is no log: {} ({})", note.message, note.reason),
             _ => {
-                let whole = self.tc.artifacts().download(self.task, run, LIVE_LOG).to_memory(LONGEST).await?;
+                let whole = self.tc.artifacts().download(self.task, run, name).to_memory(LONGEST).await?;
                 // From the object service, which does not say how it was compressed.
                 let is_packed = whole.starts_with(&[0x1f, 0x8b]);
                 self.pieces(Body::from(whole), is_packed).await?;

@@ -1,0 +1,102 @@
+//! The connections of readers. A reader costs two file handles and a few chunks of memory, however slow it is; one that is
+//! gone, or takes nothing for minutes, is let go of, so that the disk space of a log that was removed is free again.
+//!
+//! They are served by a thread of their own. If they shared those that take what tasks print, two hundred readers in a hurry
+//! would have two hundred turns for each of a task's, and one that reads what is only on the disk would make all wait for it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::Listener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::door::Door;
+
+/// Readers at once; more wait until one has gone. With two file handles each that is well below the 1024 which a process
+/// usually may have: strangers who only connect must not keep the worker from its work.
+const READERS: usize = 300;
+
+/// For how long a reader may say nothing before its request is there, the handshake included.
+const GREETING: Duration = Duration::from_secs(20);
+
+/// For how long something that was sent may stay unread.
+const UNREAD: Duration = Duration::from_secs(600);
+
+/// What is held of an answer that its reader is slow to take.
+const BUFFER: usize = 64 * 1024;
+
+/// Answer readers until the guard is dropped. Those who are there then come to the end of their logs.
+pub(super) fn start(listener: std::net::TcpListener, router: Router, door: Door) -> io::Result<DropGuard> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    let over = CancellationToken::new();
+    let guard = over.clone().drop_guard();
+    let serve = move || runtime.block_on(serve(listener, router, door, &over));
+    std::thread::Builder::new().name("live-log".to_owned()).spawn(serve)?;
+    Ok(guard)
+}
+
+async fn serve(mut listener: TcpListener, router: Router, door: Door, over: &CancellationToken) {
+    let (readers, free, door) = (TaskTracker::new(), Arc::new(Semaphore::new(READERS)), Arc::new(door));
+    loop {
+        let next = async {
+            let place = free.clone().acquire_owned().await.expect("nobody closes it");
+            // It goes on after errors of single connections, and waits while there are no more file handles.
+            let (stream, _) = Listener::accept(&mut listener).await;
+            (stream, place)
+        };
+        let (stream, place) = tokio::select! {
+            () = over.cancelled() => break,
+            next = next => next,
+        };
+        let (router, door) = (router.clone(), door.clone());
+        readers.spawn(async move {
+            let_go_of_the_silent(&stream);
+            door.pass(stream, router).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    readers.close();
+    readers.wait().await;
+}
+
+/// One request and its answer: whoever has more to ask comes again.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(GREETING)
+        .keep_alive(false)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = connection.await {
+        // The other side went away or said nothing: that is its right.
+        tracing::trace!(%error, "a reader of a live log is gone");
+    }
+}
+
+/// The system sees what is not acknowledged and who has no room for more, and then breaks the connection.
+#[cfg(target_os = "linux")]
+fn let_go_of_the_silent(stream: &TcpStream) {
+    let milliseconds = u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
+        tracing::debug!(%error, "a reader is kept however long it is silent");
+    }
+}
+
+/// Elsewhere it does so by itself, after a longer time.
+#[cfg(not(target_os = "linux"))]
+fn let_go_of_the_silent(_stream: &TcpStream) {}
