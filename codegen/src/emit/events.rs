@@ -147,6 +147,7 @@ impl Emitter<'_> {
                 }
             }
         });
+        let task_queue = self.task_queue(exchange);
         let summary = format!(" A pattern of routing keys of `{}`.", exchange.name);
         let code = quote! {
             #[doc = #summary]
@@ -155,6 +156,7 @@ impl Emitter<'_> {
             impl #name {
                 fn new() -> Self { Self { words: [#(String::from(#initial)),*] } }
                 #(#setters)*
+                #task_queue
                 #[doc = " The pattern as AMQP writes it: `*` stands for any word, `#` for any number of them."]
                 #[must_use]
                 pub fn pattern(&self) -> String { self.words.join(".") }
@@ -164,6 +166,25 @@ impl Emitter<'_> {
             }
         };
         (quote!(#name), code)
+    }
+
+    /// The setter for a task queue, where both halves of its name are words and the name itself is none.
+    fn task_queue(&self, exchange: &Exchange) -> Option<TokenStream> {
+        let at = |name: &str| exchange.words.iter().position(|word| word.name == name && word.constant.is_none());
+        let (provisioner_id, worker_type) = (at("provisionerId")?, at("workerType")?);
+        if at("taskQueueId").is_some() {
+            return None;
+        }
+        let runtime = &self.runtime;
+        Some(quote! {
+            #[doc = " Only messages about this task queue: its `provisionerId` and its `workerType`."]
+            #[must_use]
+            pub fn task_queue_id(mut self, value: &#runtime::ids::TaskQueueId) -> Self {
+                self.words[#provisioner_id] = String::from(value.provisioner_id());
+                self.words[#worker_type] = String::from(value.worker_type());
+                self
+            }
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use taskcluster_core::request::Page as _;
 use taskcluster_core::transport::testing::ScriptedTransport;
-use taskcluster_core::{Caller, Priority, RunId, ScopeTemplate, TaskId};
+use taskcluster_core::{Caller, Priority, RunId, ScopeTemplate, TaskId, TaskQueueId};
 
 use super::{constant, domain, tagged_union, titles_alike, two_services, untagged_union};
 use super::{
@@ -267,7 +267,7 @@ async fn content_of_any_kind_is_given_as_it_came() {
 
 #[test]
 fn routing_keys_are_made_and_matched_word_by_word() {
-    use events::fixture::events::{Changed, TaskDefined};
+    use events::fixture::events::{Changed, Queued, TaskDefined};
     let task_id: TaskId = TASK_ID.parse().unwrap();
     assert_eq!(TaskDefined::EXCHANGE.exchange, "exchange/fixture/v1/task-defined");
     assert_eq!(TaskDefined::key(&task_id, None, "group", Some("t")), format!("primary.{TASK_ID}._.group.t._"));
@@ -275,6 +275,8 @@ fn routing_keys_are_made_and_matched_word_by_word() {
     let pattern = TaskDefined::binding().task_id(&task_id).run_id(1).pattern();
     assert_eq!(pattern, format!("primary.{TASK_ID}.1.*.*.#"));
     assert_eq!(Changed::binding().to_string(), "#");
+    let task_queue_id = TaskQueueId::from_parts("proj-misc", "build").unwrap();
+    assert_eq!(Queued::binding().task_queue_id(&task_queue_id).pattern(), "proj-misc.build");
     fn exchange<E: taskcluster_core::operation::Event>() -> &'static str {
         E::EXCHANGE.name
     }

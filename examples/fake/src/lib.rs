@@ -80,7 +80,7 @@ impl Fake {
         builder.clock(self.shared_clock()).build().expect("the fake's own root URL is one")
     }
 
-    /// Makes a client with these scopes and gives its credentials.
+    /// Makes a client with these scopes and gives its credentials; `Taskcluster::builder` makes a handle of them.
     ///
     /// # Errors
     /// If auth refuses the name or a scope.

@@ -32,6 +32,39 @@
 //! }
 //! ```
 //!
+//! # An action that adds tasks
+//!
+//! [`ActionRequest::graph`] is a graph whose tasks join the group, and may need by label what the decision task has made. The
+//! action's task has the variables of the decision task, so [`Parameters::from_env`](super::Parameters::from_env) serves here, too; they
+//! are then those of the action's task, and times follow from its start. (Where `.taskcluster.yml` does not give the variables to
+//! actions, [`Parameters::of`](super::Parameters::of) makes the same of the action's own definition.)
+//!
+//! ```
+//! use taskcluster::graph::actions::{Action, ActionRequest};
+//! use taskcluster::graph::{Parameters, Task};
+//! use taskcluster::queue::Queue;
+//! use taskcluster::time::hours;
+//! use taskcluster::{Report, object};
+//!
+//! fn profile() -> Action {
+//!     Action::new("profile", "Profile", "Adds a task that profiles what was built.", add).for_group()
+//! }
+//!
+//! async fn add(request: ActionRequest, queue: Queue) -> Result<(), Report> {
+//!     let push = Parameters::from_env(&queue).await?;
+//!     let payload = object! { "command": [["make", "profile"]], "maxRunTime": 3600 };
+//!     let definition = push.definition("profile", "Profiles what was built.", hours(2), payload);
+//!     let mut graph = request.graph(&queue).await?;
+//!     graph.add(Task::new("profile", definition).with_needs(["build"]));
+//!     graph.check()?.submit(&queue).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A label that the decision task has used is taken.
+//!
+//! # Who may
+//!
 //! An action's task has the scopes of the decision task and no others; whoever triggers it must hold them all, and what the
 //! queue asks for besides. Where people shall trigger what they could not create themselves, an action goes
 //! [through a hook](Action::through_hook). Where the action's task shall differ from the decision task, `.taskcluster.yml` says
@@ -215,11 +248,25 @@ impl Actions {
     /// - `rerun` a task: one more run of the same;
     /// - `retrigger` a task: a new one with the same definition, which nothing depends on;
     /// - `create-interactive`: the same with `features.interactive` in its payload, and without routes, scopes, artifacts and
-    ///   caches, for somebody who wants to look around in it;
+    ///   caches, for somebody who wants to look around in it. Its worker must know that feature; the workers that come with
+    ///   this SDK do not, and there such a task ends as `malformed-payload`: [leave the action out](Self::without) then;
     /// - `cancel-all` tasks of the group that are not over.
     #[must_use]
     pub fn standard() -> Self {
         Self(standard::actions())
+    }
+
+    /// But none of this name.
+    ///
+    /// ```
+    /// use taskcluster::graph::actions::Actions;
+    ///
+    /// let actions = Actions::standard().without("create-interactive");
+    /// ```
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|action| action.name != name);
+        self
     }
 
     /// And this one, offered last.

@@ -6,10 +6,34 @@
 //! cargo run -p taskcluster-worker --example custom-worker
 //! ```
 //!
-//! Then create a task for the queue `my-pool/timer` whose payload is
-//! `{"seconds": 10, "maxRunTime": 60, "artifacts": [{"type": "file", "path": "note.txt", "name": "public/note.txt"}]}`.
-//! While it runs, its log grows at `public/logs/live.log`. Ctrl-C lets the worker end what it
-//! has begun, SIGTERM lets it give that back.
+//! Then create a task for it, and see its log grow:
+//!
+//! ```sh
+//! alias taskcluster='cargo run -q --bin taskcluster --'
+//! cat >task.json <<END
+//! {
+//!     "taskQueueId": "my-pool/timer",
+//!     "created": "$(taskcluster from-now 0 seconds)",
+//!     "deadline": "$(taskcluster from-now 1 hour)",
+//!     "metadata": {
+//!         "name": "tea",
+//!         "description": "Ten seconds.",
+//!         "owner": "you@example.com",
+//!         "source": "https://example.com/kitchen"
+//!     },
+//!     "payload": {
+//!         "seconds": 10,
+//!         "maxRunTime": 60,
+//!         "artifacts": [{"type": "file", "path": "note.txt", "name": "public/note.txt"}]
+//!     }
+//! }
+//! END
+//! TASK=$(taskcluster slugid)
+//! taskcluster api queue createTask "$TASK" --body task.json
+//! taskcluster task log "$TASK"
+//! ```
+//!
+//! Ctrl-C lets the worker end what it has begun, SIGTERM lets it give that back.
 
 use std::time::Duration;
 

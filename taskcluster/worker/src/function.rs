@@ -225,7 +225,7 @@ impl Left {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Missing::NotFound(path.to_owned()),
             _ => Missing::NotReadable(format!("{path} cannot be read: {error}")),
         };
-        let place = inside(self.folder.path(), path).ok_or_else(|| Missing::NotFound(outside(path)))?;
+        let place = inside(self.folder.path(), path).ok_or_else(|| Missing::NotReadable(outside(path)))?;
         let place = place.canonicalize().map_err(unreadable)?;
         let mut homes = std::iter::once(self.folder.path()).chain(self.mounted.iter().map(PathBuf::as_path));
         if !homes.any(|home| home.canonicalize().is_ok_and(|home| place.starts_with(home))) {

@@ -1,6 +1,6 @@
 //! A task run here and now: the same worker, without a queue.
 //!
-//! The worker is told to call a queue that knows one task ([`desk`]) and keeps what it gets in a folder. Every other call goes to
+//! The worker is told to call a queue that knows one task (`desk`) and keeps what it gets in a folder. Every other call goes to
 //! the deployment, if there is one: images and mounted content are found where the task would find them.
 //!
 //! ```

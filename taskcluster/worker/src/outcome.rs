@@ -34,7 +34,11 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotOurs {
-    /// Cancelled, or past its deadline.
+    /// Somebody cancelled it.
+    Cancelled,
+    /// Its deadline has passed.
+    PastDeadline,
+    /// Either of the two: the queue said only that it is over.
     Resolved,
     /// The claim could not be renewed.
     ClaimLost,
@@ -59,6 +63,8 @@ impl fmt::Display for Outcome {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Exception(reason) => reason.as_str(),
+            Self::NotOurs(NotOurs::Cancelled) => "cancelled",
+            Self::NotOurs(NotOurs::PastDeadline) => "past its deadline",
             Self::NotOurs(NotOurs::Resolved) => "cancelled or past its deadline",
             Self::NotOurs(NotOurs::ClaimLost) => "claim lost",
         })

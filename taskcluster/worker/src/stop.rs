@@ -10,10 +10,8 @@ use crate::outcome::{NotOurs, Outcome, Reason};
 pub enum Stop {
     /// The user's code may not go on; what it left still counts. The text says why.
     Fail(String),
-    /// The run has been cancelled or its deadline has passed.
-    Resolved,
-    /// The claim could not be renewed.
-    ClaimLost,
+    /// The run is no longer this worker's.
+    NotOurs(NotOurs),
     /// The worker is going away.
     WorkerShutdown,
 }
@@ -24,8 +22,7 @@ impl Stop {
     pub fn abandons(&self) -> Option<Outcome> {
         match self {
             Self::Fail(_) => None,
-            Self::Resolved => Some(Outcome::NotOurs(NotOurs::Resolved)),
-            Self::ClaimLost => Some(Outcome::NotOurs(NotOurs::ClaimLost)),
+            Self::NotOurs(why) => Some(Outcome::NotOurs(*why)),
             Self::WorkerShutdown => Some(Outcome::Exception(Reason::WorkerShutdown)),
         }
     }
@@ -47,7 +44,7 @@ impl StopSwitch {
             let changes = match state {
                 None => true,
                 Some(Stop::Fail(_)) => stop.abandons().is_some(),
-                Some(Stop::Resolved | Stop::ClaimLost | Stop::WorkerShutdown) => false,
+                Some(Stop::NotOurs(_) | Stop::WorkerShutdown) => false,
             };
             if changes {
                 *state = Some(stop);
@@ -88,7 +85,7 @@ mod tests {
         let switch = StopSwitch::new();
         switch.order(Stop::Fail("too long".into()));
         assert_eq!(switch.abandoned(), None);
-        switch.order(Stop::Resolved);
+        switch.order(Stop::NotOurs(NotOurs::Resolved));
         switch.order(Stop::WorkerShutdown);
         switch.order(Stop::Fail("late".into()));
         assert_eq!(switch.abandoned(), Some(Outcome::NotOurs(NotOurs::Resolved)));

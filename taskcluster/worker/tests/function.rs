@@ -76,6 +76,16 @@ async fn a_task_reaches_nothing_outside_its_folder() {
 }
 
 #[tokio::test]
+async fn a_path_that_leads_out_is_told_as_such() {
+    let artifact = json!({ "type": "file", "path": "../note", "name": "public/note" });
+    let (queue, task_id) = run(deeds(), json!({ "deed": "none", "artifacts": [artifact] })).await;
+    let log = queue.text(&task_id, BACKING_LOG);
+    assert!(log.contains("\"public/note\": ../note leads out of the task's folder\n"), "{log}");
+    let left = queue.artifact(&task_id, "public/note").expect("an artifact that says why");
+    assert_eq!(left.created["reason"], "file-not-readable-on-worker");
+}
+
+#[tokio::test]
 async fn the_worker_of_the_example_does_what_it_says() {
     let note = json!({ "type": "file", "path": "note.txt", "name": "public/note.txt" });
     let (queue, task_id) = run(custom_worker::timer(), json!({ "seconds": 2, "artifacts": [note] })).await;

@@ -546,7 +546,7 @@ async fn a_cancelled_task_is_stopped_without_a_report_and_its_log_uploaded() {
     };
     tokio::join!(bench.run(), cancel);
     assert_eq!(bench.queue.state(&task_id), "exception canceled");
-    assert!(bench.log(&task_id).contains("cancelled or past its deadline"));
+    assert!(bench.log(&task_id).contains("the run is stopped: cancelled\n"));
     for report in ["/completed", "/failed", "/exception"] {
         assert!(!bench.queue.received().iter().any(|request| request.line.ends_with(report)), "{report}");
     }
@@ -579,7 +579,7 @@ async fn a_cancellation_is_heard_where_there_are_events() {
     // It does not ask by itself.
     let seldom = bench.run_with(|settings| settings.cancel_poll = Duration::from_secs(3600), None);
     tokio::join!(seldom, cancel);
-    assert!(bench.log(&task_id).contains("cancelled or past its deadline"));
+    assert!(bench.log(&task_id).contains("the run is stopped: cancelled\n"));
 }
 
 #[tokio::test]
@@ -594,7 +594,7 @@ async fn without_a_bus_that_works_the_queue_is_asked() {
         bench.queue.cancel(&task_id);
     };
     tokio::join!(bench.run(), cancel);
-    assert!(bench.log(&task_id).contains("cancelled or past its deadline"));
+    assert!(bench.log(&task_id).contains("the run is stopped: cancelled\n"));
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ pub(crate) enum SlugidCommand {
 /// What to do with a task.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
-    /// Say how it stands, and its runs.
+    /// Say how it stands, and how its last run does.
     Status {
         /// The task.
         task: TaskId,

@@ -55,11 +55,34 @@ impl fmt::Display for Chain<'_> {
 ///     Ok(())
 /// }
 /// ```
+///
+/// It is no [`Error`] itself, as `anyhow::Error` is none, so between the two `?` needs a word: `.map_err(Report::new)?` makes
+/// a report of theirs, `.map_err(anyhow::Error::msg)?` makes one of theirs of a report, in one line. Into a
+/// `Box<dyn Error + Send + Sync>` it goes by `?` alone, with all that is behind it.
 pub struct Report(Box<dyn Error + Send + Sync>);
+
+impl Report {
+    /// Of what `?` does not turn into one by itself: an `anyhow::Error`, an error in a box, or just a text.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
 
 impl<E: Error + Send + Sync + 'static> From<E> for Report {
     fn from(error: E) -> Self {
         Self(Box::new(error))
+    }
+}
+
+impl From<Report> for Box<dyn Error + Send + Sync> {
+    fn from(report: Report) -> Self {
+        report.0
+    }
+}
+
+impl From<Report> for Box<dyn Error> {
+    fn from(report: Report) -> Self {
+        report.0
     }
 }
 
@@ -96,5 +119,14 @@ mod tests {
         let error = layer("no answer", inner);
         assert_eq!(chain(&error).to_string(), "no answer: connect: refused: os error 111");
         assert_eq!(format!("{:?}", Report::from(error)), "no answer: connect: refused: os error 111");
+    }
+
+    #[test]
+    fn what_is_behind_an_error_outlives_its_way_through_a_box() {
+        let report = Report::from(layer("no answer", layer("refused", Layer { said: "os error 111", source: None })));
+        let boxed: Box<dyn Error + Send + Sync> = report.into();
+        assert_eq!(boxed.to_string(), "no answer");
+        assert_eq!(Report::new(boxed).to_string(), "no answer: refused: os error 111");
+        assert_eq!(Report::new("only a text").to_string(), "only a text");
     }
 }

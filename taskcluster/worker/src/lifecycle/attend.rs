@@ -14,7 +14,7 @@ use super::Running;
 use crate::context::{Parts, TaskContext};
 use crate::events::Event;
 use crate::log::TaskLog;
-use crate::outcome::Outcome;
+use crate::outcome::{NotOurs, Outcome};
 use crate::run::Run;
 use crate::shutdown::Shutdown;
 use crate::stop::Stop;
@@ -245,11 +245,11 @@ impl Claimed {
                 Err(error) => error,
             };
             if error.is_conflict() || error.is_not_found() {
-                return Err(Stop::Resolved);
+                return Err(Stop::NotOurs(NotOurs::Resolved));
             }
             tracing::warn!(task.id = %task.task_id(), error = %chain(&error), "cannot reclaim");
             if clock.now() + AGAIN > self.taken_until() {
-                return Err(Stop::ClaimLost);
+                return Err(Stop::NotOurs(NotOurs::ClaimLost));
             }
             clock.sleep(AGAIN).await;
         }

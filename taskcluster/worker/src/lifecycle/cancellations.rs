@@ -10,6 +10,7 @@ use taskcluster_core::ids::{RunId, TaskId};
 
 use super::Running;
 use super::ears::Ears;
+use crate::outcome::NotOurs;
 use crate::stop::Stop;
 use crate::worker::Inner;
 use taskcluster_core::chain;
@@ -57,13 +58,13 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
         };
         told = false;
         for key in &known {
-            let gone =
-                statuses.iter().find(|entry| entry.task_id == key.0).is_none_or(|entry| !runs(&entry.status, key.1));
+            let status = statuses.iter().find(|entry| entry.task_id == key.0).map(|entry| &entry.status);
+            let gone = status.is_none_or(|status| !runs(status, key.1));
             let task = running.lock().expect("nothing panics holding it").get(key).cloned();
             if let Some(task) = task
                 && gone
             {
-                task.stop(Stop::Resolved);
+                task.stop(Stop::NotOurs(why(status, key.1)));
             }
         }
         asked = known;
@@ -73,4 +74,14 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
 /// Whether the queue believes that run to be under way.
 fn runs(status: &TaskStatus, run_id: RunId) -> bool {
     status.runs.last().is_some_and(|run| run.run_id == run_id && run.state.as_str() == "running")
+}
+
+/// Why that run is over, as far as the queue says.
+fn why(status: Option<&TaskStatus>, run_id: RunId) -> NotOurs {
+    let run = status.and_then(|status| status.runs.iter().find(|run| run.run_id == run_id));
+    match run.and_then(|run| run.reason_resolved.as_ref()).map(|reason| reason.as_str()) {
+        Some("canceled") => NotOurs::Cancelled,
+        Some("deadline-exceeded") => NotOurs::PastDeadline,
+        _ => NotOurs::Resolved,
+    }
 }

@@ -318,6 +318,9 @@ impl FakeTask {
             run["workerGroup"] = json!(group);
             run["workerId"] = json!(id);
         }
+        if let Some(reason) = &self.reason {
+            run["reasonResolved"] = json!(reason);
+        }
         json!({
             "taskId": task_id,
             "provisionerId": definition["provisionerId"],
