@@ -11,7 +11,7 @@ use taskcluster_codegen::Generator;
 mod vendor_references;
 
 /// What the deployment has.
-const SERVICES: [&str; 4] = ["auth", "index", "object", "queue"];
+const SERVICES: [&str; 5] = ["auth", "index", "object", "purge-cache", "queue"];
 
 #[tokio::test]
 async fn published_references_make_the_same_client() {
