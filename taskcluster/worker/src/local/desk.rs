@@ -102,7 +102,10 @@ impl Desk {
             }))),
             (&Method::POST, call) if call.starts_with(&own_run) => {
                 let what = call[own_run.len()..].to_owned();
-                let body = request.into_body().collect(1 << 20).await.unwrap_or_default();
+                let Ok(body) = request.into_body().collect(1 << 20).await else {
+                    return Ok(answer(StatusCode::BAD_REQUEST, "the request broke off".to_owned()));
+                };
+                // Most calls about a run say nothing but their name.
                 let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
                 Ok(self.run_call(&what, &body))
             }
