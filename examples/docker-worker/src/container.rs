@@ -18,10 +18,11 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::belongings::Belongings;
 use crate::docker::{Docker, Stream, answer, failed};
 use crate::engine::Limits;
 use crate::image::Found;
-use crate::leftovers::{OWNER, RUN, remove_container};
+use crate::leftovers::{OWNER, RUN};
 use crate::network::TaskNetwork;
 use crate::pipe;
 use crate::privileges::Privileges;
@@ -50,7 +51,8 @@ pub(crate) struct ContainerBuilder {
     /// Copies of files, and where they are to be.
     files: Vec<(String, tempfile::TempPath)>,
     hosts: Vec<String>,
-    network: Option<TaskNetwork>,
+    door_network: Option<TaskNetwork>,
+    belongings: Belongings,
 }
 
 /// Shared memory of a container in bytes, as tasks expect it: browsers need far more than Docker's own default.
@@ -60,7 +62,8 @@ impl ContainerBuilder {
     pub(crate) fn new(docker: Docker, task: Arc<TaskContext>, blueprint: Blueprint) -> Self {
         let hosts = vec!["localhost.localdomain:127.0.0.1".to_owned()];
         let (env, mounts, files) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { docker, task, blueprint, env, mounts, files, hosts, network: None }
+        let belongings = Belongings::new(docker.clone());
+        Self { docker, task, blueprint, env, mounts, files, hosts, door_network: None, belongings }
     }
 
     /// A name that no other run of any task has.
@@ -78,7 +81,7 @@ impl ContainerBuilder {
             shm_size: Some(SHARED_MEMORY),
             extra_hosts: Some(self.hosts.clone()),
             mounts: Some(self.mounts.clone()),
-            network_mode: self.network.as_ref().map(|own| own.name.clone()).or_else(|| network.clone()),
+            network_mode: self.belongings.network().map(str::to_owned).or_else(|| network.clone()),
             // What it prints is read while it runs, and nowhere else kept.
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             memory: limits.memory.map(i64_of),
@@ -101,10 +104,14 @@ impl ContainerBuilder {
         }
     }
 
-    async fn create(&self) -> Result<Container> {
+    /// Make the container, which is the run's from now on. Gives its id.
+    async fn create(&mut self) -> Result<String> {
         let options = CreateContainerOptionsBuilder::new().name(&self.name()).build();
         match self.docker.api.create_container(Some(options), self.config()).await {
-            Ok(created) => Ok(Container { docker: self.docker.clone(), id: created.id }),
+            Ok(created) => {
+                self.belongings.own_container(created.id.clone());
+                Ok(created.id)
+            }
             // Names of variables, places of mounts: what is wrong with them stood in the payload.
             Err(error) if matches!(answer(&error), Some((400, _))) => {
                 Err(Error::payload(format!("the container cannot be made: {error}")))
@@ -114,7 +121,7 @@ impl ContainerBuilder {
     }
 
     /// Put the files into the container.
-    async fn furnish(&mut self, container: &Container) -> Result<()> {
+    async fn furnish(&mut self, container: &str) -> Result<()> {
         let files = std::mem::take(&mut self.files);
         if files.is_empty() {
             return Ok(());
@@ -131,7 +138,7 @@ impl ContainerBuilder {
         });
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         let body = bollard::body_try_stream(chunks);
-        let uploaded = self.docker.api.upload_to_container(&container.id, Some(options), body).await;
+        let uploaded = self.docker.api.upload_to_container(container, Some(options), body).await;
         let packed = packing.await.map_err(|error| Error::worker_caused("cannot pack mounted files", error))?;
         uploaded.map_err(failed("put files into a container"))?;
         packed.map_err(|error| Error::worker_caused("cannot pack mounted files", error))
@@ -140,8 +147,8 @@ impl ContainerBuilder {
     async fn start_container(&mut self) -> Result<Running> {
         let container = self.create().await?;
         self.furnish(&container).await?;
-        let output = self.docker.attach(&container.id).await?;
-        match self.docker.api.start_container(&container.id, None::<StartContainerOptions>).await {
+        let output = self.docker.attach(&container).await?;
+        match self.docker.api.start_container(&container, None::<StartContainerOptions>).await {
             Ok(()) => Ok(Running { container, output: Some(output), not_started: None }),
             Err(error) => match reason_not_to_start(&error) {
                 Some(reason) => Ok(Running { container, output: None, not_started: Some(reason) }),
@@ -194,11 +201,15 @@ impl SandboxBuilder for ContainerBuilder {
     }
 
     async fn open_door(&mut self, host: &str) -> Result<Door> {
-        let network = match self.network.take() {
+        let network = match self.door_network.take() {
             Some(network) => network,
-            None => TaskNetwork::create(&self.docker, self.name(), &self.blueprint.label, &self.run()).await?,
+            None => {
+                let (name, run) = (self.name(), self.run());
+                let (docker, label) = (&self.docker, &self.blueprint.label);
+                TaskNetwork::create(docker, &mut self.belongings, name, label, &run).await?
+            }
         };
-        let network = self.network.insert(network);
+        let network = self.door_network.insert(network);
         self.hosts.push(network.host_entry(host));
         network.open_door(host).await
     }
@@ -206,9 +217,9 @@ impl SandboxBuilder for ContainerBuilder {
     async fn start(mut self: Box<Self>) -> Result<Box<dyn Sandbox>> {
         match self.start_container().await {
             Ok(running) => {
-                let Self { task, docker, network, blueprint, .. } = *self;
+                let Self { task, docker, belongings, blueprint, .. } = *self;
                 let Blueprint { image: Found { working_dir, .. }, keep_as, .. } = blueprint;
-                let home = Home { container: running.container, network, working_dir, keep_as };
+                let home = Home { container: running.container, belongings, working_dir, keep_as };
                 let execution =
                     Execution { docker, task, home, output: running.output, not_started: running.not_started };
                 Ok(Box::new(ContainerSandbox { execution, kill: Kill::default() }))
@@ -221,9 +232,7 @@ impl SandboxBuilder for ContainerBuilder {
     }
 
     async fn discard(self: Box<Self>) {
-        if let Some(network) = self.network {
-            network.remove(&self.docker).await;
-        }
+        self.belongings.remove().await;
     }
 }
 
@@ -232,51 +241,19 @@ pub(crate) fn absolute(working_dir: &str, path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", working_dir.trim_end_matches('/')) }
 }
 
-/// A container of this worker, removed when dropped.
-#[derive(Debug)]
-pub(crate) struct Container {
-    docker: Docker,
-    pub(crate) id: String,
-}
-
-impl Container {
-    /// Remove it, and wait until that is done.
-    pub(crate) async fn remove(mut self) {
-        let id = std::mem::take(&mut self.id);
-        remove_or_say(&self.docker, &id).await;
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        let (docker, id) = (self.docker.clone(), std::mem::take(&mut self.id));
-        // Where there is no runtime any more, the worker's next life removes it.
-        if !id.is_empty()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(async move { remove_or_say(&docker, &id).await });
-        }
-    }
-}
-
-async fn remove_or_say(docker: &Docker, id: &str) {
-    if let Err(error) = remove_container(docker, id).await {
-        tracing::error!(container = id, error = error.reasons().join("; "), "cannot remove a container");
-    }
-}
-
 /// A container after the attempt to start it.
 struct Running {
-    container: Container,
+    container: String,
     output: Option<Stream>,
     not_started: Option<String>,
 }
 
-/// What must be removed after a run.
+/// Where a task has run, and what is to be removed afterwards.
 #[derive(Debug)]
 pub(crate) struct Home {
-    pub(crate) container: Container,
-    pub(crate) network: Option<TaskNetwork>,
+    /// The container's id.
+    pub(crate) container: String,
+    pub(crate) belongings: Belongings,
     pub(crate) working_dir: String,
     /// The image that the container is to become.
     pub(crate) keep_as: Option<String>,
@@ -336,7 +313,7 @@ impl Execution {
             #[expect(clippy::disallowed_methods, reason = "it is waited for below")]
             AbortOnDropHandle::new(tokio::spawn(async move { copy(output, &task).await }))
         });
-        let id = self.home.container.id.clone();
+        let id = self.home.container.clone();
         let code = tokio::select! {
             code = self.docker.ended(&id) => Some(code?),
             () = kill.cancelled() => None,

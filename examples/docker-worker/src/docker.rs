@@ -61,7 +61,7 @@ impl Docker {
     /// What a container prints from now on, byte for byte.
     pub(crate) async fn attach(&self, container: &str) -> Result<Stream> {
         let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1");
-        self.address.hijack(&path, None).await
+        self.address.hijack(&path).await
     }
 }
 

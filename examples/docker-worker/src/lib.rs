@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod belongings;
 mod builder;
 mod caches;
 pub mod config;

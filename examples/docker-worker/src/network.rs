@@ -11,13 +11,13 @@ use taskcluster_worker::engine::{Door, Visitors};
 use taskcluster_worker::error::{Error, Result};
 use tokio::net::TcpListener;
 
+use crate::belongings::Belongings;
 use crate::docker::{Docker, failed};
-use crate::leftovers::{OWNER, RUN, remove_network};
+use crate::leftovers::{OWNER, RUN};
 
 /// A network of one task.
 #[derive(Debug)]
 pub(crate) struct TaskNetwork {
-    pub(crate) name: String,
     gateway: Ipv4Addr,
     prefix: u8,
 }
@@ -26,7 +26,14 @@ pub(crate) struct TaskNetwork {
 const HTTP: u16 = 80;
 
 impl TaskNetwork {
-    pub(crate) async fn create(docker: &Docker, name: String, owner: &str, run: &str) -> Result<Self> {
+    /// Make a network that is the run's from now on.
+    pub(crate) async fn create(
+        docker: &Docker,
+        belongings: &mut Belongings,
+        name: String,
+        owner: &str,
+        run: &str,
+    ) -> Result<Self> {
         let labels = HashMap::from([(OWNER.to_owned(), owner.to_owned()), (RUN.to_owned(), run.to_owned())]);
         let request = NetworkCreateRequest {
             name: name.clone(),
@@ -35,15 +42,9 @@ impl TaskNetwork {
             ..NetworkCreateRequest::default()
         };
         docker.api.create_network(request).await.map_err(failed("make a network"))?;
-        match address(docker, &name).await {
-            Ok((gateway, prefix)) => Ok(Self { name, gateway, prefix }),
-            Err(error) => {
-                if let Err(error) = remove_network(docker, &name).await {
-                    tracing::warn!(network = name, error = error.reasons().join("; "), "cannot remove a network");
-                }
-                Err(error)
-            }
-        }
+        belongings.own_network(name.clone());
+        let (gateway, prefix) = address(docker, &name).await?;
+        Ok(Self { gateway, prefix })
     }
 
     /// Listen for the task, which is to call the worker `host`.
@@ -64,12 +65,6 @@ impl TaskNetwork {
     /// A line of the container's `/etc/hosts`.
     pub(crate) fn host_entry(&self, host: &str) -> String {
         format!("{host}:{}", self.gateway)
-    }
-
-    pub(crate) async fn remove(self, docker: &Docker) {
-        if let Err(error) = remove_network(docker, &self.name).await {
-            tracing::error!(network = self.name, error = error.reasons().join("; "), "cannot remove a task's network");
-        }
     }
 }
 

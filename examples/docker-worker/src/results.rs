@@ -42,7 +42,7 @@ impl ContainerResults {
     ) -> Result<T, Missing> {
         let full = absolute(&self.home.working_dir, path);
         let options = DownloadFromContainerOptionsBuilder::new().path(&full).build();
-        let chunks = self.docker.api.download_from_container(&self.home.container.id, Some(options));
+        let chunks = self.docker.api.download_from_container(&self.home.container, Some(options));
         let chunks = chunks.map_err(|error| match is_not_found(&error) {
             true => io::ErrorKind::NotFound.into(),
             false => io::Error::other(error),
@@ -93,14 +93,11 @@ impl ResultSet for ContainerResults {
     async fn dispose(self: Box<Self>) {
         let Self { docker, home, .. } = *self;
         if let Some(image) = &home.keep_as
-            && let Err(error) = docker.commit(&home.container.id, image).await
+            && let Err(error) = docker.commit(&home.container, image).await
         {
             tracing::error!(image, error = error.reasons().join("; "), "cannot keep a container");
         }
-        home.container.remove().await;
-        if let Some(network) = home.network {
-            network.remove(&docker).await;
-        }
+        home.belongings.remove().await;
     }
 }
 

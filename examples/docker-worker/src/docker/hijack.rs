@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use taskcluster_worker::error::{Error, Result};
@@ -33,22 +33,22 @@ impl AsyncRead for Stream {
 }
 
 impl Address {
-    pub(super) async fn hijack(&self, path: &str, body: Option<String>) -> Result<Stream> {
+    pub(super) async fn hijack(&self, path: &str) -> Result<Stream> {
         let refused = |error| Error::worker_caused("cannot connect to the Docker engine", error);
         match self {
-            Self::Unix(socket) => upgrade(UnixStream::connect(socket).await.map_err(refused)?, path, body).await,
-            Self::Tcp(name) => upgrade(TcpStream::connect(name).await.map_err(refused)?, path, body).await,
+            Self::Unix(socket) => upgrade(UnixStream::connect(socket).await.map_err(refused)?, path).await,
+            Self::Tcp(name) => upgrade(TcpStream::connect(name).await.map_err(refused)?, path).await,
         }
     }
 }
 
-async fn upgrade<S>(socket: S, path: &str, body: Option<String>) -> Result<Stream>
+async fn upgrade<S>(socket: S, path: &str) -> Result<Stream>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let failed = |error: hyper::Error| Error::worker_caused("cannot attach to a container", error);
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(socket)).await.map_err(failed)?;
+        hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(socket)).await.map_err(failed)?;
     #[expect(clippy::disallowed_methods, reason = "it lives as long as the stream")]
     let connection = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
@@ -59,8 +59,7 @@ where
         .header(header::HOST, "docker")
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "tcp")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::from(body.unwrap_or_default()))
+        .body(Empty::new())
         .map_err(|error| Error::worker_caused("cannot attach to a container", error))?;
     let response = sender.send_request(request).await.map_err(failed)?;
     let status = response.status();

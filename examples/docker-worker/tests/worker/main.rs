@@ -4,6 +4,7 @@ mod bench;
 mod caches;
 mod conformance;
 mod docker;
+mod dropped;
 mod ends;
 mod images;
 mod kept;
