@@ -96,9 +96,10 @@ impl Download {
             Fetched::Whole(downloaded) => downloaded,
             Fetched::Large(large) => match split::fetch(&self, &large, &file, &label).await? {
                 Some(downloaded) => downloaded,
-                // Another content than in the beginning, so in one go and from there.
+                // Another content than in the beginning, so in one go and from there. Parts that were given up may still be
+                // written to the file, so it is another one.
                 None => {
-                    file.restart().await.map_err(local)?;
+                    file = file.anew().await.map_err(local)?;
                     self.whole(&mut file, &label).await?
                 }
             },

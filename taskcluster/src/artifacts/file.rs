@@ -34,6 +34,11 @@ impl PartialFile {
         &self.temporary
     }
 
+    /// Begins once more, in another file: what is still being written to this one goes with it.
+    pub(super) async fn anew(self) -> io::Result<Self> {
+        Self::create(&self.destination).await
+    }
+
     /// Gives the complete file its name, in one step and in place of what may be there.
     pub(super) async fn keep(mut self) -> io::Result<()> {
         self.file.flush().await?;
@@ -65,5 +70,28 @@ impl Drop for PartialFile {
             // Nothing better can be done with a failure here; the name says what the file is.
             let _ = std::fs::remove_file(&self.temporary);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek, Write};
+
+    #[tokio::test]
+    async fn what_is_written_late_does_not_reach_a_file_that_was_begun_anew() {
+        let folder = std::env::temp_dir().join(format!("taskcluster-file-{}", TaskId::new()));
+        std::fs::create_dir(&folder).unwrap();
+        let destination = folder.join("file");
+        let file = PartialFile::create(&destination).await.unwrap();
+        let mut late = std::fs::OpenOptions::new().write(true).open(file.path()).unwrap();
+        let mut file = file.anew().await.unwrap();
+        file.write(b"short").await.unwrap();
+        late.seek(SeekFrom::Start(1000)).unwrap();
+        late.write_all(b"late").unwrap();
+        file.keep().await.unwrap();
+        assert_eq!(std::fs::read(&destination).unwrap(), b"short");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
