@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_core::TaskId;
 use taskcluster_worker::WorkerBuilder;
-use worker_kit::{Program, WorkerConfig};
+use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::DockerWorker;
+use crate::doctor;
 use crate::engine::Options;
 use crate::image::Registry;
 
@@ -131,6 +132,10 @@ impl Program for DockerProgram {
         Ok(builder.credentials(base.credentials))
     }
 
+    async fn examine(config: &Config, examination: &mut Examination) {
+        doctor::examine(&config.docker(), examination).await;
+    }
+
     fn schema() -> Value {
         DockerWorker::payload_schema()
     }
@@ -144,6 +149,10 @@ impl Program for DockerProgram {
 }
 
 impl Config {
+    fn docker(&self) -> String {
+        self.docker.clone().unwrap_or_else(default_docker)
+    }
+
     fn described(&self, label: &str) -> Result<DockerWorker> {
         let mut options = Options::new(label);
         options.registries = self.registries.clone();
@@ -169,7 +178,7 @@ impl Config {
         ] {
             *flag = said.unwrap_or(*flag);
         }
-        let mut worker = DockerWorker::new(self.docker.clone().unwrap_or_else(default_docker));
+        let mut worker = DockerWorker::new(self.docker());
         worker.options = Some(options);
         worker.env = [
             ("TASKCLUSTER_INSTANCE_TYPE", &self.instance_type),

@@ -6,6 +6,7 @@ mod caches;
 pub mod config;
 mod container;
 mod docker;
+mod doctor;
 mod engine;
 mod image;
 mod leftovers;

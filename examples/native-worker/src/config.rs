@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_worker::WorkerBuilder;
 use taskcluster_worker::plugins::MountLimits;
-use worker_kit::{Program, WorkerConfig};
+use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::NativeWorker;
+use crate::doctor;
 use crate::isolation::Isolation;
 
 /// What can be configured.
@@ -98,6 +99,11 @@ impl Program for NativeProgram {
             builder = builder.cache_scope(cache_scope);
         }
         Ok(builder.into_worker_builder().await?)
+    }
+
+    async fn examine(config: &Config, examination: &mut Examination) {
+        let work_dir = config.worker.base(Self::NAME).map(|base| base.settings.work_dir).unwrap_or_default();
+        doctor::examine(config.isolation(), work_dir, examination).await;
     }
 
     fn schema() -> Value {

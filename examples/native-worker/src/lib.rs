@@ -2,6 +2,7 @@
 
 mod builder;
 pub mod config;
+mod doctor;
 mod engine;
 mod isolation;
 mod process;

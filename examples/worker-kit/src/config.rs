@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use taskcluster_core::credentials::{Certificate, Credentials};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::secret::Secret;
+use taskcluster_worker::notices::Watch;
 use taskcluster_worker::plugins::{ChainOfTrust, SigningKey};
 use taskcluster_worker::{Identity, Settings};
 use url::Url;
+
+use crate::notices::Notices;
 
 /// What can be configured of any worker. Each value can stand in the file, in the environment or in a flag; the latter wins.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
@@ -99,6 +102,23 @@ pub struct WorkerConfig {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<u64>,
+    /// Get no more tasks after so many in a row that failed by the worker's own fault, until somebody lifts the quarantine; 0: go
+    /// on [default: 5].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine_after: Option<u32>,
+    /// How long such a quarantine lasts unless it is lifted, in seconds [default: 86400].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantine_time: Option<u64>,
+    /// The cloud that says when it takes the machine away, on which runs are given back: ec2 or gcp [default: none].
+    #[arg(long, value_name = "CLOUD")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_notices: Option<Notices>,
+    /// Where that cloud's metadata are, if not where it has them.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_url: Option<String>,
     /// File of the Ed25519 key that signs for tasks with features.chainOfTrust; `new-ed25519-keypair` makes one [default: none].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,6 +198,12 @@ impl WorkerConfig {
         })
     }
 
+    /// What listens to the cloud, if it is to be heard.
+    pub(crate) fn watch(&self) -> Result<Option<Watch>> {
+        let watch = self.termination_notices.map(|notices| notices.watch(self.metadata_url.as_deref()));
+        watch.transpose().context("the cloud cannot be asked")
+    }
+
     fn identity(&self, name: &str) -> Result<Identity> {
         let task_queue_id = self.task_queue_id.as_deref().context("task_queue_id is not set")?;
         let task_queue_id: TaskQueueId =
@@ -209,6 +235,10 @@ impl WorkerConfig {
         settings.required_disk_space = self.required_disk_space.unwrap_or(10 << 30);
         settings.task_limit = self.task_limit;
         settings.idle_timeout = self.idle_timeout.map(Duration::from_secs);
+        settings.quarantine = match self.quarantine_after {
+            Some(0) => None,
+            after => Some((after.unwrap_or(5), Duration::from_secs(self.quarantine_time.unwrap_or(24 * 60 * 60)))),
+        };
         settings.object_artifacts = self.create_object_artifacts.unwrap_or(false);
         Ok(settings)
     }

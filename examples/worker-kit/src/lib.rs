@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod doctor;
 mod layers;
 mod local;
+mod notices;
 mod program;
 
 pub use config::{Base, WorkerConfig};
+pub use doctor::Examination;
 pub use layers::load;
-pub use program::{Program, main};
+pub use notices::Notices;
+pub use program::{Program, main, main_as};

@@ -1,5 +1,7 @@
 //! The command line of a worker.
 
+use std::convert::Infallible;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ use taskcluster_worker::plugins::SigningKey;
 use taskcluster_worker::{Shutdown, WorkerBuilder};
 
 use crate::config::{WorkerConfig, prefix};
+use crate::doctor::{self, Examination};
 use crate::layers::load;
 use crate::local::{self, LocalOptions};
 
@@ -52,6 +55,11 @@ pub trait Program {
         bail!("this worker cannot keep what a task leaves")
     }
 
+    /// Try what it will need beside what all workers do: `doctor`.
+    fn examine(_config: &Self::Config, _examination: &mut Examination) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// The JSON schema of the payloads that it takes.
     fn schema() -> Value;
 }
@@ -71,6 +79,8 @@ enum Command<C: Args> {
     RunLocal(LocalOptions<C>),
     /// Say whether the configuration makes a worker.
     Check(ConfigOptions<C>),
+    /// Try what the worker will need: deployment, clock, credentials, disk and more. Says what is wrong and what to do.
+    Doctor(ConfigOptions<C>),
     /// Print the JSON schema of the payloads that it takes.
     Schema,
     /// Make a key that signs for tasks, and print its public half.
@@ -102,12 +112,18 @@ impl<C: Args + Serialize + DeserializeOwned + JsonSchema> ConfigOptions<C> {
 
 /// Run the program: read the command line, do what it says, say what went wrong.
 pub async fn main<P: Program>() -> ExitCode {
+    main_as::<P>(P::NAME, std::env::args_os().skip(1)).await
+}
+
+/// The same as a part of another program, where users type `called` and the arguments.
+pub async fn main_as<P: Program>(called: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
-    let matches = command::<P>().get_matches();
+    let arguments = std::iter::once(called.into()).chain(arguments);
+    let matches = command::<P>(called).get_matches_from(arguments);
     let options = match Options::<P::Config>::from_arg_matches(&matches) {
         Ok(options) => options,
         Err(error) => error.exit(),
@@ -122,9 +138,9 @@ pub async fn main<P: Program>() -> ExitCode {
 }
 
 /// The command line, where each option is an environment variable as well.
-fn command<P: Program>() -> clap::Command {
+fn command<P: Program>(called: &str) -> clap::Command {
     let prefix = prefix(P::NAME);
-    let example = format!("Example:\n  {0} run --config /etc/{0}.toml", P::NAME);
+    let example = format!("Example:\n  {called} run --config /etc/{}.toml", P::NAME);
     let with_env = |command: clap::Command| {
         let prefix = prefix.clone();
         command.mut_args(move |arg| {
@@ -136,12 +152,13 @@ fn command<P: Program>() -> clap::Command {
     };
     Options::<P::Config>::command()
         .name(P::NAME)
-        .bin_name(P::NAME)
+        .bin_name(called)
         .about(P::ABOUT)
         .after_help(example)
         .mut_subcommand("run", with_env)
         .mut_subcommand("run-local", with_env)
         .mut_subcommand("check", with_env)
+        .mut_subcommand("doctor", with_env)
 }
 
 async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> {
@@ -152,6 +169,7 @@ async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> 
             checked::<P>(options)?;
             print("the configuration is good");
         }
+        Command::Doctor(options) => return doctor::run::<P>(options).await,
         Command::Schema => print(&serde_json::to_string_pretty(&P::schema())?),
         Command::NewEd25519Keypair { file } => {
             let key = SigningKey::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
@@ -167,11 +185,21 @@ fn checked<P: Program>(options: ConfigOptions<P::Config>) -> Result<P::Config> {
     Ok(config)
 }
 
-async fn run<P: Program>(config: P::Config) -> Result<()> {
+async fn run<P: Program>(mut config: P::Config) -> Result<()> {
     close_to_others();
+    let watch = P::common(&mut config).watch()?;
     let worker = P::worker(config).await?.build()?;
     let shutdown = Shutdown::by_signals().context("cannot listen for signals")?;
-    let done = worker.run(shutdown).await?;
+    let heeding = async {
+        if let Some(watch) = watch {
+            watch.run(shutdown.clone()).await;
+        }
+        std::future::pending::<Infallible>().await
+    };
+    let done = tokio::select! {
+        done = worker.run(shutdown.clone()) => done?,
+        never = heeding => match never {},
+    };
     tracing::info!(runs = done.runs, why = ?done.why, "done");
     Ok(())
 }

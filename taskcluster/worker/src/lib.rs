@@ -16,6 +16,7 @@ pub mod identity;
 mod lifecycle;
 pub mod local;
 pub mod log;
+pub mod notices;
 pub mod outcome;
 pub mod payload;
 mod peer;

@@ -10,7 +10,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use taskcluster::queue::{ClaimWorkRequest, TaskClaim};
 use taskcluster_core::chain;
-use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::Timestamp;
 use tokio::task::JoinSet;
 
@@ -22,15 +21,21 @@ use crate::worker::{Done, Inner, WhyDone, Worker, WorkerError};
 mod attend;
 mod cancellations;
 mod ears;
+mod held;
 mod leftovers;
+mod lost;
 mod purge;
+mod quarantine;
 mod room;
 
 use attend::{Attended, attend};
+use held::RunKey;
+use lost::Lost;
 use purge::Purge;
+use quarantine::Quarantine;
 
 /// The runs under way, for those who must reach all of them.
-type Running = Arc<Mutex<BTreeMap<(TaskId, RunId), Arc<TaskContext>>>>;
+type Running = Arc<Mutex<BTreeMap<RunKey, Arc<TaskContext>>>>;
 
 /// An answer without tasks that comes faster than this is not a long poll: wait for the rest of it.
 const EMPTY_ANSWER: Duration = Duration::from_secs(1);
@@ -42,7 +47,7 @@ pub(crate) async fn run(worker: &Worker, shutdown: &Shutdown) -> Result<Done, Wo
         WorkDirLock::take(work_dir).map_err(|source| WorkerError::WorkDir { path: work_dir.clone(), source })?;
     inner.engine.set_up().await.map_err(WorkerError::Engine)?;
     if inner.settings.recover_claims {
-        leftovers::give_back(inner).await;
+        leftovers::give_back_all(inner).await;
     }
     let running = Running::default();
     let watch = cancellations::watch(inner, &running);
@@ -96,6 +101,8 @@ struct ClaimLoop {
     shutdown: Shutdown,
     runs: JoinSet<Attended>,
     claiming: Option<BoxFuture<'static, Claimed>>,
+    lost: Lost,
+    quarantine: Quarantine,
     /// Whether the queue has ever granted a claim, if only one without tasks.
     let_in: bool,
     claimed: u64,
@@ -113,7 +120,11 @@ enum Claimed {
     Tasks(Vec<TaskClaim>),
     /// For want of good credentials.
     Refused(WorkerError),
-    Trouble(String),
+    Trouble(taskcluster_core::Error),
+    /// Claims whose answer was lost have been looked for; nothing, if that was not possible.
+    Looked(Option<Vec<TaskClaim>>),
+    /// The worker has asked to be kept from tasks, successfully or not.
+    Quarantined(bool),
 }
 
 impl ClaimLoop {
@@ -126,6 +137,8 @@ impl ClaimLoop {
             shutdown,
             runs: JoinSet::new(),
             claiming: None,
+            lost: Lost::default(),
+            quarantine: Quarantine::default(),
             let_in: false,
             claimed: 0,
             ended: 0,
@@ -143,6 +156,9 @@ impl ClaimLoop {
             if self.runs.is_empty()
                 && let Some(why) = self.why
             {
+                if self.lost.is_doubtful() {
+                    lost::leave(self.inner.clone(), self.lost.known()).await;
+                }
                 return Ok(Done { runs: self.ended, why });
             }
             let idle = self.idle_end();
@@ -173,15 +189,30 @@ impl ClaimLoop {
         // The queue gives at most 32 tasks at once.
         let wanted = free.min(left).min(32);
         if self.why.is_none() && self.claiming.is_none() && wanted > 0 {
-            let wait = backoff(settings.backoff, settings.backoff_limit, self.failed_claims.max(self.failed_runs));
-            self.claiming = Some(claim(self.inner.clone(), wanted, wait).boxed());
+            self.claiming = Some(self.next_step(wanted));
         }
+    }
+
+    /// What comes first when there is room for `wanted` tasks.
+    fn next_step(&self, wanted: u64) -> BoxFuture<'static, Claimed> {
+        let (inner, settings) = (self.inner.clone(), &self.inner.settings);
+        if self.quarantine.is_due(settings, self.failed_runs) {
+            return quarantine::begin(inner, self.failed_runs).map(Claimed::Quarantined).boxed();
+        }
+        if self.lost.wants_a_look() {
+            let known = self.lost.known();
+            return async move { Claimed::Looked(lost::look(&inner, &known, wanted).await.ok()) }.boxed();
+        }
+        let wait = backoff(settings.backoff, settings.backoff_limit, self.failed_claims.max(self.failed_runs));
+        claim(inner, wanted, wait).boxed()
     }
 
     fn claim_no_more(&mut self, why: WhyDone) {
         self.why = Some(why);
-        // The queue notices that nobody waits any more.
-        self.claiming = None;
+        // The queue notices that nobody waits any more. It may just have granted something.
+        if self.claiming.take().is_some() {
+            self.lost.doubt();
+        }
     }
 
     /// Credentials that never worked will not; those that did may again, as after a change of the secret.
@@ -190,20 +221,47 @@ impl ClaimLoop {
             Claimed::Tasks(tasks) => {
                 self.let_in = true;
                 self.failed_claims = 0;
-                let purge = self.purge.clone();
-                // Once for all of them.
-                let purged = async move { purge.step().await }.boxed().shared();
-                for claim in tasks {
-                    self.claimed += 1;
-                    let (inner, running, shutdown) = (self.inner.clone(), self.running.clone(), self.shutdown.clone());
-                    self.runs.spawn(attend(inner, running, shutdown, purged.clone(), claim));
-                }
+                self.lost.answered();
+                self.attend_to(tasks);
             }
             Claimed::Refused(error) if !self.let_in => return Err(error),
-            Claimed::Refused(error) => self.trouble(chain(&error).to_string()),
-            Claimed::Trouble(message) => self.trouble(message),
+            Claimed::Refused(error) => {
+                self.lost.answered();
+                self.trouble(chain(&error).to_string());
+            }
+            Claimed::Trouble(error) => {
+                // Whatever says that the request is wrong has granted nothing.
+                if error.status().is_some_and(|status| status.is_client_error()) {
+                    self.lost.answered();
+                } else {
+                    self.lost.doubt();
+                }
+                self.trouble(chain(&error).to_string());
+            }
+            Claimed::Looked(found) => {
+                self.lost.looked(found.is_some());
+                self.attend_to(found.unwrap_or_default());
+            }
+            Claimed::Quarantined(done) => {
+                self.quarantine.asked();
+                if done {
+                    self.failed_runs = 0;
+                }
+            }
         }
         Ok(())
+    }
+
+    fn attend_to(&mut self, tasks: Vec<TaskClaim>) {
+        let purge = self.purge.clone();
+        // Once for all of them.
+        let purged = async move { purge.step().await }.boxed().shared();
+        for claim in tasks {
+            self.claimed += 1;
+            self.lost.know((claim.status.task_id, claim.run_id));
+            let (inner, running, shutdown) = (self.inner.clone(), self.running.clone(), self.shutdown.clone());
+            self.runs.spawn(attend(inner, running, shutdown, purged.clone(), claim));
+        }
     }
 
     fn trouble(&mut self, message: String) {
@@ -216,7 +274,10 @@ impl ClaimLoop {
         self.ended += 1;
         self.idle_since = self.inner.clock.now();
         match attended {
-            Ok(Attended { own_fault: false }) => self.failed_runs = 0,
+            Ok(Attended { own_fault: false }) => {
+                self.failed_runs = 0;
+                self.quarantine = Quarantine::default();
+            }
             Ok(Attended { own_fault: true }) => self.failed_runs += 1,
             Err(error) => {
                 tracing::error!(%error, "a run came to an end that was not foreseen");
@@ -251,7 +312,7 @@ async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration) -> Claimed {
         }
         Err(error) if error.is_unauthorized() => Claimed::Refused(WorkerError::Unauthorized(error)),
         Err(error) if error.is_forbidden() => Claimed::Refused(WorkerError::Forbidden(error)),
-        Err(error) => Claimed::Trouble(chain(&error).to_string()),
+        Err(error) => Claimed::Trouble(error),
     }
 }
 

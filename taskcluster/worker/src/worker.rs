@@ -75,6 +75,9 @@ pub struct Settings {
     /// Claim only while this many bytes are free where the work directory and the caches are; caches that nobody uses are
     /// removed for that, the least recently used first. Default 0: as long as anything works.
     pub required_disk_space: u64,
+    /// After so many runs in a row in which the worker itself was at fault, it asks the queue to keep tasks from it for so long.
+    /// Its client needs `queue:quarantine-worker:<task queue>/<worker group>/<worker id>` for that. Default: never.
+    pub quarantine: Option<(u32, Duration)>,
 }
 
 impl Settings {
@@ -91,6 +94,7 @@ impl Settings {
             recover_claims: true,
             object_artifacts: false,
             required_disk_space: 0,
+            quarantine: None,
         }
     }
 
@@ -141,6 +145,13 @@ impl Settings {
     #[must_use]
     pub fn with_required_disk_space(mut self, bytes: u64) -> Self {
         self.required_disk_space = bytes;
+        self
+    }
+
+    /// Get no tasks for `time` after so many faults of the worker's own in a row.
+    #[must_use]
+    pub fn with_quarantine(mut self, after: u32, time: Duration) -> Self {
+        self.quarantine = Some((after, time));
         self
     }
 

@@ -711,6 +711,52 @@ async fn runs_of_a_former_life_are_given_back() {
 }
 
 #[tokio::test]
+async fn claims_whose_answer_was_lost_are_taken_up() {
+    let bench = Bench::new().await;
+    bench.queue.lose_claims(1);
+    let tasks = [bench.add(json!({"mock": []})), bench.add(json!({"mock": []}))];
+    let settings = |settings: &mut Settings| (settings.capacity, settings.task_limit) = (2, Some(2));
+    let done = bench.run_with(settings, None).await;
+    assert_eq!(tasks.map(|task| bench.queue.state(&task)), ["completed", "completed"]);
+    assert_eq!((done.runs, done.why), (2, WhyDone::TaskLimit));
+    let claims = bench.queue.received().iter().filter(|request| request.line.contains("claim-work")).count();
+    assert_eq!(claims, 1);
+}
+
+#[tokio::test]
+async fn a_claim_that_was_lost_while_the_worker_went_away_is_given_back() {
+    let bench = Bench::new().await;
+    let told = async {
+        bench.queue.request("claim-work").await;
+        let unheard = bench.queue.add_running_task(task_with_payload(&object(json!({}))), "group", "worker");
+        bench.shutdown.now();
+        unheard
+    };
+    let (done, unheard) = tokio::join!(bench.run_with(|_| {}, None), told);
+    assert_eq!(done.why, WhyDone::Shutdown);
+    assert_eq!(bench.queue.state(&unheard), "exception worker-shutdown");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_at_fault_again_and_again_puts_itself_into_quarantine() {
+    let bench = Bench::new().await;
+    for _ in 0..4 {
+        bench.add(json!({"mock": []}));
+    }
+    let settings = |settings: &mut Settings| {
+        settings.task_limit = Some(4);
+        settings.quarantine = Some((3, Duration::from_secs(86400)));
+    };
+    bench.run_with(settings, Some(Trouble::At("build"))).await;
+    let told = bench.queue.quarantined().expect("it has asked for it");
+    assert!(told["quarantineInfo"].as_str().unwrap().contains("in 3 runs in a row"), "{told}");
+    let quarantined = bench.position("PUT /api/queue/v1/provisioners/test/worker-types/worker/workers/group/worker");
+    let claims = |line: &str| line.contains("claim-work");
+    let before = bench.queue.received()[..quarantined].iter().filter(|request| claims(&request.line)).count();
+    assert_eq!(before, 3);
+}
+
+#[tokio::test]
 async fn several_tasks_run_at_once() {
     let bench = Bench::new().await;
     let tasks = [(); 3].map(|()| bench.add(json!({"mock": [{"forever": "running"}]})));

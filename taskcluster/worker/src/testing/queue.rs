@@ -68,6 +68,9 @@ struct Books {
     uploads_fail: bool,
     /// How the next claims fail, and how many.
     claims_fail: (StatusCode, u32),
+    /// How many of the next claims are granted without an answer that says so.
+    claims_lost: u32,
+    quarantined: Option<Value>,
     recent: Vec<TaskId>,
     /// Access tokens that were given to workers for their runs.
     issued: Vec<String>,
@@ -101,6 +104,8 @@ impl FakeQueue {
             reclaim_fails: None,
             uploads_fail: false,
             claims_fail: (StatusCode::FORBIDDEN, 0),
+            claims_lost: 0,
+            quarantined: None,
             recent: Vec::new(),
             issued: Vec::new(),
         };
@@ -192,6 +197,17 @@ impl FakeQueue {
     pub fn fail_claims(&self, status: u16, times: u32) {
         let status = StatusCode::from_u16(status).expect("a status has three digits");
         self.shared.change(|books| books.claims_fail = (status, times));
+    }
+
+    /// Let the answers to the next claims, so many, be lost: the tasks are claimed, and the worker gets an error.
+    pub fn lose_claims(&self, times: u32) {
+        self.shared.change(|books| books.claims_lost = times);
+    }
+
+    /// What the worker said when it was put into quarantine.
+    #[must_use]
+    pub fn quarantined(&self) -> Option<Value> {
+        self.shared.look(|books| books.quarantined.clone())
     }
 
     /// The state of a task, with the reason of an exception: `completed`, `exception malformed-payload`.
@@ -364,7 +380,8 @@ fn router(shared: Shared) -> Router {
         .route("/task/{task}/runs/{run}/artifacts/{*name}", post(create_artifact))
         .route("/task/{task}/artifacts/{*name}", get(latest_artifact))
         .route("/task/{task}/artifact-content/{*name}", get(artifact_content))
-        .route("/provisioners/{p}/worker-types/{w}/workers/{group}/{id}", get(worker));
+        .route("/task-queues/{queue}/claimed", get(claimed))
+        .route("/provisioners/{p}/worker-types/{w}/workers/{group}/{id}", get(worker).put(quarantine));
     Router::new()
         .nest("/api/queue/v1", queue)
         .route("/content/{task}/{*name}", put(upload).get(download))
@@ -471,7 +488,14 @@ async fn claim_work(State(shared): State<Shared>, Json(request): Json<Value>) ->
             Some(status) => return refuse(status, "InputError"),
         }
         if !taken.is_empty() {
-            shared.change(|_| {});
+            let lost = shared.change(|books| {
+                let lost = books.claims_lost > 0;
+                books.claims_lost = books.claims_lost.saturating_sub(1);
+                lost
+            });
+            if lost {
+                return refuse(StatusCode::BAD_GATEWAY, "InternalServerError");
+            }
             return Json(json!({"tasks": taken})).into_response();
         }
         if tokio::time::timeout_at(end, changed.changed()).await.is_err() {
@@ -616,6 +640,31 @@ async fn download(State(shared): State<Shared>, Path((task_id, name)): Path<(Tas
             None => content.into_response(),
         }
     })
+}
+
+async fn claimed(State(shared): State<Shared>) -> Response {
+    let entry = |(task_id, task): (&TaskId, &FakeTask)| {
+        let (group, id) = task.worker.as_ref().filter(|_| task.state == "running")?;
+        Some(json!({
+            "taskId": task_id,
+            "runId": 0,
+            "task": task.definition,
+            "workerGroup": group,
+            "workerId": id,
+            "claimed": SystemClock.now(),
+        }))
+    };
+    let tasks: Vec<Value> = shared.look(|books| books.tasks.iter().filter_map(entry).collect());
+    Json(json!({"tasks": tasks})).into_response()
+}
+
+async fn quarantine(
+    state: State<Shared>,
+    path: Path<(String, String, String, String)>,
+    Json(request): Json<Value>,
+) -> Response {
+    state.change(|books| books.quarantined = Some(request));
+    worker(state, path).await
 }
 
 async fn worker(
