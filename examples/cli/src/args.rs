@@ -2,7 +2,7 @@
 
 mod client;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -38,18 +38,30 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Serve a deployment on this machine until Ctrl-C.
     Up(Box<UpArgs>),
+    /// Take tasks from a deployment and run their commands on this machine: the program native-worker.
+    #[command(disable_help_flag = true, disable_help_subcommand = true)]
+    NativeWorker {
+        /// What to do; `--help` says what there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        arguments: Vec<OsString>,
+    },
     /// Call any method of any service.
     #[command(after_help = API_HELP)]
     Api(Box<Invocation>),
-    /// See how a task stands, read its log, run it again.
+    /// Create a task, see how it stands, read its log, run it again.
     #[command(subcommand)]
     Task(TaskCommand),
     /// See how the tasks of a group stand, or cancel them.
     #[command(subcommand)]
     Group(GroupCommand),
+    /// List, download and upload what tasks leave.
+    #[command(subcommand)]
+    Artifact(Box<ArtifactCommand>),
     /// Download what a task left.
     #[command(subcommand)]
     Download(DownloadCommand),
+    /// Get credentials for this shell by way of the browser, and print them as `export` lines.
+    Signin(SigninArgs),
     /// Say which time lies so far from now.
     FromNow(FromNowArgs),
     /// Make an id for a task, or translate one.

@@ -45,6 +45,21 @@ const WORKER_SCOPES: [&str; 4] =
     ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:local/*", "purge-cache:purge-requests::*"];
 const WORKER_GROUP: &str = "local";
 
+/// Whom workers on other machines are: their credentials are good for the tasks of one queue.
+const DESK_CLIENT: &str = "static/desk-worker";
+pub(crate) const DESK_QUEUE: &str = "local/native";
+pub(crate) const DESK_GROUP: &str = "desk";
+const DESK_SCOPES: [&str; 8] = [
+    "queue:claim-work:local/native",
+    "queue:claim-task:local/native",
+    "queue:claimed-list:local/native",
+    "queue:worker-id:desk/*",
+    "queue:get-worker:local/native/desk/*",
+    "queue:quarantine-worker:local/native/desk/*",
+    "queue:status:*",
+    "purge-cache:purge-requests::local/native",
+];
+
 /// Whose credentials those of running tasks are made from.
 const QUEUE_CLIENT: &str = "static/taskcluster/queue";
 
@@ -77,6 +92,7 @@ pub(crate) struct Deployment {
     bus: Arc<dyn Bus>,
     data: DataDir,
     worker_credentials: Credentials,
+    desk_credentials: Credentials,
     working: Shutdown,
     workers: TaskTracker,
     serving: CancellationToken,
@@ -158,6 +174,7 @@ impl Deployment {
             bus,
             data,
             worker_credentials: Credentials::new(WORKER_CLIENT, tokens.worker),
+            desk_credentials: Credentials::new(DESK_CLIENT, tokens.desk),
             working: Shutdown::new(),
             workers: TaskTracker::new(),
             serving,
@@ -177,6 +194,11 @@ impl Deployment {
     /// Calls that may do what these scopes allow.
     pub(crate) fn restricted(&self, scopes: Vec<String>) -> Result<Caller> {
         Ok(self.caller.to_builder().authorized_scopes(scopes).build()?)
+    }
+
+    /// Those of workers on other machines.
+    pub(crate) fn desk_credentials(&self) -> &Credentials {
+        &self.desk_credentials
     }
 
     pub(crate) fn data(&self) -> &DataDir {
@@ -245,6 +267,7 @@ struct Tokens {
     queue: Secret,
     index: Secret,
     worker: Secret,
+    desk: Secret,
 }
 
 impl Tokens {
@@ -254,6 +277,7 @@ impl Tokens {
             queue: data.secret("queue.token")?,
             index: data.secret("index.token")?,
             worker: data.secret("worker.token")?,
+            desk: data.secret("desk.token")?,
         })
     }
 }
@@ -271,6 +295,7 @@ async fn open_auth(frame: Frame, database: Database, data: &DataDir, tokens: &To
         client(QUEUE_CLIENT, &tokens.queue, None),
         client(INDEX_CLIENT, &tokens.index, None),
         client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
+        client(DESK_CLIENT, &tokens.desk, Some(&DESK_SCOPES)),
     ];
     let options = taskcluster_auth::Options::new(frame, database, sealer).with_static_clients(clients);
     Ok(AuthService::open(options).await?)

@@ -1,11 +1,14 @@
 //! What each subcommand does.
 
 mod api;
+mod artifact;
 mod completions;
 mod download;
 mod from_now;
 mod group;
+mod native_worker;
 mod run;
+mod signin;
 mod slugid;
 mod talk;
 mod task;
@@ -16,11 +19,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use api::api;
+pub(crate) use artifact::artifact;
 pub(crate) use completions::completions;
 pub(crate) use download::download;
 pub(crate) use from_now::from_now;
 pub(crate) use group::group;
+pub(crate) use native_worker::native_worker;
 pub(crate) use run::run;
+pub(crate) use signin::signin;
 pub(crate) use slugid::slugid;
 pub(crate) use task::task;
 pub(crate) use up::up;

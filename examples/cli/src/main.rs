@@ -43,9 +43,12 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => commands::run(&args),
         Command::Up(args) => commands::up(&args),
+        Command::NativeWorker { arguments } => return commands::native_worker(arguments),
         Command::Api(invocation) => commands::api(&invocation),
         Command::Task(command) => commands::task(command),
         Command::Group(command) => commands::group(command),
+        Command::Artifact(command) => commands::artifact(*command),
+        Command::Signin(args) => commands::signin(&args),
         Command::Download(command) => commands::download(command),
         Command::FromNow(args) => commands::from_now(&args),
         Command::Slugid { command } => commands::slugid(command),

@@ -49,9 +49,52 @@ pub(crate) enum SlugidCommand {
     },
 }
 
+/// Arguments of `taskcluster signin`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: for this shell and a day
+  eval $(taskcluster signin)")]
+pub(crate) struct SigninArgs {
+    /// What the client's name begins with.
+    #[arg(short, long, default_value = "cli")]
+    pub(crate) name: String,
+    /// How long the client is to live.
+    #[arg(long, value_name = "DURATION", default_value = "1d")]
+    pub(crate) expires: String,
+    /// What the client may do. May be repeated.
+    #[arg(short, long, value_name = "SCOPE", default_value = "*")]
+    pub(crate) scope: Vec<String>,
+    /// The port at which the answer of the browser is awaited; 0 takes a free one.
+    #[arg(short, long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Print for csh instead of sh.
+    #[arg(long)]
+    pub(crate) csh: bool,
+    /// Only say by the exit code whether the present credentials are good for anything.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
 /// What to do with a task.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
+    /// Create one from a file, and print its id.
+    Create {
+        /// The definition, as YAML or JSON; - for standard input.
+        #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Its id [default: a new one]. Creating it again under the same id, from the same file, changes nothing.
+        #[arg(long)]
+        id: Option<TaskId>,
+        /// How long it has, where the definition has no deadline.
+        #[arg(long, value_name = "DURATION", default_value = "1 day")]
+        deadline: String,
+    },
+    /// Say whenever it changes, until it is resolved. Ends 0 if it is completed, 1 if it is not.
+    Watch {
+        /// The task.
+        task: TaskId,
+    },
     /// Say how it stands, and how its last run does.
     Status {
         /// The task.
@@ -169,6 +212,55 @@ pub(crate) struct GroupListArgs {
     /// Pending tasks.
     #[arg(short, long)]
     pub(crate) pending: bool,
+}
+
+/// What to do with artifacts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactCommand {
+    /// List those of a task by name.
+    List {
+        /// The task.
+        task: TaskId,
+        /// Those of this run, not of the last.
+        #[arg(short, long)]
+        run: Option<RunId>,
+    },
+    /// Download one, as `download artifact` does.
+    #[command(override_usage = "taskcluster artifact get <TASK> [RUN] <NAME> [FILE]")]
+    Get(DownloadArtifactArgs),
+    /// Upload a file as an artifact of a run that is under way: within a task, of the task itself.
+    Put(ArtifactPutArgs),
+}
+
+/// Arguments of `taskcluster artifact put`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: within a task that has the feature taskclusterProxy
+  taskcluster artifact put public/report.html report.html")]
+pub(crate) struct ArtifactPutArgs {
+    /// The artifact's name; everybody can read what is below public/ on most deployments.
+    pub(crate) name: String,
+    /// The file; - for standard input.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// The task.
+    #[arg(long, env = "TASK_ID")]
+    pub(crate) task: TaskId,
+    /// Its run.
+    #[arg(long, env = "RUN_ID")]
+    pub(crate) run: RunId,
+    /// What it is, such as text/html [default: as the artifact's name ends].
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content_type: Option<String>,
+    /// When it goes, such as `7 days` from now [default: with the task].
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) expires: Option<String>,
+    /// Store it compressed by gzip, which browsers and `curl --compressed` undo.
+    #[arg(long)]
+    pub(crate) gzip: bool,
+    /// Keep it in the object service.
+    #[arg(long)]
+    pub(crate) object: bool,
 }
 
 /// What to download.

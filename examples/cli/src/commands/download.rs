@@ -18,9 +18,14 @@ use crate::output::ReaderGone;
 /// Downloads.
 pub(crate) fn download(command: DownloadCommand) -> Result<Outcome> {
     let DownloadCommand::Artifact(args) = command;
-    let wanted = Wanted::of(&args)?;
+    artifact(&args)
+}
+
+/// Downloads an artifact.
+pub(super) fn artifact(args: &DownloadArtifactArgs) -> Result<Outcome> {
+    let wanted = Wanted::of(args)?;
     let tc = deployment()?;
-    talk(wanted.fetch(&tc, &args))
+    talk(wanted.fetch(&tc, args))
 }
 
 /// The artifact, and where it goes.

@@ -15,6 +15,16 @@ pub(super) fn deployment() -> Result<Taskcluster> {
     Ok(Taskcluster::from_env()?)
 }
 
+/// Speaks to it, where that has an outcome of its own.
+pub(super) fn talk_of(talking: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+    let mut outcome = Outcome::Green;
+    let done = talk(async {
+        outcome = talking.await?;
+        Ok(())
+    })?;
+    Ok(if done == Outcome::Green { outcome } else { done })
+}
+
 /// Speaks to it. That a service refuses, or does not answer, is another end than that it could not be asked.
 pub(super) fn talk(talking: impl Future<Output = Result<()>>) -> Result<Outcome> {
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the thread")?;

@@ -1,14 +1,16 @@
 //! `taskcluster task`: one task.
 
+mod create;
 mod log;
 mod retrigger;
+mod watch;
 
 use anyhow::{Context as _, Result, bail};
-use futures_util::TryStreamExt as _;
 use taskcluster::queue::{Run, TaskState, TaskStatus};
-use taskcluster::{RunId, TaskId, Taskcluster};
+use taskcluster::{RunId, Taskcluster};
 
-use super::talk::{deployment, talk};
+use super::artifact;
+use super::talk::{deployment, talk_of};
 use crate::args::TaskCommand;
 use crate::exit::Outcome;
 use crate::output::Output;
@@ -16,13 +18,17 @@ use crate::output::Output;
 /// Asks the queue about a task, or to do something with it.
 pub(crate) fn task(command: TaskCommand) -> Result<Outcome> {
     let tc = deployment()?;
-    talk(carry_out(tc, command))
+    talk_of(carry_out(tc, command))
 }
 
-async fn carry_out(tc: Taskcluster, command: TaskCommand) -> Result<()> {
+async fn carry_out(tc: Taskcluster, command: TaskCommand) -> Result<Outcome> {
     let queue = tc.queue();
     let mut output = Output::stdout(false);
-    match command {
+    let done = match command {
+        TaskCommand::Create { file, id, deadline } => {
+            output.line(&create::create(&tc, &file, id, &deadline).await?.to_string())
+        }
+        TaskCommand::Watch { task } => return watch::watch(&tc, &task).await,
         TaskCommand::Status { task, all_runs, run } => {
             let status = queue.status(&task).await?.status;
             let runs = chosen(&status, all_runs, run)?;
@@ -31,14 +37,15 @@ async fn carry_out(tc: Taskcluster, command: TaskCommand) -> Result<()> {
         TaskCommand::Name { task } => output.line(&queue.task(&task).await?.metadata.name),
         TaskCommand::Def { task } => output.json(&queue.task(&task).raw().await?),
         TaskCommand::Group { task } => output.line(&queue.status(&task).await?.status.task_group_id.to_string()),
-        TaskCommand::Artifacts { task, run } => artifacts(&tc, &task, run, &mut output).await,
+        TaskCommand::Artifacts { task, run } => artifact::list(&tc, &task, run, &mut output).await,
         TaskCommand::Log { task } => log::follow(&tc, &task, &mut output).await,
         TaskCommand::Cancel { task, noop } => {
             if noop {
-                return output.line(&format!("would cancel {task}"));
+                output.line(&format!("would cancel {task}"))
+            } else {
+                let status = queue.cancel_task(&task).await?.status;
+                tell(&mut output, &status, last(&status))
             }
-            let status = queue.cancel_task(&task).await?.status;
-            tell(&mut output, &status, last(&status))
         }
         TaskCommand::Retrigger { task, exact } => {
             output.line(&retrigger::retrigger(&tc, &task, exact).await?.to_string())
@@ -49,12 +56,14 @@ async fn carry_out(tc: Taskcluster, command: TaskCommand) -> Result<()> {
                 bail!("{task} is {state}: it has not failed; --force runs it once more all the same");
             }
             if noop {
-                return output.line(&format!("would run {task} once more"));
+                output.line(&format!("would run {task} once more"))
+            } else {
+                let status = queue.rerun_task(&task).await?.status;
+                tell(&mut output, &status, last(&status))
             }
-            let status = queue.rerun_task(&task).await?.status;
-            tell(&mut output, &status, last(&status))
         }
-    }
+    };
+    done.map(|()| Outcome::Green)
 }
 
 /// The runs that somebody wants to see.
@@ -89,19 +98,6 @@ fn line_of(run: &Run) -> String {
         line += &format!(", {:.1} s", resolved.since(started).as_secs_f64());
     }
     line
-}
-
-async fn artifacts(tc: &Taskcluster, task: &TaskId, run: Option<RunId>, output: &mut Output) -> Result<()> {
-    let queue = tc.queue();
-    let list = match run {
-        Some(run) => queue.list_artifacts(task, run),
-        None => queue.list_latest_artifacts(task),
-    };
-    let mut artifacts = list.stream();
-    while let Some(artifact) = artifacts.try_next().await? {
-        output.line(&artifact.name)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

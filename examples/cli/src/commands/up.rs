@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use service_kit::telemetry::{self, LogFormat};
+use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskQueueId;
 use tokio::net::TcpListener;
 
 use super::{Stops, runtime};
 use crate::args::UpArgs;
-use crate::assemble::{Deployment, Parts};
+use crate::assemble::{DESK_GROUP, DESK_QUEUE, Deployment, Parts};
 use crate::exit::Outcome;
 use crate::state_dir;
 
@@ -84,7 +85,10 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: Socke
         none if none.is_empty() => "No worker runs here; with `--serve local/native` one does.".to_owned(),
         queues => format!("A native worker serves {queues}; what it runs can do what you can."),
     });
-    if !is_named && address.ip().is_unspecified() {
+    if is_named || !(address.ip().is_unspecified() || address.ip().is_loopback()) {
+        lines.push(format!("Another machine with this program takes the tasks of {DESK_QUEUE} by:"));
+        lines.push(format!("  {}", desk_line(root_url, deployment.desk_credentials())));
+    } else if address.ip().is_unspecified() {
         lines.push("Other machines reach it by a name of this one: say which with `--public-url`.".to_owned());
     }
     lines.push("Paste the lines above into another terminal, then see that it answers:".to_owned());
@@ -93,4 +97,14 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: Socke
     // Whoever reads may have heard enough; that is no reason to stop.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush());
+}
+
+/// What starts a worker on another machine, with credentials that are good for that alone.
+fn desk_line(root_url: &str, credentials: &Credentials) -> String {
+    format!(
+        "TASKCLUSTER_ROOT_URL='{root_url}' TASKCLUSTER_CLIENT_ID='{}' TASKCLUSTER_ACCESS_TOKEN='{}' \
+         taskcluster native-worker run --task-queue-id {DESK_QUEUE} --worker-group {DESK_GROUP} --worker-id \"$(hostname)\"",
+        credentials.client_id,
+        credentials.access_token.expose(),
+    )
 }

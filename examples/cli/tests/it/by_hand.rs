@@ -1,6 +1,6 @@
 //! What people do with tasks from a shell: `task`, `group`, `download`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use crate::client::Client;
 use crate::deployment::Up;
@@ -177,4 +177,64 @@ fn until(is_so: impl Fn() -> bool) {
         assert!(std::time::Instant::now() < deadline, "it never is");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+}
+
+const DEFINITION: &str = "\
+taskQueueId: local/native
+metadata: {name: made by hand, description: It ends., owner: me@example.com, source: https://example.com}
+payload:
+  command: [[sh, -c, exit STATUS]]
+  maxRunTime: 60
+";
+
+#[test]
+fn a_task_is_created_from_a_file_and_watched_to_its_end() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &["--serve", QUEUE]);
+    let client = Client { fixture: &fixture, up: &up };
+    let task = client.hears(&["task", "create"], &DEFINITION.replace("STATUS", "0")).trim().to_owned();
+    let seen = client.says(&["task", "watch", &task]);
+    assert!(seen.lines().last().unwrap().starts_with("run 0: completed, by local/"), "{seen}");
+
+    let file = fixture.folder().join("task.yml");
+    std::fs::write(&file, DEFINITION.replace("STATUS", "3")).unwrap();
+    let id = client.says(&["slugid"]).trim().to_owned();
+    let create = ["task", "create", file.to_str().unwrap(), "--id", &id, "--deadline", "2 hours"];
+    assert_eq!(client.says(&create).trim(), id);
+    let output = finish(client.command(&["task", "watch", &id]).spawn().unwrap());
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+
+    let (line, code) = client.complains(&["task", "create", "none.yml"]);
+    assert!(code == Some(2) && line.contains("none.yml: it cannot be read"), "{line}");
+    up.stop();
+}
+
+#[test]
+fn a_file_becomes_an_artifact() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let client = Client { fixture: &fixture, up: &up };
+    let task = client.create("nobody/none", "report", "true");
+    client.hears(&["api", "queue", "claimWork", "nobody/none"], r#"{"tasks": 1, "workerGroup": "g", "workerId": "w"}"#);
+    let file = fixture.folder().join("report.html");
+    std::fs::write(&file, "<p>well").unwrap();
+    let run = ["--task", &task, "--run", "0"];
+    let put = |more: &[&str], input: &str| client.hears(&[&["artifact", "put"], more, &run].concat(), input);
+    put(&["public/report.html", file.to_str().unwrap()], "");
+    put(&["public/said", "-", "--expires", "1 hour"], "said");
+    put(&["public/small", file.to_str().unwrap(), "--gzip"], "");
+    let list = client.json(&["api", "queue", "listLatestArtifacts", &task]);
+    assert_eq!(list["artifacts"][0]["contentType"], "text/html; charset=utf-8", "{list}");
+    assert_eq!(client.says(&["artifact", "list", &task]), "public/report.html\npublic/said\npublic/small\n");
+    assert_eq!(client.says(&["artifact", "get", &task, "public/report.html", "-"]), "<p>well");
+    assert_eq!(client.says(&["artifact", "get", &task, "0", "public/said", "-"]), "said");
+    // As it is stored; whoever asks for it by a browser gets it unpacked.
+    let packed = fixture.folder().join("packed");
+    client.says(&["artifact", "get", &task, "public/small", packed.to_str().unwrap()]);
+    let mut unpacked = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(&packed).unwrap()).read_to_string(&mut unpacked).unwrap();
+    assert_eq!(unpacked, "<p>well");
+    let (line, code) = client.complains(&["artifact", "put", "public/x", "none", "--task", &task, "--run", "0"]);
+    assert!(code == Some(2) && line.contains("cannot read none"), "{line}");
+    up.stop();
 }

@@ -13,6 +13,7 @@ mod help;
 mod index;
 mod postgres;
 mod run;
+mod sign_in;
 #[cfg(feature = "postgres")]
 mod task;
 mod up;
