@@ -1,6 +1,8 @@
 //! Workers against the real queue.
 
 mod caches;
+mod desk;
+mod doctor;
 mod embedded;
 mod log;
 mod mounts;
