@@ -271,7 +271,7 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// What a task may take. Default: 8,192 processes, where it is a user of its own.
+    /// What a task may take. Default: 512 processes for each processor, where it is a user of its own.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

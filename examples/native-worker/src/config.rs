@@ -49,7 +49,7 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_silence: Option<u64>,
-    /// Processes and threads that the user of a task may have at once [default: 8192].
+    /// Processes and threads that the user of a task may have at once [default: 512 for each processor].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_processes: Option<u64>,

@@ -46,9 +46,10 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 8,192 processes.
+    /// 512 processes for each processor of the machine: the worker has to come to its turn whatever a task does.
     fn default() -> Self {
-        Self { processes: 8192 }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { processes: 512 * processors as u64 }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rustix::process::{Pid, Resource, Rlimit, WaitId, WaitIdOptions, prlimit, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Exit, ResultSet, Sandbox, SandboxHandle};
 use taskcluster_worker::error::{Error, Result};
@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::Limits;
 use crate::groups;
+use crate::nproc;
 use crate::proc::Process;
 use crate::process::{KillOnDrop, Tree};
 use crate::results::NativeResults;
@@ -214,20 +215,10 @@ impl Execution {
             .kill_on_drop(true);
         let Some(user) = &self.home.user else { return command.spawn() };
         command.uid(user.uid).gid(user.gid);
-        let child = match user.groups.as_slice() {
+        nproc::with_most(self.limits.processes, || match user.groups.as_slice() {
             [] => command.spawn(),
             groups => groups::spawn_in(&mut command, user.gid, groups),
-        }?;
-        self.limit(&child);
-        Ok(child)
-    }
-
-    /// Whatever it starts from now on has these limits as well.
-    fn limit(&self, child: &Child) {
-        let Some(pid) = pid_of(child) else { return };
-        let most = Some(self.limits.processes);
-        // It may have ended already.
-        let _ = prlimit(Some(pid), Resource::Nproc, Rlimit { current: most, maximum: most });
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod engine;
 mod execution;
 mod groups;
 mod isolation;
+mod nproc;
 mod payload;
 mod proc;
 mod process;

@@ -106,6 +106,10 @@ impl Tree {
     pub(crate) fn kill(&self) {
         let patience = Instant::now();
         loop {
+            // First, and without a look: looking takes long where there are many, who go on forking meanwhile.
+            if let Some(cgroup) = &self.cgroup {
+                cgroup.kill();
+            }
             if self.is_empty() {
                 return;
             }
@@ -121,9 +125,6 @@ impl Tree {
 
     /// Kill what a single call reaches: a process that forks all the time cannot slip through.
     fn kill_at_once(&self) {
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill();
-        }
         match self.uid {
             Some(uid) => kill_all_of(uid),
             None => {

@@ -133,15 +133,34 @@ async fn artifacts_reach_no_further_than_the_task_itself() {
     assert_eq!(state, "completed", "{}", bench.log(&task_id));
 }
 
+/// Harmless without the limit: it forks so many and no more.
+#[tokio::test]
+async fn a_task_has_no_more_processes_than_it_may_from_its_first_instruction_on() {
+    let Some(bench) = bench_of_users().await else { return };
+    let script = "echo USER $(id -u); n=0; while test $n -lt 150; do sleep 60 & n=$((n+1)); done; echo ALL OF THEM";
+    let few = |builder: NativeWorkerBuilder| builder.limits(Limits::default().with_processes(50));
+    let (state, log) = served_after_as(&bench, json!({"command": sh(script)}), few).await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("Cannot fork") && !log.lines().any(|line| line == "ALL OF THEM"), "{log}");
+    contained(&log);
+}
+
+/// Each forks two, six times over: again it is harmless without the limit.
 #[tokio::test]
 async fn a_fork_bomb_runs_against_its_limit_and_is_gone() {
     let Some(bench) = bench_of_users().await else { return };
-    let mut payload = json!({"command": sh("echo USER $(id -u); f() { f | f & }; f; while :; do f; sleep 0.1; done")});
-    payload["maxRunTime"] = json!(3);
-    let few = |builder: NativeWorkerBuilder| builder.limits(Limits::default().with_processes(200));
+    let script = "echo USER $(id -u); f() { test $1 = 0 || { f $(($1-1)) | f $(($1-1)) & sleep 60; }; }; f 6";
+    let payload = json!({"command": sh(script), "maxRunTime": 5});
+    let few = |builder: NativeWorkerBuilder| builder.limits(Limits::default().with_processes(30));
     let (state, log) = served_after_as(&bench, payload, few).await;
     assert_eq!(state, "failed", "{log}");
-    let user = log.lines().find_map(|line| line.strip_prefix("USER ")).unwrap();
+    assert!(log.contains("Cannot fork"), "{log}");
+    contained(&log);
+}
+
+/// The task said who it was; nobody of that user is left.
+fn contained(log: &str) {
+    let user = log.lines().find_map(|line| line.strip_prefix("USER ")).expect("it says who it is");
     assert_eq!(processes_of(user), [""; 0]);
 }
 
@@ -179,7 +198,7 @@ async fn a_task_that_fills_the_disk_loses_what_it_made_and_the_next_has_room() {
 
 #[tokio::test]
 async fn a_line_without_end_is_kept_as_it_is() {
-    const LENGTH: usize = 32 << 20;
+    const LENGTH: usize = 4 << 20;
     let bench = Bench::new().await;
     let script = format!("head -c {LENGTH} /dev/zero | tr '\\0' x; echo; echo AFTER");
     let (state, log) = served_after(&bench, json!({"command": sh(&script)})).await;
