@@ -15,15 +15,17 @@ use taskcluster_core::transport::Transport;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::events::EventSink;
 use taskcluster_worker::plugins::{
-    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, MountLimits, Mounts, Proxy,
+    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, MaxSilence, MemoryGuard, MemoryLimits,
+    MountLimits, Mounts, Proxy,
 };
 use taskcluster_worker::{
     Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerBuilder, WorkerError,
 };
 use url::Url;
 
-use crate::engine::NativeEngine;
+use crate::engine::{Limits, NativeEngine};
 use crate::isolation::Isolation;
+use crate::payload::{KeptLog, ReadableLog};
 
 /// A worker that runs commands on this machine.
 ///
@@ -94,6 +96,10 @@ impl NativeWorker {
             cache_scope: "generic-worker:cache:".to_owned(),
             mount_limits: MountLimits::default(),
             max_run_time: Duration::from_secs(24 * 60 * 60),
+            max_silence: None,
+            memory_guard: Some(MemoryLimits::default()),
+            limits: Limits::default(),
+            spare_users: None,
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
             chain_of_trust: ChainOfTrust::new(None),
@@ -121,7 +127,7 @@ impl NativeWorker {
     pub fn payload_schema() -> Value {
         use taskcluster_worker::{Engine, Plugin};
         let engine = NativeEngine::new("/", Isolation::None);
-        let parts: [(&str, PayloadPart); 7] = [
+        let parts: [(&str, PayloadPart); 11] = [
             (engine.name(), engine.payload()),
             (Env::default().name(), Env::default().payload()),
             (MaxRunTime::default().name(), MaxRunTime::default().payload()),
@@ -129,9 +135,11 @@ impl NativeWorker {
             ("mounts", Mounts::payload_part()),
             (Artifacts::default().name(), Artifacts::default().payload()),
             (Proxy::default().name(), Proxy::default().payload()),
+            (MaxSilence::default().name(), MaxSilence::default().payload()),
+            ("task-log", PayloadPart::of::<KeptLog>()),
+            ("live-log", PayloadPart::of::<ReadableLog>()),
+            ("chain-of-trust", ChainOfTrust::new(None).payload()),
         ];
-        let chain_of_trust = ("chain-of-trust", ChainOfTrust::new(None).payload());
-        let parts = parts.into_iter().chain([("live-log", LiveLog::payload_part()), chain_of_trust]);
         PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
     }
 }
@@ -154,6 +162,10 @@ pub struct NativeWorkerBuilder {
     cache_scope: String,
     mount_limits: MountLimits,
     max_run_time: Duration,
+    max_silence: Option<Duration>,
+    memory_guard: Option<MemoryLimits>,
+    limits: Limits,
+    spare_users: Option<usize>,
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
     chain_of_trust: ChainOfTrust,
@@ -241,6 +253,35 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn max_run_time(mut self, max_run_time: Duration) -> Self {
         self.max_run_time = max_run_time;
+        self
+    }
+
+    /// How long a task may print nothing whose payload does not say it. Default: as long as it runs.
+    #[must_use]
+    pub fn max_silence(mut self, max_silence: Duration) -> Self {
+        self.max_silence = Some(max_silence);
+        self
+    }
+
+    /// When the task that holds the most memory is ended, for the machine to go on; `None`: never. Default: when more than
+    /// 90 % of the machine's memory has been used, and less than 500 MiB available, for five seconds.
+    #[must_use]
+    pub fn memory_guard(mut self, limits: Option<MemoryLimits>) -> Self {
+        self.memory_guard = limits;
+        self
+    }
+
+    /// What a task may take. Default: 512 processes for each processor, where it is a user of its own.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many users are kept ready for tasks to come, with isolation [`Isolation::User`]. Default: as many as the capacity.
+    #[must_use]
+    pub fn spare_users(mut self, users: usize) -> Self {
+        self.spare_users = Some(users);
         self
     }
 
@@ -360,13 +401,17 @@ impl NativeWorkerBuilder {
             Some((certificate, key)) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
             None => LiveLog::bind(address, self.live_log_url).await,
         };
-        let live_log = live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?;
+        let live_log =
+            live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();
+        let backing_log = BackingLog::reading::<KeptLog>();
         let backing_log = match self.log_interval {
-            Some(interval) => BackingLog::default().every(interval),
-            None => BackingLog::default(),
+            Some(interval) => backing_log.every(interval),
+            None => backing_log,
         };
         let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
-        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation);
+        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
+            .with_limits(self.limits)
+            .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity));
         // A key that the task can read signs for nothing.
         let chain_of_trust = match self.isolation {
             Isolation::User => self.chain_of_trust,
@@ -376,6 +421,7 @@ impl NativeWorkerBuilder {
             .caches(caches.clone())
             .plugin(Env::default())
             .plugin(MaxRunTime::new(self.max_run_time))
+            .plugin(MaxSilence::new(self.max_silence))
             .plugin(ExitStatus::default())
             .plugin(Mounts::new(caches, self.cache_scope).limits(self.mount_limits))
             .plugin(Proxy::default())
@@ -383,6 +429,9 @@ impl NativeWorkerBuilder {
             .plugin(backing_log)
             .plugin(live_log)
             .plugin(chain_of_trust);
+        if let Some(limits) = self.memory_guard {
+            builder = builder.plugin(MemoryGuard::new(limits));
+        }
         if let Some(credentials) = self.credentials {
             builder = builder.credentials(credentials);
         }

@@ -1,6 +1,7 @@
 //! The program's configuration: what is particular to a native worker, beside what all workers have.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -8,11 +9,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_worker::WorkerBuilder;
-use taskcluster_worker::plugins::MountLimits;
+use taskcluster_worker::plugins::{MemoryLimits, MountLimits};
 use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::NativeWorker;
 use crate::doctor;
+use crate::engine::Limits;
 use crate::isolation::Isolation;
 
 /// What can be configured.
@@ -44,6 +46,34 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_free_disk: Option<u64>,
+    /// Seconds for which a task may print nothing, if its payload does not say it [default: as long as it runs].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_silence: Option<u64>,
+    /// Processes and threads that the user of a task may have at once [default: 512 for each processor].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_processes: Option<u64>,
+    /// Users that are kept ready for tasks to come [default: as many as the capacity].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spare_users: Option<usize>,
+    /// Whether a task is ended when the machine runs out of memory: the one that holds the most [default: true].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_guard: Option<bool>,
+    /// The machine runs out of memory when more than so many percent of it are used [default: 90] …
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory_percent: Option<u8>,
+    /// … and fewer bytes available [default: 524288000, which is 500 MiB] …
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_available_memory: Option<u64>,
+    /// … for so many seconds [default: 5].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_patience: Option<u64>,
 }
 
 /// The program `native-worker`.
@@ -84,6 +114,8 @@ impl Program for NativeProgram {
             .settings(|settings| *settings = base.settings)
             .isolation(config.isolation())
             .mount_limits(config.mount_limits())
+            .memory_guard(config.memory_guard())
+            .limits(config.limits())
             .cache_dir(base.cache_dir)
             .max_run_time(base.max_run_time)
             .chain_of_trust(base.chain_of_trust)
@@ -94,6 +126,12 @@ impl Program for NativeProgram {
         }
         if let Some((certificate, key)) = base.live_log_tls {
             builder = builder.live_log_tls(certificate, key);
+        }
+        if let Some(seconds) = config.max_silence {
+            builder = builder.max_silence(Duration::from_secs(seconds));
+        }
+        if let Some(users) = config.spare_users {
+            builder = builder.spare_users(users);
         }
         if let Some(cache_scope) = config.cache_scope {
             builder = builder.cache_scope(cache_scope);
@@ -122,6 +160,21 @@ impl Config {
             .with_bytes(self.mount_bytes.unwrap_or(usual.bytes))
             .with_entries(self.mount_entries.unwrap_or(usual.entries))
             .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
+    }
+
+    fn memory_guard(&self) -> Option<MemoryLimits> {
+        let usual = MemoryLimits::default();
+        self.memory_guard.unwrap_or(true).then(|| {
+            usual
+                .with_max_used_percent(self.max_memory_percent.unwrap_or(usual.max_used_percent))
+                .with_min_available(self.min_available_memory.unwrap_or(usual.min_available))
+                .with_patience(self.memory_patience.map_or(usual.patience, Duration::from_secs))
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        usual.with_processes(self.max_processes.unwrap_or(usual.processes))
     }
 }
 

@@ -4,45 +4,89 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Engine, SandboxBuilder};
 use taskcluster_worker::error::{Error, Result};
 use taskcluster_worker::payload::{Payload, PayloadPart};
 use taskcluster_worker::remove_tree;
 
+use crate::cgroup;
+use crate::groups;
 use crate::isolation::Isolation;
+use crate::payload::CommandPayload;
 use crate::process::Tree;
-use crate::sandbox::NativeBuilder;
-use crate::user::{self, TemporaryUser};
+use crate::sandbox::{Furniture, NativeBuilder};
+use crate::user;
+use crate::users::UserPool;
 
 /// Runs commands on the machine itself.
 #[derive(Debug)]
 pub struct NativeEngine {
     tasks_dir: PathBuf,
     isolation: Isolation,
+    limits: Limits,
+    users: UserPool,
+}
+
+/// What tasks may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Processes and threads that a task's user may have at once. Without a user of its own, a task has no such limit.
+    pub processes: u64,
+}
+
+impl Limits {
+    /// The user of a task may have so many processes and threads.
+    #[must_use]
+    pub fn with_processes(mut self, processes: u64) -> Self {
+        self.processes = processes;
+        self
+    }
+}
+
+impl Default for Limits {
+    /// 512 processes for each processor of the machine: the worker has to come to its turn whatever a task does.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { processes: 512 * processors as u64 }
+    }
 }
 
 impl NativeEngine {
     /// Each task gets a directory of its own below `tasks_dir`, which nobody else uses.
     pub fn new(tasks_dir: impl Into<PathBuf>, isolation: Isolation) -> Self {
-        Self { tasks_dir: tasks_dir.into(), isolation }
+        let tasks_dir = tasks_dir.into();
+        let users = UserPool::new(tasks_dir.clone(), 1);
+        Self { tasks_dir, isolation, limits: Limits::default(), users }
+    }
+
+    /// Tasks may take no more than this.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many users are kept ready for the tasks to come. Default 1.
+    #[must_use]
+    pub fn with_spare_users(mut self, users: usize) -> Self {
+        self.users = UserPool::new(self.tasks_dir.clone(), users);
+        self
+    }
+
+    /// Make users for tasks to come, beside everything else.
+    fn fill_pool(&self) {
+        if self.isolation == Isolation::User {
+            let users = self.users.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = users.fill() {
+                    tracing::error!(%error, "cannot make users for tasks to come");
+                }
+            });
+        }
     }
 }
-
-/// The commands of a task.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) struct CommandPayload {
-    /// Commands, each a program with its arguments. They run one after the other until one fails.
-    #[schemars(length(min = 1))]
-    pub(crate) command: Vec<Argv>,
-}
-
-/// A program with its arguments.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub(crate) struct Argv(#[schemars(length(min = 1))] pub(crate) Vec<String>);
 
 #[async_trait]
 impl Engine for NativeEngine {
@@ -57,24 +101,50 @@ impl Engine for NativeEngine {
     async fn set_up(&self) -> Result<()> {
         tracing::info!(isolation = %self.isolation, "tasks run on the machine itself");
         let (tasks_dir, isolation) = (self.tasks_dir.clone(), self.isolation);
-        blocking("prepare the directory of tasks", move || set_up(&tasks_dir, isolation)).await
+        blocking("prepare the directory of tasks", move || set_up(&tasks_dir, isolation)).await?;
+        self.fill_pool();
+        Ok(())
     }
 
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
-        let commands: Vec<Vec<String>> =
-            payload.part::<CommandPayload>()?.command.into_iter().map(|argv| argv.0).collect();
-        if commands.iter().flatten().any(|argument| argument.contains('\0')) {
-            return Err(Error::payload("payload/command: an argument of a program cannot contain the character NUL"));
-        }
-        let dir = self.tasks_dir.join(format!("{}_{}", task.task_id(), task.run_id()));
-        let isolation = self.isolation;
-        let (dir, user) = blocking("make the task's directory", move || make_dir(&dir, isolation)).await?;
-        if isolation == Isolation::None {
+        let payload = payload.part::<CommandPayload>()?;
+        payload.check()?;
+        let groups = groups::allowed(task, &payload.os_groups, self.isolation)?;
+        let (dir, user) = match self.isolation {
+            Isolation::None => {
+                let dir = self.tasks_dir.join(format!("{}_{}", task.task_id(), task.run_id()));
+                (blocking("make the task's directory", move || TaskDir::make(&dir)).await?, None)
+            }
+            Isolation::User => {
+                let users = self.users.clone();
+                let mut user = blocking("make the task's user", move || users.take()).await?;
+                self.fill_pool();
+                let made = blocking("make the task's directory", move || {
+                    user.join(&groups)?;
+                    let dir = TaskDir::make(&user.home)?;
+                    std::os::unix::fs::lchown(&dir.0, Some(user.uid), Some(user.gid))?;
+                    Ok((dir, user))
+                });
+                let (dir, user) = made.await?;
+                (dir, Some(user))
+            }
+        };
+        if self.isolation == Isolation::None {
             task.log().info(
                 "isolation \"none\": commands run as the user of the worker, with HOME, PATH, CARGO_HOME and RUSTUP_HOME of it",
             );
         }
-        Ok(Box::new(NativeBuilder::new(task.clone(), commands, dir, user, isolation.environment())))
+        Ok(Box::new(NativeBuilder::new(
+            task.clone(),
+            dir,
+            user,
+            Furniture {
+                commands: payload.command.into_iter().map(|argv| argv.0).collect(),
+                env: self.isolation.environment(),
+                limits: self.limits,
+                measured: payload.features.resource_monitor,
+            },
+        )))
     }
 }
 
@@ -105,6 +175,7 @@ fn set_up(tasks_dir: &Path, isolation: Isolation) -> std::io::Result<()> {
         }
         user::remove_leftovers(&tasks_dir)?;
     }
+    cgroup::remove_leftovers();
     for entry in std::fs::read_dir(&tasks_dir)? {
         let left = entry?.path();
         Tree::new(&left, None).kill();
@@ -113,25 +184,20 @@ fn set_up(tasks_dir: &Path, isolation: Isolation) -> std::io::Result<()> {
     Ok(())
 }
 
-fn make_dir(dir: &Path, isolation: Isolation) -> std::io::Result<(TaskDir, Option<TemporaryUser>)> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(dir)?;
-    let guard = TaskDir(dir.canonicalize()?);
-    std::fs::set_permissions(&guard.0, std::fs::Permissions::from_mode(0o700))?;
-    let user = match isolation {
-        Isolation::None => None,
-        Isolation::User => {
-            let user = TemporaryUser::create(&guard.0)?;
-            std::os::unix::fs::lchown(&guard.0, Some(user.uid), Some(user.gid))?;
-            Some(user)
-        }
-    };
-    Ok((guard, user))
-}
-
 /// A task's directory, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct TaskDir(pub(crate) PathBuf);
+
+impl TaskDir {
+    /// Make a directory that nobody else may look into.
+    fn make(dir: &Path) -> std::io::Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::create_dir_all(dir)?;
+        let made = Self(dir.canonicalize()?);
+        std::fs::set_permissions(&made.0, std::fs::Permissions::from_mode(0o700))?;
+        Ok(made)
+    }
+}
 
 impl Drop for TaskDir {
     fn drop(&mut self) {

@@ -2,21 +2,25 @@
 //!
 //! A task may start daemons that leave its process group. They are found by what they cannot easily shed: the task's process
 //! groups, the variable `TASK_WORKDIR` in their environment, a working directory inside the task's, and the task's own user
-//! where it has one. Without such a user, a process that sheds all of these is out of reach; that is the price of isolation
-//! `none`.
+//! where it has one. Where the system has control groups for the worker to use, being in the task's tells as well. With neither
+//! such a user nor such a group, a process that sheds all of these is out of reach; that is the price of isolation `none`.
 //!
 //! Looking and killing are two steps between which a process may fork and be gone under another number. So where one call
-//! reaches many at once, it comes first: the system signals a whole group, or all processes of a user, in one go.
+//! reaches many at once, it comes first: the system signals a whole control group or process group, or all processes of a user, in
+//! one go.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::cgroup::Cgroup;
+use crate::proc::{Process, processes};
 
 /// How long a process may take to end politely.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
@@ -33,23 +37,41 @@ pub(crate) struct Tree {
     marker: Vec<u8>,
     uid: Option<u32>,
     groups: BTreeSet<i32>,
+    cgroup: Option<Arc<Cgroup>>,
 }
 
 impl Tree {
     pub(crate) fn new(work_dir: &Path, uid: Option<u32>) -> Self {
         let mut marker = b"TASK_WORKDIR=".to_vec();
         marker.extend_from_slice(work_dir.as_os_str().as_bytes());
-        Self { work_dir: work_dir.to_owned(), marker, uid, groups: BTreeSet::new() }
+        Self { work_dir: work_dir.to_owned(), marker, uid, groups: BTreeSet::new(), cgroup: None }
     }
 
-    /// A process group is the task's as well.
-    pub(crate) fn add_group(&mut self, leader: u32) {
+    /// Have a control group for what is started from now on, where that can be.
+    pub(crate) fn with_cgroup(mut self) -> Self {
+        let name = self.work_dir.file_name().unwrap_or_default().to_string_lossy();
+        self.cgroup = Cgroup::create(&name).map(Arc::new);
+        self
+    }
+
+    pub(crate) fn cgroup(&self) -> Option<&Cgroup> {
+        self.cgroup.as_deref()
+    }
+
+    /// A process and the group that it leads are the task's as well.
+    pub(crate) fn add_leader(&mut self, leader: u32) {
         self.groups.extend(i32::try_from(leader).ok());
+        let adopted = self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.adopt(leader));
+        if let Err(error) = adopted {
+            // Without it, the group tells nothing of the task.
+            tracing::debug!(work_dir = %self.work_dir.display(), %error, "a control group does not take a process");
+            self.cgroup = None;
+        }
     }
 
     /// Forget the groups that nobody is in any more, before their numbers are given to somebody else's processes.
     pub(crate) fn forget_empty_groups(&mut self) {
-        let inhabited: BTreeSet<i32> = processes().filter_map(|pid| Stat::of(pid).map(|stat| stat.group)).collect();
+        let inhabited: BTreeSet<i32> = processes().filter_map(|process| Some(process.stat()?.group)).collect();
         self.groups.retain(|group| inhabited.contains(group));
     }
 
@@ -60,7 +82,7 @@ impl Tree {
             tree.signal(Signal::TERM);
             let patience = Instant::now();
             while patience.elapsed() < GRACE {
-                if tree.find().is_empty() {
+                if tree.is_empty() {
                     return;
                 }
                 std::thread::sleep(POLL);
@@ -84,7 +106,11 @@ impl Tree {
     pub(crate) fn kill(&self) {
         let patience = Instant::now();
         loop {
-            if self.find().is_empty() {
+            // First, and without a look: looking takes long where there are many, who go on forking meanwhile.
+            if let Some(cgroup) = &self.cgroup {
+                cgroup.kill();
+            }
+            if self.is_empty() {
                 return;
             }
             self.kill_at_once();
@@ -116,50 +142,36 @@ impl Tree {
         }
     }
 
-    /// Processes of the task that live.
-    pub(crate) fn find(&self) -> Vec<Pid> {
-        let own = i32::try_from(std::process::id()).ok();
-        processes().filter(|pid| Some(*pid) != own && self.owns(*pid)).filter_map(Pid::from_raw).collect()
+    fn is_empty(&self) -> bool {
+        self.find().is_empty() && self.cgroup.as_ref().is_none_or(|cgroup| !cgroup.is_inhabited())
     }
 
-    fn owns(&self, pid: i32) -> bool {
-        let Some(stat) = Stat::of(pid) else { return false };
+    /// Processes of the task that live.
+    pub(crate) fn find(&self) -> Vec<Pid> {
+        let own = Process::own();
+        let grouped: HashSet<Pid> = self.cgroup.iter().flat_map(|cgroup| cgroup.processes()).collect();
+        let owned = |process: &Process| *process != own && (grouped.contains(&process.pid()) || self.owns(process));
+        processes().filter(owned).map(|process| process.pid()).collect()
+    }
+
+    /// Bytes of memory that the task's processes hold, apart from what they share with others.
+    pub(crate) fn memory(&self) -> u64 {
+        let counted = self.cgroup.as_ref().and_then(|cgroup| cgroup.memory());
+        counted.unwrap_or_else(|| self.find().into_iter().filter_map(|pid| Process::from(pid).memory()).sum())
+    }
+
+    fn owns(&self, process: &Process) -> bool {
+        let Some(stat) = process.stat() else { return false };
         if stat.dead {
             return false;
         }
-        let process = PathBuf::from(format!("/proc/{pid}"));
         if let Some(uid) = self.uid {
             // A process of another user cannot be the task's, and all of this user's are.
-            return real_uid(&process) == Some(uid);
+            return process.real_uid() == Some(uid);
         }
         self.groups.contains(&stat.group)
-            || fs::read(process.join("environ"))
-                .is_ok_and(|env| env.split(|byte| *byte == 0).any(|variable| variable == self.marker))
-            || fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&self.work_dir))
-    }
-}
-
-/// The numbers of all processes.
-fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-}
-
-/// What `/proc/<pid>/stat` says.
-struct Stat {
-    /// It only waits for its parent to take notice.
-    dead: bool,
-    group: i32,
-}
-
-impl Stat {
-    fn of(pid: i32) -> Option<Self> {
-        // The second field, the name in parentheses, may itself contain parentheses and spaces.
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat);
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let dead = matches!(fields.next()?, "Z" | "X");
-        Some(Self { dead, group: fields.nth(1)?.parse().ok()? })
+            || process.has_variable(&self.marker)
+            || process.work_dir().is_some_and(|dir| dir.starts_with(&self.work_dir))
     }
 }
 
@@ -176,12 +188,6 @@ fn kill_all_of(uid: u32) {
     shell.args(["-c", "kill -KILL -1"]).uid(uid).gid(NOBODYS).current_dir("/").env_clear();
     // Where it cannot be done (no process more, say), they are killed one by one.
     let _ = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-}
-
-fn real_uid(process: &Path) -> Option<u32> {
-    let status = fs::read_to_string(process.join("status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Kills what is left when the run is dropped in the middle.
@@ -220,11 +226,38 @@ mod tests {
             .spawn()
             .unwrap();
         let mut tree = Tree::new(&path, None);
-        tree.add_group(child.id());
+        tree.add_leader(child.id());
         patient(|| tree.find().len() >= 3);
         tree.kill();
         assert_eq!(tree.find(), []);
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn where_there_are_control_groups_nothing_gets_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap();
+        let mut tree = Tree::new(&path, None).with_cgroup();
+        if tree.cgroup().is_none() {
+            println!("skipped: no control groups to use");
+            return;
+        }
+        // It sheds all else that tells it, once it is in the group.
+        let mut child = Command::new("sh")
+            .args(["-c", "read go; cd /; env -i setsid sh -c 'sleep 1000 & sleep 1000' & exit"])
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        tree.add_leader(child.id());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        tree.forget_empty_groups();
+        patient(|| tree.find().len() >= 3);
+        assert_eq!(Tree::new(&path, None).find(), [], "nothing else tells");
+        assert!(tree.cgroup().unwrap().cpu().is_some());
+        tree.kill();
+        assert_eq!(tree.find(), []);
     }
 
     #[tokio::test]
@@ -241,7 +274,7 @@ mod tests {
             .spawn()
             .unwrap();
         let mut tree = Tree::new(&path, None);
-        tree.add_group(child.id());
+        tree.add_leader(child.id());
         patient(|| path.join("ready").exists());
         let reaper = std::thread::spawn(move || child.wait().unwrap());
         tree.terminate().await;

@@ -1,26 +1,17 @@
-//! A task's directory and the commands in it, from furnishing to running.
+//! A task's directory, from furnishing it to starting the commands in it.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use taskcluster_worker::context::TaskContext;
-use taskcluster_worker::engine::{Door, Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Visitors, Volume};
+use taskcluster_worker::engine::{Door, Sandbox, SandboxBuilder, Visitors, Volume};
 use taskcluster_worker::error::{Error, Result};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::{TaskDir, blocking};
-use crate::process::{KillOnDrop, Tree};
-use crate::results::NativeResults;
+use crate::engine::{Limits, TaskDir, blocking};
+use crate::execution;
 use crate::tree;
 use crate::user::TemporaryUser;
 
@@ -28,9 +19,18 @@ use crate::user::TemporaryUser;
 #[derive(Debug)]
 pub(crate) struct NativeBuilder {
     task: Arc<TaskContext>,
-    commands: Vec<Vec<String>>,
-    env: BTreeMap<String, String>,
+    furniture: Furniture,
     home: Home,
+}
+
+/// What is to be done in a task's directory.
+#[derive(Debug)]
+pub(crate) struct Furniture {
+    pub(crate) commands: Vec<Vec<String>>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) limits: Limits,
+    /// Whether the log tells what each command took.
+    pub(crate) measured: bool,
 }
 
 /// The task's directory, the caches mounted in it and its user. Dropping it removes the directory, then the user.
@@ -56,17 +56,16 @@ impl Drop for Home {
 impl NativeBuilder {
     pub(crate) fn new(
         task: Arc<TaskContext>,
-        commands: Vec<Vec<String>>,
         dir: TaskDir,
         user: Option<TemporaryUser>,
-        mut env: BTreeMap<String, String>,
+        mut furniture: Furniture,
     ) -> Self {
         if let Some(user) = &user {
             for (name, value) in [("HOME", &*dir.0.to_string_lossy()), ("USER", &user.name), ("LOGNAME", &user.name)] {
-                env.insert(name.to_owned(), value.to_owned());
+                furniture.env.insert(name.to_owned(), value.to_owned());
             }
         }
-        Self { task, commands, env, home: Home { dir, user, volumes: Vec::new() } }
+        Self { task, furniture, home: Home { dir, user, volumes: Vec::new() } }
     }
 
     /// Make the place for a mount and say where it is.
@@ -109,7 +108,7 @@ impl NativeBuilder {
 #[async_trait]
 impl SandboxBuilder for NativeBuilder {
     fn set_env(&mut self, name: &str, value: &str) -> Result<()> {
-        self.env.insert(name.to_owned(), value.to_owned());
+        self.furniture.env.insert(name.to_owned(), value.to_owned());
         Ok(())
     }
 
@@ -163,24 +162,9 @@ impl SandboxBuilder for NativeBuilder {
     }
 
     async fn start(mut self: Box<Self>) -> Result<Box<dyn Sandbox>> {
-        let dir = &self.home.dir.0;
-        self.env.insert("TASK_WORKDIR".to_owned(), dir.to_string_lossy().into_owned());
-        let (receiver, sender) = output_pipe().map_err(|error| Error::worker_caused("cannot make a pipe", error))?;
-        let tree = Tree::new(dir, self.home.user.as_ref().map(|user| user.uid));
-        let control = Arc::new(Control::default());
-        let execution = Execution {
-            task: self.task,
-            env: self.env,
-            tree: KillOnDrop(tree),
-            home: self.home,
-            receiver,
-            sender,
-            control: control.clone(),
-        };
-        let commands = self.commands;
-        #[expect(clippy::disallowed_methods, reason = "the sandbox holds it and waits for it")]
-        let running = AbortOnDropHandle::new(tokio::spawn(execution.run(commands)));
-        Ok(Box::new(NativeSandbox { running, control }))
+        let dir = self.home.dir.0.to_string_lossy().into_owned();
+        self.furniture.env.insert("TASK_WORKDIR".to_owned(), dir);
+        execution::start(self.task, self.home, self.furniture)
     }
 
     async fn discard(self: Box<Self>) {
@@ -192,198 +176,5 @@ impl SandboxBuilder for NativeBuilder {
 pub(crate) async fn discard(home: Home) {
     if let Err(error) = tokio::task::spawn_blocking(move || drop(home)).await {
         tracing::error!(%error, "cannot clean up after a task");
-    }
-}
-
-fn output_pipe() -> io::Result<(pipe::Receiver, io::PipeWriter)> {
-    let (reader, writer) = io::pipe()?;
-    Ok((pipe::Receiver::from_owned_fd(reader.into())?, writer))
-}
-
-/// A sandbox whose commands run.
-#[derive(Debug)]
-struct NativeSandbox {
-    running: AbortOnDropHandle<NativeResults>,
-    control: Arc<Control>,
-}
-
-#[async_trait]
-impl Sandbox for NativeSandbox {
-    fn handle(&self) -> Arc<dyn SandboxHandle> {
-        self.control.clone()
-    }
-
-    async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
-        match self.running.await {
-            Ok(results) => Ok(Box::new(results)),
-            Err(error) => Err(Error::worker_caused("the commands are no longer watched", error)),
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Control {
-    kill: CancellationToken,
-}
-
-#[async_trait]
-impl SandboxHandle for Control {
-    async fn kill(&self) {
-        self.kill.cancel();
-    }
-}
-
-/// The commands under way.
-struct Execution {
-    task: Arc<TaskContext>,
-    env: BTreeMap<String, String>,
-    // Before the home: processes end first.
-    tree: KillOnDrop,
-    home: Home,
-    receiver: pipe::Receiver,
-    sender: io::PipeWriter,
-    control: Arc<Control>,
-}
-
-/// How long output may take to be read once nobody writes any more.
-const DRAIN: Duration = Duration::from_secs(10);
-
-impl Execution {
-    async fn run(mut self, commands: Vec<Vec<String>>) -> NativeResults {
-        let mut exit = Exit::Code(0);
-        for argv in commands {
-            exit = self.command(&argv).await;
-            if !exit.is_success() {
-                break;
-            }
-        }
-        self.tree.0.destroy().await;
-        // The processes that wrote are gone, so the last writer is our own.
-        let Self { task, tree, home, mut receiver, sender, .. } = self;
-        drop((sender, tree));
-        if tokio::time::timeout(DRAIN, copy(&mut receiver, &task)).await.is_err() {
-            task.log().warn("the end of the output is lost: a process that is out of reach still holds it");
-        }
-        NativeResults::new(exit, home, task.scratch().to_owned())
-    }
-
-    async fn command(&mut self, argv: &[String]) -> Exit {
-        self.task.log().info(format!("command: {}", shell_words(argv)));
-        if self.control.kill.is_cancelled() {
-            return Exit::Killed;
-        }
-        let mut child = match self.spawn(argv) {
-            Ok(child) => child,
-            Err(error) => {
-                let program = argv.first().map_or("", String::as_str);
-                let hint = match error.kind() {
-                    std::io::ErrorKind::NotFound => {
-                        "; each command is a program with its arguments, `sh -c` runs shell code"
-                    }
-                    _ => "",
-                };
-                return Exit::NotStarted(format!("{program}: {error}{hint}"));
-            }
-        };
-        if let Some(leader) = child.id() {
-            self.tree.0.add_group(leader);
-        }
-        let kill = self.control.kill.clone();
-        let status = tokio::select! {
-            status = self.attend(&mut child) => Some(status),
-            () = kill.cancelled() => None,
-        };
-        let Some(status) = status else {
-            let tree = self.tree.0.clone();
-            // Reaped beside: until then the group's leader is there.
-            let ((), _) = tokio::join!(tree.terminate(), self.attend(&mut child));
-            return Exit::Killed;
-        };
-        drain(&mut self.receiver, &self.task);
-        self.tree.0.forget_empty_groups();
-        match status {
-            Ok(status) => exit_of(status),
-            Err(error) => Exit::NotStarted(error.to_string()),
-        }
-    }
-
-    /// Copy output into the log until the child has ended.
-    async fn attend(&mut self, child: &mut Child) -> io::Result<std::process::ExitStatus> {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            tokio::select! {
-                status = child.wait() => return status,
-                // Never ends: we hold a writer ourselves.
-                read = self.receiver.read(&mut buffer) => match read {
-                    Ok(read) => self.task.log().write(&buffer[..read]),
-                    Err(error) => {
-                        self.task.log().error(format!("cannot read the output: {error}"));
-                        return child.wait().await;
-                    }
-                },
-            }
-        }
-    }
-
-    fn spawn(&self, argv: &[String]) -> io::Result<Child> {
-        let (program, arguments) = argv.split_first().ok_or_else(|| io::Error::other("no program"))?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(&self.env)
-            .current_dir(&self.home.dir.0)
-            .stdin(Stdio::null())
-            .stdout(self.sender.try_clone()?)
-            .stderr(self.sender.try_clone()?)
-            .process_group(0)
-            .kill_on_drop(true);
-        if let Some(user) = &self.home.user {
-            command.uid(user.uid).gid(user.gid);
-        }
-        command.spawn()
-    }
-}
-
-async fn copy(receiver: &mut pipe::Receiver, task: &TaskContext) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(read @ 1..) = receiver.read(&mut buffer).await {
-        task.log().write(&buffer[..read]);
-    }
-}
-
-/// Copy what is there already, so that it stands before what the worker says next.
-fn drain(receiver: &mut pipe::Receiver, task: &TaskContext) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(read @ 1..) = receiver.try_read(&mut buffer) {
-        task.log().write(&buffer[..read]);
-    }
-}
-
-fn exit_of(status: std::process::ExitStatus) -> Exit {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::NotStarted(format!("it ended in an unknown way: {status}")),
-    }
-}
-
-/// A command as one could type it.
-fn shell_words(argv: &[String]) -> String {
-    let plain =
-        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
-    let quote = |word: &String| if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) };
-    argv.iter().map(quote).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_shown_as_one_types_them() {
-        let argv = ["bash", "-c", "echo it's", ""].map(str::to_owned);
-        assert_eq!(shell_words(&argv), r"bash -c 'echo it'\''s' ''");
     }
 }

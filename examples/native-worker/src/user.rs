@@ -1,12 +1,13 @@
 //! A user per task.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::accounts::{self, Account};
+use crate::groups::Group;
 use crate::process::Tree;
 use crate::tree::remove_belongings;
 
@@ -19,7 +20,10 @@ pub(crate) struct TemporaryUser {
     pub(crate) name: String,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    home: PathBuf,
+    /// Where its directory is to be, named like the user.
+    pub(crate) home: PathBuf,
+    /// Groups that it is in, beside its own.
+    pub(crate) groups: Vec<u32>,
 }
 
 /// The programs that change the list of users do not wait for each other.
@@ -27,15 +31,33 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl TemporaryUser {
-    /// Make a user whose home is `home`. Blocks.
-    pub(crate) fn create(home: &Path) -> io::Result<Self> {
+    /// Make a user whose home will be below `homes`. Blocks.
+    pub(crate) fn create(homes: &Path) -> io::Result<Self> {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{:x}-{count:x}", std::process::id());
+        let home = homes.join(&name);
         let mut useradd = Command::new("useradd");
         useradd.args(["--no-create-home", "--no-log-init", "--user-group", "--shell", "/bin/sh", "--home-dir"]);
-        change_users(useradd.arg(home).arg(&name))?;
-        let (uid, gid) = lookup(&name)?;
-        Ok(Self { name, uid, gid, home: home.to_owned() })
+        change_users(useradd.arg(&home).arg(&name))?;
+        let account = accounts::user(&name)?.ok_or_else(|| io::Error::other(format!("user {name} is not there")))?;
+        Ok(Self::from(account))
+    }
+
+    /// Have it in these groups as well. Blocks.
+    pub(crate) fn join(&mut self, groups: &[Group]) -> io::Result<()> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        change_users(Command::new("usermod").args(["--append", "--groups", &names.join(","), &self.name]))?;
+        self.groups = groups.iter().map(|group| group.gid).collect();
+        Ok(())
+    }
+}
+
+impl From<Account> for TemporaryUser {
+    fn from(Account { name, uid, gid, home }: Account) -> Self {
+        Self { name, uid, gid, home, groups: Vec::new() }
     }
 }
 
@@ -61,11 +83,11 @@ impl TemporaryUser {
     }
 }
 
-/// Remove the users that a former worker left, those whose home is below `tasks_dir`. Blocks.
-pub(crate) fn remove_leftovers(tasks_dir: &Path) -> io::Result<()> {
-    for entry in passwd()? {
-        if entry.name.starts_with(PREFIX) && entry.home.starts_with(tasks_dir) {
-            drop(TemporaryUser { name: entry.name, uid: entry.uid, gid: entry.gid, home: entry.home });
+/// Remove the users that a former worker left, those whose home is below `homes`. Blocks.
+pub(crate) fn remove_leftovers(homes: &Path) -> io::Result<()> {
+    for account in accounts::users()? {
+        if account.name.starts_with(PREFIX) && account.home.starts_with(homes) {
+            drop(TemporaryUser::from(account));
         }
     }
     Ok(())
@@ -89,28 +111,4 @@ fn change_users(command: &mut Command) -> io::Result<()> {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     Err(last.expect("set in each round"))
-}
-
-struct Entry {
-    name: String,
-    uid: u32,
-    gid: u32,
-    home: PathBuf,
-}
-
-fn passwd() -> io::Result<Vec<Entry>> {
-    let parse = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next()?.to_owned();
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
-        let home = PathBuf::from(fields.nth(1)?);
-        Some(Entry { name, uid, gid, home })
-    };
-    Ok(fs::read_to_string("/etc/passwd")?.lines().filter_map(parse).collect())
-}
-
-fn lookup(name: &str) -> io::Result<(u32, u32)> {
-    let entry = passwd()?.into_iter().find(|entry| entry.name == name);
-    entry.map(|entry| (entry.uid, entry.gid)).ok_or_else(|| io::Error::other(format!("user {name} is not there")))
 }

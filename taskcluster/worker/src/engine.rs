@@ -292,6 +292,12 @@ pub trait SandboxHandle: Send + Sync + fmt::Debug {
     /// End the user's code, politely for at most a second and then by force. Returns when the order is given;
     /// [`Sandbox::wait`] returns when it is carried out. Killing what has ended does nothing.
     async fn kill(&self);
+
+    /// How many bytes of memory the user's code holds now, as far as nobody else shares them; `None` where the engine cannot
+    /// tell. May look at all processes of the machine: it blocks.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// How the user's code ended.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use taskcluster_core::clock::SharedClock;
+use taskcluster_core::time::Timestamp;
 use tokio::sync::watch;
 
 type Sink = Arc<dyn Fn(Bytes) + Send + Sync>;
@@ -32,6 +33,7 @@ struct Appender {
     file: File,
     at_line_start: bool,
     failed: bool,
+    last_write: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +53,7 @@ impl TaskLog {
 
     pub(crate) fn with_sink(path: &Path, clock: SharedClock, sink: Option<Sink>) -> io::Result<Self> {
         let file = File::options().create(true).truncate(true).write(true).open(path)?;
-        let appender = Appender { file, at_line_start: true, failed: false };
+        let appender = Appender { file, at_line_start: true, failed: false, last_write: clock.now() };
         let (state, _) = watch::channel(State::default());
         let inner = Inner { path: path.to_owned(), file: Mutex::new(appender), state, clock, sink };
         Ok(Self { inner: Arc::new(inner) })
@@ -101,6 +103,12 @@ impl TaskLog {
         (state.length, state.closed)
     }
 
+    /// When something was written last, whether or not the disk had room for it; at first, when the log was begun.
+    #[must_use]
+    pub fn last_write(&self) -> Timestamp {
+        self.lock().last_write
+    }
+
     /// Whether a write failed (disk full): the file then lacks what came after.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
@@ -140,6 +148,7 @@ impl TaskLog {
 
     fn append(&self, appender: &mut Appender, bytes: &[u8]) {
         let Some(last) = bytes.last() else { return };
+        appender.last_write = self.inner.clock.now();
         if appender.failed || self.inner.state.borrow().closed {
             return;
         }

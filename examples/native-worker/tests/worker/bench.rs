@@ -1,5 +1,6 @@
 //! A worker, its queue, and what its tasks print.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,10 +90,18 @@ impl Bench {
         self.queue.text(task_id, BACKING_LOG)
     }
 
+    /// The directory of a task that runs; where tasks are users, of the only one that does.
+    pub(crate) fn task_dir(&self, task_id: &TaskId) -> PathBuf {
+        let tasks = self.dir.path().join("work/tasks");
+        match self.isolation {
+            Isolation::User => std::fs::read_dir(tasks).unwrap().next().expect("a task runs").unwrap().path(),
+            Isolation::None => tasks.join(format!("{task_id}_0")),
+        }
+    }
+
     /// A file in a task's own directory, by which a test talks to its commands.
     pub(crate) fn touch(&self, task_id: &TaskId, name: &str) {
-        let dir = self.dir.path().join(format!("work/tasks/{task_id}_0"));
-        std::fs::write(dir.join(name), "").unwrap();
+        std::fs::write(self.task_dir(task_id).join(name), "").unwrap();
     }
 
     pub(crate) fn printed(&self) -> String {
@@ -129,6 +138,17 @@ pub(crate) async fn bench_of_users() -> Option<Bench> {
 pub(crate) fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// The processes of a user, by number, that live.
+pub(crate) fn processes_of(user: &str) -> Vec<String> {
+    let own = |pid: &String| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+        line.split_whitespace().any(|uid| uid == user) && lives(pid)
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(own).collect()
 }
 
 /// Wait until a process is gone.

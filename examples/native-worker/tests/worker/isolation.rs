@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::bench::{Bench, WORKER_TOKEN, bench_of_users, gone, lives};
+use crate::bench::{Bench, WORKER_TOKEN, bench_of_users, gone, lives, processes_of};
 
 /// Print the task's environment and every file of the worker's directory that it can read, apart from its own growing log;
 /// and what the system shows of the worker's process to others.
@@ -116,19 +116,7 @@ END
     let (_, (pids, user)) = tokio::join!(bench.run(), go);
     assert_eq!(bench.queue.state(&task_id), "completed");
     assert!(!pids.iter().any(|pid| lives(pid)));
-    let own = |entry: std::fs::DirEntry| {
-        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default().to_owned();
-        line.split_whitespace().any(|uid| uid == user) && lives(&entry.file_name().to_string_lossy())
-    };
-    let left: Vec<_> = std::fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            own(entry).then_some(name)
-        })
-        .collect();
+    let left = processes_of(&user);
     assert!(left.is_empty(), "{left:?} are left of user {user}");
 }
 

@@ -66,7 +66,8 @@ async fn another_user_gets_nothing_from_the_proxy_even_with_its_address() {
         for file in ["environ", "mem"] {
             assert!(!as_stranger("cat", &[&format!("/proc/{pid}/{file}")]).await.status.success(), "{file}");
         }
-        let home = bench.dir.path().join(format!("work/tasks/{task_id}_0"));
+        let home = bench.task_dir(&task_id);
+        assert!(home.exists());
         assert!(!as_stranger("ls", &[&home.to_string_lossy()]).await.status.success());
         bench.touch(&task_id, "go");
     };

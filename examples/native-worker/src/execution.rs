@@ -1,0 +1,294 @@
+//! The commands of a task under way: started one after the other, attended to, measured, ended.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::pin;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use taskcluster_worker::context::TaskContext;
+use taskcluster_worker::engine::{Exit, ResultSet, Sandbox, SandboxHandle};
+use taskcluster_worker::error::{Error, Result};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::engine::Limits;
+use crate::groups;
+use crate::nproc;
+use crate::proc::Process;
+use crate::process::{KillOnDrop, Tree};
+use crate::results::NativeResults;
+use crate::sandbox::{Furniture, Home};
+use crate::usage::{Cpu, Meter, Usage};
+
+/// Start the commands of a task in its directory.
+pub(crate) fn start(task: Arc<TaskContext>, home: Home, furniture: Furniture) -> Result<Box<dyn Sandbox>> {
+    let (receiver, sender) = output_pipe().map_err(|error| Error::worker_caused("cannot make a pipe", error))?;
+    let tree = Tree::new(&home.dir.0, home.user.as_ref().map(|user| user.uid)).with_cgroup();
+    let control = Arc::new(Control { kill: CancellationToken::new(), tree: tree.clone() });
+    let Furniture { commands, env, limits, measured } = furniture;
+    let tree = KillOnDrop(tree);
+    let execution = Execution { task, env, limits, measured, tree, home, receiver, sender, control: control.clone() };
+    #[expect(clippy::disallowed_methods, reason = "the sandbox holds it and waits for it")]
+    let running = AbortOnDropHandle::new(tokio::spawn(execution.run(commands)));
+    Ok(Box::new(NativeSandbox { running, control }))
+}
+
+fn output_pipe() -> io::Result<(pipe::Receiver, io::PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((pipe::Receiver::from_owned_fd(reader.into())?, writer))
+}
+
+/// A sandbox whose commands run.
+#[derive(Debug)]
+struct NativeSandbox {
+    running: AbortOnDropHandle<NativeResults>,
+    control: Arc<Control>,
+}
+
+#[async_trait]
+impl Sandbox for NativeSandbox {
+    fn handle(&self) -> Arc<dyn SandboxHandle> {
+        self.control.clone()
+    }
+
+    async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
+        match self.running.await {
+            Ok(results) => Ok(Box::new(results)),
+            Err(error) => Err(Error::worker_caused("the commands are no longer watched", error)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Control {
+    kill: CancellationToken,
+    /// As far as it can be told without the process groups of its commands.
+    tree: Tree,
+}
+
+#[async_trait]
+impl SandboxHandle for Control {
+    async fn kill(&self) {
+        self.kill.cancel();
+    }
+
+    fn memory(&self) -> Option<u64> {
+        Some(self.tree.memory())
+    }
+}
+
+/// The commands under way.
+struct Execution {
+    task: Arc<TaskContext>,
+    env: BTreeMap<String, String>,
+    limits: Limits,
+    measured: bool,
+    // Before the home: processes end first.
+    tree: KillOnDrop,
+    home: Home,
+    receiver: pipe::Receiver,
+    sender: io::PipeWriter,
+    control: Arc<Control>,
+}
+
+/// How long output may take to be read once nobody writes any more.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl Execution {
+    async fn run(mut self, commands: Vec<Vec<String>>) -> NativeResults {
+        let mut exit = Exit::Code(0);
+        for argv in commands {
+            exit = self.command(&argv).await;
+            if !exit.is_success() {
+                break;
+            }
+        }
+        self.tree.0.destroy().await;
+        // The processes that wrote are gone, so the last writer is our own.
+        let Self { task, tree, home, mut receiver, sender, .. } = self;
+        drop((sender, tree));
+        if tokio::time::timeout(DRAIN, copy(&mut receiver, &task)).await.is_err() {
+            task.log().warn("the end of the output is lost: a process that is out of reach still holds it");
+        }
+        NativeResults::new(exit, home, task.scratch().to_owned())
+    }
+
+    async fn command(&mut self, argv: &[String]) -> Exit {
+        self.task.log().info(format!("command: {}", shell_words(argv)));
+        if self.control.kill.is_cancelled() {
+            return Exit::Killed;
+        }
+        let mut child = match self.spawn(argv) {
+            Ok(child) => child,
+            Err(error) => return not_started(argv, &error),
+        };
+        let meter = Meter::start(&self.tree.0);
+        let (exit, usage) = self.measure(&mut child, meter).await;
+        if self.measured {
+            self.task.log().info(usage.report(&exit));
+        }
+        exit
+    }
+
+    /// Attend to a command until it has ended, by itself or killed, and say what it took.
+    async fn measure(&mut self, child: &mut Child, mut meter: Meter) -> (Exit, Usage) {
+        let kill = self.control.kill.clone();
+        let measured = self.measured;
+        let looks = async {
+            match measured {
+                true => meter.watch().await,
+                false => std::future::pending().await,
+            }
+        };
+        let end = tokio::select! {
+            end = self.attend(child) => Some(end),
+            () = kill.cancelled() => None,
+            never = looks => match never {},
+        };
+        let Some(end) = end else {
+            let tree = self.tree.0.clone();
+            // Reaped beside: until then the group's leader is there.
+            let ((), end) = tokio::join!(tree.terminate(), self.attend(child));
+            return (Exit::Killed, meter.stop(end.cpu));
+        };
+        drain(&mut self.receiver, &self.task);
+        self.tree.0.forget_empty_groups();
+        let exit = match end.status {
+            Ok(status) => exit_of(status),
+            Err(error) => Exit::NotStarted(error.to_string()),
+        };
+        (exit, meter.stop(end.cpu))
+    }
+
+    /// Copy output into the log until the child has ended.
+    async fn attend(&mut self, child: &mut Child) -> End {
+        let mut buffer = vec![0; 64 * 1024];
+        let pid = pid_of(child);
+        let mut ended = pin!(ended(pid));
+        loop {
+            tokio::select! {
+                () = &mut ended => break,
+                // Never ends: we hold a writer ourselves.
+                read = self.receiver.read(&mut buffer) => match read {
+                    Ok(read) => self.task.log().write(&buffer[..read]),
+                    Err(error) => {
+                        self.task.log().error(format!("cannot read the output: {error}"));
+                        ended.await;
+                        break;
+                    }
+                },
+            }
+        }
+        // The system forgets what it took as soon as its end is taken notice of.
+        let cpu = pid.and_then(|pid| Process::from(pid).stat()).map(|stat| stat.cpu);
+        End { cpu, status: child.wait().await }
+    }
+
+    /// Start a command, and have it counted as the task's.
+    fn spawn(&mut self, argv: &[String]) -> io::Result<Child> {
+        let child = self.launch(argv)?;
+        if let Some(leader) = child.id() {
+            self.tree.0.add_leader(leader);
+        }
+        Ok(child)
+    }
+
+    fn launch(&self, argv: &[String]) -> io::Result<Child> {
+        let (program, arguments) = argv.split_first().ok_or_else(|| io::Error::other("no program"))?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(&self.home.dir.0)
+            .stdin(Stdio::null())
+            .stdout(self.sender.try_clone()?)
+            .stderr(self.sender.try_clone()?)
+            .process_group(0)
+            .kill_on_drop(true);
+        let Some(user) = &self.home.user else { return command.spawn() };
+        command.uid(user.uid).gid(user.gid);
+        nproc::with_most(self.limits.processes, || match user.groups.as_slice() {
+            [] => command.spawn(),
+            groups => groups::spawn_in(&mut command, user.gid, groups),
+        })
+    }
+}
+
+async fn copy(receiver: &mut pipe::Receiver, task: &TaskContext) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = receiver.read(&mut buffer).await {
+        task.log().write(&buffer[..read]);
+    }
+}
+
+/// Copy what is there already, so that it stands before what the worker says next.
+fn drain(receiver: &mut pipe::Receiver, task: &TaskContext) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = receiver.try_read(&mut buffer) {
+        task.log().write(&buffer[..read]);
+    }
+}
+
+/// How the first process of a command ended.
+struct End {
+    /// What it took, if the system told.
+    cpu: Option<Cpu>,
+    status: io::Result<std::process::ExitStatus>,
+}
+
+/// Wait until a child has ended, without taking notice of it: until somebody does, the system says what it took.
+async fn ended(pid: Option<Pid>) {
+    let Some(pid) = pid else { return };
+    // An error means that there is nothing to wait for.
+    let wait = move || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).map(drop);
+    let _ = tokio::task::spawn_blocking(wait).await;
+}
+
+fn pid_of(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()?).ok()?)
+}
+
+fn not_started(argv: &[String], error: &io::Error) -> Exit {
+    let program = argv.first().map_or("", String::as_str);
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "; each command is a program with its arguments, `sh -c` runs shell code",
+        _ => "",
+    };
+    Exit::NotStarted(format!("{program}: {error}{hint}"))
+}
+
+fn exit_of(status: std::process::ExitStatus) -> Exit {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::NotStarted(format!("it ended in an unknown way: {status}")),
+    }
+}
+
+/// A command as one could type it.
+fn shell_words(argv: &[String]) -> String {
+    let plain =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
+    let quote = |word: &String| if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) };
+    argv.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_as_one_types_them() {
+        let argv = ["bash", "-c", "echo it's", ""].map(str::to_owned);
+        assert_eq!(shell_words(&argv), r"bash -c 'echo it'\''s' ''");
+    }
+}

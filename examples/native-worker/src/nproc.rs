@@ -1,0 +1,26 @@
+//! How many processes a task's user may have: a limit that holds from the first instruction of a command on.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The limit is one of the worker as a whole while it starts something.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Start something whose user may have `most` processes and threads.
+///
+/// A limit that was set once it runs would come too late: what it had forked by then is not bound. So the worker has the limit for that
+/// moment, and what it starts inherits it. It does not bind the worker, which is root.
+pub(crate) fn with_most<T>(most: u64, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let usual = getrlimit(Resource::Nproc);
+    let most = usual.maximum.map_or(most, |maximum| maximum.min(most));
+    setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) })?;
+    let started = start();
+    if let Err(error) = setrlimit(Resource::Nproc, usual) {
+        // Root in a container may lack the right to do so.
+        tracing::debug!(%error, "the worker keeps the limit of its tasks");
+    }
+    started
+}

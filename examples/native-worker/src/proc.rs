@@ -1,0 +1,123 @@
+//! What the system says of processes, in `/proc`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+use crate::usage::Cpu;
+
+/// A process that was there when somebody looked. It may be gone at any time; then nothing is said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process(Pid);
+
+impl From<Pid> for Process {
+    fn from(pid: Pid) -> Self {
+        Self(pid)
+    }
+}
+
+/// All processes.
+pub(crate) fn processes() -> impl Iterator<Item = Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?).map(Process))
+}
+
+/// What the system keeps of a process until its parent has taken notice of its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    /// It only waits for its parent to take notice.
+    pub(crate) dead: bool,
+    /// Its process group.
+    pub(crate) group: i32,
+    /// What it took, with those of its children whose end it took notice of.
+    pub(crate) cpu: Cpu,
+}
+
+impl Process {
+    /// This program.
+    pub(crate) fn own() -> Self {
+        Self(rustix::process::getpid())
+    }
+
+    pub(crate) fn pid(self) -> Pid {
+        self.0
+    }
+
+    pub(crate) fn stat(self) -> Option<Stat> {
+        Stat::parse(&String::from_utf8_lossy(&self.read("stat")?))
+    }
+
+    pub(crate) fn real_uid(self) -> Option<u32> {
+        self.status("Uid:")?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Bytes of memory that no file stands behind, so that they cannot be had back while it lives.
+    pub(crate) fn memory(self) -> Option<u64> {
+        let kib: u64 = self.status("RssAnon:")?.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        kib.checked_mul(1024)
+    }
+
+    /// Whether it was started with a variable `NAME=value`.
+    pub(crate) fn has_variable(self, variable: &[u8]) -> bool {
+        self.read("environ").is_some_and(|environ| environ.split(|byte| *byte == 0).any(|found| found == variable))
+    }
+
+    pub(crate) fn work_dir(self) -> Option<PathBuf> {
+        fs::read_link(self.file("cwd")).ok()
+    }
+
+    fn status(self, field: &str) -> Option<String> {
+        let status = String::from_utf8_lossy(&self.read("status")?).into_owned();
+        status.lines().find_map(|line| line.strip_prefix(field)).map(str::to_owned)
+    }
+
+    fn read(self, file: &str) -> Option<Vec<u8>> {
+        fs::read(self.file(file)).ok()
+    }
+
+    fn file(self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.0.as_raw_nonzero())
+    }
+}
+
+impl Stat {
+    fn parse(line: &str) -> Option<Self> {
+        // The second field, the name in parentheses, may itself contain parentheses and spaces.
+        let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks = |number: usize| fields.get(number)?.parse::<u64>().ok();
+        let time = |own: usize, children: usize| Some(of_ticks(ticks(own)?.checked_add(ticks(children)?)?));
+        Some(Self {
+            dead: matches!(*fields.first()?, "Z" | "X"),
+            group: fields.get(2)?.parse().ok()?,
+            cpu: Cpu { user: time(11, 13)?, kernel: time(12, 14)? },
+        })
+    }
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_look_like_more_fields() {
+        let line = "7 (a) Z (b)) S 1 42 42 0 -1 4194304 1 2 3 4 100 50 200 25 20 0 1 0 5 6";
+        let stat = Stat::parse(line).unwrap();
+        assert!(!stat.dead);
+        assert_eq!(stat.group, 42);
+        assert_eq!(stat.cpu, Cpu { user: of_ticks(300), kernel: of_ticks(75) });
+    }
+
+    #[test]
+    fn this_process_holds_memory() {
+        let own = Process::own();
+        assert!(processes().any(|process| process == own));
+        assert!(own.memory().unwrap() > 0);
+        assert_eq!(own.real_uid(), Some(rustix::process::getuid().as_raw()));
+    }
+}

@@ -1,0 +1,51 @@
+//! Users made before there are tasks for them: making one takes longer than starting a command.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::user::TemporaryUser;
+
+/// Users that no task has had yet. Each is given out once, and goes with its task; those that are left go with the last clone.
+#[derive(Clone, Debug)]
+pub(crate) struct UserPool(Arc<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    homes: PathBuf,
+    size: usize,
+    ready: Mutex<Vec<TemporaryUser>>,
+    /// Held by whoever makes users, so that it is one at a time.
+    filling: Mutex<()>,
+}
+
+impl UserPool {
+    /// A pool that is empty at first, and is to hold `size` users whose homes are below `homes`.
+    pub(crate) fn new(homes: PathBuf, size: usize) -> Self {
+        Self(Arc::new(Pool { homes, size, ready: Mutex::default(), filling: Mutex::default() }))
+    }
+
+    /// A user whom nobody had before. Blocks if there is none yet.
+    pub(crate) fn take(&self) -> io::Result<TemporaryUser> {
+        let ready = self.ready().pop();
+        ready.map_or_else(|| self.make(), Ok)
+    }
+
+    /// Make users until there are as many as there should be. Blocks; does nothing while somebody else does so.
+    pub(crate) fn fill(&self) -> io::Result<()> {
+        let Ok(_filling) = self.0.filling.try_lock() else { return Ok(()) };
+        while self.ready().len() < self.0.size {
+            let user = self.make()?;
+            self.ready().push(user);
+        }
+        Ok(())
+    }
+
+    fn make(&self) -> io::Result<TemporaryUser> {
+        TemporaryUser::create(&self.0.homes.canonicalize()?)
+    }
+
+    fn ready(&self) -> MutexGuard<'_, Vec<TemporaryUser>> {
+        self.0.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
