@@ -171,7 +171,7 @@ mod tests {
             ("list['0']", "an index must be a whole number"),
             ("a.b", "the dot operator expects an object"),
             ("list[0](1)", "only functions can be called"),
-            ("1 +", "unexpected the end"),
+            ("1 +", "something is missing at the end"),
             ("(1", "expected `)`"),
             ("'a", "does not end"),
             ("1 / 0", "division by zero"),

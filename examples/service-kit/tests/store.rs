@@ -163,6 +163,25 @@ async fn jobs_that_wait_share_a_transaction() {
     assert!(commits <= 500 / 2, "{commits} commits for 500 jobs that were handed in at once");
 }
 
+/// As it does by itself when the disk is full.
+#[tokio::test]
+async fn a_transaction_that_sqlite_ended_fails_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("test.db"));
+    let store =
+        SqliteStore::open(&database, "test", &[("0001_a.sql", "CREATE TABLE a (x INTEGER) STRICT")]).await.unwrap();
+    let statement = |sql: &'static str| {
+        store.write(move |connection| {
+            Box::pin(async move {
+                sqlx::raw_sql(sql).execute(connection).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+    };
+    assert!(matches!(statement("ROLLBACK").await, Err(StoreError::NotCommitted(_))));
+    statement("INSERT INTO a VALUES (1)").await.unwrap();
+}
+
 /// What only PostgreSQL can do.
 #[cfg(feature = "postgres")]
 mod postgres {

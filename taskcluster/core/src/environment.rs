@@ -4,6 +4,7 @@ use std::env::VarError;
 
 use crate::credentials::{Certificate, Credentials};
 use crate::error::Error;
+use crate::hawk::Signer;
 use crate::root_url::RootUrl;
 
 pub(crate) const ROOT_URL: &str = "TASKCLUSTER_ROOT_URL";
@@ -57,6 +58,13 @@ pub(crate) fn credentials(lookup: Lookup<'_>) -> Result<Option<Credentials>, Err
         }
         (None, None) => return Ok(None),
     };
+    // What cannot sign is told here, where the variable is known.
+    Signer::new(&credentials).map_err(|error| Error::config_from(format!("{CLIENT_ID} cannot be used"), error))?;
+    if !credentials.access_token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::config(format!(
+            "{ACCESS_TOKEN} cannot be used: it holds what no access token does, such as a space"
+        )));
+    }
     let Some(certificate) = certificate else { return Ok(Some(credentials)) };
     let certificate = Certificate::from_json(&certificate)
         .map_err(|error| Error::config_from(format!("{CERTIFICATE} is not the JSON of a certificate"), error))?;
@@ -93,6 +101,8 @@ mod tests {
             (&[(CLIENT_ID, "me")][..], ACCESS_TOKEN),
             (&[(ACCESS_TOKEN, "hunter2")], CLIENT_ID),
             (&[(CERTIFICATE, "{}")], CLIENT_ID),
+            (&[(CLIENT_ID, "\"hunter2"), (ACCESS_TOKEN, "t")], CLIENT_ID),
+            (&[(CLIENT_ID, "me"), (ACCESS_TOKEN, "hunter2\n")], ACCESS_TOKEN),
             (&[(CLIENT_ID, "me"), (ACCESS_TOKEN, "hunter2"), (CERTIFICATE, "{\"seed\":\"hunter2\"}")], CERTIFICATE),
         ] {
             let error = chain(&from(variables).unwrap_err()).to_string();

@@ -28,6 +28,8 @@ pub struct AuthRequest {
     pub authorization: Option<String>,
     /// The caller's address, for the log.
     pub source_ip: Option<String>,
+    /// What the request is part of, for the log: whoever is asked notes it, too.
+    pub trace_id: Option<String>,
 }
 
 impl fmt::Debug for AuthRequest {
@@ -40,6 +42,7 @@ impl fmt::Debug for AuthRequest {
             .field("port", &self.port)
             .field("authorization", &self.authorization.as_ref().map(|_| "…"))
             .field("source_ip", &self.source_ip)
+            .field("trace_id", &self.trace_id)
             .finish()
     }
 }

@@ -212,6 +212,7 @@ impl Call {
                 port: received.port,
                 authorization: received.authorization.clone(),
                 source_ip: received.source_ip.clone(),
+                trace_id: Some(received.ids.trace.to_string()),
             })
             .await;
         match outcome {

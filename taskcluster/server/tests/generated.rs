@@ -103,7 +103,8 @@ async fn what_breaks_the_reference_does_not_reach_the_mock() {
 #[tokio::test]
 async fn a_remote_authenticator_asks_the_auth_service() {
     let authority = Arc::new(auth::AuthMock::new());
-    authority.on_authenticate_hawk(|_, question| {
+    authority.on_authenticate_hawk(|call, question| {
+        assert_eq!(call.trace_id(), "trace-1");
         let question = serde_json::to_value(&question).unwrap();
         assert_eq!(
             (&question["method"], &question["host"], &question["port"]),
@@ -127,6 +128,7 @@ async fn a_remote_authenticator_asks_the_auth_service() {
     let queue_site = site([service(queue_router(tasks), Remote::new(auth_caller))]);
     let ask = async |credentials: Option<Credentials>| {
         let caller = Caller::builder(ROOT_URL).transport(in_process(queue_site.clone())).credentials(credentials);
+        let caller = caller.trace_id("trace-1");
         let id = TaskId::new();
         let asked = Queue::new(caller.build().unwrap()).create_task(&id, &definition()).await;
         asked.map_or_else(|error| error.status().map(|status| status.as_u16()).unwrap_or_default(), |_| 200)

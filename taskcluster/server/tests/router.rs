@@ -161,7 +161,9 @@ async fn a_body_may_be_of_ten_megabytes_and_no_more() {
     };
     let answer = tiny.send(body(10 * 1024 * 1024)).await;
     assert_eq!(code(answer).await, (400, "MalformedPayload".into()));
-    assert_eq!(code(tiny.send(body(10 * 1024 * 1024 + 1)).await).await, (413, "InputTooLarge".into()));
+    let answer = tiny.send(body(10 * 1024 * 1024 + 1)).await;
+    assert_eq!(answer.json()["requestInfo"]["params"], json!({ "thingId": ID }));
+    assert_eq!(code(answer).await, (413, "InputTooLarge".into()));
 }
 
 #[tokio::test(start_paused = true)]

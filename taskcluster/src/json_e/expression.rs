@@ -261,6 +261,7 @@ impl<'t> Parser<'t> {
     fn name(&mut self) -> Result<&'t str> {
         self.skip_space();
         match name_length(self.rest) {
+            0 if self.rest.is_empty() => Err("something is missing at the end".to_owned()),
             0 => Err(format!("unexpected {}", shown(self.rest))),
             length => {
                 let (name, rest) = self.rest.split_at(length);

@@ -6,7 +6,7 @@ pub mod caches;
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod context;
-#[cfg(feature = "archives")]
+#[cfg(feature = "decode")]
 pub mod decode;
 pub mod engine;
 pub mod error;

@@ -538,15 +538,24 @@ async fn credentials_that_have_worked_are_tried_again() {
 
 #[tokio::test]
 async fn a_cancelled_task_is_stopped_without_a_report_and_its_log_uploaded() {
+    is_stopped(FakeQueue::cancel, "exception canceled", "cancelled").await;
+}
+
+#[tokio::test]
+async fn a_task_past_its_deadline_is_stopped_without_a_report_and_its_log_uploaded() {
+    is_stopped(FakeQueue::pass_deadline, "exception deadline-exceeded", "past its deadline").await;
+}
+
+async fn is_stopped(end: impl FnOnce(&FakeQueue, &TaskId), state: &str, why: &str) {
     let bench = Bench::new().await;
     let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
-    let cancel = async {
+    let ending = async {
         bench.live(&task_id).await;
-        bench.queue.cancel(&task_id);
+        end(&bench.queue, &task_id);
     };
-    tokio::join!(bench.run(), cancel);
-    assert_eq!(bench.queue.state(&task_id), "exception canceled");
-    assert!(bench.log(&task_id).contains("the run is stopped: cancelled\n"));
+    tokio::join!(bench.run(), ending);
+    assert_eq!(bench.queue.state(&task_id), state);
+    assert!(bench.log(&task_id).contains(&format!("the run is stopped: {why}\n")));
     for report in ["/completed", "/failed", "/exception"] {
         assert!(!bench.queue.received().iter().any(|request| request.line.ends_with(report)), "{report}");
     }

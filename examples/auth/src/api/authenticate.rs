@@ -24,6 +24,7 @@ pub(super) async fn hawk(
         port: payload.port as u16,
         authorization: payload.authorization,
         source_ip: payload.source_ip.map(|ip| ip.to_string()),
+        trace_id: None,
     };
     Ok(match backend.local().authenticate(&request).await {
         AuthOutcome::Success { client_id, scopes, expires, hash } => {

@@ -220,6 +220,7 @@ mod tests {
             port: 80,
             authorization: Some(header.to_str().unwrap().to_owned()),
             source_ip: None,
+            trace_id: None,
         };
         let outcome = two.local().authenticate(&request).await;
         assert!(matches!(outcome, AuthOutcome::Success { .. }), "{outcome:?}");

@@ -24,6 +24,7 @@ pub(crate) fn with_header(authorization: &str) -> AuthRequest {
         port: PORT,
         authorization: Some(authorization.to_owned()),
         source_ip: None,
+        trace_id: None,
     }
 }
 

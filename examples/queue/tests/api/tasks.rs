@@ -84,6 +84,15 @@ async fn creation_can_be_repeated_word_for_word() {
     t.clock.advance(minutes(1));
     soon(t.queue.create_task(&id, &task)).await.unwrap();
     assert_eq!(t.event_names().await, ["task-defined", "task-pending", "task-defined", "task-pending"]);
+    // Dates count in milliseconds, however they are written.
+    let mut finer = serde_json::to_value(&task).unwrap();
+    for date in ["created", "deadline"] {
+        let written = finer[date].as_str().unwrap().strip_suffix('Z').unwrap().to_owned();
+        finer[date] = format!("{written}999+00:00").into();
+    }
+    let path = format!("/api/queue/v1/task/{id}");
+    let answer = t.signed(http::Method::PUT, &path, &finer.to_string()).await;
+    assert_eq!(answer.0, 200, "{}", answer.1);
     let mut other = task.clone();
     other.payload = object(&json!({"command": ["false"]}));
     assert_eq!(refusal(soon(t.queue.create_task(&id, &other)).await), refused(409, "RequestConflict"));
@@ -108,6 +117,17 @@ async fn senseless_definitions_are_refused() {
     assert_eq!(refusal(t.try_create(&id, |task| task.metadata.source = "file:///etc".to_owned()).await), invalid);
     assert_eq!(refusal(t.try_create(&id, |task| task.retries = Some(50)).await), invalid);
     assert_eq!(refusal(soon(t.queue.status(&id)).await).0, 404);
+}
+
+#[tokio::test]
+async fn a_source_is_in_the_web_or_in_a_repository() {
+    let t = Tester::new().await;
+    for source in
+        ["http://example.com/a", "https://example.com/a", "ssh://git@example.com/a", "git@example.com:a/b.git"]
+    {
+        let id = t.create_with(|task| task.metadata.source = source.to_owned()).await;
+        assert_eq!(soon(t.queue.task(&id)).await.unwrap().metadata.source, source);
+    }
 }
 
 #[tokio::test]

@@ -144,9 +144,16 @@ impl Tester {
 
     /// POSTs a JSON text with a signature; status and body.
     pub(crate) async fn post(&self, path: &str, body: &str) -> (u16, String) {
-        let facts = RequestFacts { method: "post", resource: path, host: "tc.example", port: 80 };
+        self.signed(http::Method::POST, path, body).await
+    }
+
+    /// The same with another method.
+    pub(crate) async fn signed(&self, method: http::Method, path: &str, body: &str) -> (u16, String) {
+        let facts = RequestFacts { method: method.as_str(), resource: path, host: "tc.example", port: 80 };
         let header = hawk::sign(&Credentials::new("tester", "token"), facts, None, self.now()).unwrap();
-        let request = http::Request::post(format!("{ROOT}{path}"))
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{ROOT}{path}"))
             .header("authorization", header)
             .header("content-type", "application/json");
         self.send(request.body(body.to_owned().into()).unwrap()).await

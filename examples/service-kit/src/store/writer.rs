@@ -177,15 +177,8 @@ where
             match self.transaction_on(&mut connection, batch).await {
                 Ok(()) => return Ok(()),
                 // Nothing has happened yet, and the pool has a living connection, or makes one, or says that it cannot.
-                Err(Broken::AtBegin(error)) if is_lost(&error) => connection.close_on_drop(),
-                Err(Broken::AtBegin(error) | Broken::Within(error)) => {
-                    if matches!(error, sqlx::Error::InvalidSavePointStatement) {
-                        // SQLite ends a transaction by itself when the disk is full, and the library then counts one too
-                        // many for ever: the connection is of no use any more.
-                        connection.close_on_drop();
-                    }
-                    return Err(error);
-                }
+                Err(Broken::AtBegin(error)) if is_lost(&error) || is_miscounted(&error) => connection.close_on_drop(),
+                Err(Broken::AtBegin(error) | Broken::Within(error)) => return Err(error),
             }
         }
     }
@@ -224,6 +217,12 @@ where
 async fn end<DB: Database>(transaction: Transaction<'_, DB>, changed: bool) -> Result<(), Broken> {
     let ended = if changed { transaction.commit().await } else { transaction.rollback().await };
     ended.map_err(Broken::Within)
+}
+
+/// SQLite ends a transaction by itself when the disk is full, and the library then counts one too many for ever: the
+/// connection is of no use any more.
+fn is_miscounted(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::InvalidSavePointStatement)
 }
 
 /// Where a transaction broke off.

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use taskcluster::auth::operations::AUTHENTICATE_HAWK;
 use taskcluster_core::time::Timestamp;
-use taskcluster_core::{Caller, chain};
+use taskcluster_core::{Caller, Error, chain};
 
 use super::{AuthOutcome, AuthRequest, Authenticator};
 
@@ -21,6 +21,14 @@ impl Remote {
     /// Asks the deployment that `caller` calls. It needs no credentials.
     pub fn new(caller: Caller) -> Self {
         Self { caller }
+    }
+
+    /// Who asks, for the sake of the request of this trace.
+    fn part_of(&self, trace_id: Option<&str>) -> Result<Caller, Error> {
+        match trace_id {
+            Some(trace_id) => self.caller.to_builder().trace_id(trace_id).build(),
+            None => Ok(self.caller.clone()),
+        }
     }
 }
 
@@ -47,7 +55,11 @@ impl Authenticator for Remote {
             Err(error) => return unavailable(&error),
         };
         let path = AUTHENTICATE_HAWK.route.to_owned();
-        let answer = match self.caller.call(&AUTHENTICATE_HAWK, path, String::new(), Some(body)).await {
+        let caller = match self.part_of(request.trace_id.as_deref()) {
+            Ok(caller) => caller,
+            Err(error) => return unavailable(&error),
+        };
+        let answer = match caller.call(&AUTHENTICATE_HAWK, path, String::new(), Some(body)).await {
             Ok(answer) => answer,
             // What was asked about is no request that anybody could sign, such as one to a host that has no name.
             Err(error) if error.status() == Some(StatusCode::BAD_REQUEST) => {

@@ -60,7 +60,7 @@ pub(super) async fn handle(served: Arc<Served>, request: Request) -> Response {
         let read = read_in_time(body).await;
         received.body = read.as_ref().cloned().unwrap_or_default();
         let is_large = received.body.len() > LARGE_BODY;
-        let work = respond(Arc::clone(&served), route, received, read.map(|_| decoded));
+        let work = respond(Arc::clone(&served), route, received, decoded, read.err());
         let mut response = if is_large {
             beside::run(Arc::clone(&served.large), work.instrument(tracing::Span::current())).await
         } else {
@@ -81,14 +81,14 @@ async fn respond(
     served: Arc<Served>,
     route: Arc<PreparedRoute>,
     received: Received,
-    read: Result<Option<Vec<String>>, Failure>,
+    arguments: Option<Vec<String>>,
+    unread: Option<Failure>,
 ) -> Response {
-    let arguments = read.as_ref().ok().cloned().flatten().unwrap_or_default();
-    let context = failed::Context::of(route.operation, received.body.clone(), arguments);
-    let answered = match read {
-        Ok(Some(arguments)) => answer(&served, &route, received, arguments).await,
-        Ok(None) => Err(Failure::invalid_arguments("A path argument is not UTF-8.")),
-        Err(failure) => Err(failure),
+    let context = failed::Context::of(route.operation, received.body.clone(), arguments.clone().unwrap_or_default());
+    let answered = match (unread, arguments) {
+        (Some(failure), _) => Err(failure),
+        (None, None) => Err(Failure::invalid_arguments("A path argument is not UTF-8.")),
+        (None, Some(arguments)) => answer(&served, &route, received, arguments).await,
     };
     match answered {
         Ok(reply) => success(reply),

@@ -147,10 +147,19 @@ impl FakeQueue {
 
     /// Cancel a task.
     pub fn cancel(&self, task_id: &TaskId) {
+        self.end(task_id, "canceled");
+    }
+
+    /// Let a task's deadline pass.
+    pub fn pass_deadline(&self, task_id: &TaskId) {
+        self.end(task_id, "deadline-exceeded");
+    }
+
+    fn end(&self, task_id: &TaskId, reason: &str) {
         self.shared.change(|books| {
             let task = books.tasks.get_mut(task_id).expect("a task of this queue");
             task.state = "exception".to_owned();
-            task.reason = Some("canceled".to_owned());
+            task.reason = Some(reason.to_owned());
         });
     }
 
