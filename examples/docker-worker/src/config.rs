@@ -131,8 +131,8 @@ impl Program for DockerProgram {
         Ok(builder.credentials(base.credentials))
     }
 
-    fn schema() -> Value {
-        DockerWorker::payload_schema()
+    fn schema(_config: &Config) -> Result<Value> {
+        Ok(DockerWorker::payload_schema())
     }
 
     fn keep(config: &mut Config, task_id: &TaskId) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,12 +60,8 @@ impl Program for NativeProgram {
     }
 
     fn check(config: &Config, file: Option<&Path>) -> Result<()> {
-        let holds_secret = config.worker.access_token.is_some() || config.worker.certificate.is_some();
-        let secrets = file.filter(|_| holds_secret).into_iter().chain(config.worker.live_log_key.as_deref());
-        for path in secrets {
-            if config.isolation() == Isolation::User && anybody_can_read(path)? {
-                bail!("{0} holds a secret that every task could read: chmod 600 {0}", path.display());
-            }
+        if config.isolation() == Isolation::User {
+            config.worker.keeps_secrets(file)?;
         }
         if config.worker.ed25519_signing_key.is_some() && config.isolation() == Isolation::None {
             bail!("ed25519_signing_key is of no use with isolation \"none\": every task could read it");
@@ -100,8 +96,8 @@ impl Program for NativeProgram {
         Ok(builder.into_worker_builder().await?)
     }
 
-    fn schema() -> Value {
-        NativeWorker::payload_schema()
+    fn schema(_config: &Config) -> Result<Value> {
+        Ok(NativeWorker::payload_schema())
     }
 }
 
@@ -117,10 +113,4 @@ impl Config {
             .with_entries(self.mount_entries.unwrap_or(usual.entries))
             .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
     }
-}
-
-fn anybody_can_read(path: &Path) -> Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-    let found = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(found.permissions().mode() & 0o004 != 0)
 }
