@@ -136,8 +136,8 @@ impl Program for DockerProgram {
         doctor::examine(&config.docker(), examination).await;
     }
 
-    fn schema() -> Value {
-        DockerWorker::payload_schema()
+    fn schema(_config: &Config) -> Result<Value> {
+        Ok(DockerWorker::payload_schema())
     }
 
     fn keep(config: &mut Config, task_id: &TaskId) -> Result<String> {

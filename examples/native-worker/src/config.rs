@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,12 +91,8 @@ impl Program for NativeProgram {
     }
 
     fn check(config: &Config, file: Option<&Path>) -> Result<()> {
-        let holds_secret = config.worker.access_token.is_some() || config.worker.certificate.is_some();
-        let secrets = file.filter(|_| holds_secret).into_iter().chain(config.worker.live_log_key.as_deref());
-        for path in secrets {
-            if config.isolation() == Isolation::User && anybody_can_read(path)? {
-                bail!("{0} holds a secret that every task could read: chmod 600 {0}", path.display());
-            }
+        if config.isolation() == Isolation::User {
+            config.worker.keeps_secrets(file)?;
         }
         if config.worker.ed25519_signing_key.is_some() && config.isolation() == Isolation::None {
             bail!("ed25519_signing_key is of no use with isolation \"none\": every task could read it");
@@ -144,8 +140,8 @@ impl Program for NativeProgram {
         doctor::examine(config.isolation(), work_dir, examination).await;
     }
 
-    fn schema() -> Value {
-        NativeWorker::payload_schema()
+    fn schema(_config: &Config) -> Result<Value> {
+        Ok(NativeWorker::payload_schema())
     }
 }
 
@@ -176,10 +172,4 @@ impl Config {
         let usual = Limits::default();
         usual.with_processes(self.max_processes.unwrap_or(usual.processes))
     }
-}
-
-fn anybody_can_read(path: &Path) -> Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-    let found = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(found.permissions().mode() & 0o004 != 0)
 }

@@ -1,7 +1,7 @@
 //! The keys that the configuration of every worker has.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -204,6 +204,20 @@ impl WorkerConfig {
         watch.transpose().context("the cloud cannot be asked")
     }
 
+    /// Refuse files with secrets that every user of the machine, and so every task, could read. `file` is where this was read.
+    ///
+    /// # Errors
+    /// There is such a file, or it is not there.
+    pub fn keeps_secrets(&self, file: Option<&Path>) -> Result<()> {
+        let holds_secret = self.access_token.is_some() || self.certificate.is_some();
+        for path in file.filter(|_| holds_secret).into_iter().chain(self.live_log_key.as_deref()) {
+            if anybody_can_read(path)? {
+                bail!("{0} holds a secret that every task could read: chmod 600 {0}", path.display());
+            }
+        }
+        Ok(())
+    }
+
     fn identity(&self, name: &str) -> Result<Identity> {
         let task_queue_id = self.task_queue_id.as_deref().context("task_queue_id is not set")?;
         let task_queue_id: TaskQueueId =
@@ -267,6 +281,12 @@ impl WorkerConfig {
 /// What the names of a program's environment variables begin with.
 pub(crate) fn prefix(name: &str) -> String {
     name.to_uppercase().replace('-', "_")
+}
+
+fn anybody_can_read(path: &Path) -> Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let found = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(found.permissions().mode() & 0o004 != 0)
 }
 
 fn variable(name: &str) -> Option<String> {

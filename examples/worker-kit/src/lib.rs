@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
 mod config;
 mod doctor;
 mod layers;
@@ -7,6 +8,7 @@ mod local;
 mod notices;
 mod program;
 
+pub use builder::payload_schema;
 pub use config::{Base, WorkerConfig};
 pub use doctor::Examination;
 pub use layers::load;

@@ -60,8 +60,11 @@ pub trait Program {
         std::future::ready(())
     }
 
-    /// The JSON schema of the payloads that it takes.
-    fn schema() -> Value;
+    /// The JSON schema of the payloads that the worker takes which is configured.
+    ///
+    /// # Errors
+    /// Payloads depend on the configuration, which does not say what it must.
+    fn schema(config: &Self::Config) -> Result<Value>;
 }
 
 #[derive(Debug, Parser)]
@@ -82,7 +85,7 @@ enum Command<C: Args> {
     /// Try what the worker will need: deployment, clock, credentials, disk and more. Says what is wrong and what to do.
     Doctor(ConfigOptions<C>),
     /// Print the JSON schema of the payloads that it takes.
-    Schema,
+    Schema(ConfigOptions<C>),
     /// Make a key that signs for tasks, and print its public half.
     NewEd25519Keypair {
         /// The file to write, which must not be there yet.
@@ -159,6 +162,7 @@ fn command<P: Program>(called: &str) -> clap::Command {
         .mut_subcommand("run-local", with_env)
         .mut_subcommand("check", with_env)
         .mut_subcommand("doctor", with_env)
+        .mut_subcommand("schema", with_env)
 }
 
 async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> {
@@ -170,7 +174,10 @@ async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> 
             print("the configuration is good");
         }
         Command::Doctor(options) => return doctor::run::<P>(options).await,
-        Command::Schema => print(&serde_json::to_string_pretty(&P::schema())?),
+        Command::Schema(options) => {
+            let (config, _) = options.load()?;
+            print(&serde_json::to_string_pretty(&P::schema(&config)?)?);
+        }
         Command::NewEd25519Keypair { file } => {
             let key = SigningKey::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
             print(&key.public_key());

@@ -170,6 +170,12 @@ impl TaskContext {
         self.switch.order(stop);
     }
 
+    /// Why the run is to end, once somebody has ordered that; for an engine whose [`kill`](crate::SandboxHandle::kill) depends on it.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Stop> {
+        self.switch.ordered()
+    }
+
     /// Do something beside the run. It is dropped once the run's log is closed.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let over = self.over.clone();

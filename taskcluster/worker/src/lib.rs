@@ -36,7 +36,7 @@ pub use error::{Error, Result};
 pub use events::Event;
 pub use identity::Identity;
 pub use outcome::{Outcome, Reason};
-pub use payload::{Payload, PayloadForm, PayloadPart, PayloadSchema};
+pub use payload::{NotAPart, Payload, PayloadForm, PayloadPart, PayloadSchema};
 pub use plugin::{Plugin, TaskPlugin, Verdict};
 pub use shutdown::Shutdown;
 pub use tree::remove_tree;

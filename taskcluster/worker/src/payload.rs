@@ -40,11 +40,40 @@ impl PayloadPart {
         let Value::Object(mut schema) = schema else { panic!("a part of the payload is an object") };
         assert_eq!(schema.get("type"), Some(&json!("object")), "a part of the payload is a struct with named fields");
         schema.entry("properties").or_insert_with(|| json!({}));
-        for key in ["$schema", "title", "description"] {
+        close(&mut schema);
+        Self::named_by_nobody(schema)
+    }
+
+    /// What a JSON schema says that was written elsewhere, in draft 7. It stays as it is, but for properties that it says nothing of:
+    /// without `additionalProperties`, a payload has none but those of the schema and of other parts.
+    ///
+    /// # Errors
+    /// It is no schema, or not one of an object; it refers to another document.
+    pub fn from_schema(schema: Value) -> Result<Self, NotAPart> {
+        let problem = |problem: String| NotAPart { problem };
+        jsonschema::draft7::new(&schema).map_err(|error| problem(error.to_string()))?;
+        let Value::Object(mut schema) = schema else { return Err(problem("it is not an object".to_owned())) };
+        if schema.entry("type").or_insert_with(|| json!("object")) != "object" {
+            return Err(problem("a payload is an object: \"type\" must be \"object\"".to_owned()));
+        }
+        schema.entry("properties").or_insert_with(|| json!({}));
+        Ok(Self::named_by_nobody(schema))
+    }
+
+    /// What is said of a schema as a whole is not said of one that it is a part of.
+    fn named_by_nobody(mut schema: Map<String, Value>) -> Self {
+        for key in ["$schema", "$id", "title", "description"] {
             schema.remove(key);
         }
         Self { schema }
     }
+}
+
+/// A JSON schema is no part of a payload's.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema cannot be a payload's: {problem}")]
+pub struct NotAPart {
+    problem: String,
 }
 
 /// How a plugin finds its settings `T` in a payload. The feature is the same in every worker, but payloads of different workers
@@ -150,7 +179,7 @@ impl PayloadSchema {
             merge(&mut whole, part.schema, "", name, &owners)?;
             owners.push(name);
         }
-        close(&mut whole);
+        whole.entry("additionalProperties").or_insert(json!(false));
         let mut schema = Value::Object(whole);
         schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
         schema["title"] = json!("Payload of a task");
@@ -413,6 +442,39 @@ mod tests {
             schema().validate(&object(json!({"command": ["true"], "features": {"proxy": true, "log": true}}))).unwrap();
         assert_eq!(payload.part::<ProxyFlag>().unwrap().features.proxy, Some(true));
         assert!(payload.part::<LogFlag>().unwrap().features.log);
+    }
+
+    #[test]
+    fn a_schema_from_elsewhere_is_taken_as_it_stands_but_closed_at_the_top() {
+        let written = json!({
+            "$id": "https://example.com/schemas/any.json",
+            "required": ["kind"],
+            "properties": {"kind": {"$ref": "#/definitions/kind"}, "free": {"properties": {"known": {}}}},
+            "definitions": {"kind": {"enum": ["a", "b"]}},
+            "if": {"properties": {"kind": {"const": "b"}}},
+            "then": {"required": ["free"]},
+        });
+        let part = PayloadPart::from_schema(written).unwrap();
+        let schema = PayloadSchema::compose([("log", PayloadPart::of::<LogFlag>()), ("script", part)]).unwrap();
+        let check = |payload: Value| schema.validate(&object(payload)).map(drop).map_err(|error| error.to_string());
+        assert_eq!(check(json!({"kind": "a", "features": {"log": true}})), Ok(()));
+        assert_eq!(check(json!({"kind": "b", "free": {"known": 1, "other": 2}})), Ok(()));
+        assert!(check(json!({"kind": "b"})).unwrap_err().contains("free"));
+        assert!(check(json!({"kind": "c"})).is_err());
+        assert!(check(json!({"kind": "a", "other": 1})).unwrap_err().contains("other"));
+    }
+
+    #[test]
+    fn what_is_no_schema_of_an_object_is_refused() {
+        for (schema, problem) in [
+            (json!({"type": "string"}), "must be \"object\""),
+            (json!(true), "not an object"),
+            (json!({"properties": {"a": {"type": "nothing"}}}), "nothing"),
+            (json!({"properties": {"a": {"$ref": "https://example.com/elsewhere.json"}}}), "elsewhere"),
+        ] {
+            let error = PayloadPart::from_schema(schema.clone()).expect_err("no part").to_string();
+            assert!(error.contains(problem), "{schema}: {error}");
+        }
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl StopSwitch {
         });
     }
 
+    /// The order that stands, if there is any.
+    pub(crate) fn ordered(&self) -> Option<Stop> {
+        self.state.borrow().clone()
+    }
+
     /// The outcome, if the run is to be abandoned.
     pub(crate) fn abandoned(&self) -> Option<Outcome> {
         self.state.borrow().as_ref().and_then(Stop::abandons)

@@ -19,9 +19,17 @@ use crate::plugin::{Plugin, TaskPlugin};
 #[derive(Clone, Debug, Default)]
 pub struct Env {
     added: Vec<(String, String)>,
+    closed: bool,
 }
 
 impl Env {
+    /// Payloads say nothing of the environment: for commands that are not the task's own, which a variable such as `LD_PRELOAD`
+    /// would turn into something else.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self { closed: true, ..Self::default() }
+    }
+
     /// Give every task this variable as well.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -43,23 +51,26 @@ impl Plugin for Env {
     }
 
     fn payload(&self) -> PayloadPart {
-        PayloadPart::of::<EnvPayload>()
+        if self.closed { PayloadPart::empty() } else { PayloadPart::of::<EnvPayload>() }
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskEnv { task: task.clone(), added: self.added.clone(), env: BTreeMap::new() })
+        Box::new(TaskEnv { task: task.clone(), plugin: self.clone(), env: BTreeMap::new() })
     }
 }
 
 struct TaskEnv {
     task: Arc<TaskContext>,
-    added: Vec<(String, String)>,
+    plugin: Env,
     env: BTreeMap<String, String>,
 }
 
 #[async_trait]
 impl TaskPlugin for TaskEnv {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
+        if self.plugin.closed {
+            return Ok(()); // a property of this name is somebody else's
+        }
         self.env = payload.part::<EnvPayload>()?.env;
         let bad = |name: &str, value: &str| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
         let reasons: Vec<String> = self
@@ -87,7 +98,7 @@ impl TaskPlugin for TaskEnv {
         ] {
             builder.set_env(name, &value)?;
         }
-        for (name, value) in &self.added {
+        for (name, value) in &self.plugin.added {
             builder.set_env(name, value)?;
         }
         Ok(())

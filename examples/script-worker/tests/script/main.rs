@@ -1,0 +1,4 @@
+//! Scripts under a whole worker.
+
+mod conformance;
+mod program;
