@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// See how the tasks of a group stand, or cancel them.
     #[command(subcommand)]
     Group(GroupCommand),
+    /// See what may be done to a task or its group, and have it done.
+    #[command(subcommand)]
+    Action(ActionCommand),
     /// Download what a task left.
     #[command(subcommand)]
     Download(DownloadCommand),
@@ -97,6 +100,9 @@ pub(crate) struct RunArgs {
     /// Stay when only tasks are left that nobody here takes.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Stay when everything is over, until Ctrl-C: to look around, and to try actions.
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// Print one JSON event a line, for programs.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+mod action;
 mod api;
 mod completions;
 mod download;
@@ -15,6 +16,9 @@ use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::assemble::Deployment;
+
+pub(crate) use action::action;
 pub(crate) use api::api;
 pub(crate) use completions::completions;
 pub(crate) use download::download;
@@ -24,6 +28,16 @@ pub(crate) use run::run;
 pub(crate) use slugid::slugid;
 pub(crate) use task::task;
 pub(crate) use up::up;
+
+/// What makes a shell speak to this deployment.
+fn exports(deployment: &Deployment) -> Vec<String> {
+    let mut lines = vec![format!("export TASKCLUSTER_ROOT_URL='{}'", deployment.root_url())];
+    if let Some(credentials) = deployment.caller().credentials() {
+        lines.push(format!("export TASKCLUSTER_CLIENT_ID='{}'", credentials.client_id));
+        lines.push(format!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose()));
+    }
+    lines
+}
 
 fn runtime() -> Result<Runtime> {
     Builder::new_multi_thread().enable_all().build().context("cannot start the threads")

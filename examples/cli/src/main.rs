@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Api(invocation) => commands::api(&invocation),
         Command::Task(command) => commands::task(command),
         Command::Group(command) => commands::group(command),
+        Command::Action(command) => commands::action(command),
         Command::Download(command) => commands::download(command),
         Command::FromNow(args) => commands::from_now(&args),
         Command::Slugid { command } => commands::slugid(command),
