@@ -168,6 +168,15 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// As [`publish`](Self::publish).
     async fn subscribe(&self, bindings: Vec<Binding>) -> Result<Subscription, BusError>;
+
+    /// The same for somebody who listens for a while and alone, whatever the bus was told of those who
+    /// [subscribe](Self::subscribe): what others would get is not taken from them, and nothing of it stays.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    async fn subscribe_alone(&self, bindings: Vec<Binding>) -> Result<Subscription, BusError> {
+        self.subscribe(bindings).await
+    }
 }
 
 /// A stream of messages; dropping it ends the subscription.

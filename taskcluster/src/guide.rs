@@ -8,7 +8,7 @@
 //! | hand somebody a URL that is good for a while | [`calls`](calls#urls) |
 //! | create a task, wait for it, read its log | the program `examples/hello.rs` |
 //! | wait for the end of a task, or of a group | [`wait`](crate::wait) |
-//! | hear what happens | [`hearing`] (feature `events`) |
+//! | hear what happens | [`hearing`] (feature `events`), the programs `examples/listen.rs` and `examples/add_on.rs` |
 //! | lend a part of my permissions | [`permissions`] |
 //! | know beforehand whether I may do something | [`permissions`](permissions#what-does-a-call-need) |
 //! | see my calls in logs and traces, or put something of mine around each | [`around_calls`] |
@@ -19,7 +19,7 @@
 //! | test my program | [`tests`] |
 //! | upload and download artifacts | [`artifacts`] (feature `artifacts`) |
 //! | decide what a push needs | [`graph`] (feature `graph`) |
-//! | let people do something to my tasks, or do it for them | [`actions`] (feature `actions`, `actions-trigger`), the program `examples/action.rs` |
+//! | let people do something to my tasks, or do it for them | [`actions`] (feature `actions`, `actions-trigger`), the program `examples/action.rs`, `taskcluster action` in a shell |
 //! | do without `async` | [`blocking`] (feature `blocking`) |
 //! | write a worker | the crate `taskcluster-worker`, and its example `custom-worker` |
 //! | write a service, or mock one | the crate `taskcluster-server` |

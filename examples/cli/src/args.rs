@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// List, download and upload what tasks leave.
     #[command(subcommand)]
     Artifact(Box<ArtifactCommand>),
+    /// See what may be done to a task or its group, and have it done.
+    #[command(subcommand)]
+    Action(ActionCommand),
     /// Download what a task left.
     #[command(subcommand)]
     Download(DownloadCommand),
@@ -109,6 +112,9 @@ pub(crate) struct RunArgs {
     /// Stay when only tasks are left that nobody here takes.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Stay when everything is over, until Ctrl-C: to look around, and to try actions.
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// Print one JSON event a line, for programs.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+mod action;
 mod api;
 mod artifact;
 mod completions;
@@ -18,6 +19,9 @@ use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::assemble::Deployment;
+
+pub(crate) use action::action;
 pub(crate) use api::api;
 pub(crate) use artifact::artifact;
 pub(crate) use completions::completions;
@@ -30,6 +34,16 @@ pub(crate) use signin::signin;
 pub(crate) use slugid::slugid;
 pub(crate) use task::task;
 pub(crate) use up::up;
+
+/// What makes a shell speak to this deployment.
+fn exports(deployment: &Deployment) -> Vec<String> {
+    let mut lines = vec![format!("export TASKCLUSTER_ROOT_URL='{}'", deployment.root_url())];
+    if let Some(credentials) = deployment.caller().credentials() {
+        lines.push(format!("export TASKCLUSTER_CLIENT_ID='{}'", credentials.client_id));
+        lines.push(format!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose()));
+    }
+    lines
+}
 
 fn runtime() -> Result<Runtime> {
     Builder::new_multi_thread().enable_all().build().context("cannot start the threads")

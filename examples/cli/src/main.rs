@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Group(command) => commands::group(command),
         Command::Artifact(command) => commands::artifact(*command),
         Command::Signin(args) => commands::signin(&args),
+        Command::Action(command) => commands::action(command),
         Command::Download(command) => commands::download(command),
         Command::FromNow(args) => commands::from_now(&args),
         Command::Slugid { command } => commands::slugid(command),

@@ -78,6 +78,13 @@ pub(crate) enum Verdict {
     Stranded(BTreeSet<TaskQueueId>),
 }
 
+impl Verdict {
+    /// Whether nothing is left that anybody could do.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Green | Self::NotGreen)
+    }
+}
+
 /// The tasks of a group, in the order in which they were first seen, with their standings.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {

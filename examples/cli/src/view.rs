@@ -62,6 +62,8 @@ pub(crate) trait View {
     fn progress(&mut self, progress: &Progress, changed: &[TaskId]);
     /// For a while nothing has changed: where that is not seen, it is said what is being waited for.
     fn still(&mut self, _: &Progress) {}
+    /// Everything is over, and it stays; these lines make a shell speak to it.
+    fn keep(&mut self, exports: &[String]);
     fn failure(&mut self, failure: &Failure<'_>);
     fn end(&mut self, end: &End<'_>);
 }
@@ -126,6 +128,9 @@ fn place(begin: &Begin<'_>) -> Option<String> {
     let groups = begin.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     (!groups.is_empty()).then(|| format!("task group {groups} at {}", begin.root_url))
 }
+
+/// What is said before the lines for a shell.
+const KEPT: &str = "everything is over; Ctrl-C ends it. To look around, or to try actions, in another terminal:";
 
 /// The last line of a run.
 fn conclusion(end: &End<'_>) -> String {

@@ -82,7 +82,7 @@ impl AmqpBus {
     ///
     /// It holds messages while nobody listens, so that none is missed, and until somebody deletes it: so use a name again
     /// and again. Several who listen by the same name share its messages. A binding stays for good, too: listen to other
-    /// messages by another name.
+    /// messages by another name. Who waits for tasks by this bus has a queue of their own.
     #[must_use]
     pub fn with_queue(mut self, name: impl Into<String>) -> Self {
         self.queue = Some(name.into());
@@ -114,6 +114,12 @@ impl AmqpBus {
         self.publisher.disconnect().await;
     }
 
+    async fn consume(&self, queue: Queue, bindings: Vec<Binding>) -> Result<Subscription, BusError> {
+        self.ensure_open()?;
+        let consumer = Consumer::new(Arc::clone(&self.address), queue, bindings, self.prefetch, self.limit);
+        Ok(Subscription::new(consumer.start(self.closed.subscribe()).await?))
+    }
+
     fn ensure_open(&self) -> Result<(), BusError> {
         if *self.closed.borrow() { Err(BusError::Closed) } else { Ok(()) }
     }
@@ -132,13 +138,12 @@ impl Bus for AmqpBus {
     }
 
     async fn subscribe(&self, bindings: Vec<Binding>) -> Result<Subscription, BusError> {
-        self.ensure_open()?;
-        let queue = match &self.queue {
-            None => Queue::exclusive(self.address.user()),
-            Some(name) => Queue::durable(self.address.user(), name),
-        };
-        let consumer = Consumer::new(Arc::clone(&self.address), queue, bindings, self.prefetch, self.limit);
-        Ok(Subscription::new(consumer.start(self.closed.subscribe()).await?))
+        let durable = self.queue.as_ref().map(|name| Queue::durable(self.address.user(), name));
+        self.consume(durable.unwrap_or_else(|| Queue::exclusive(self.address.user())), bindings).await
+    }
+
+    async fn subscribe_alone(&self, bindings: Vec<Binding>) -> Result<Subscription, BusError> {
+        self.consume(Queue::exclusive(self.address.user()), bindings).await
     }
 }
 

@@ -171,7 +171,7 @@ mod ears {
         }
 
         async fn listen(&mut self) {
-            match timeout(SUBSCRIBING, self.bus.subscribe(self.bindings.clone())).await {
+            match timeout(SUBSCRIBING, self.bus.subscribe_alone(self.bindings.clone())).await {
                 Ok(Ok(messages)) => self.messages = Some(messages),
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "cannot listen to events; asking instead"),
                 Err(_) => tracing::warn!("listening to events takes too long; asking instead"),

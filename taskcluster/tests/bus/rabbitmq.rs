@@ -87,6 +87,19 @@ async fn asking_for_the_next_message_acknowledges_the_one_before() {
     assert_eq!(next_key(&mut again).await, "3");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_alone_takes_nothing_from_a_queue_that_stays() {
+    let Some(bus) = bus() else { return };
+    let (exchange, bus) = (new_exchange(), bus.with_queue(new_queue()));
+    let mut shared = everything(&bus, &exchange).await;
+    let mut alone = within(bus.subscribe_alone(vec![Binding::everything(&exchange)])).await.unwrap();
+    publish(&bus, &exchange, &["1", "2"]).await;
+    for subscription in [&mut shared, &mut alone] {
+        assert_eq!(next_key(subscription).await, "1");
+        assert_eq!(next_key(subscription).await, "2");
+    }
+}
+
 #[cfg(feature = "queue")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_read_keeps_its_bytes_and_does_not_come_again() {

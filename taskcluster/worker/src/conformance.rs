@@ -1,4 +1,4 @@
-//! The contract of engines, as checks that run against any of them.
+//! The contracts of engines and of plugins, as checks that run against any of them.
 //!
 //! An engine's tests describe how their payload says a few simple things ([`Subject`]), and call [`check`]:
 //!
@@ -33,6 +33,39 @@
 //! conformance::check(&Mock).await;
 //! # });
 //! ```
+//!
+//! Those of a plugin say how a payload speaks to it ([`PluginSubject`]), and call [`check_plugin`]:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use serde_json::{Map, Value, json};
+//! use taskcluster_worker::WorkerBuilder;
+//! use taskcluster_worker::conformance::{self, PluginSubject};
+//! use taskcluster_worker::plugins::Env;
+//!
+//! struct Variables;
+//!
+//! impl PluginSubject for Variables {
+//!     fn add_to(&self, worker: WorkerBuilder, _work_dir: &Path) -> WorkerBuilder {
+//!         worker.plugin(Env::default())
+//!     }
+//!
+//!     fn used(&self) -> Map<String, Value> {
+//!         Map::from_iter([("env".to_owned(), json!({"COLOUR": "green"}))])
+//!     }
+//!
+//!     fn refused(&self) -> Vec<Map<String, Value>> {
+//!         vec![Map::from_iter([("env".to_owned(), json!("green"))])]
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! conformance::check_plugin(&Variables).await;
+//! # });
+//! ```
+
+mod plugin;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +78,8 @@ use crate::engine::{Engine, Exit, Missing, ResultSet, SandboxBuilder, Volume};
 use crate::error::Error;
 use crate::payload::PayloadSchema;
 use crate::testing::{run_without_queue, task_with_payload};
+
+pub use plugin::{PluginSubject, check_plugin};
 
 /// An engine and how its payload says things.
 pub trait Subject: Send + Sync {

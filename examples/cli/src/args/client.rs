@@ -163,6 +163,36 @@ pub(crate) enum TaskCommand {
     },
 }
 
+/// What to do with the actions that the decision task of a group offers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ActionCommand {
+    /// List those for a task, and with `--group` before their title those for its group.
+    List {
+        /// The task.
+        task: TaskId,
+    },
+    /// Trigger one as a user interface does, and print the id of the task that carries it out.
+    Run(ActionRunArgs),
+}
+
+/// Arguments of `taskcluster action run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: run a task once more, and see that done
+  taskcluster task log \"$(taskcluster action run rerun fN1SbArXTPSVFNUvaOlinQ)\"")]
+pub(crate) struct ActionRunArgs {
+    /// Its name.
+    pub(crate) name: String,
+    /// The task that it is for.
+    pub(crate) task: TaskId,
+    /// It is for the group of that task.
+    #[arg(short, long)]
+    pub(crate) group: bool,
+    /// What it asks for: a file, - for standard input, or JSON itself.
+    #[arg(short, long, value_name = "FILE|-|JSON")]
+    pub(crate) input: Option<String>,
+}
+
 /// What to do with a task group.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupCommand {

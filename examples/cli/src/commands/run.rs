@@ -17,7 +17,7 @@ use taskcluster_in_tree::{self as in_tree, FirstTask};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::{Stops, runtime};
+use super::{Stops, exports, runtime};
 use crate::args::RunArgs;
 use crate::assemble::{Deployment, Parts};
 use crate::exit::Outcome;
@@ -56,6 +56,14 @@ struct Plan {
     granted: Vec<String>,
     data: PathBuf,
     wait: bool,
+    keep: bool,
+}
+
+impl Plan {
+    /// Whether the user's "stop" cuts this short. Who kept what was over has only seen enough.
+    fn is_interrupted(&self, verdict: &Verdict, stops: &Stops) -> bool {
+        stops.politely.is_cancelled() && !(self.keep && verdict.is_over())
+    }
 }
 
 /// Runs the tasks of a commit.
@@ -85,7 +93,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     served.insert(TaskQueueId::from_parts(NATIVE.0, NATIVE.1)?);
     let data = args.data.clone().map_or_else(|| state_dir::of_repository(repository.root()), Ok)?;
     let data = std::path::absolute(data).context("cannot tell where the data directory is")?;
-    Ok(Plan { repository, push, in_tree, served, granted: args.grant.clone(), data, wait: args.wait })
+    Ok(Plan { repository, push, in_tree, served, granted: args.grant.clone(), data, wait: args.wait, keep: args.keep })
 }
 
 /// What the author of a commit without tasks may have meant.
@@ -195,7 +203,7 @@ async fn carry_out(
         Ok(()) => {
             opening.tell(&ids, view);
             deployment.work_for(&plan.served).await?;
-            watch(plan, &mut groups, view, stops).await
+            watch(plan, deployment, &mut groups, view, stops).await
         }
         Err(error) => Err(error),
     };
@@ -216,7 +224,7 @@ async fn carry_out(
     let changed = progress.update(last);
     view.progress(&progress, &changed);
     cancelled?;
-    let interrupted = conclude(deployment, &ids, &progress, &verdict, view, stops).await?;
+    let interrupted = conclude(plan, deployment, &ids, &progress, &verdict, view, stops).await?;
     let _ = std::fs::remove_file(&open);
     Ok(match verdict {
         _ if interrupted => Outcome::Interrupted,
@@ -251,9 +259,15 @@ async fn create(pusher: &Caller, tasks: &[FirstTask], role: &str) -> Result<()> 
 }
 
 /// Follows the groups until they are over, nobody takes what is left, or the user says stop.
-async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &Stops) -> Result<(Progress, Verdict)> {
+async fn watch(
+    plan: &Plan,
+    deployment: &Deployment,
+    groups: &mut Groups,
+    view: &mut dyn View,
+    stops: &Stops,
+) -> Result<(Progress, Verdict)> {
     let mut progress = Progress::new(plan.served.clone());
-    let mut waits = false;
+    let (mut waits, mut kept) = (false, false);
     let mut quiet_until = Instant::now() + SILENCE;
     loop {
         let changed = progress.update(groups.list().await?);
@@ -277,6 +291,12 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
                 view.progress(&progress, &never);
                 return Ok((progress, verdict));
             }
+            Verdict::Green | Verdict::NotGreen if plan.keep => {
+                if !kept {
+                    view.keep(&exports(deployment));
+                }
+                kept = true;
+            }
             Verdict::Green | Verdict::NotGreen => return Ok((progress, verdict)),
         }
         tokio::select! {
@@ -285,7 +305,9 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
                 view.still(&progress);
                 quiet_until = Instant::now() + SILENCE;
             }
-            () = stops.politely.cancelled() => return Ok((progress, Verdict::Busy)),
+            () = stops.politely.cancelled() => {
+                return Ok((progress, if verdict.is_over() { verdict } else { Verdict::Busy }));
+            }
         }
     }
 }
@@ -293,6 +315,7 @@ async fn watch(plan: &Plan, groups: &mut Groups, view: &mut dyn View, stops: &St
 /// Saves what the tasks left and tells the stories of those that are not green. Gives whether the user had said stop by the
 /// end: what the last event says and the exit code must not differ.
 async fn conclude(
+    plan: &Plan,
     deployment: &Deployment,
     ids: &[TaskId],
     progress: &Progress,
@@ -300,7 +323,7 @@ async fn conclude(
     view: &mut dyn View,
     stops: &Stops,
 ) -> Result<bool> {
-    let [group, ..] = ids else { return Ok(stops.politely.is_cancelled()) };
+    let [group, ..] = ids else { return Ok(plan.is_interrupted(verdict, stops)) };
     let members: Vec<&Member> = progress.members().iter().map(|(member, _)| member).collect();
     let results = Results::new(&deployment.data().folder("results")?, *group, &members, deployment.caller())
         .context("cannot save logs and artifacts")?;
@@ -323,7 +346,7 @@ async fn conclude(
     if unsaved > 0 {
         view.note(&format!("{unsaved} artifacts could not be saved"));
     }
-    let interrupted = stops.politely.is_cancelled();
+    let interrupted = plan.is_interrupted(verdict, stops);
     let results = results.folder().map(Path::to_owned);
     view.end(&End { verdict, interrupted, counts: progress.counts(), results });
     Ok(interrupted)

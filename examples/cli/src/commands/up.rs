@@ -11,7 +11,7 @@ use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskQueueId;
 use tokio::net::TcpListener;
 
-use super::{Stops, runtime};
+use super::{Stops, exports, runtime};
 use crate::args::UpArgs;
 use crate::assemble::{DESK_GROUP, DESK_QUEUE, Deployment, Parts};
 use crate::exit::Outcome;
@@ -70,11 +70,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 /// Says how to use it, at this address; `is_named` if others know it by another one.
 fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: SocketAddr, is_named: bool) {
     let root_url = deployment.root_url();
-    let mut lines = vec![format!("export TASKCLUSTER_ROOT_URL='{root_url}'")];
-    if let Some(credentials) = deployment.caller().credentials() {
-        lines.push(format!("export TASKCLUSTER_CLIENT_ID='{}'", credentials.client_id));
-        lines.push(format!("export TASKCLUSTER_ACCESS_TOKEN='{}'", credentials.access_token.expose()));
-    }
+    let mut lines = exports(deployment);
     lines.push(String::new());
     if is_named {
         lines.push(format!(

@@ -1,7 +1,7 @@
 //! One JSON event a line, for programs.
 //!
 //! Every event has `event`; the others by kind: `begin` {rootUrl, taskGroupIds, revision}, `note` {text},
-//! `task` {taskId, name, taskQueueId, state, reason?, runId?, seconds?}, `failure` {taskId, name, state, tail, log},
+//! `task` {taskId, name, taskQueueId, state, reason?, runId?, seconds?}, `keep` {}, `failure` {taskId, name, state, tail, log},
 //! `end` {green, interrupted, counts, unserved, results}.
 
 use std::io::Write;
@@ -67,6 +67,10 @@ impl<W: Write> View for Json<W> {
             }
             self.event(&event);
         }
+    }
+
+    fn keep(&mut self, _: &[String]) {
+        self.event(&json!({"event": "keep"}));
     }
 
     fn failure(&mut self, failure: &Failure<'_>) {

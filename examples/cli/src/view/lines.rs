@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use taskcluster_core::ids::TaskId;
 use taskcluster_worker::plugins::LIVE_LOG;
 
-use super::{Begin, End, Failure, View, commit, conclusion, place, plain, seconds, story, words};
+use super::{Begin, End, Failure, KEPT, View, commit, conclusion, place, plain, seconds, story, words};
 use crate::progress::{Progress, Standing};
 
 /// Writes a line for each change.
@@ -73,6 +73,11 @@ impl<W: Write> View for Lines<W> {
             let log = format!("{}/api/queue/v1/task/{}/artifacts/{LIVE_LOG}", self.root_url, member.id);
             self.line(&format!("[{at}] {name}: still running; its log so far: {log}"));
         }
+    }
+
+    fn keep(&mut self, exports: &[String]) {
+        self.note(KEPT);
+        exports.iter().for_each(|line| self.line(line));
     }
 
     fn failure(&mut self, failure: &Failure<'_>) {

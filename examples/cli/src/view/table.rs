@@ -8,7 +8,7 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use taskcluster_core::ids::TaskId;
 
-use super::{Begin, End, Failure, View, commit, conclusion, place, plain, seconds, story, summary, words};
+use super::{Begin, End, Failure, KEPT, View, commit, conclusion, place, plain, seconds, story, summary, words};
 use crate::progress::{Member, Progress, Standing, Verdict};
 
 /// Draws on the terminal.
@@ -79,6 +79,11 @@ impl View for Table {
             self.show(progress, member, standing);
         }
         self.counts.set_message(format!("  {}", style(summary(&progress.counts())).dim()));
+    }
+
+    fn keep(&mut self, exports: &[String]) {
+        self.note(KEPT);
+        exports.iter().for_each(|line| self.line(line));
     }
 
     fn failure(&mut self, failure: &Failure<'_>) {

@@ -1,5 +1,6 @@
 //! The built binary from outside: what it says and how it ends.
 
+mod action;
 mod api;
 mod bad_data;
 mod bad_input;

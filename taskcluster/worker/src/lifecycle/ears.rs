@@ -92,7 +92,7 @@ impl Ears {
     fn subscribe(&self) -> State {
         let Some(bus) = self.bus.clone() else { return State::Deaf };
         let bindings = self.bindings.clone();
-        State::Subscribing(Box::pin(async move { bus.subscribe(bindings).await }))
+        State::Subscribing(Box::pin(async move { bus.subscribe_alone(bindings).await }))
     }
 }
 
