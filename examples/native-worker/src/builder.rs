@@ -15,7 +15,8 @@ use taskcluster_core::transport::Transport;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::events::EventSink;
 use taskcluster_worker::plugins::{
-    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, MountLimits, Mounts, Proxy,
+    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, MountLimits,
+    Mounts, Proxy,
 };
 use taskcluster_worker::{
     Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerBuilder, WorkerError,
@@ -64,6 +65,15 @@ pub enum NativeWorkerError {
         #[source]
         source: io::Error,
     },
+    /// Shells cannot be served where they should be.
+    #[error("cannot serve shells at {address}")]
+    Shells {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Live logs cannot be served where they should be.
     #[error("cannot serve live logs at {address}")]
     LiveLog {
@@ -96,6 +106,9 @@ impl NativeWorker {
             max_run_time: Duration::from_secs(24 * 60 * 60),
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
+            shell_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            shell_url: None,
+            linger: Linger::default(),
             chain_of_trust: ChainOfTrust::new(None),
             live_log_tls: None,
             log_interval: None,
@@ -131,7 +144,8 @@ impl NativeWorker {
             (Proxy::default().name(), Proxy::default().payload()),
         ];
         let chain_of_trust = ("chain-of-trust", ChainOfTrust::new(None).payload());
-        let parts = parts.into_iter().chain([("live-log", LiveLog::payload_part()), chain_of_trust]);
+        let served = [("live-log", LiveLog::payload_part()), ("interactive", Interactive::payload_part())];
+        let parts = parts.into_iter().chain(served).chain([chain_of_trust]);
         PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
     }
 }
@@ -156,6 +170,9 @@ pub struct NativeWorkerBuilder {
     max_run_time: Duration,
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
+    shell_address: SocketAddr,
+    shell_url: Option<Url>,
+    linger: Linger,
     chain_of_trust: ChainOfTrust,
     /// Certificate and key.
     live_log_tls: Option<(PathBuf, PathBuf)>,
@@ -258,7 +275,28 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// Serve the live logs by HTTPS, with a certificate chain and its key in files of PEM, which may change meanwhile.
+    /// Where shells in tasks with `features.interactive` are served. Default: any port of the loopback interface.
+    #[must_use]
+    pub fn shell_address(mut self, address: SocketAddr) -> Self {
+        self.shell_address = address;
+        self
+    }
+
+    /// Where visitors find the shells, if not at that address.
+    #[must_use]
+    pub fn shell_url(mut self, url: Url) -> Self {
+        self.shell_url = Some(url);
+        self
+    }
+
+    /// How long a task that allows shells stays once its commands have ended.
+    #[must_use]
+    pub fn linger(mut self, linger: Linger) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// Serve the live logs, and shells, by TLS, with a certificate chain and its key in files of PEM, which may change meanwhile.
     #[must_use]
     pub fn live_log_tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.live_log_tls = Some((certificate.into(), key.into()));
@@ -361,6 +399,12 @@ impl NativeWorkerBuilder {
             None => LiveLog::bind(address, self.live_log_url).await,
         };
         let live_log = live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?;
+        let address = self.shell_address;
+        let interactive = match &self.live_log_tls {
+            Some((certificate, key)) => Interactive::bind_tls(address, self.shell_url, certificate, key).await,
+            None => Interactive::bind(address, self.shell_url).await,
+        };
+        let interactive = interactive.map_err(|source| NativeWorkerError::Shells { address, source })?;
         let backing_log = match self.log_interval {
             Some(interval) => BackingLog::default().every(interval),
             None => BackingLog::default(),
@@ -382,6 +426,7 @@ impl NativeWorkerBuilder {
             .plugin(Artifacts::default())
             .plugin(backing_log)
             .plugin(live_log)
+            .plugin(interactive.linger(self.linger))
             .plugin(chain_of_trust);
         if let Some(credentials) = self.credentials {
             builder = builder.credentials(credentials);

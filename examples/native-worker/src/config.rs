@@ -1,5 +1,6 @@
 //! The program's configuration: what is particular to a native worker, beside what all workers have.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_worker::WorkerBuilder;
 use taskcluster_worker::plugins::MountLimits;
+use url::Url;
 use worker_kit::{Program, WorkerConfig};
 
 use crate::builder::NativeWorker;
@@ -27,6 +29,14 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
+    /// Address and port at which shells in tasks are served, by TLS if live logs are [default: 127.0.0.1:0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_address: Option<SocketAddr>,
+    /// Where visitors find the shells, if not at that address.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_url: Option<String>,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +103,12 @@ impl Program for NativeProgram {
         }
         if let Some((certificate, key)) = base.live_log_tls {
             builder = builder.live_log_tls(certificate, key);
+        }
+        if let Some(address) = config.shell_address {
+            builder = builder.shell_address(address);
+        }
+        if let Some(url) = &config.shell_url {
+            builder = builder.shell_url(Url::parse(url).with_context(|| format!("shell_url {url:?} is none"))?);
         }
         if let Some(cache_scope) = config.cache_scope {
             builder = builder.cache_scope(cache_scope);

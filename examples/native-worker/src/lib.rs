@@ -7,6 +7,7 @@ mod isolation;
 mod process;
 mod results;
 mod sandbox;
+mod shell;
 mod tree;
 mod user;
 

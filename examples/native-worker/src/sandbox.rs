@@ -6,12 +6,14 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Door, Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Visitors, Volume};
 use taskcluster_worker::error::{Error, Result};
+use taskcluster_worker::shell::{Shell, ShellRequest};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
@@ -21,6 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::engine::{TaskDir, blocking};
 use crate::process::{KillOnDrop, Tree};
 use crate::results::NativeResults;
+use crate::shell::Place;
 use crate::tree;
 use crate::user::TemporaryUser;
 
@@ -167,7 +170,9 @@ impl SandboxBuilder for NativeBuilder {
         self.env.insert("TASK_WORKDIR".to_owned(), dir.to_string_lossy().into_owned());
         let (receiver, sender) = output_pipe().map_err(|error| Error::worker_caused("cannot make a pipe", error))?;
         let tree = Tree::new(dir, self.home.user.as_ref().map(|user| user.uid));
-        let control = Arc::new(Control::default());
+        let owner = self.home.user.as_ref().map(|user| (user.uid, user.gid));
+        let place = Place { dir: dir.clone(), env: self.env.clone(), owner };
+        let control = Arc::new(Control { kill: CancellationToken::new(), over: AtomicBool::new(false), place });
         let execution = Execution {
             task: self.task,
             env: self.env,
@@ -221,15 +226,25 @@ impl Sandbox for NativeSandbox {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Control {
     kill: CancellationToken,
+    /// Nothing may be started any more.
+    over: AtomicBool,
+    place: Place,
 }
 
 #[async_trait]
 impl SandboxHandle for Control {
     async fn kill(&self) {
         self.kill.cancel();
+    }
+
+    async fn open_shell(&self, request: &ShellRequest) -> Result<Shell> {
+        if self.kill.is_cancelled() || self.over.load(Ordering::SeqCst) {
+            return Err(Error::task("the task is over"));
+        }
+        self.place.open(request)
     }
 }
 
@@ -257,6 +272,8 @@ impl Execution {
                 break;
             }
         }
+        self.stay_for_visitors().await;
+        self.control.over.store(true, Ordering::SeqCst);
         self.tree.0.destroy().await;
         // The processes that wrote are gone, so the last writer is our own.
         let Self { task, tree, home, mut receiver, sender, .. } = self;
@@ -265,6 +282,21 @@ impl Execution {
             task.log().warn("the end of the output is lost: a process that is out of reach still holds it");
         }
         NativeResults::new(exit, home, task.scratch().to_owned())
+    }
+
+    /// Keep everything as long as somebody holds it, unless it is to be ended.
+    async fn stay_for_visitors(&mut self) {
+        if !self.task.is_held() || self.control.kill.is_cancelled() {
+            return;
+        }
+        self.task.log().info("the commands have ended; the task stays for those who look at it in a shell");
+        let (task, control) = (self.task.clone(), self.control.clone());
+        tokio::select! {
+            () = task.released() => {}
+            () = control.kill.cancelled() => {}
+            // What daemons of the task print meanwhile.
+            () = copy(&mut self.receiver, &task) => {}
+        }
     }
 
     async fn command(&mut self, argv: &[String]) -> Exit {

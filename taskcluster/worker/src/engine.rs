@@ -144,6 +144,7 @@ use tokio::net::TcpListener;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
+use crate::shell::{Shell, ShellRequest};
 
 /// Something that can run tasks: native processes, containers, another system's builds.
 #[async_trait]
@@ -292,6 +293,17 @@ pub trait SandboxHandle: Send + Sync + fmt::Debug {
     /// End the user's code, politely for at most a second and then by force. Returns when the order is given;
     /// [`Sandbox::wait`] returns when it is carried out. Killing what has ended does nothing.
     async fn kill(&self);
+
+    /// Start a program beside the user's code, with what that has: its directory, its variables, its rights.
+    ///
+    /// An engine that can do this keeps the sandbox when the user's code has ended by itself, until
+    /// [nobody holds it](TaskContext::released) or it is killed.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`]: this engine cannot. [`Error::Task`]: there is no such program, or the sandbox is gone.
+    async fn open_shell(&self, _request: &ShellRequest) -> Result<Shell> {
+        Err(Error::Unsupported("shells"))
+    }
 }
 
 /// How the user's code ended.

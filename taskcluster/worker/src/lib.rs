@@ -22,6 +22,7 @@ mod peer;
 pub mod plugin;
 pub mod plugins;
 mod run;
+pub mod shell;
 pub mod shutdown;
 pub mod stop;
 #[cfg(feature = "testing")]

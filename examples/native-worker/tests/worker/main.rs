@@ -9,3 +9,4 @@ mod local;
 mod mounts;
 mod processes;
 mod proxy;
+mod shell;
