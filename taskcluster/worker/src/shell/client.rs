@@ -83,6 +83,8 @@ where
     let mut link = connect(address).await?;
     let mut streams = Streams::of_visitor();
     streams.begin(Control::Open(request));
+    // Nothing is sent before the worker has said how far the input had come.
+    streams.hold();
     let mut visit = Visit { streams, session: None, terminal: Ends::new(terminal), exit: None };
     loop {
         match visit.until_cut(&mut link).await? {
@@ -222,7 +224,6 @@ where
         let received = |name| self.streams.received(name);
         let (stdout, stderr) = (received(Name::Stdout), received(Name::Stderr));
         self.streams.begin(Control::Resume { session, stdout, stderr });
-        // Nothing is sent before the worker has said how far the input had come.
         self.streams.hold();
         Ok(link)
     }
