@@ -15,8 +15,8 @@ use taskcluster_core::transport::Transport;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::events::EventSink;
 use taskcluster_worker::plugins::{
-    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, MaxSilence, MemoryGuard, MemoryLimits,
-    MountLimits, Mounts, Proxy,
+    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, MaxSilence,
+    MemoryGuard, MemoryLimits, MountLimits, Mounts, Proxy,
 };
 use taskcluster_worker::{
     Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerBuilder, WorkerError,
@@ -66,6 +66,15 @@ pub enum NativeWorkerError {
         #[source]
         source: io::Error,
     },
+    /// Shells cannot be served where they should be.
+    #[error("cannot serve shells at {address}")]
+    Shells {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Live logs cannot be served where they should be.
     #[error("cannot serve live logs at {address}")]
     LiveLog {
@@ -102,6 +111,9 @@ impl NativeWorker {
             spare_users: None,
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
+            shell_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            shell_url: None,
+            linger: Linger::default(),
             chain_of_trust: ChainOfTrust::new(None),
             live_log_tls: None,
             log_interval: None,
@@ -127,7 +139,7 @@ impl NativeWorker {
     pub fn payload_schema() -> Value {
         use taskcluster_worker::{Engine, Plugin};
         let engine = NativeEngine::new("/", Isolation::None);
-        let parts: [(&str, PayloadPart); 11] = [
+        let parts: [(&str, PayloadPart); 12] = [
             (engine.name(), engine.payload()),
             (Env::default().name(), Env::default().payload()),
             (MaxRunTime::default().name(), MaxRunTime::default().payload()),
@@ -138,6 +150,7 @@ impl NativeWorker {
             (MaxSilence::default().name(), MaxSilence::default().payload()),
             ("task-log", PayloadPart::of::<KeptLog>()),
             ("live-log", PayloadPart::of::<ReadableLog>()),
+            ("interactive", Interactive::payload_part()),
             ("chain-of-trust", ChainOfTrust::new(None).payload()),
         ];
         PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()
@@ -168,6 +181,9 @@ pub struct NativeWorkerBuilder {
     spare_users: Option<usize>,
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
+    shell_address: SocketAddr,
+    shell_url: Option<Url>,
+    linger: Linger,
     chain_of_trust: ChainOfTrust,
     /// Certificate and key.
     live_log_tls: Option<(PathBuf, PathBuf)>,
@@ -299,7 +315,28 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// Serve the live logs by HTTPS, with a certificate chain and its key in files of PEM, which may change meanwhile.
+    /// Where shells in tasks with `features.interactive` are served. Default: any port of the loopback interface.
+    #[must_use]
+    pub fn shell_address(mut self, address: SocketAddr) -> Self {
+        self.shell_address = address;
+        self
+    }
+
+    /// Where visitors find the shells, if not at that address.
+    #[must_use]
+    pub fn shell_url(mut self, url: Url) -> Self {
+        self.shell_url = Some(url);
+        self
+    }
+
+    /// How long a task that allows shells stays once its commands have ended.
+    #[must_use]
+    pub fn linger(mut self, linger: Linger) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// Serve the live logs, and shells, by TLS, with a certificate chain and its key in files of PEM, which may change meanwhile.
     #[must_use]
     pub fn live_log_tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.live_log_tls = Some((certificate.into(), key.into()));
@@ -404,6 +441,12 @@ impl NativeWorkerBuilder {
         let live_log =
             live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();
         let backing_log = BackingLog::reading::<KeptLog>();
+        let address = self.shell_address;
+        let interactive = match &self.live_log_tls {
+            Some((certificate, key)) => Interactive::bind_tls(address, self.shell_url, certificate, key).await,
+            None => Interactive::bind(address, self.shell_url).await,
+        };
+        let interactive = interactive.map_err(|source| NativeWorkerError::Shells { address, source })?;
         let backing_log = match self.log_interval {
             Some(interval) => backing_log.every(interval),
             None => backing_log,
@@ -428,6 +471,7 @@ impl NativeWorkerBuilder {
             .plugin(Artifacts::default())
             .plugin(backing_log)
             .plugin(live_log)
+            .plugin(interactive.linger(self.linger))
             .plugin(chain_of_trust);
         if let Some(limits) = self.memory_guard {
             builder = builder.plugin(MemoryGuard::new(limits));

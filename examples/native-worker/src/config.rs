@@ -1,15 +1,17 @@
 //! The program's configuration: what is particular to a native worker, beside what all workers have.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_worker::WorkerBuilder;
 use taskcluster_worker::plugins::{MemoryLimits, MountLimits};
+use url::Url;
 use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::NativeWorker;
@@ -30,6 +32,14 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
+    /// Address and port at which shells in tasks are served, by TLS if live logs are [default: 127.0.0.1:0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_address: Option<SocketAddr>,
+    /// Where visitors find the shells, if not at that address.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_url: Option<String>,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,6 +138,12 @@ impl Program for NativeProgram {
         }
         if let Some(users) = config.spare_users {
             builder = builder.spare_users(users);
+        }
+        if let Some(address) = config.shell_address {
+            builder = builder.shell_address(address);
+        }
+        if let Some(url) = &config.shell_url {
+            builder = builder.shell_url(Url::parse(url).with_context(|| format!("shell_url {url:?} is none"))?);
         }
         if let Some(cache_scope) = config.cache_scope {
             builder = builder.cache_scope(cache_scope);

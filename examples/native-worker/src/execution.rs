@@ -1,10 +1,10 @@
 //! The commands of a task under way: started one after the other, attended to, measured, ended.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,29 +12,40 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Exit, ResultSet, Sandbox, SandboxHandle};
 use taskcluster_worker::error::{Error, Result};
+use taskcluster_worker::shell::{Shell, ShellRequest};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::Limits;
-use crate::groups;
-use crate::nproc;
+use crate::owner::Owner;
 use crate::proc::Process;
 use crate::process::{KillOnDrop, Tree};
 use crate::results::NativeResults;
 use crate::sandbox::{Furniture, Home};
+use crate::shell::Place;
 use crate::usage::{Cpu, Meter, Usage};
 
 /// Start the commands of a task in its directory.
 pub(crate) fn start(task: Arc<TaskContext>, home: Home, furniture: Furniture) -> Result<Box<dyn Sandbox>> {
     let (receiver, sender) = output_pipe().map_err(|error| Error::worker_caused("cannot make a pipe", error))?;
     let tree = Tree::new(&home.dir.0, home.user.as_ref().map(|user| user.uid)).with_cgroup();
-    let control = Arc::new(Control { kill: CancellationToken::new(), tree: tree.clone() });
     let Furniture { commands, env, limits, measured } = furniture;
+    let owner = home.user.as_ref().map(|user| Owner {
+        uid: user.uid,
+        gid: user.gid,
+        groups: user.groups.clone(),
+        processes: limits.processes,
+    });
+    let control = Arc::new(Control {
+        kill: CancellationToken::new(),
+        over: AtomicBool::new(false),
+        place: Place { dir: home.dir.0.clone(), env, owner },
+        tree: tree.clone(),
+    });
     let tree = KillOnDrop(tree);
-    let execution = Execution { task, env, limits, measured, tree, home, receiver, sender, control: control.clone() };
+    let execution = Execution { task, measured, tree, home, receiver, sender, control: control.clone() };
     #[expect(clippy::disallowed_methods, reason = "the sandbox holds it and waits for it")]
     let running = AbortOnDropHandle::new(tokio::spawn(execution.run(commands)));
     Ok(Box::new(NativeSandbox { running, control }))
@@ -69,6 +80,9 @@ impl Sandbox for NativeSandbox {
 #[derive(Debug)]
 struct Control {
     kill: CancellationToken,
+    /// Nothing may be started any more.
+    over: AtomicBool,
+    place: Place,
     /// As far as it can be told without the process groups of its commands.
     tree: Tree,
 }
@@ -82,13 +96,18 @@ impl SandboxHandle for Control {
     fn memory(&self) -> Option<u64> {
         Some(self.tree.memory())
     }
+
+    async fn open_shell(&self, request: &ShellRequest) -> Result<Shell> {
+        if self.kill.is_cancelled() || self.over.load(Ordering::SeqCst) {
+            return Err(Error::task("the task is over"));
+        }
+        self.place.open(request)
+    }
 }
 
 /// The commands under way.
 struct Execution {
     task: Arc<TaskContext>,
-    env: BTreeMap<String, String>,
-    limits: Limits,
     measured: bool,
     // Before the home: processes end first.
     tree: KillOnDrop,
@@ -110,6 +129,8 @@ impl Execution {
                 break;
             }
         }
+        self.stay_for_visitors().await;
+        self.control.over.store(true, Ordering::SeqCst);
         self.tree.0.destroy().await;
         // The processes that wrote are gone, so the last writer is our own.
         let Self { task, tree, home, mut receiver, sender, .. } = self;
@@ -118,6 +139,21 @@ impl Execution {
             task.log().warn("the end of the output is lost: a process that is out of reach still holds it");
         }
         NativeResults::new(exit, home, task.scratch().to_owned())
+    }
+
+    /// Keep everything as long as somebody holds it, unless it is to be ended.
+    async fn stay_for_visitors(&mut self) {
+        if !self.task.is_held() || self.control.kill.is_cancelled() {
+            return;
+        }
+        self.task.log().info("the commands have ended; the task stays for those who look at it in a shell");
+        let (task, control) = (self.task.clone(), self.control.clone());
+        tokio::select! {
+            () = task.released() => {}
+            () = control.kill.cancelled() => {}
+            // What daemons of the task print meanwhile.
+            () = copy(&mut self.receiver, &task) => {}
+        }
     }
 
     async fn command(&mut self, argv: &[String]) -> Exit {
@@ -206,19 +242,16 @@ impl Execution {
         command
             .args(arguments)
             .env_clear()
-            .envs(&self.env)
-            .current_dir(&self.home.dir.0)
+            .envs(&self.control.place.env)
+            .current_dir(&self.control.place.dir)
             .stdin(Stdio::null())
             .stdout(self.sender.try_clone()?)
             .stderr(self.sender.try_clone()?)
             .process_group(0)
             .kill_on_drop(true);
-        let Some(user) = &self.home.user else { return command.spawn() };
-        command.uid(user.uid).gid(user.gid);
-        nproc::with_most(self.limits.processes, || match user.groups.as_slice() {
-            [] => command.spawn(),
-            groups => groups::spawn_in(&mut command, user.gid, groups),
-        })
+        let Some(owner) = &self.control.place.owner else { return command.spawn() };
+        command.uid(owner.uid).gid(owner.gid);
+        owner.start(|| command.spawn())
     }
 }
 

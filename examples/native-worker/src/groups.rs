@@ -6,7 +6,6 @@ use std::thread;
 use rustix::thread::{CapabilitySet, Gid, capabilities, set_capabilities, set_thread_groups};
 use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::error::{Error, Result};
-use tokio::process::{Child, Command};
 
 use crate::accounts;
 use crate::isolation::Isolation;
@@ -45,13 +44,17 @@ pub(crate) fn allowed(task: &TaskContext, names: &[String], isolation: Isolation
     if reasons.is_empty() { Ok(groups) } else { Err(Error::Payload(reasons)) }
 }
 
-/// Start a command, whose user and group are set already, in more groups.
+/// Start something that becomes another user and group by itself, in more groups.
 ///
 /// The standard library has a process that becomes another user leave all groups; only where it may not do even that do those
 /// of its parent remain. So the parent is a thread of its own that is in the groups, and has given up the right to change them.
-pub(crate) fn spawn_in(command: &mut Command, gid: u32, groups: &[u32]) -> io::Result<Child> {
+pub(crate) fn start_in<T: Send>(
+    gid: u32,
+    groups: &[u32],
+    start: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
     let runtime = tokio::runtime::Handle::current();
-    let spawn = move || {
+    let begin = move || {
         let _entered = runtime.enter();
         let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         let gid = Gid::from_raw(gid);
@@ -60,7 +63,7 @@ pub(crate) fn spawn_in(command: &mut Command, gid: u32, groups: &[u32]) -> io::R
         let mut rights = capabilities(None)?;
         rights.effective.remove(CapabilitySet::SETGID);
         set_capabilities(None, rights)?;
-        command.spawn()
+        start()
     };
-    thread::scope(|scope| scope.spawn(spawn).join()).unwrap_or_else(|_| Err(io::Error::other("the thread is lost")))
+    thread::scope(|scope| scope.spawn(begin).join()).unwrap_or_else(|_| Err(io::Error::other("the thread is lost")))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use taskcluster::queue::{Queue, TaskDefinition};
@@ -11,6 +12,7 @@ use taskcluster_core::credentials::SharedCredentials;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::scopes::satisfies;
 use taskcluster_core::time::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -33,6 +35,20 @@ pub struct TaskContext {
     described: Mutex<BTreeMap<String, String>>,
     tracker: TaskTracker,
     over: CancellationToken,
+    /// How many hold the sandbox.
+    holds: watch::Sender<usize>,
+    touched: AtomicBool,
+}
+
+/// Keeps a sandbox until it is dropped.
+#[derive(Debug)]
+#[must_use = "the sandbox is kept until this is dropped"]
+pub struct Hold(watch::Sender<usize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.send_modify(|holds| *holds -= 1);
+    }
 }
 
 /// What a run is made of.
@@ -63,6 +79,8 @@ impl TaskContext {
             described: Mutex::default(),
             tracker: TaskTracker::new(),
             over: CancellationToken::new(),
+            holds: watch::channel(0).0,
+            touched: AtomicBool::new(false),
         })
     }
 
@@ -192,6 +210,36 @@ impl TaskContext {
         self.over.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+
+    /// Keep the sandbox, also when the user's code has ended by itself, as long as the answer is not dropped.
+    pub fn hold(&self) -> Hold {
+        self.holds.send_modify(|holds| *holds += 1);
+        Hold(self.holds.clone())
+    }
+
+    /// For engines: whether somebody [holds](Self::hold) the sandbox.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        *self.holds.borrow() > 0
+    }
+
+    /// For engines: wait until nobody [holds](Self::hold) the sandbox. Cancel safe.
+    pub async fn released(&self) {
+        let mut holds = self.holds.subscribe();
+        // It cannot be gone: it is ours.
+        let _ = holds.wait_for(|holds| *holds == 0).await;
+    }
+
+    /// Somebody may have put a hand into this run: its caches are nothing to keep.
+    pub fn touch(&self) {
+        self.touched.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody may have put a hand into this run.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        self.touched.load(Ordering::SeqCst)
     }
 
     /// Say that this run makes an artifact of that name.

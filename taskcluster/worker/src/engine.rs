@@ -144,6 +144,7 @@ use tokio::net::TcpListener;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
+use crate::shell::{Shell, ShellRequest};
 
 /// Something that can run tasks: native processes, containers, another system's builds.
 #[async_trait]
@@ -297,6 +298,17 @@ pub trait SandboxHandle: Send + Sync + fmt::Debug {
     /// tell. May look at all processes of the machine: it blocks.
     fn memory(&self) -> Option<u64> {
         None
+    }
+
+    /// Start a program beside the user's code, with what that has: its directory, its variables, its rights.
+    ///
+    /// An engine that can do this keeps the sandbox when the user's code has ended by itself, until
+    /// [nobody holds it](TaskContext::released) or it is killed.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`]: this engine cannot. [`Error::Task`]: there is no such program, or the sandbox is gone.
+    async fn open_shell(&self, _request: &ShellRequest) -> Result<Shell> {
+        Err(Error::Unsupported("shells"))
     }
 }
 

@@ -23,6 +23,7 @@ mod peer;
 pub mod plugin;
 pub mod plugins;
 mod run;
+pub mod shell;
 pub mod shutdown;
 pub mod stop;
 #[cfg(feature = "testing")]

@@ -4,12 +4,15 @@ pub mod artifacts;
 mod chain_of_trust;
 mod env;
 mod exit_status;
+#[cfg(feature = "interactive")]
+mod interactive;
 mod live_log;
 mod max_run_time;
 mod max_silence;
 mod memory_guard;
 mod mounts;
 mod proxy;
+mod shelf;
 mod task_log;
 
 #[doc(inline)]
@@ -17,6 +20,8 @@ pub use artifacts::Artifacts;
 pub use chain_of_trust::{CERTIFIED_LOG, CHAIN_OF_TRUST, ChainOfTrust, KeyError, SigningKey};
 pub use env::Env;
 pub use exit_status::{ExitStatus, RetriedCodes};
+#[cfg(feature = "interactive")]
+pub use interactive::{Interactive, Linger, SHELL};
 pub use live_log::{LIVE_LOG, LiveLog, LiveLogSettings};
 pub use max_run_time::MaxRunTime;
 pub use max_silence::MaxSilence;

@@ -12,4 +12,5 @@ mod mounts;
 mod processes;
 mod proxy;
 mod resources;
+mod shell;
 mod users;

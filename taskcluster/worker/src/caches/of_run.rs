@@ -53,11 +53,18 @@ impl RunCaches {
 
     /// Nothing of the task is left: give all of them back.
     pub async fn give_back(&mut self) {
+        let is_touched = self.task.is_touched();
         for cache in self.held.drain(..) {
             let name = cache.name().to_owned();
-            match blocking(move || cache.give_back()).await {
+            let give_back = move || {
+                if is_touched {
+                    cache.spoil()?;
+                }
+                cache.give_back()
+            };
+            match blocking(give_back).await {
                 Ok(false) => {}
-                Ok(true) => tracing::info!(cache = name, "purged a cache that was in use"),
+                Ok(true) => tracing::info!(cache = name, "purged a cache after its use"),
                 // No fault of the task: what is left is not used again.
                 Err(error) => tracing::warn!(cache = name, %error, "cannot remove a cache that is to be purged"),
             }

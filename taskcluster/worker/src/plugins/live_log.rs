@@ -21,17 +21,17 @@ mod answer;
 mod connections;
 mod door;
 mod range;
-mod shelf;
 #[cfg(feature = "tls")]
 mod tls;
 
-use self::door::Door;
-use self::shelf::Shelf;
+pub(super) use self::door::Door;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
+use crate::log::TaskLog;
 use crate::outcome::Outcome;
 use crate::payload::{Payload, PayloadForm, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin};
+use crate::plugins::shelf::Shelf;
 use crate::plugins::task_log::{BACKING_LOG, LOG_CONTENT_TYPE};
 
 /// Name of the artifact under which the log of a run is found at any time, where the payload does not say another.
@@ -64,7 +64,7 @@ pub const LIVE_LOG: &str = "public/logs/live.log";
 pub struct LiveLog {
     form: PayloadForm<LiveLogSettings>,
     base: Url,
-    logs: Shelf,
+    logs: Shelf<TaskLog>,
     _open: DropGuard,
 }
 
@@ -93,7 +93,7 @@ impl LiveLog {
     /// The address cannot be listened on, or the files make no certificate.
     #[cfg(feature = "tls")]
     pub async fn bind_tls(address: SocketAddr, base: Option<Url>, certificate: &Path, key: &Path) -> io::Result<Self> {
-        Self::open(address, base, Door::Tls(tls::Tls::open(certificate, key)?)).await
+        Self::open(address, base, Door::tls(certificate, key)?).await
     }
 
     async fn open(address: SocketAddr, base: Option<Url>, door: Door) -> io::Result<Self> {
@@ -174,7 +174,7 @@ impl Plugin for LiveLog {
 struct TaskLiveLog {
     task: Arc<TaskContext>,
     form: PayloadForm<LiveLogSettings>,
-    logs: Shelf,
+    logs: Shelf<TaskLog>,
     secret: String,
     url: Result<Url, url::ParseError>,
     /// Known once the payload was read.

@@ -12,8 +12,8 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::range::{Extent, Unsatisfiable};
-use super::shelf::Shelf;
-use crate::log::Follower;
+use crate::log::{Follower, TaskLog};
+use crate::plugins::shelf::Shelf;
 use crate::plugins::task_log::LOG_CONTENT_TYPE;
 
 /// Headers that a page of another origin may look at.
@@ -28,7 +28,7 @@ const ALWAYS: [(header::HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
-pub(super) fn router(shelf: Shelf) -> Router {
+pub(super) fn router(shelf: Shelf<TaskLog>) -> Router {
     Router::new()
         .route("/log/{secret}", get(read).options(preflight))
         .layer(axum::middleware::map_response(async |mut response: Response| {
@@ -49,7 +49,12 @@ async fn preflight() -> Response {
 }
 
 /// `GET` and `HEAD`. An unknown secret and that of a run that is over are told apart by nothing.
-async fn read(State(shelf): State<Shelf>, Path(secret): Path<String>, method: Method, headers: HeaderMap) -> Response {
+async fn read(
+    State(shelf): State<Shelf<TaskLog>>,
+    Path(secret): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
     let Some(log) = shelf.get(&secret) else { return (StatusCode::NOT_FOUND, "no such log\n").into_response() };
     let (length, closed) = log.extent();
     let extent = Extent { length, closed };

@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// A certificate with its key, as they are in their files.
-pub(super) struct Tls {
+pub(in crate::plugins) struct Tls {
     files: Files,
     current: Mutex<Current>,
 }
