@@ -1,5 +1,7 @@
 //! Real processes under a whole worker, against a queue over HTTP.
 
+#![allow(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
+
 mod bench;
 mod caches;
 mod commands;

@@ -188,8 +188,9 @@ impl Streams {
         if self.farewell_said || !self.outgoing.iter().all(|(_, stream)| stream.told) {
             return None;
         }
+        let farewell = self.farewell.clone()?;
         self.farewell_said = true;
-        self.farewell.clone().map(Frame::Control)
+        Some(Frame::Control(farewell))
     }
 
     /// Take what came. What is about no stream is given back.
@@ -329,6 +330,18 @@ mod tests {
         program.take(Frame::Control(Control::Ack { stream: Name::Stdout, offset: 1 })).unwrap_err();
         program.take(Frame::Control(Control::Ack { stream: Name::Stdin, offset: 0 })).unwrap_err();
         program.take(Frame::Control(Control::End { stream: Name::Stdin, offset: u64::MAX })).unwrap_err();
+    }
+
+    #[test]
+    fn an_exit_code_that_is_known_after_the_output_has_ended_is_told() {
+        let mut program = Streams::of_program();
+        program.end(Name::Stdout);
+        program.end(Name::Stderr);
+        let last = |program: &mut Streams| std::iter::from_fn(|| program.next()).last();
+        assert_eq!(last(&mut program), Some(Frame::Control(Control::End { stream: Name::Stderr, offset: 0 })));
+        program.say_last(Control::Exit { code: 0 });
+        assert_eq!(last(&mut program), Some(Frame::Control(Control::Exit { code: 0 })));
+        assert_eq!(program.next(), None);
     }
 
     #[test]
