@@ -1,6 +1,7 @@
 //! What builds print, taken down into the log of the task.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use taskcluster_worker::log::TaskLog;
 
@@ -8,6 +9,10 @@ use crate::buildbot::{Build, Buildbot, BuildbotError, Ears, Log, Results, Step};
 
 /// Lines that are fetched at once.
 const LINES: u64 = 5000;
+
+/// How often, and after which time, lines are asked for again of which there were too many or too few.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How far the builds of a request have been taken down. What was interrupted is gone on with, not begun again.
 #[derive(Debug)]
@@ -98,7 +103,7 @@ impl Transcript {
             self.log.info(format!("--- {} ---", log.name));
         }
         while *taken < log.num_lines {
-            let content = buildbot.lines(log.logid, *taken, LINES.min(log.num_lines - *taken)).await?;
+            let content = exactly(buildbot, log.logid, *taken, LINES.min(log.num_lines - *taken)).await?;
             let mut text = String::with_capacity(content.len());
             for line in content.split_inclusive('\n') {
                 *taken += 1;
@@ -111,6 +116,19 @@ impl Transcript {
         }
         Ok(())
     }
+}
+
+/// So many lines of a log. For a moment in which the master compresses it, some lines are there twice: it is asked again then.
+async fn exactly(buildbot: &Buildbot, log: u64, offset: u64, limit: u64) -> Result<String, BuildbotError> {
+    for _ in 0..ATTEMPTS {
+        let content = buildbot.lines(log, offset, limit).await?;
+        if content.split_inclusive('\n').count() as u64 == limit {
+            return Ok(content);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let content = buildbot.lines(log, offset, limit).await?;
+    Ok(content.split_inclusive('\n').take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
 }
 
 /// A line of a stdio log begins with a letter for where it was printed.
