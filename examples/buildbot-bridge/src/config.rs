@@ -33,7 +33,7 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub worker: WorkerConfig,
-    /// The web interface of the Buildbot master, such as https://buildbot.example.com/.
+    /// The web interface of the Buildbot master, such as `https://buildbot.example.com/`.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buildbot_url: Option<String>,

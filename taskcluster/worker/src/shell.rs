@@ -1,7 +1,7 @@
 //! Shells: programs that somebody starts by hand beside a task's own, in its sandbox.
 //!
-//! An engine gives a [`Shell`] through [`SandboxHandle::open_shell`](crate::SandboxHandle::open_shell); the plugin
-//! [`Interactive`](crate::plugins::Interactive) serves it over websockets, and [`client`] speaks to it from elsewhere.
+//! An engine gives a [`Shell`] through [`SandboxHandle::open_shell`](crate::SandboxHandle::open_shell). With the feature
+//! `interactive`, the plugin `Interactive` serves it over websockets, and `shell::client` speaks to it from elsewhere.
 
 use std::fmt;
 
