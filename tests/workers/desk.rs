@@ -127,7 +127,25 @@ fn the_line_that_is_printed_starts_a_worker_on_another_machine() {
     let variables = line.split(" taskcluster ").next().unwrap();
     let allowed = desk.says(&program, &format!("{variables} exec taskcluster api auth currentScopes"), "");
     let scopes: Vec<&str> = allowed["scopes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    for scope in scopes.iter().filter(|scope| scope.contains("claim") || scope.contains("create")) {
-        assert!(scope.contains("local/native") || scope.starts_with("queue:claimed-"), "{scope}");
-    }
+    assert!(
+        scopes.contains(&"queue:claim-work:local/native") && scopes.contains(&"queue:worker-id:desk/*"),
+        "{scopes:?}"
+    );
+    let more = |scope: &&&str| {
+        let ours = ["local/native", "queue:worker-id:desk/"].iter().any(|part| scope.contains(part));
+        // What everybody may do here is look.
+        let looks = [
+            "assume:anonymous",
+            "get-",
+            "list",
+            "count",
+            "status",
+            "find-task",
+            "current-scopes",
+            "listen",
+            "requests",
+        ];
+        !ours && !looks.iter().any(|part| scope.contains(part))
+    };
+    assert_eq!(scopes.iter().find(more), None, "{scopes:?}");
 }

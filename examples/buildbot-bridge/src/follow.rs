@@ -32,17 +32,7 @@ pub(crate) struct Following {
     bridge: Bridge,
     task: Arc<TaskContext>,
     order: Order,
-    kill: Kill,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Kill(CancellationToken);
-
-#[async_trait]
-impl SandboxHandle for Kill {
-    async fn kill(&self) {
-        self.0.cancel();
-    }
+    kill: CancellationToken,
 }
 
 #[async_trait]
@@ -56,7 +46,7 @@ impl Sandbox for Following {
         let mut watch = Watch::new(&self.bridge, &self.task, request);
         tokio::select! {
             biased;
-            () = self.kill.0.cancelled() => {
+            () = self.kill.cancelled() => {
                 self.let_go(request).await;
                 Ok(Box::new(BuildResults::killed()))
             }
@@ -67,14 +57,14 @@ impl Sandbox for Following {
 
 impl Following {
     pub(crate) fn new(bridge: Bridge, task: Arc<TaskContext>, order: Order) -> Self {
-        Self { bridge, task, order, kill: Kill::default() }
+        Self { bridge, task, order, kill: CancellationToken::new() }
     }
 
     /// The request of the order, made if there is none. Nothing is given if the run was killed before it was made.
     async fn request(&self) -> Result<Option<u64>> {
         let log = self.task.log();
         let mut doubtful = false;
-        while !self.kill.0.is_cancelled() {
+        while !self.kill.is_cancelled() {
             let error = match self.order.find().await {
                 Ok(Some(request)) => {
                     log.info(format!("Buildbot has request {request} for this task already: it is followed"));
@@ -99,7 +89,7 @@ impl Following {
             doubtful = true;
             tokio::select! {
                 () = sleep(AGAIN) => {}
-                () = self.kill.0.cancelled() => {}
+                () = self.kill.cancelled() => {}
             }
         }
         Ok(if doubtful { self.order.find().await.ok().flatten() } else { None })

@@ -222,7 +222,7 @@ impl SandboxBuilder for ContainerBuilder {
                 let home = Home { container: running.container, belongings, working_dir, keep_as };
                 let execution =
                     Execution { docker, task, home, output: running.output, not_started: running.not_started };
-                Ok(Box::new(ContainerSandbox { execution, kill: Kill::default() }))
+                Ok(Box::new(ContainerSandbox { execution, kill: CancellationToken::new() }))
             }
             Err(error) => {
                 self.discard().await;
@@ -263,17 +263,7 @@ pub(crate) struct Home {
 #[derive(Debug)]
 struct ContainerSandbox {
     execution: Execution,
-    kill: Kill,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Kill(CancellationToken);
-
-#[async_trait]
-impl SandboxHandle for Kill {
-    async fn kill(&self) {
-        self.0.cancel();
-    }
+    kill: CancellationToken,
 }
 
 #[async_trait]
@@ -283,7 +273,7 @@ impl Sandbox for ContainerSandbox {
     }
 
     async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
-        Ok(Box::new(self.execution.run(&self.kill.0).await?))
+        Ok(Box::new(self.execution.run(&self.kill).await?))
     }
 }
 

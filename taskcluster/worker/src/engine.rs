@@ -64,7 +64,7 @@
 //! #[async_trait]
 //! impl Sandbox for Counting {
 //!     fn handle(&self) -> Arc<dyn SandboxHandle> {
-//!         Arc::new(self.clone())
+//!         Arc::new(self.kill.clone())
 //!     }
 //!
 //!     async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
@@ -75,13 +75,6 @@
 //!             self.task.log().write(format!("{number}\n").as_bytes());
 //!         }
 //!         Ok(Box::new(Counted(Exit::Code(0))))
-//!     }
-//! }
-//!
-//! #[async_trait]
-//! impl SandboxHandle for Counting {
-//!     async fn kill(&self) {
-//!         self.kill.cancel();
 //!     }
 //! }
 //!
@@ -140,6 +133,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
@@ -309,6 +303,14 @@ pub trait SandboxHandle: Send + Sync + fmt::Debug {
     /// [`Error::Unsupported`]: this engine cannot. [`Error::Task`]: there is no such program, or the sandbox is gone.
     async fn open_shell(&self, _request: &ShellRequest) -> Result<Shell> {
         Err(Error::Unsupported("shells"))
+    }
+}
+
+/// All that is needed where a sandbox can only be killed: whoever waits for the code waits for the token as well.
+#[async_trait]
+impl SandboxHandle for CancellationToken {
+    async fn kill(&self) {
+        self.cancel();
     }
 }
 

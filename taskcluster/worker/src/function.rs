@@ -157,7 +157,11 @@ impl<P: Send + 'static> SandboxBuilder for Furnished<P> {
         let job = Job { payload, task, folder: folder.path().to_owned(), env };
         // In a task of its own, so that a panic of the function is caught.
         let running = AbortOnDropHandle::new(tokio::spawn(run(job)));
-        Ok(Box::new(Running { running, kill: Kill::default(), left: Left { exit: Exit::Killed, folder, mounted } }))
+        Ok(Box::new(Running {
+            running,
+            kill: CancellationToken::new(),
+            left: Left { exit: Exit::Killed, folder, mounted },
+        }))
     }
 
     async fn discard(self: Box<Self>) {}
@@ -172,18 +176,8 @@ impl<P> fmt::Debug for Furnished<P> {
 #[derive(Debug)]
 struct Running {
     running: AbortOnDropHandle<Result<Exit>>,
-    kill: Kill,
+    kill: CancellationToken,
     left: Left,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Kill(CancellationToken);
-
-#[async_trait]
-impl SandboxHandle for Kill {
-    async fn kill(&self) {
-        self.0.cancel();
-    }
 }
 
 #[async_trait]
@@ -195,7 +189,7 @@ impl Sandbox for Running {
     async fn wait(mut self: Box<Self>) -> Result<Box<dyn ResultSet>> {
         let ended = tokio::select! {
             ended = &mut self.running => ended,
-            () = self.kill.0.cancelled() => {
+            () = self.kill.cancelled() => {
                 self.running.abort();
                 (&mut self.running).await
             }

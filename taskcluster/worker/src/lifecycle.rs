@@ -121,8 +121,8 @@ enum Claimed {
     /// For want of good credentials.
     Refused(WorkerError),
     Trouble(taskcluster_core::Error),
-    /// Claims whose answer was lost have been looked for; nothing, if that was not possible.
-    Looked(Option<Vec<TaskClaim>>),
+    /// Claims whose answer was lost have been looked for.
+    Looked(Result<Vec<TaskClaim>, taskcluster_core::Error>),
     /// The worker has asked to be kept from tasks, successfully or not.
     Quarantined(bool),
 }
@@ -201,7 +201,7 @@ impl ClaimLoop {
         }
         if self.lost.wants_a_look() {
             let known = self.lost.known();
-            return async move { Claimed::Looked(lost::look(&inner, &known, wanted).await.ok()) }.boxed();
+            return async move { Claimed::Looked(lost::look(&inner, &known, wanted).await) }.boxed();
         }
         let wait = backoff(settings.backoff, settings.backoff_limit, self.failed_claims.max(self.failed_runs));
         claim(inner, wanted, wait).boxed()
@@ -239,8 +239,13 @@ impl ClaimLoop {
                 self.trouble(chain(&error).to_string());
             }
             Claimed::Looked(found) => {
-                self.lost.looked(found.is_some());
-                self.attend_to(found.unwrap_or_default());
+                self.lost.looked(found.is_ok());
+                match found {
+                    Ok(tasks) => self.attend_to(tasks),
+                    Err(error) => {
+                        tracing::warn!(error = %chain(&error), "cannot ask for claims that were not heard of")
+                    }
+                }
             }
             Claimed::Quarantined(done) => {
                 self.quarantine.asked();

@@ -13,7 +13,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
@@ -82,14 +81,7 @@ impl Interactive {
     }
 
     async fn open(address: SocketAddr, base: Option<Url>, door: Door) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let base = match base {
-            Some(base) => base,
-            None => {
-                let url = format!("{}://{}/", door.scheme(), listener.local_addr()?);
-                Url::parse(&url).map_err(io::Error::other)?
-            }
-        };
+        let (listener, base) = door.listen(address, base).await?;
         let rooms = Shelf::default();
         let porter = Porter::new(door, rooms.clone());
         let open = AbortOnDropHandle::new(tokio::spawn(porter.serve(listener)));

@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 use url::Url;
 
@@ -97,14 +96,7 @@ impl LiveLog {
     }
 
     async fn open(address: SocketAddr, base: Option<Url>, door: Door) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let base = match base {
-            Some(base) => base,
-            None => {
-                let url = format!("{}://{}/", door.scheme(), listener.local_addr()?);
-                Url::parse(&url).map_err(io::Error::other)?
-            }
-        };
+        let (listener, base) = door.listen(address, base).await?;
         let logs = Shelf::default();
         let open = connections::start(listener.into_std()?, answer::router(logs.clone()), door)?;
         Ok(Self { form: Self::default_form(), base, logs, _open: open })

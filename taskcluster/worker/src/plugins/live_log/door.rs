@@ -1,12 +1,13 @@
 //! How readers of live logs and visitors of shells come in: by plain HTTP, or by HTTPS with a certificate that is renewed while the worker runs.
 
-#[cfg(feature = "tls")]
 use std::io;
+use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::path::Path;
 
 use axum::Router;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use url::Url;
 
 use super::connections::answer;
 #[cfg(feature = "tls")]
@@ -29,13 +30,21 @@ impl Door {
         Ok(Self::Tls(Tls::open(certificate, key)?))
     }
 
-    /// The scheme of URLs that lead here.
-    pub(in crate::plugins) fn scheme(&self) -> &'static str {
-        match self {
+    /// Listen on `address`. Others reach it at `base`, by default at the address itself.
+    pub(in crate::plugins) async fn listen(
+        &self,
+        address: SocketAddr,
+        base: Option<Url>,
+    ) -> io::Result<(TcpListener, Url)> {
+        let listener = TcpListener::bind(address).await?;
+        let scheme = match self {
             Self::Plain => "http",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "https",
-        }
+        };
+        let own = format!("{scheme}://{}/", listener.local_addr()?);
+        let base = base.map_or_else(|| Url::parse(&own).map_err(io::Error::other), Ok)?;
+        Ok((listener, base))
     }
 
     /// What one visitor says, in plain; `None` if the handshake comes to nothing.
