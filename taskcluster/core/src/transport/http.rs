@@ -1,4 +1,4 @@
-//! The transport over HTTP/1.1, by reqwest.
+//! The transport over HTTP, by reqwest: HTTP/1.1, and with the feature `http2` what the server prefers.
 
 #[cfg(feature = "rustls")]
 mod tls;

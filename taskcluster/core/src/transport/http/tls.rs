@@ -31,7 +31,7 @@ pub(super) fn config() -> Result<(ClientConfig, Option<&'static str>), Transport
     let refuse = |error: rustls::Error| TransportError::new(TransportErrorKind::Request, error);
     let builder = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     if let Ok(platform) = builder().map_err(refuse)?.with_platform_verifier() {
-        return Ok((platform.with_no_client_auth(), None));
+        return Ok((offer(platform.with_no_client_auth()), None));
     }
     // A small container often has no certificates at all, and its services often speak plain HTTP.
     let empty = builder().map_err(refuse)?.with_root_certificates(rustls::RootCertStore::empty());
@@ -39,6 +39,14 @@ pub(super) fn config() -> Result<(ClientConfig, Option<&'static str>), Transport
         empty.with_no_client_auth(),
         Some("this machine has no root certificates; install ca-certificates or set SSL_CERT_FILE"),
     ))
+}
+
+/// Say which versions of HTTP are spoken here; reqwest leaves that to who makes the configuration.
+fn offer(mut config: ClientConfig) -> ClientConfig {
+    if cfg!(feature = "http2") {
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    }
+    config
 }
 
 #[cfg(test)]
