@@ -16,9 +16,11 @@ use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
+mod page;
 mod porter;
 mod room;
 
+pub use self::page::ShellPage;
 use self::porter::Porter;
 use self::room::Room;
 use super::live_log::Door;
@@ -43,6 +45,7 @@ pub struct Interactive {
     base: Url,
     rooms: Shelf<Arc<Room>>,
     linger: Linger,
+    pages: Vec<ShellPage>,
     _open: AbortOnDropHandle<()>,
 }
 
@@ -85,13 +88,22 @@ impl Interactive {
         let rooms = Shelf::default();
         let porter = Porter::new(door, rooms.clone());
         let open = AbortOnDropHandle::new(tokio::spawn(porter.serve(listener)));
-        Ok(Self { base, rooms, linger: Linger::default(), _open: open })
+        Ok(Self { base, rooms, linger: Linger::default(), pages: Vec::new(), _open: open })
     }
 
     /// Sandboxes stay so much longer.
     #[must_use]
     pub fn linger(mut self, linger: Linger) -> Self {
         self.linger = linger;
+        self
+    }
+
+    /// Runs have the artifacts of these pages as well. Default: none.
+    ///
+    /// What the pages say is understood in any case, see [above](Self#pages).
+    #[must_use]
+    pub fn pages(mut self, pages: impl IntoIterator<Item = ShellPage>) -> Self {
+        self.pages = pages.into_iter().collect();
         self
     }
 
@@ -128,8 +140,8 @@ impl Plugin for Interactive {
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
         let secret = crate::secret_segment();
         let url = self.base.join(&format!("shell/{secret}"));
-        let (task, rooms, linger) = (task.clone(), self.rooms.clone(), self.linger);
-        Box::new(TaskInteractive { task, rooms, linger, secret, url, hold: None })
+        let (task, rooms, linger, pages) = (task.clone(), self.rooms.clone(), self.linger, self.pages.clone());
+        Box::new(TaskInteractive { task, rooms, linger, pages, secret, url, hold: None })
     }
 }
 
@@ -137,6 +149,7 @@ struct TaskInteractive {
     task: Arc<TaskContext>,
     rooms: Shelf<Arc<Room>>,
     linger: Linger,
+    pages: Vec<ShellPage>,
     secret: String,
     url: Result<Url, url::ParseError>,
     /// There from the beginning where shells are wanted, since the code may have ended before anybody is told that it began.
@@ -147,7 +160,9 @@ struct TaskInteractive {
 impl TaskPlugin for TaskInteractive {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
         if payload.part::<InteractivePayload>()?.features.interactive {
-            self.task.reserve_artifact(SHELL)?;
+            for name in self.pages.iter().map(|page| page.artifact()).chain([SHELL]) {
+                self.task.reserve_artifact(name)?;
+            }
             self.hold = Some(self.task.hold());
         }
         Ok(())
@@ -158,8 +173,8 @@ impl TaskPlugin for TaskInteractive {
         let url = self.url.as_ref().map_err(|error| Error::worker_caused("the shells have no URL", *error))?;
         self.rooms.put(&self.secret, Arc::new(Room::new(self.task.clone(), sandbox.clone(), self.linger)));
         // The task itself runs all the same.
-        if let Err(error) = self.task.create_reference_artifact(SHELL, url, CONTENT_TYPE).await {
-            self.task.log().warn(format!("no shell can be opened in the task: {}", error.reasons().join("; ")));
+        if let Err(error) = self.publish(url).await {
+            self.task.log().warn(format!("shells of the task cannot be found: {}", error.reasons().join("; ")));
         }
         let (clock, until) = (self.task.clock().clone(), self.task.clock().now() + self.linger.from_start);
         self.task.spawn(async move {
@@ -170,11 +185,33 @@ impl TaskPlugin for TaskInteractive {
     }
 
     async fn stopped(&mut self, _results: &dyn ResultSet) -> Result<Verdict> {
-        self.rooms.remove(&self.secret);
+        self.close();
         Ok(Verdict::Good)
     }
 
     async fn dispose(&mut self) {
+        self.close();
+    }
+}
+
+impl TaskInteractive {
+    /// Make the artifacts that lead to the shells.
+    async fn publish(&self, url: &Url) -> Result<()> {
+        let pages = self.pages.iter().map(async |page| {
+            let url = page.url(&self.task, url)?;
+            self.task.create_reference_artifact(page.artifact(), &url, ShellPage::CONTENT_TYPE).await
+        });
+        let (own, pages) = tokio::join!(
+            self.task.create_reference_artifact(SHELL, url, CONTENT_TYPE),
+            futures_util::future::join_all(pages)
+        );
+        Error::combine([own].into_iter().chain(pages).filter_map(Result::err).collect()).map_or(Ok(()), Err)
+    }
+
+    fn close(&self) {
+        if let Some(room) = self.rooms.get(&self.secret) {
+            room.close();
+        }
         self.rooms.remove(&self.secret);
     }
 }

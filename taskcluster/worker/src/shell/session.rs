@@ -16,7 +16,7 @@ use super::streams::{PIECE, Streams, Violation};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the output may be silent once the program has ended: something that it left behind may hold it open.
-const REST: Duration = Duration::from_secs(1);
+pub(crate) const REST: Duration = Duration::from_secs(1);
 
 /// A visitor who comes back, and how far the output had come to it.
 pub(crate) struct Return {
@@ -79,19 +79,22 @@ impl Session {
             let rooms = [Name::Stdout, Name::Stderr].map(|name| self.streams.room(name).min(PIECE));
             let is_silent = self.exit.is_some() && rooms.iter().any(|room| *room > 0);
             let event = tokio::select! {
-                comer = returns.recv() => Event::Returned(comer.map(Box::new)),
-                said = exchange(&mut self.link, &mut self.streams) => Event::Said(said),
+                // What is printed goes before all that would cut it off, and then lets the others have their turn: there is no room.
+                biased;
                 read = read(Some(&mut shell.stdout), &mut out[..rooms[0]]) => Event::Printed(Name::Stdout, read),
                 read = read(shell.stderr.as_mut(), &mut side[..rooms[1]]) => Event::Printed(Name::Stderr, read),
                 fed = feed(stdin.as_mut(), &self.feeding) => Event::Fed(fed),
                 code = shell.control.wait(), if self.exit.is_none() => Event::Ended(code),
+                comer = returns.recv() => Event::Returned(comer.map(Box::new)),
+                said = exchange(&mut self.link, &mut self.streams) => Event::Said(said),
                 () = sleep_until(self.rest), if is_silent => Event::Rested,
                 () = sleep_until(self.forget), if self.link.is_none() => Event::Forgotten,
             };
             match event {
                 Event::Returned(Some(comer)) => self.resume(*comer),
                 Event::Said(Ok(frame)) => match self.streams.take(frame) {
-                    Ok(None) => {}
+                    // There may be room again for more of the output, which may have waited for long.
+                    Ok(None) => self.rest = Instant::now() + REST,
                     Ok(Some(Control::Resize(size))) => shell.control.resize(size),
                     Ok(Some(Control::Bye)) => return,
                     Ok(Some(_)) => return self.refuse(Violation("this is not for a visitor to say")).await,
