@@ -1,7 +1,7 @@
 //! Shells in the sandboxes of running tasks, for tasks that allow them: `features.interactive`.
 //!
-//! One listener per worker serves the shells of all its runs, each below a secret of its own. The protocol is a websocket's,
-//! see [`crate::shell`].
+//! One listener per worker serves the shells of all its runs, each below a secret of its own: to our own client
+//! ([`crate::shell::client`]) and to pages of web interfaces. All of it goes over websockets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -39,7 +39,31 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 /// Opens shells in running tasks that have `features.interactive`.
 ///
 /// The sandbox stays as long as somebody is in it, also when the task's own code has ended: [`Linger`] says how much longer.
-/// `maxRunTime` counts all the same. Caches of a task in which somebody was are not kept.
+/// `maxRunTime` counts all the same. Caches of a task in which somebody was are not kept. There may be ten shells in a run at once.
+///
+/// # Pages
+/// Three protocols are spoken, each at an address of its own below the secret of the run, since pages know nothing but an
+/// address:
+///
+/// | address | speaks | a connection that breaks |
+/// |---|---|---|
+/// | `shell/<secret>` | our client | is resumed |
+/// | `shell/<secret>/v1?tty=true&command=sh&…` | pages for docker-worker (`v=1`), and other clients of docker-exec-websocket-server | ends the program |
+/// | `shell/<secret>/v2` | pages for generic-worker (`v=2`); always a terminal with the engine's usual shell | ends the program |
+///
+/// The first is the artifact [`SHELL`]; those of pages are what [`pages`](Self::pages) says.
+///
+/// When the program ends, `v=1` is told the exit code, and the websocket closed with code 1000 and the reason `exit code N`,
+/// in `v=2` as well. When the task ends, `v=1` is told a shutdown, and the code is 1001. 1013 says that there are too many shells, 1011
+/// that the program cannot be started, 1009 that more was typed or pasted at once than 256 KiB.
+///
+/// A page that does not keep up with its program makes it wait, as a program that does not read makes its page: some 16 KiB
+/// wait for the one, a megabyte for the other, and 128 KiB each way are left to the system. `v=1` can also say that somebody
+/// should wait. The task itself waits for nobody. Pages are asked each 15 seconds whether they are still there, and let go of after 45 without an answer.
+///
+/// A page of any origin may connect. It is the secret in the address that lets somebody in, and a browser does not know it as it
+/// knows cookies: a page that has it was told it by somebody who may read the artifact. A page that came by HTTPS can
+/// connect by TLS only ([`bind_tls`](Self::bind_tls), or a proxy at `base`), unless the worker is on the browser's own machine.
 #[derive(Debug)]
 pub struct Interactive {
     base: Url,

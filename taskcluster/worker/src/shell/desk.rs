@@ -172,10 +172,10 @@ mod tests {
         let (mut it, mut typed) = (Told::default(), typed(WINDOW + 1));
         assert_eq!(told(&mut it, &v1(), &typed), [100, 101]);
         typed.took(WINDOW / 4);
-        assert_eq!(told(&mut it, &v1(), &typed), []);
+        assert!(told(&mut it, &v1(), &typed).is_empty());
         typed.took(WINDOW / 4 + 1);
         assert_eq!(told(&mut it, &v1(), &typed), [100]);
-        assert_eq!(told(&mut Told::default(), &V2, &self::typed(MOST)), []);
+        assert!(told(&mut Told::default(), &V2, &self::typed(MOST)).is_empty());
     }
 
     #[test]

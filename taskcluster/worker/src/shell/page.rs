@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::Shell;
 use super::characters::Characters;
 use super::desk::{Told, Typed};
 use super::dialect::{Dialect, End, Said};
@@ -17,7 +18,6 @@ use super::frame::Name;
 use super::session::{PATIENCE, REST};
 use super::socket::{Cut, Socket};
 use super::streams::PIECE;
-use super::Shell;
 
 /// For how long the beginning of a character is held back when nothing follows.
 const LULL: Duration = Duration::from_millis(20);
@@ -60,10 +60,11 @@ impl Page {
     /// Until the program has ended and the page knows it, the page is gone, or `over` is ready. The program does not outlive this.
     pub(crate) async fn run(mut self, shell: Shell, in_terminal: bool, over: impl Future<Output = ()>) {
         self.characters = in_terminal.then(Characters::default);
+        let mut over = pin!(over);
         let end = tokio::select! {
             // A program that is killed because all is over has not ended by itself.
             biased;
-            () = pin!(over) => Some(End::TaskOver),
+            () = &mut over => Some(End::TaskOver),
             end = self.attend(shell) => end,
         };
         match end {
@@ -132,7 +133,9 @@ impl Page {
                 // There is room for more, which may have waited for long.
                 Event::Told => (self.lull, self.rest) = (Instant::now() + LULL, Instant::now() + REST),
                 Event::Printed(stream, 0) => self.ends(stream),
-                Event::Printed(stream, read) => self.printed(stream, &buffers[usize::from(stream == Name::Stderr)][..read]),
+                Event::Printed(stream, read) => {
+                    self.printed(stream, &buffers[usize::from(stream == Name::Stderr)][..read])
+                }
                 Event::Fed(Ok(fed @ 1..)) => self.typed.took(fed),
                 Event::Fed(Ok(0) | Err(_)) => stdin = None,
                 Event::Ended(code) => {

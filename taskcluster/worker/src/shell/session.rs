@@ -176,3 +176,60 @@ async fn feed(stdin: Option<&mut Box<dyn tokio::io::AsyncWrite + Send + Unpin>>,
         _ => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use async_trait::async_trait;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+    use crate::shell::link::{Wire, config};
+    use crate::shell::streams::WINDOW;
+    use crate::shell::{ShellControl, Size};
+
+    /// A program that has ended.
+    struct Ended;
+
+    #[async_trait]
+    impl ShellControl for Ended {
+        async fn wait(&mut self) -> crate::error::Result<i32> {
+            Ok(0)
+        }
+
+        fn resize(&mut self, _size: Size) {}
+    }
+
+    async fn link(wire: tokio::io::DuplexStream, role: Role) -> Link {
+        let wire: Box<dyn Wire> = Box::new(wire);
+        Link::new(WebSocketStream::from_raw_socket(wire, role, Some(config())).await)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_visitor_who_is_slow_gets_all_that_was_printed_before_the_end() {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let session = Session::new("secret".to_owned(), link(near, Role::Server).await);
+        let shell = Shell::new(tokio::io::sink(), Cursor::new(vec![b'x'; 10 * WINDOW]), Ended);
+        let (_returns, comers) = mpsc::channel(1);
+        let visit = async {
+            let (mut link, mut streams, mut read) = (link(far, Role::Client).await, Streams::of_visitor(), 0);
+            loop {
+                let frame = link.exchange(&mut streams).await.unwrap();
+                if let Some(Control::Exit { .. }) = streams.take(frame).unwrap() {
+                    streams.say(Control::Bye);
+                    link.part(&mut streams).await;
+                    return read;
+                }
+                let waiting = streams.waiting(Name::Stdout).len();
+                read += waiting;
+                // Longer than a program's output may be silent.
+                tokio::time::sleep(5 * REST).await;
+                streams.consume(Name::Stdout, waiting);
+            }
+        };
+        let ((), read) = tokio::join!(session.run(shell, comers), visit);
+        assert_eq!(read, 10 * WINDOW);
+    }
+}

@@ -100,7 +100,7 @@ impl Dialect for V1 {
 }
 
 fn message(code: u8, bytes: &[u8]) -> Message {
-    Message::binary(Bytes::from([&[code], bytes].concat()))
+    Message::binary(Bytes::from([&[code][..], bytes].concat()))
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ async fn a_message_that_is_too_long_ends_the_shell_and_says_so() {
     // A session of ours outlives its connection.
     let mut raw = Raw::open(&stage).await;
     let mut program = stage.program().await;
-    assert!(raw.0.tries_to_say(Message::binary(vec![0; TOO_LONG])).await);
+    // Which may be cut off before all of it is said.
+    raw.0.tries_to_say(Message::binary(vec![0; TOO_LONG])).await;
     assert_eq!(raw.0.hears().await, Heard::Lost);
     program.prints(b"still there").await;
     all_is_well(&mut stage).await;
@@ -59,7 +60,7 @@ async fn a_page_may_paste_as_much_as_a_message_holds() {
     let mut stage = Stage::set().await;
     let (mut client, mut program) = v2::open(&mut stage).await;
     let pasted: Vec<u8> = (0..200_000).map(|at| b'a' + (at % 26) as u8).collect();
-    client.says(&[&[1], &pasted[..]].concat()).await;
+    client.says(&[&[1][..], &pasted].concat()).await;
     assert!(program.reads(pasted.len()).await == pasted);
     stage.end().await;
 }

@@ -130,7 +130,7 @@ async fn who_types_without_end_into_a_program_that_does_not_read_is_made_to_wait
         let flood = Flood::of(move |count| async move {
             // Standard input in the one protocol, what is typed in the other.
             let code = if client.is_v1() { 0 } else { 1 };
-            let message = [&[code], &[b'x'; 9999][..]].concat();
+            let message = [&[code][..], &[b'x'; 9999]].concat();
             while client.tries_to_say(message.clone().into()).await {
                 count.fetch_add(9999, Ordering::SeqCst);
             }

@@ -265,7 +265,8 @@ impl SandboxHandle for Handle {
                 (shell.with_stderr(side), Some(stderr))
             }
         };
-        let program = Program { request: request.clone(), stdin, stdout: Some(stdout), stderr, sizes, exit: Some(exit) };
+        let program =
+            Program { request: request.clone(), stdin, stdout: Some(stdout), stderr, sizes, exit: Some(exit) };
         self.started.send(program).unwrap();
         Ok(shell)
     }

@@ -36,14 +36,17 @@ async fn open(stage: &mut Stage, query: &str) -> (Client<TcpStream>, Program) {
 }
 
 fn message(code: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[code], bytes].concat()
+    [&[code][..], bytes].concat()
 }
 
 #[tokio::test]
 async fn the_artifact_leads_to_the_page_which_is_told_where_to_connect() {
     let mut stage = Stage::set().await;
     let created = stage.queue.artifact(&stage.task_id, "private/docker-worker/shell.html").unwrap().created;
-    assert_eq!((&created["storageType"], &created["contentType"]), (&"reference".into(), &"text/html; charset=utf-8".into()));
+    assert_eq!(
+        (&created["storageType"], &created["contentType"]),
+        (&"reference".into(), &"text/html; charset=utf-8".into())
+    );
     let url = stage.leads_to("private/docker-worker/shell.html");
     assert!(url.as_str().starts_with(&format!("{}/shell/?v=1&socketUrl=ws%3A%2F%2F", stage.queue.root_url())), "{url}");
     assert!(url.as_str().ends_with(&format!("&taskId={}&runId=0", stage.task_id)), "{url}");

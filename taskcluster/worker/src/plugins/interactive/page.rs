@@ -57,7 +57,9 @@ impl ShellPage {
         // The query is for the page to add.
         socket.set_query(None);
         let is_set = socket.set_scheme(scheme);
-        let joined = socket.path_segments_mut().map(|mut path| drop(path.pop_if_empty().push(self.segment())));
+        let joined = socket.path_segments_mut().map(|mut path| {
+            path.pop_if_empty().push(self.segment());
+        });
         let root = Url::parse(task.root_url()).and_then(|root| root.join("/shell/"));
         let (Ok(()), Ok(()), Ok(mut page)) = (is_set, joined, root) else {
             return Err(Error::worker(format!("{shells} leads to no page of {}", task.root_url())));

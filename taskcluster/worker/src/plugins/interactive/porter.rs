@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{StatusCode, Uri};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::super::live_log::Door;
 use super::super::shelf::Shelf;
@@ -138,10 +138,7 @@ impl Wish {
 
 /// Whatever page leads here, of whatever origin: what it has to know is the secret, which browsers do not send by themselves as
 /// they do cookies. So there is nothing that a page of somebody else's could make use of.
-async fn shake_hands(
-    wire: Box<dyn Wire>,
-    rooms: &Shelf<Arc<Room>>,
-) -> Option<(WebSocketStream<Box<dyn Wire>>, Wish)> {
+async fn shake_hands(wire: Box<dyn Wire>, rooms: &Shelf<Arc<Room>>) -> Option<(WebSocketStream<Box<dyn Wire>>, Wish)> {
     let mut wish = None;
     #[expect(clippy::result_large_err, reason = "the library says what is given back")]
     let find = |request: &Request, response: Response| {

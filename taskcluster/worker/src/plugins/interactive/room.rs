@@ -51,7 +51,11 @@ impl Room {
 
     /// Start what a page asks for. What is given back attends to it until it ends, and tells the page how: also how the run
     /// does, so it goes on where the run's own work is dropped.
-    pub(super) async fn receive(self: Arc<Self>, page: Page, request: ShellRequest) -> Option<impl Future<Output = ()>> {
+    pub(super) async fn receive(
+        self: Arc<Self>,
+        page: Page,
+        request: ShellRequest,
+    ) -> Option<impl Future<Output = ()>> {
         match self.open(&request, None).await {
             Ok((shell, stay)) => Some(async move {
                 page.run(shell, request.terminal.is_some(), self.is_over()).await;
