@@ -23,7 +23,6 @@ pub(crate) enum Heard {
 
 pub(crate) struct Client<S> {
     socket: WebSocketStream<S>,
-    is_v1: bool,
 }
 
 /// A connection, with little room for what is not read.
@@ -47,7 +46,7 @@ impl Client<TcpStream> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn over(stream: S, url: &Url) -> Result<Self, tungstenite::Error> {
         let (socket, _) = soon("a handshake", tokio_tungstenite::client_async(url.as_str(), stream)).await?;
-        Ok(Self { socket, is_v1: url.path().ends_with("/v1") })
+        Ok(Self { socket })
     }
 
     pub(crate) async fn says(&mut self, bytes: &[u8]) {
@@ -90,10 +89,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 other => panic!("{other:?}"),
             }
         }
-    }
-
-    pub(crate) fn is_v1(&self) -> bool {
-        self.is_v1
     }
 
     /// Code and reason, when nothing more is said.

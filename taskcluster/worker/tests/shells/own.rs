@@ -43,6 +43,8 @@ impl Raw {
         assert!(raw.0.tries_to_say(Message::text(open)).await);
         let opened = raw.0.text().await;
         assert!(opened.contains(r#""type":"opened""#), "{opened}");
+        // In a terminal nothing is printed on the side.
+        assert_eq!(raw.0.text().await, r#"{"type":"end","stream":"stderr","offset":0}"#);
         raw
     }
 

@@ -125,11 +125,11 @@ async fn a_page_that_reads_byte_by_byte_is_sent_no_more_than_it_reads() {
 #[tokio::test]
 async fn who_types_without_end_into_a_program_that_does_not_read_is_made_to_wait() {
     let mut stage = Stage::set().await;
-    for mut client in [v2::connect(&stage).await, v1::connect(&stage, "tty=true").await] {
+    // Standard input in the one protocol, what is typed in the other.
+    for code in [0, 1] {
+        let mut client = if code == 0 { v1::connect(&stage, "tty=true").await } else { v2::connect(&stage).await };
         let mut program = stage.program().await;
         let flood = Flood::of(move |count| async move {
-            // Standard input in the one protocol, what is typed in the other.
-            let code = if client.is_v1() { 0 } else { 1 };
             let message = [&[code][..], &[b'x'; 9999]].concat();
             while client.tries_to_say(message.clone().into()).await {
                 count.fetch_add(9999, Ordering::SeqCst);
