@@ -1,7 +1,8 @@
 //! Shells: programs that somebody starts by hand beside a task's own, in its sandbox.
 //!
 //! An engine gives a [`Shell`] through [`SandboxHandle::open_shell`](crate::SandboxHandle::open_shell). With the feature
-//! `interactive`, the plugin `Interactive` serves it over websockets, and `shell::client` speaks to it from elsewhere.
+//! `interactive`, the plugin `Interactive` serves it over websockets, and `shell::client` speaks to it from elsewhere, as pages of
+//! web interfaces do.
 
 use std::fmt;
 

@@ -125,6 +125,11 @@ impl Told {
         printed.piece.is_empty() && !printed.is_all
     }
 
+    /// Whether something waits for the page to take it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.printed.iter().any(|printed| !printed.piece.is_empty())
+    }
+
     /// A stream goes on.
     pub(super) fn put(&mut self, stream: Name, piece: Vec<u8>) {
         self.printed[at(stream)].piece.extend(piece);

@@ -102,6 +102,8 @@ impl Page {
             let [has_room, has_side_room] = STREAMS.map(|stream| self.told.has_room(stream));
             let (is_held_back, has_ended) =
                 (self.characters.as_ref().is_some_and(|it| !it.is_empty()) && has_room, self.exit.is_some());
+            // Whoever has to wait for the page is not silent.
+            let may_rest = has_ended && (has_room || has_side_room) && !self.told.is_blocked();
             let said = || self.told.next(&*self.dialect, &self.typed);
             let event = tokio::select! {
                 // What is printed goes before all that would cut it off, and then lets the others have their turn: there is no room.
@@ -113,7 +115,7 @@ impl Page {
                 heard = self.socket.exchange(said, !self.typed.is_full()) =>
                     heard.transpose().map_or(Event::Told, Event::Heard),
                 () = sleep_until(self.lull), if is_held_back => Event::Lulled,
-                () = sleep_until(self.rest), if has_ended && (has_room || has_side_room) => Event::Rested,
+                () = sleep_until(self.rest), if may_rest => Event::Rested,
                 () = sleep_until(self.patience), if has_ended => Event::LostPatience,
             };
             match event {

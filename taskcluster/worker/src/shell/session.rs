@@ -77,7 +77,8 @@ impl Session {
             }
             let [out, side] = &mut buffers;
             let rooms = [Name::Stdout, Name::Stderr].map(|name| self.streams.room(name).min(PIECE));
-            let is_silent = self.exit.is_some() && rooms.iter().any(|room| *room > 0);
+            // Whoever has to wait for the visitor is not silent.
+            let is_silent = self.exit.is_some() && rooms.iter().any(|room| *room > 0) && !self.streams.is_blocked();
             let event = tokio::select! {
                 // What is printed goes before all that would cut it off, and then lets the others have their turn: there is no room.
                 biased;
@@ -207,11 +208,9 @@ mod tests {
         Link::new(WebSocketStream::from_raw_socket(wire, role, Some(config())).await)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_visitor_who_is_slow_gets_all_that_was_printed_before_the_end() {
+    async fn seen_of(shell: Shell) -> usize {
         let (near, far) = tokio::io::duplex(1 << 20);
         let session = Session::new("secret".to_owned(), link(near, Role::Server).await);
-        let shell = Shell::new(tokio::io::sink(), Cursor::new(vec![b'x'; 10 * WINDOW]), Ended);
         let (_returns, comers) = mpsc::channel(1);
         let visit = async {
             let (mut link, mut streams, mut read) = (link(far, Role::Client).await, Streams::of_visitor(), 0);
@@ -229,7 +228,15 @@ mod tests {
                 streams.consume(Name::Stdout, waiting);
             }
         };
-        let ((), read) = tokio::join!(session.run(shell, comers), visit);
-        assert_eq!(read, 10 * WINDOW);
+        tokio::join!(session.run(shell, comers), visit).1
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_visitor_who_is_slow_gets_all_that_was_printed_before_the_end() {
+        let shell = || Shell::new(tokio::io::sink(), Cursor::new(vec![b'x'; 10 * WINDOW]), Ended);
+        assert_eq!(seen_of(shell()).await, 10 * WINDOW);
+        // Also if something that was left behind may still print on the side.
+        let (_left, side) = tokio::io::duplex(1);
+        assert_eq!(seen_of(shell().with_stderr(side)).await, 10 * WINDOW);
     }
 }

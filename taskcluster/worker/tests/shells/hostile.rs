@@ -19,7 +19,7 @@ use crate::{v1, v2};
 const TOO_LONG: usize = 300_000;
 
 /// What a visitor does for whom all is as it should be.
-async fn all_is_well(stage: &mut Stage) {
+pub(crate) async fn all_is_well(stage: &mut Stage) {
     let visit = visit(&stage.leads_to(SHELL), ShellRequest::default());
     let mut program = stage.program().await;
     program.prints(b"well").await;
@@ -159,7 +159,7 @@ async fn way(to: &mut Url) -> CancellationToken {
 }
 
 /// So much time passes at once.
-async fn passes(seconds: u64) {
+pub(crate) async fn passes(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(seconds)).await;
     tokio::time::resume();

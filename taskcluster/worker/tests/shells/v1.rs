@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{Client, Heard};
+use crate::hostile::{all_is_well, passes};
 use crate::stage::{Flood, Program, Stage, soon};
 
 const STDIN: u8 = 0;
@@ -156,6 +157,32 @@ async fn a_page_that_pauses_gets_nothing_until_it_resumes_and_then_everything() 
         assert!(said[1..].iter().enumerate().all(|(at, byte)| *byte == Flood::byte(read + at)));
         read += said.len() - 1;
     }
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn what_a_program_printed_before_its_end_is_not_cut_off_by_a_pause() {
+    let mut stage = Stage::set().await;
+    let (mut client, mut program) = open(&mut stage, "command=sh").await;
+    client.says(&[PAUSE]).await;
+    client.says(&message(STDIN, b"x")).await;
+    assert_eq!(program.reads(1).await, b"x");
+    let (mut stdout, _left) = (program.stdout.take().unwrap(), program.stderr.take());
+    let printing = tokio::spawn(async move { stdout.write_all(&[b'x'; 9000]).await });
+    program.exits(0);
+    // The end is known, and nothing can be printed for longer than a program's output may be silent.
+    all_is_well(&mut stage).await;
+    passes(3).await;
+    all_is_well(&mut stage).await;
+    client.says(&[RESUME]).await;
+    let mut read = 0;
+    while read < 9000 {
+        let said = client.message().await;
+        assert_eq!(said[0], STDOUT);
+        read += said.len() - 1;
+    }
+    soon("the end of printing", printing).await.unwrap().unwrap();
+    assert_eq!(client.message().await, message(STOPPED, &[0]));
     stage.end().await;
 }
 
