@@ -39,7 +39,8 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 /// Opens shells in running tasks that have `features.interactive`.
 ///
 /// The sandbox stays as long as somebody is in it, also when the task's own code has ended: [`Linger`] says how much longer.
-/// `maxRunTime` counts all the same. Caches of a task in which somebody was are not kept. There may be ten shells in a run at once.
+/// `maxRunTime` counts all the same. Caches of a task in which somebody was are not kept. Ten shells
+/// may be in a run at once.
 ///
 /// # Pages
 /// Three protocols are spoken, each at an address of its own below the secret of the run, since pages know nothing but an
@@ -59,11 +60,12 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 ///
 /// A page that does not keep up with its program makes it wait, as a program that does not read makes its page: some 16 KiB
 /// wait for the one, a megabyte for the other, and 128 KiB each way are left to the system. `v=1` can also say that somebody
-/// should wait. The task itself waits for nobody. Pages are asked each 15 seconds whether they are still there, and let go of after 45 without an answer.
+/// should wait. The task itself waits for nobody. Pages are asked each 15 seconds whether they are still there, and let go of
+/// after 45 without an answer.
 ///
 /// A page of any origin may connect. It is the secret in the address that lets somebody in, and a browser does not know it as it
 /// knows cookies: a page that has it was told it by somebody who may read the artifact. A page that came by HTTPS can
-/// connect by TLS only ([`bind_tls`](Self::bind_tls), or a proxy at `base`), unless the worker is on the browser's own machine.
+/// connect by TLS only (`bind_tls`, or a proxy at `base`), unless the worker is on the browser's own machine.
 #[derive(Debug)]
 pub struct Interactive {
     base: Url,
