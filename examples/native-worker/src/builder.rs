@@ -16,7 +16,7 @@ use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::events::EventSink;
 use taskcluster_worker::plugins::{
     Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, MaxSilence,
-    MemoryGuard, MemoryLimits, MountLimits, Mounts, Proxy,
+    MemoryGuard, MemoryLimits, MountLimits, Mounts, Proxy, ShellPage,
 };
 use taskcluster_worker::{
     Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerBuilder, WorkerError,
@@ -471,7 +471,7 @@ impl NativeWorkerBuilder {
             .plugin(Artifacts::default())
             .plugin(backing_log)
             .plugin(live_log)
-            .plugin(interactive.linger(self.linger))
+            .plugin(interactive.linger(self.linger).pages([ShellPage::GenericWorker]))
             .plugin(chain_of_trust);
         if let Some(limits) = self.memory_guard {
             builder = builder.plugin(MemoryGuard::new(limits));

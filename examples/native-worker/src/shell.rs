@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::task::{Context, Poll};
 use std::{pin::Pin, sync::Arc};
@@ -19,8 +19,8 @@ use tokio::process::{Child, Command};
 
 use crate::owner::Owner;
 
-/// What is started without being told otherwise.
-const USUAL: &str = "/bin/sh";
+/// What is started without being told otherwise: the first that there is.
+const USUAL: [&str; 2] = ["/bin/bash", "/bin/sh"];
 
 /// Where a task's programs run.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn open(&self, request: &ShellRequest) -> Result<Shell> {
-        let usual = [USUAL.to_owned()];
+        let usual = USUAL.into_iter().find(|path| Path::new(path).exists()).map(str::to_owned);
+        let usual = [usual.unwrap_or_else(|| USUAL[0].to_owned())];
         let argv = if request.command.is_empty() { &usual[..] } else { &request.command[..] };
         let opened = match request.terminal {
             Some(size) => self.in_terminal(argv, size),

@@ -21,7 +21,7 @@ pub use chain_of_trust::{CERTIFIED_LOG, CHAIN_OF_TRUST, ChainOfTrust, KeyError, 
 pub use env::Env;
 pub use exit_status::{ExitStatus, RetriedCodes};
 #[cfg(feature = "interactive")]
-pub use interactive::{Interactive, Linger, SHELL};
+pub use interactive::{Interactive, Linger, SHELL, ShellPage};
 pub use live_log::{LIVE_LOG, LiveLog, LiveLogSettings};
 pub use max_run_time::MaxRunTime;
 pub use max_silence::MaxSilence;

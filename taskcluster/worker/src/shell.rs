@@ -1,7 +1,8 @@
 //! Shells: programs that somebody starts by hand beside a task's own, in its sandbox.
 //!
 //! An engine gives a [`Shell`] through [`SandboxHandle::open_shell`](crate::SandboxHandle::open_shell). With the feature
-//! `interactive`, the plugin `Interactive` serves it over websockets, and `shell::client` speaks to it from elsewhere.
+//! `interactive`, the plugin `Interactive` serves it over websockets, and `shell::client` speaks to it from elsewhere, as pages of
+//! web interfaces do.
 
 use std::fmt;
 
@@ -12,15 +13,29 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::error::Result;
 
 #[cfg(feature = "interactive")]
+mod characters;
+#[cfg(feature = "interactive")]
 pub mod client;
+#[cfg(feature = "interactive")]
+mod desk;
+#[cfg(feature = "interactive")]
+pub(crate) mod dialect;
 #[cfg(feature = "interactive")]
 pub(crate) mod frame;
 #[cfg(feature = "interactive")]
 pub(crate) mod link;
 #[cfg(feature = "interactive")]
+pub(crate) mod page;
+#[cfg(feature = "interactive")]
 pub(crate) mod session;
 #[cfg(feature = "interactive")]
+pub(crate) mod socket;
+#[cfg(feature = "interactive")]
 pub(crate) mod streams;
+#[cfg(feature = "interactive")]
+pub(crate) mod v1;
+#[cfg(feature = "interactive")]
+pub(crate) mod v2;
 
 /// What is to be started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +46,10 @@ pub struct ShellRequest {
     /// How large its terminal is; `None`: it gets pipes instead.
     pub terminal: Option<Size>,
 }
+
+/// How large a terminal is that nobody has said it of.
+#[cfg(feature = "interactive")]
+pub(crate) const USUAL: Size = Size { rows: 24, columns: 80 };
 
 impl ShellRequest {
     /// A program with its arguments, and pipes.

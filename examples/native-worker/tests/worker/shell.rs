@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{SinkExt, StreamExt, stream};
 use serde_json::json;
 use taskcluster_core::ids::TaskId;
-use taskcluster_worker::plugins::{Linger, SHELL};
+use taskcluster_worker::plugins::{Linger, SHELL, ShellPage};
 use taskcluster_worker::shell::client::{ShellError, Terminal, attend};
 use taskcluster_worker::shell::{ShellRequest, Size};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use crate::bench::{Bench, TIMEOUT, bench_of_users};
@@ -202,11 +203,49 @@ async fn a_cache_of_a_task_that_somebody_was_in_is_not_kept() {
     }
 }
 
+/// The page says what is typed after a byte of 1, and a size after a byte of 2; what comes back is the terminal's.
+#[tokio::test]
+async fn the_page_for_generic_worker_opens_a_terminal() {
+    let bench = Bench::new().await;
+    let task_id = interactive(&bench, WAITS);
+    let visitor = async {
+        address(&bench, &task_id).await;
+        let page = ShellPage::GenericWorker.artifact();
+        bench.queue.until(|queue| queue.artifact(&task_id, page).is_some()).await;
+        let artifact = bench.queue.artifact(&task_id, page).unwrap();
+        let page: Url = artifact.created["url"].as_str().unwrap().parse().unwrap();
+        let (_, url) = page.query_pairs().find(|(name, _)| name == "socketUrl").unwrap();
+        let url: Url = url.parse().unwrap();
+        let stream = TcpStream::connect(url.socket_addrs(|| None).unwrap()[0]).await.unwrap();
+        let (mut socket, _) = tokio_tungstenite::client_async(url.as_str(), stream).await.unwrap();
+        socket.send(Message::binary(vec![2, 50, 0, 44, 1])).await.unwrap();
+        let typed = "\u{1}echo \"<$TASK_ID $(stty size) $0>\"; touch go; exit 7\n";
+        socket.send(Message::binary(typed.as_bytes().to_vec())).await.unwrap();
+        let mut printed = Vec::new();
+        loop {
+            match socket.next().await.unwrap().unwrap() {
+                Message::Binary(bytes) => printed.extend(bytes),
+                Message::Close(frame) => return (String::from_utf8_lossy(&printed).into_owned(), frame.unwrap()),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let visitor = tokio::time::timeout(TIMEOUT, visitor);
+    let ((), visited) = tokio::join!(run_briefly(&bench), visitor);
+    let (printed, frame) = visited.expect("it ends");
+    assert!(printed.contains(&format!("<{task_id} 50 300 /bin/")), "{printed}");
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1000, "exit code 7"));
+    assert_eq!(bench.queue.state(&task_id), "completed");
+}
+
 #[tokio::test]
 async fn a_task_that_allows_no_shell_has_none() {
     let bench = Bench::new().await;
     let task_id = bench.script("true");
     run_briefly(&bench).await;
     assert_eq!(bench.queue.state(&task_id), "completed");
-    assert!(bench.queue.artifact(&task_id, SHELL).is_none());
+    for artifact in [SHELL, ShellPage::GenericWorker.artifact()] {
+        assert!(bench.queue.artifact(&task_id, artifact).is_none());
+    }
 }

@@ -1,7 +1,7 @@
 //! Shells in the sandboxes of running tasks, for tasks that allow them: `features.interactive`.
 //!
-//! One listener per worker serves the shells of all its runs, each below a secret of its own. The protocol is a websocket's,
-//! see [`crate::shell`].
+//! One listener per worker serves the shells of all its runs, each below a secret of its own: to our own client
+//! ([`crate::shell::client`]) and to pages of web interfaces. All of it goes over websockets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,9 +16,11 @@ use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
+mod page;
 mod porter;
 mod room;
 
+pub use self::page::ShellPage;
 use self::porter::Porter;
 use self::room::Room;
 use super::live_log::Door;
@@ -37,12 +39,39 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 /// Opens shells in running tasks that have `features.interactive`.
 ///
 /// The sandbox stays as long as somebody is in it, also when the task's own code has ended: [`Linger`] says how much longer.
-/// `maxRunTime` counts all the same. Caches of a task in which somebody was are not kept.
+/// `maxRunTime` counts all the same. Caches of a task in which somebody was are not kept. Ten shells
+/// may be in a run at once.
+///
+/// # Pages
+/// Three protocols are spoken, each at an address of its own below the secret of the run, since pages know nothing but an
+/// address:
+///
+/// | address | speaks | a connection that breaks |
+/// |---|---|---|
+/// | `shell/<secret>` | our client | is resumed |
+/// | `shell/<secret>/v1?tty=true&command=sh&…` | pages for docker-worker (`v=1`), and other clients of docker-exec-websocket-server | ends the program |
+/// | `shell/<secret>/v2` | pages for generic-worker (`v=2`); always a terminal with the engine's usual shell | ends the program |
+///
+/// The first is the artifact [`SHELL`]; those of pages are what [`pages`](Self::pages) says.
+///
+/// When the program ends, `v=1` is told the exit code, and the websocket closed with code 1000 and the reason `exit code N`,
+/// in `v=2` as well. When the task ends, `v=1` is told a shutdown, and the code is 1001. 1013 says that there are too many shells, 1011
+/// that the program cannot be started, 1009 that more was typed or pasted at once than 256 KiB.
+///
+/// A page that does not keep up with its program makes it wait, as a program that does not read makes its page: some 16 KiB
+/// wait for the one, a megabyte for the other, and 128 KiB each way are left to the system. `v=1` can also say that somebody
+/// should wait. The task itself waits for nobody. Pages are asked each 15 seconds whether they are still there, and let go of
+/// after 45 without an answer.
+///
+/// A page of any origin may connect. It is the secret in the address that lets somebody in, and a browser does not know it as it
+/// knows cookies: a page that has it was told it by somebody who may read the artifact. A page that came by HTTPS can
+/// connect by TLS only (`bind_tls`, or a proxy at `base`), unless the worker is on the browser's own machine.
 #[derive(Debug)]
 pub struct Interactive {
     base: Url,
     rooms: Shelf<Arc<Room>>,
     linger: Linger,
+    pages: Vec<ShellPage>,
     _open: AbortOnDropHandle<()>,
 }
 
@@ -85,13 +114,22 @@ impl Interactive {
         let rooms = Shelf::default();
         let porter = Porter::new(door, rooms.clone());
         let open = AbortOnDropHandle::new(tokio::spawn(porter.serve(listener)));
-        Ok(Self { base, rooms, linger: Linger::default(), _open: open })
+        Ok(Self { base, rooms, linger: Linger::default(), pages: Vec::new(), _open: open })
     }
 
     /// Sandboxes stay so much longer.
     #[must_use]
     pub fn linger(mut self, linger: Linger) -> Self {
         self.linger = linger;
+        self
+    }
+
+    /// Runs have the artifacts of these pages as well. Default: none.
+    ///
+    /// What the pages say is understood in any case, see [above](Self#pages).
+    #[must_use]
+    pub fn pages(mut self, pages: impl IntoIterator<Item = ShellPage>) -> Self {
+        self.pages = pages.into_iter().collect();
         self
     }
 
@@ -128,8 +166,8 @@ impl Plugin for Interactive {
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
         let secret = crate::secret_segment();
         let url = self.base.join(&format!("shell/{secret}"));
-        let (task, rooms, linger) = (task.clone(), self.rooms.clone(), self.linger);
-        Box::new(TaskInteractive { task, rooms, linger, secret, url, hold: None })
+        let (task, rooms, linger, pages) = (task.clone(), self.rooms.clone(), self.linger, self.pages.clone());
+        Box::new(TaskInteractive { task, rooms, linger, pages, secret, url, hold: None })
     }
 }
 
@@ -137,6 +175,7 @@ struct TaskInteractive {
     task: Arc<TaskContext>,
     rooms: Shelf<Arc<Room>>,
     linger: Linger,
+    pages: Vec<ShellPage>,
     secret: String,
     url: Result<Url, url::ParseError>,
     /// There from the beginning where shells are wanted, since the code may have ended before anybody is told that it began.
@@ -147,7 +186,9 @@ struct TaskInteractive {
 impl TaskPlugin for TaskInteractive {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
         if payload.part::<InteractivePayload>()?.features.interactive {
-            self.task.reserve_artifact(SHELL)?;
+            for name in self.pages.iter().map(|page| page.artifact()).chain([SHELL]) {
+                self.task.reserve_artifact(name)?;
+            }
             self.hold = Some(self.task.hold());
         }
         Ok(())
@@ -158,8 +199,8 @@ impl TaskPlugin for TaskInteractive {
         let url = self.url.as_ref().map_err(|error| Error::worker_caused("the shells have no URL", *error))?;
         self.rooms.put(&self.secret, Arc::new(Room::new(self.task.clone(), sandbox.clone(), self.linger)));
         // The task itself runs all the same.
-        if let Err(error) = self.task.create_reference_artifact(SHELL, url, CONTENT_TYPE).await {
-            self.task.log().warn(format!("no shell can be opened in the task: {}", error.reasons().join("; ")));
+        if let Err(error) = self.publish(url).await {
+            self.task.log().warn(format!("shells of the task cannot be found: {}", error.reasons().join("; ")));
         }
         let (clock, until) = (self.task.clock().clone(), self.task.clock().now() + self.linger.from_start);
         self.task.spawn(async move {
@@ -170,11 +211,33 @@ impl TaskPlugin for TaskInteractive {
     }
 
     async fn stopped(&mut self, _results: &dyn ResultSet) -> Result<Verdict> {
-        self.rooms.remove(&self.secret);
+        self.close();
         Ok(Verdict::Good)
     }
 
     async fn dispose(&mut self) {
+        self.close();
+    }
+}
+
+impl TaskInteractive {
+    /// Make the artifacts that lead to the shells.
+    async fn publish(&self, url: &Url) -> Result<()> {
+        let pages = self.pages.iter().map(async |page| {
+            let url = page.url(&self.task, url)?;
+            self.task.create_reference_artifact(page.artifact(), &url, ShellPage::CONTENT_TYPE).await
+        });
+        let (own, pages) = tokio::join!(
+            self.task.create_reference_artifact(SHELL, url, CONTENT_TYPE),
+            futures_util::future::join_all(pages)
+        );
+        Error::combine([own].into_iter().chain(pages).filter_map(Result::err).collect()).map_or(Ok(()), Err)
+    }
+
+    fn close(&self) {
+        if let Some(room) = self.rooms.get(&self.secret) {
+            room.close();
+        }
         self.rooms.remove(&self.secret);
     }
 }

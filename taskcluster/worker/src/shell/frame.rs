@@ -10,9 +10,6 @@ use tokio_tungstenite::tungstenite::Message;
 use super::streams::{PIECE, Violation};
 use super::{ShellRequest, Size};
 
-/// The longest message that is accepted: a piece with its head, or a command line as long as systems take it.
-pub(crate) const LONGEST: usize = 256 * 1024;
-
 const HEAD: usize = 9;
 
 /// A stream of the program.

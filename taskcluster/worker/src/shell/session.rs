@@ -16,7 +16,7 @@ use super::streams::{PIECE, Streams, Violation};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the output may be silent once the program has ended: something that it left behind may hold it open.
-const REST: Duration = Duration::from_secs(1);
+pub(crate) const REST: Duration = Duration::from_secs(1);
 
 /// A visitor who comes back, and how far the output had come to it.
 pub(crate) struct Return {
@@ -77,21 +77,25 @@ impl Session {
             }
             let [out, side] = &mut buffers;
             let rooms = [Name::Stdout, Name::Stderr].map(|name| self.streams.room(name).min(PIECE));
-            let is_silent = self.exit.is_some() && rooms.iter().any(|room| *room > 0);
+            // Whoever has to wait for the visitor is not silent.
+            let is_silent = self.exit.is_some() && rooms.iter().any(|room| *room > 0) && !self.streams.is_blocked();
             let event = tokio::select! {
-                comer = returns.recv() => Event::Returned(comer.map(Box::new)),
-                said = exchange(&mut self.link, &mut self.streams) => Event::Said(said),
+                // What is printed goes before all that would cut it off, and then lets the others have their turn: there is no room.
+                biased;
                 read = read(Some(&mut shell.stdout), &mut out[..rooms[0]]) => Event::Printed(Name::Stdout, read),
                 read = read(shell.stderr.as_mut(), &mut side[..rooms[1]]) => Event::Printed(Name::Stderr, read),
                 fed = feed(stdin.as_mut(), &self.feeding) => Event::Fed(fed),
                 code = shell.control.wait(), if self.exit.is_none() => Event::Ended(code),
+                comer = returns.recv() => Event::Returned(comer.map(Box::new)),
+                said = exchange(&mut self.link, &mut self.streams) => Event::Said(said),
                 () = sleep_until(self.rest), if is_silent => Event::Rested,
                 () = sleep_until(self.forget), if self.link.is_none() => Event::Forgotten,
             };
             match event {
                 Event::Returned(Some(comer)) => self.resume(*comer),
                 Event::Said(Ok(frame)) => match self.streams.take(frame) {
-                    Ok(None) => {}
+                    // There may be room again for more of the output, which may have waited for long.
+                    Ok(None) => self.rest = Instant::now() + REST,
                     Ok(Some(Control::Resize(size))) => shell.control.resize(size),
                     Ok(Some(Control::Bye)) => return,
                     Ok(Some(_)) => return self.refuse(Violation("this is not for a visitor to say")).await,
@@ -171,5 +175,68 @@ async fn feed(stdin: Option<&mut Box<dyn tokio::io::AsyncWrite + Send + Unpin>>,
     match stdin {
         Some(stdin) if !bytes.is_empty() => stdin.write(bytes).await,
         _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use async_trait::async_trait;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+    use crate::shell::link::{Wire, config};
+    use crate::shell::streams::WINDOW;
+    use crate::shell::{ShellControl, Size};
+
+    /// A program that has ended.
+    struct Ended;
+
+    #[async_trait]
+    impl ShellControl for Ended {
+        async fn wait(&mut self) -> crate::error::Result<i32> {
+            Ok(0)
+        }
+
+        fn resize(&mut self, _size: Size) {}
+    }
+
+    async fn link(wire: tokio::io::DuplexStream, role: Role) -> Link {
+        let wire: Box<dyn Wire> = Box::new(wire);
+        Link::new(WebSocketStream::from_raw_socket(wire, role, Some(config())).await)
+    }
+
+    async fn seen_of(shell: Shell) -> usize {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let session = Session::new("secret".to_owned(), link(near, Role::Server).await);
+        let (_returns, comers) = mpsc::channel(1);
+        let visit = async {
+            let (mut link, mut streams, mut read) = (link(far, Role::Client).await, Streams::of_visitor(), 0);
+            loop {
+                let frame = link.exchange(&mut streams).await.unwrap();
+                if let Some(Control::Exit { .. }) = streams.take(frame).unwrap() {
+                    streams.say(Control::Bye);
+                    link.part(&mut streams).await;
+                    return read;
+                }
+                let waiting = streams.waiting(Name::Stdout).len();
+                read += waiting;
+                // Longer than a program's output may be silent.
+                tokio::time::sleep(5 * REST).await;
+                streams.consume(Name::Stdout, waiting);
+            }
+        };
+        tokio::join!(session.run(shell, comers), visit).1
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_visitor_who_is_slow_gets_all_that_was_printed_before_the_end() {
+        let shell = || Shell::new(tokio::io::sink(), Cursor::new(vec![b'x'; 10 * WINDOW]), Ended);
+        assert_eq!(seen_of(shell()).await, 10 * WINDOW);
+        // Also if something that was left behind may still print on the side.
+        let (_left, side) = tokio::io::duplex(1);
+        assert_eq!(seen_of(shell().with_stderr(side)).await, 10 * WINDOW);
     }
 }

@@ -221,6 +221,11 @@ impl Streams {
         found.map_or(0, |(_, stream)| if stream.over { 0 } else { WINDOW.saturating_sub(stream.buffer.len()) })
     }
 
+    /// Whether a stream that goes out waits for the other end to take what there is.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.outgoing.iter().any(|(_, stream)| !stream.over && stream.buffer.len() >= WINDOW)
+    }
+
     /// Something for the other end, not more than there is room for.
     pub(crate) fn put(&mut self, stream: Name, bytes: &[u8]) {
         if let Ok(outgoing) = self.outgoing(stream) {

@@ -3,26 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::{StatusCode, Uri};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::super::live_log::Door;
 use super::super::shelf::Shelf;
+use super::page::ShellPage;
 use super::room::Room;
+use crate::shell::dialect::Dialect;
 use crate::shell::frame::{Control, Frame};
 use crate::shell::link::{Link, Wire, config};
+use crate::shell::page::Page;
 use crate::shell::session::Return;
+use crate::shell::socket::Socket;
 use crate::shell::streams::Streams;
+use crate::shell::v1::V1;
+use crate::shell::v2::V2;
+use crate::shell::{ShellRequest, USUAL};
 
 /// Visitors who have not said yet what they want; more wait outside.
 const GREETED: usize = 100;
 
 /// For how long a visitor may take to say it.
 const GREETING: Duration = Duration::from_secs(20);
+
+/// How much the system may hold for a visitor, each way; some double it.
+const UNREAD: usize = 64 * 1024;
 
 /// How long to wait when there are no more file handles.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -47,8 +58,11 @@ impl Porter {
                 Ok((stream, _)) => {
                     let (door, rooms) = (self.door.clone(), self.rooms.clone());
                     visitors.spawn(async move {
-                        let _ = tokio::time::timeout(GREETING, greet(stream, &door, rooms)).await;
+                        let greeted = tokio::time::timeout(GREETING, greet(stream, &door, rooms)).await;
                         drop(place);
+                        if let Ok(Some(stay)) = greeted {
+                            stay.await;
+                        }
                     });
                 }
                 Err(error) => {
@@ -60,12 +74,18 @@ impl Porter {
     }
 }
 
-/// Find out what a visitor wants and hand the connection over; whoever wants nothing sensible is let go of.
-async fn greet(stream: TcpStream, door: &Door, rooms: Shelf<Arc<Room>>) {
+/// Find out what a visitor wants and hand the connection over; whoever wants nothing sensible is let go of. What is given back is
+/// to be awaited: somebody's whole stay.
+async fn greet(stream: TcpStream, door: &Door, rooms: Shelf<Arc<Room>>) -> Option<BoxFuture<'static, ()>> {
     // What is printed is small and must not wait for more.
     let _ = stream.set_nodelay(true);
-    let Some(wire) = door.unlock(stream).await else { return };
-    let Some((mut link, room)) = shake_hands(wire, &rooms).await else { return };
+    keep_little(&stream);
+    let wire = door.unlock(stream).await?;
+    let (socket, Wish { room, page }) = shake_hands(wire, &rooms).await?;
+    if let Some((dialect, request)) = page {
+        return Some(Box::pin(room.receive(Page::new(Socket::new(socket), dialect), request).await?));
+    }
+    let mut link = Link::new(socket);
     let mut nothing = Streams::of_program();
     match link.exchange(&mut nothing).await {
         Ok(Frame::Control(Control::Open(request))) => room.enter(link, request).await,
@@ -75,18 +95,58 @@ async fn greet(stream: TcpStream, door: &Door, rooms: Shelf<Arc<Room>>) {
         Ok(_) => refuse(link, "the first message is to open or to resume a session").await,
         Err(cut) => refuse(link, &cut.to_string()).await,
     }
+    None
 }
 
-async fn shake_hands(wire: Box<dyn Wire>, rooms: &Shelf<Arc<Room>>) -> Option<(Link, Arc<Room>)> {
-    let mut found = None;
+/// What was sent and not read is the system's to hold, megabytes if need be: a page that does not keep up would show what
+/// was printed minutes ago, and its answers to pings would be as late.
+fn keep_little(stream: &TcpStream) {
+    use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+    let set = set_socket_send_buffer_size(stream, UNREAD).and_then(|()| set_socket_recv_buffer_size(stream, UNREAD));
+    if let Err(error) = set {
+        tracing::debug!(%error, "the system holds what it likes for a visitor of a shell");
+    }
+}
+
+/// What the address that a visitor has come to says.
+struct Wish {
+    room: Arc<Room>,
+    /// The protocol of a page, and what it is to start; otherwise the visitor speaks ours, and says it then.
+    page: Option<(Box<dyn Dialect>, ShellRequest)>,
+}
+
+impl Wish {
+    /// `…/<secret>`, or `…/<secret>/v1?…`, or `…/<secret>/v2`.
+    fn of(uri: &Uri, rooms: &Shelf<Arc<Room>>) -> Option<Self> {
+        let mut segments = uri.path().rsplit('/');
+        let last = segments.next()?;
+        let page = ShellPage::of_segment(last);
+        let secret = if page.is_some() { segments.next()? } else { last };
+        let room = rooms.get(secret)?;
+        let page = page.map(|page| -> (Box<dyn Dialect>, ShellRequest) {
+            match page {
+                ShellPage::DockerWorker => {
+                    let (dialect, request) = V1::of_query(uri.query().unwrap_or_default(), USUAL);
+                    (Box::new(dialect), request)
+                }
+                ShellPage::GenericWorker => (Box::new(V2), ShellRequest::default().with_terminal(USUAL)),
+            }
+        });
+        Some(Self { room, page })
+    }
+}
+
+/// Whatever page leads here, of whatever origin: what it has to know is the secret, which browsers do not send by themselves as
+/// they do cookies. So there is nothing that a page of somebody else's could make use of.
+async fn shake_hands(wire: Box<dyn Wire>, rooms: &Shelf<Arc<Room>>) -> Option<(WebSocketStream<Box<dyn Wire>>, Wish)> {
+    let mut wish = None;
     #[expect(clippy::result_large_err, reason = "the library says what is given back")]
     let find = |request: &Request, response: Response| {
-        let secret = request.uri().path().rsplit('/').next().unwrap_or_default();
-        found = rooms.get(secret);
-        if found.is_some() { Ok(response) } else { Err(nowhere()) }
+        wish = Wish::of(request.uri(), rooms);
+        if wish.is_some() { Ok(response) } else { Err(nowhere()) }
     };
     let socket = accept_hdr_async_with_config(wire, find, Some(config())).await.ok()?;
-    Some((Link::new(socket), found?))
+    Some((socket, wish?))
 }
 
 fn nowhere() -> ErrorResponse {
