@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
-use super::super::live_log::Door;
+use super::super::live_log::{Door, Visitor, Visitors};
 use super::super::shelf::Shelf;
 use super::room::Room;
 use crate::shell::frame::{Control, Frame};
@@ -24,9 +23,6 @@ const GREETED: usize = 100;
 /// For how long a visitor may take to say it.
 const GREETING: Duration = Duration::from_secs(20);
 
-/// How long to wait when there are no more file handles.
-const PAUSE: Duration = Duration::from_millis(200);
-
 pub(super) struct Porter {
     door: Arc<Door>,
     rooms: Shelf<Arc<Room>>,
@@ -38,33 +34,28 @@ impl Porter {
     }
 
     /// Let visitors in until this is dropped.
-    pub(super) async fn serve(self, listener: TcpListener) {
+    pub(super) async fn serve(self, mut comers: Visitors) {
         let (mut visitors, free) = (JoinSet::new(), Arc::new(Semaphore::new(GREETED)));
         loop {
             let place = free.clone().acquire_owned().await.expect("nobody closes it");
             while visitors.try_join_next().is_some() {}
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let (door, rooms) = (self.door.clone(), self.rooms.clone());
-                    visitors.spawn(async move {
-                        let _ = tokio::time::timeout(GREETING, greet(stream, &door, rooms)).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a visitor of a shell cannot be let in");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            let visitor = comers.next().await;
+            let (door, rooms) = (self.door.clone(), self.rooms.clone());
+            visitors.spawn(async move {
+                let _ = tokio::time::timeout(GREETING, greet(visitor, &door, rooms)).await;
+                drop(place);
+            });
         }
     }
 }
 
 /// Find out what a visitor wants and hand the connection over; whoever wants nothing sensible is let go of.
-async fn greet(stream: TcpStream, door: &Door, rooms: Shelf<Arc<Room>>) {
+async fn greet(visitor: Visitor, door: &Door, rooms: Shelf<Arc<Room>>) {
     // What is printed is small and must not wait for more.
-    let _ = stream.set_nodelay(true);
-    let Some(wire) = door.unlock(stream).await else { return };
+    if let Visitor::Tcp(stream) = &visitor {
+        let _ = stream.set_nodelay(true);
+    }
+    let Some(wire) = door.unlock(visitor).await else { return };
     let Some((mut link, room)) = shake_hands(wire, &rooms).await else { return };
     let mut nothing = Streams::of_program();
     match link.exchange(&mut nothing).await {
