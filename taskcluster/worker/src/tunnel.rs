@@ -12,11 +12,13 @@ mod client;
 mod connection;
 mod frame;
 mod mux;
+mod server;
 mod stream;
 mod token;
 
-pub use client::{CLIENT_URL, TUNNEL_ID, Tunnel, TunnelError, TunnelListener};
+pub use client::{CLIENT_URL, NoConnection, TUNNEL_ID, Tunnel, TunnelError, TunnelListener};
 pub use connection::{Cut, Opener, websocket_config};
 pub use mux::Violation;
+pub use server::TunnelServer;
 pub use stream::TunnelStream;
 pub use token::{DeploymentTokens, NoToken, TunnelToken, TunnelTokens};

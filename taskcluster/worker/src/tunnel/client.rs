@@ -90,6 +90,17 @@ impl Tunnel {
         self.url.subscribe()
     }
 
+    /// Connect once, to see whether that can be done: where viewers would find it. Whoever waits under the name is sent away.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub async fn probe(self) -> Result<Url, NoConnection> {
+        let (guests, _) = mpsc::channel(1);
+        let mut keeper = Keeper { tunnel: self, guests, token: None };
+        let connected = timeout(CONNECTING, keeper.connect()).await.unwrap_or_else(|elapsed| Err(unreachable(&elapsed)))?;
+        Ok(connected.url)
+    }
+
     /// Connect, and stay connected until the listener is dropped.
     ///
     /// A connection that breaks is made anew, after waits that grow to half a minute; what went over it ends. Before a token
@@ -136,15 +147,21 @@ impl TunnelListener {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-enum NoConnection {
+#[non_exhaustive]
+pub enum NoConnection {
+    /// Nobody gives leave.
     #[error("there is no token: {0}")]
     NoToken(#[source] NoToken),
+    /// The server does not believe it.
     #[error("the token is refused, with status {0}")]
     Refused(StatusCode),
+    /// The server does not want this client now.
     #[error("the server answers with status {0}")]
     Status(StatusCode),
+    /// That is no tunnel server.
     #[error("the server does not say where viewers find this client")]
     NoUrl,
+    /// Nobody answers.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
 }
