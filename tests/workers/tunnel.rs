@@ -83,7 +83,7 @@ async fn its_log_is_followed_and_a_shell_is_opened_in_its_task() {
 
     let answer = get(&root, &log, None).await;
     assert_eq!(answer.status(), 200);
-    let mut whole = answer.into_body().into_stream();
+    let mut whole = Box::pin(answer.into_body().into_stream());
     let begin = through(&mut whole, "READY").await;
     let part = get(&root, &log, Some("bytes=0-9")).await;
     assert_eq!(part.status(), 206);
@@ -92,7 +92,7 @@ async fn its_log_is_followed_and_a_shell_is_opened_in_its_task() {
     let from = begin.find("READY").unwrap();
     let follow = get(&root, &log, Some(&format!("bytes={from}-"))).await;
     assert_eq!(follow.status(), 206);
-    let mut follow = follow.into_body().into_stream();
+    let mut follow = Box::pin(follow.into_body().into_stream());
     assert!(through(&mut follow, "READY").await.starts_with("READY"));
 
     let shell = reference(&root, &task_id, SHELL).await.parse().unwrap();

@@ -30,7 +30,9 @@ impl Clients {
         }
         let former = clients.insert(id.to_owned(), client.clone());
         drop(clients);
-        former.as_ref().map(Opener::close);
+        if let Some(former) = &former {
+            former.close();
+        }
         Ok(former.is_some())
     }
 

@@ -16,13 +16,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use crate::clients::Full;
 use crate::service::Shared;
 
 /// How long a client may take from our answer to its websocket.
 const UPGRADING: Duration = Duration::from_secs(20);
 
 /// Let a client in, if it may.
-pub(crate) fn register(shared: &Arc<Shared>, mut request: Request) -> Response {
+pub(crate) fn register(shared: &Arc<Shared>, request: &mut Request) -> Response {
     let headers = request.headers();
     let Some(id) = headers.get(TUNNEL_ID) else {
         return refuse(StatusCode::NOT_FOUND, "viewers add the name of a client to this URL");
@@ -55,9 +56,9 @@ pub(crate) fn register(shared: &Arc<Shared>, mut request: Request) -> Response {
     match shared.clients.enter(&id, &client) {
         Ok(false) => tracing::info!(tunnel.id = id, "a client is here"),
         Ok(true) => tracing::info!(tunnel.id = id, "a client is here once more; the former connection ends"),
-        Err(crate::clients::Full) => return refuse(StatusCode::SERVICE_UNAVAILABLE, "there are too many clients"),
+        Err(Full) => return refuse(StatusCode::SERVICE_UNAVAILABLE, "there are too many clients"),
     }
-    let upgrade = hyper::upgrade::on(&mut request);
+    let upgrade = hyper::upgrade::on(request);
     shared.connections.spawn(attend(shared.clone(), id, client, upgrade, until));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

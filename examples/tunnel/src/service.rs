@@ -140,11 +140,11 @@ impl TunnelService {
     }
 }
 
-async fn answer(shared: Arc<Shared>, mount: &'static str, request: Request) -> Response {
+async fn answer(shared: Arc<Shared>, mount: &'static str, mut request: Request) -> Response {
     let path = request.uri().path();
     let below = path.strip_prefix(mount).unwrap_or(path).trim_start_matches('/');
     if below.is_empty() {
-        return register::register(&shared, request);
+        return register::register(&shared, &mut request);
     }
     let (id, rest) = below.split_once('/').unwrap_or((below, ""));
     let target = match request.uri().query() {

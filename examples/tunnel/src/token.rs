@@ -116,7 +116,7 @@ impl Verifier {
         {
             return Err(Refused::Audience);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "it is within 31 days of now")]
+        // It is within 31 days of now.
         Ok(Timestamp::from_millis((claims.exp * 1000.0) as i64))
     }
 }
@@ -130,7 +130,7 @@ impl Audience {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of our time are far below 2^53")]
+/// Milliseconds of our time are far below 2^53.
 fn seconds(time: Timestamp) -> f64 {
     time.as_millis() as f64 / 1000.0
 }

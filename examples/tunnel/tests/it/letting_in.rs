@@ -5,7 +5,7 @@ use taskcluster_core::clock::{Clock as _, ManualClock, SystemClock};
 use taskcluster_core::time::hours;
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::stage::{FORMER, Server, next, open, signed, soon, token, until};
+use crate::stage::{FORMER, SECRET, Server, Speaker, next, open, signed, token, until};
 
 /// The status with which a client of the name `id` is refused.
 async fn refused(server: &Server, id: &str, token: &str) -> u16 {
@@ -30,7 +30,7 @@ async fn whoever_has_no_good_token_is_refused() {
         ("no secret", signed(&head, &claims, "")),
         ("no algorithm", none.clone()),
         ("no signature", format!("{}.", none.rsplit_once('.').unwrap().0)),
-        ("another algorithm", signed(&json!({"alg": "RS256"}), &claims, crate::stage::SECRET)),
+        ("another algorithm", signed(&json!({"alg": "RS256"}), &claims, SECRET)),
         ("expired", token("a", &json!({"exp": now - 1}))),
         ("not yet", token("a", &json!({"nbf": now + 600}))),
         ("too long", token("a", &json!({"exp": now + 32 * 86_400}))),
@@ -43,7 +43,7 @@ async fn whoever_has_no_good_token_is_refused() {
     let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-websocktunnel-id: a\r\n";
     for (more, status) in [(String::new(), "401"), (format!("authorization: Bearer {}\r\n", token("a", &json!({}))), "426")] {
         let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
-        let mut client = crate::stage::Speaker::new(stream);
+        let mut client = Speaker::new(stream);
         client.say(format!("{request}{more}\r\n").as_bytes()).await;
         assert!(client.head().await.starts_with(&format!("http/1.1 {status}")), "{more}");
     }
@@ -116,17 +116,17 @@ async fn a_server_that_is_gone_is_found_again() {
     assert!(rest.is_err() || !rest.unwrap().ends_with(b"0\r\n\r\n"));
     assert!(served.rest().await.is_err());
     let server = Server::with(address, |options| options).await;
-    let viewer = until(|| async {
+    let (viewer, mut served) = loop {
         let mut viewer = server.ask("/a/y").await;
-        let mut served = tokio::select! {
-            served = next(&mut listener) => served,
+        tokio::select! {
+            served = next(&mut listener) => break (viewer, served),
             // It is not there yet.
-            head = viewer.head() => { assert!(head.starts_with("http/1.1 404"), "{head}"); return None }
-        };
-        assert!(served.head().await.starts_with("get /y "));
-        served.say(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
-        Some(viewer)
-    });
-    assert!(soon(viewer).await.rest().await.unwrap().ends_with(b"\r\n\r\nhi"));
+            head = viewer.head() => assert!(head.starts_with("http/1.1 404"), "{head}"),
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(served.head().await.starts_with("get /y "));
+    served.say(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+    assert!(viewer.rest().await.unwrap().ends_with(b"\r\n\r\nhi"));
     server.stop().await;
 }

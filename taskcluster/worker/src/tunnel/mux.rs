@@ -103,9 +103,8 @@ pub(super) struct Stream {
 
 impl Stream {
     fn wake(&mut self) {
-        for waker in [self.reader.take(), self.writer.take()].into_iter().flatten() {
-            waker.wake();
-        }
+        wake(&mut self.reader);
+        wake(&mut self.writer);
     }
 
     fn can_send(&self) -> bool {
@@ -172,7 +171,7 @@ impl Mux {
                     stream.granted.checked_sub(length).ok_or(Violation("more was sent than there is room for"))?;
                 if stream.abandoned.is_none() {
                     stream.inbox.extend_from_slice(&data);
-                    stream.reader.take().map(Waker::wake);
+                    wake(&mut stream.reader);
                 }
             }
             Frame::Credit(id, bytes) => {
@@ -330,7 +329,7 @@ fn turn(id: u32, stream: &mut Stream, side: Side) -> Option<Frame> {
         let length = stream.outbox.len().min(PIECE).min(stream.credit as usize);
         let data: Bytes = stream.outbox.split_to(length).freeze();
         stream.credit -= u32::try_from(length).expect("it is not more than the credit");
-        stream.writer.take().map(Waker::wake);
+        wake(&mut stream.writer);
         return Some(Frame::Data(id, data));
     }
     if stream.must_close() {
@@ -338,6 +337,12 @@ fn turn(id: u32, stream: &mut Stream, side: Side) -> Option<Frame> {
         return Some(Frame::End(id));
     }
     None
+}
+
+fn wake(waiting: &mut Option<Waker>) {
+    if let Some(waker) = waiting.take() {
+        waker.wake();
+    }
 }
 
 /// A mux that a connection and the holders of its streams share.
