@@ -144,7 +144,9 @@ fn the_line_that_is_printed_starts_a_worker_on_another_machine() {
         "{scopes:?}"
     );
     let more = |scope: &&&str| {
-        let ours = ["local/native", "queue:worker-id:desk/", "auth:websocktunnel-token:tunnel/desk."].iter().any(|part| scope.contains(part));
+        let ours = ["local/native", "queue:worker-id:desk/", "auth:websocktunnel-token:tunnel/desk."]
+            .iter()
+            .any(|part| scope.contains(part));
         // What everybody may do here is look.
         let looks = [
             "assume:anonymous",

@@ -97,7 +97,8 @@ async fn its_log_is_followed_and_a_shell_is_opened_in_its_task() {
 
     let shell = reference(&root, &task_id, SHELL).await.parse().unwrap();
     let (mut output, mut error) = (Vec::new(), Vec::new());
-    let terminal = Terminal { input: &b"typed"[..], output: &mut output, error: &mut error, sizes: stream::pending::<Size>() };
+    let terminal =
+        Terminal { input: &b"typed"[..], output: &mut output, error: &mut error, sizes: stream::pending::<Size>() };
     let request = ShellRequest::new(["/bin/sh", "-c", "echo $TASK_ID; cat; touch go; exit 7"]);
     assert_eq!(soon(attend(&shell, request, terminal)).await.unwrap(), 7);
     assert_eq!(String::from_utf8(output).unwrap(), format!("{task_id}\ntyped"));

@@ -105,7 +105,7 @@ pub(crate) struct Deployment {
     data: DataDir,
     worker_credentials: Credentials,
     desk_credentials: Credentials,
-    /// For the embedded workers, where viewers do not reach what they listen on.
+    /// For the embedded workers, where viewers are on other machines than those.
     tunnel: Option<TunnelServer>,
     working: Shutdown,
     workers: TaskTracker,
@@ -177,13 +177,13 @@ impl Deployment {
         ];
         let background = background.into_iter().flatten().collect();
         let worker_credentials = Credentials::new(WORKER_CLIENT, tokens.worker);
-        let tunnel = match parts.public_url {
-            None => None,
-            Some(_) => {
-                let url = Url::parse(&format!("http://{}{TUNNEL_PATH}", parts.listener.local_addr()?))?;
-                let caller = within.to_builder().credentials(worker_credentials.clone()).build()?;
-                Some(TunnelServer::new(url, TUNNEL_AUDIENCE, caller))
-            }
+        let address = parts.listener.local_addr()?;
+        let tunnel = if parts.public_url.is_none() && address.ip().is_loopback() {
+            None
+        } else {
+            let url = Url::parse(&format!("http://{address}{TUNNEL_PATH}"))?;
+            let caller = within.to_builder().credentials(worker_credentials.clone()).build()?;
+            Some(TunnelServer::new(url, TUNNEL_AUDIENCE, caller))
         };
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();

@@ -114,8 +114,7 @@ type Connection = AbortOnDropHandle<()>;
 
 /// The client's answer, and what it goes over: the stream ends when that is dropped.
 async fn ask(stream: TunnelStream, request: Request) -> hyper::Result<(http::Response<Incoming>, Connection)> {
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await?;
     let connection = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "what goes through a tunnel breaks");
@@ -135,7 +134,8 @@ fn answered(response: http::Response<Incoming>, connection: Connection) -> Respo
 
 /// Both say what they like from now on, until one of them has said all.
 async fn join(viewer: OnUpgrade, client: OnUpgrade) {
-    let Ok(Ok((viewer, client))) = tokio::time::timeout(ACCEPTING, async { tokio::try_join!(viewer, client) }).await else {
+    let Ok(Ok((viewer, client))) = tokio::time::timeout(ACCEPTING, async { tokio::try_join!(viewer, client) }).await
+    else {
         return;
     };
     let (mut from_viewer, mut to_viewer) = tokio::io::split(TokioIo::new(viewer));

@@ -222,7 +222,9 @@ impl WorkerConfig {
             (None, Some(_)) => bail!("tunnel_audience is set, but tunnel_url is not"),
         };
         if self.live_log_url.is_some() || self.live_log_certificate.is_some() {
-            bail!("live_log_url and live_log_certificate are of no use with tunnel_url: viewers come in through the tunnel");
+            bail!(
+                "live_log_url and live_log_certificate are of no use with tunnel_url: viewers come in through the tunnel"
+            );
         }
         let url = Url::parse(url).with_context(|| format!("tunnel_url {url:?} is none"))?;
         let caller = Caller::builder(root_url).credentials(credentials.clone()).build();

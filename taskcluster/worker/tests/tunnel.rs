@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{SinkExt as _, StreamExt as _};
 use taskcluster_core::time::{Timestamp, hours};
-use taskcluster_worker::tunnel::{NoToken, Tunnel, TunnelError, TunnelListener, TunnelStream, TunnelToken, TunnelTokens};
+use taskcluster_worker::tunnel::{
+    NoToken, Tunnel, TunnelError, TunnelListener, TunnelStream, TunnelToken, TunnelTokens,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;

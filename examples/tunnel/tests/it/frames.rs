@@ -40,7 +40,11 @@ async fn a_viewer_becomes_a_stream() {
     client.say(ack(0, 4096)).await;
     let head = asked(&mut client, 0).await;
     assert!(head.starts_with("get /log/a%2fb?c=d http/1.1\r\n"), "{head}");
-    assert!(head.contains("host: viewer\r\n") && head.contains("x-websocktunnel-original-path: /group.worker.log/log/a%2fb"), "{head}");
+    assert!(
+        head.contains("host: viewer\r\n")
+            && head.contains("x-websocktunnel-original-path: /group.worker.log/log/a%2fb"),
+        "{head}"
+    );
     client.say(data(0, b"HTTP/1.1 200 OK\r\ncontent-le")).await;
     client.say(data(0, b"ngth: 5\r\nx-own: yes\r\n\r\nhel")).await;
     let head = viewer.head().await;

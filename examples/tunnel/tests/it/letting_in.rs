@@ -41,7 +41,9 @@ async fn whoever_has_no_good_token_is_refused() {
     }
     assert_eq!(refused(&server, "a/b", &token("a/b", &json!({}))).await, 400);
     let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-websocktunnel-id: a\r\n";
-    for (more, status) in [(String::new(), "401"), (format!("authorization: Bearer {}\r\n", token("a", &json!({}))), "426")] {
+    for (more, status) in
+        [(String::new(), "401"), (format!("authorization: Bearer {}\r\n", token("a", &json!({}))), "426")]
+    {
         let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
         let mut client = Speaker::new(stream);
         client.say(format!("{request}{more}\r\n").as_bytes()).await;

@@ -23,7 +23,9 @@ mod range;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(super) use self::door::{Base, Door, Entrance, Visitor, Visitors};
+pub(super) use self::door::{Base, Door, Entrance};
+#[cfg(feature = "interactive")]
+pub(super) use self::door::{Visitor, Visitors};
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::log::TaskLog;

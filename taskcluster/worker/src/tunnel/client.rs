@@ -68,11 +68,7 @@ impl Tunnel {
     ///
     /// # Errors
     /// Address or name are none.
-    pub fn new(
-        server: Url,
-        id: impl Into<String>,
-        tokens: impl TunnelTokens + 'static,
-    ) -> Result<Self, TunnelError> {
+    pub fn new(server: Url, id: impl Into<String>, tokens: impl TunnelTokens + 'static) -> Result<Self, TunnelError> {
         let (id, tokens, url) = (id.into(), Arc::new(tokens), watch::Sender::new(None));
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_~.%-".contains(&byte);
         if id.is_empty() || !id.bytes().all(fits) {
@@ -97,7 +93,8 @@ impl Tunnel {
     pub async fn probe(self) -> Result<Url, NoConnection> {
         let (guests, _) = mpsc::channel(1);
         let mut keeper = Keeper { tunnel: self, guests, token: None };
-        let connected = timeout(CONNECTING, keeper.connect()).await.unwrap_or_else(|elapsed| Err(unreachable(&elapsed)))?;
+        let connected =
+            timeout(CONNECTING, keeper.connect()).await.unwrap_or_else(|elapsed| Err(unreachable(&elapsed)))?;
         Ok(connected.url)
     }
 
@@ -260,7 +257,8 @@ impl Keeper {
         let connection = Connection::new(connected.socket, mux.clone(), Some(self.guests.clone()));
         let life = remaining(connected.expires);
         let now = Instant::now();
-        let (early, late) = (now + life.saturating_sub(EARLY.min(life / 4)), now + life.saturating_sub(LATE.min(life / 10)));
+        let (early, late) =
+            (now + life.saturating_sub(EARLY.min(life / 4)), now + life.saturating_sub(LATE.min(life / 10)));
         let renewal = async {
             sleep_until(early).await;
             while Instant::now() < late && !mux.lock().is_idle() {
@@ -280,7 +278,8 @@ async fn dial(server: &Url) -> Result<Box<dyn Wire>, NoConnection> {
     let host = server.host_str().unwrap_or_default();
     let is_secret = ["https", "wss"].contains(&server.scheme());
     let port = server.port().unwrap_or(if is_secret { 443 } else { 80 });
-    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(|error| unreachable(&error))?;
+    let stream =
+        TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(|error| unreachable(&error))?;
     // Keys and small answers must not wait for more.
     let _ = stream.set_nodelay(true);
     if !is_secret {

@@ -131,11 +131,7 @@ pub(super) struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(
-        socket: WebSocketStream<S>,
-        mux: SharedMux,
-        guests: Option<mpsc::Sender<TunnelStream>>,
-    ) -> Self {
+    pub(super) fn new(socket: WebSocketStream<S>, mux: SharedMux, guests: Option<mpsc::Sender<TunnelStream>>) -> Self {
         let now = Instant::now();
         let mut ticks = interval_at(now + PING, PING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

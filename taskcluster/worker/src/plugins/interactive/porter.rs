@@ -52,7 +52,7 @@ impl Porter {
 /// Find out what a visitor wants and hand the connection over; whoever wants nothing sensible is let go of.
 async fn greet(visitor: Visitor, door: &Door, rooms: Shelf<Arc<Room>>) {
     // What is printed is small and must not wait for more.
-    if let Visitor::Tcp(stream) = &visitor {
+    if let Some(stream) = visitor.tcp() {
         let _ = stream.set_nodelay(true);
     }
     let Some(wire) = door.unlock(visitor).await else { return };

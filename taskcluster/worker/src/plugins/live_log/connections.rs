@@ -88,11 +88,7 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(s
 /// a tunnel are the server's to let go of.
 #[cfg(target_os = "linux")]
 fn let_go_of_the_silent(visitor: &Visitor) {
-    let stream = match visitor {
-        Visitor::Tcp(stream) => stream,
-        #[cfg(feature = "tunnel")]
-        Visitor::Tunnel(_) => return,
-    };
+    let Some(stream) = visitor.tcp() else { return };
     let milliseconds = u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX);
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
         tracing::debug!(%error, "a reader is kept however long it is silent");

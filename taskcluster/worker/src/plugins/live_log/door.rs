@@ -143,6 +143,17 @@ pub(in crate::plugins) enum Visitor {
     Tunnel(TunnelStream),
 }
 
+impl Visitor {
+    /// The connection of its own that it has, if it has one.
+    pub(in crate::plugins) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            #[cfg(feature = "tunnel")]
+            Self::Tunnel(_) => None,
+        }
+    }
+}
+
 /// Where visitors find what is behind a door, as things are now.
 #[derive(Clone, Debug)]
 pub(in crate::plugins) struct Base(watch::Receiver<Option<Url>>);
