@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let cut = std::future::poll_fn(|context| self.poll(context)).await;
         self.mux.lock().end();
         let parting = match &cut {
-            Cut::Ended => Some((CloseCode::Away, "")),
+            Cut::Ended => Some((CloseCode::Away, "it ends, or another takes its place")),
             Cut::Violation(violation) => Some((CloseCode::Protocol, violation.0)),
             Cut::Closed(_) | Cut::Silent | Cut::Broken(_) => None,
         };
@@ -183,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(broken(error)),
-                None => return Poll::Ready(Cut::Closed(String::new())),
+                None => return Poll::Ready(Cut::Closed(silently())),
             }
         }
     }
@@ -193,7 +193,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let frame = match message {
             Message::Binary(bytes) => Frame::decode(bytes),
             Message::Close(close) => {
-                return Err(Cut::Closed(close.map(|close| close.reason.to_string()).unwrap_or_default()));
+                let reason = close.map(|close| close.reason.to_string()).filter(|reason| !reason.is_empty());
+                return Err(Cut::Closed(reason.unwrap_or_else(silently)));
             }
             Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
         };
@@ -229,9 +230,60 @@ impl<S> Drop for Connection<S> {
     }
 }
 
+fn silently() -> String {
+    "it does not say why".to_owned()
+}
+
 fn broken(error: tungstenite::Error) -> Cut {
     match error {
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Cut::Closed(String::new()),
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Cut::Closed(silently()),
         other => Cut::Broken(Box::new(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+
+    async fn socket(wire: DuplexStream, role: Role) -> WebSocketStream<DuplexStream> {
+        WebSocketStream::from_raw_socket(wire, role, Some(websocket_config())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_is_not_heard_is_let_go_of() {
+        let (ours, _theirs) = tokio::io::duplex(1 << 20);
+        let opener = Opener::new();
+        let (cut, opened) = tokio::join!(opener.clone().run(socket(ours, Role::Server).await), opener.open());
+        assert!(matches!(cut, Cut::Silent), "{cut}");
+        assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(opener.open().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_ends_stay_for_hours_though_nothing_is_said() {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (guests, mut arrivals) = mpsc::channel(1);
+        let opener = Opener::new();
+        let server = opener.clone().run(socket(ours, Role::Server).await);
+        let mux = SharedMux::new(Side::Accepting);
+        let client = Connection::new(socket(theirs, Role::Client).await, mux, Some(guests)).run();
+        let using = async {
+            let accepting = async { arrivals.recv().await.unwrap().accept() };
+            let (viewer, mut served) = tokio::join!(opener.open(), accepting);
+            let mut viewer = viewer.unwrap();
+            tokio::time::sleep(Duration::from_secs(4 * 3600)).await;
+            served.write_all(b"still here").await.unwrap();
+            let mut heard = [0; 10];
+            viewer.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, b"still here");
+        };
+        tokio::select! {
+            () = using => {}
+            cut = server => panic!("{cut}"),
+            cut = client => panic!("{cut}"),
+        }
     }
 }

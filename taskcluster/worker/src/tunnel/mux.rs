@@ -1,6 +1,6 @@
 //! Many streams over one connection: what each may send, what it has to say, what was received and not read yet.
 //!
-//! Nothing here waits or does I/O; [`Connection`](super::Connection) carries out what this says. A stream sends no more than the
+//! Nothing here waits or does I/O; [`Connection`](super::connection::Connection) carries out what this says. A stream sends no more than the
 //! other side has room for, so one that nobody reads holds up itself alone; and those that have something to send take turns.
 
 use std::collections::{HashMap, VecDeque};
