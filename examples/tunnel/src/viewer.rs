@@ -67,7 +67,7 @@ pub(crate) async fn pass(shared: &Shared, client: &Opener, target: &str, mut req
     let wants_upgrade = upgrade_of(request.headers());
     let upgrade = wants_upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let request = forwarded(request, target, wants_upgrade);
-    let (mut response, connection) = match tokio::time::timeout(ANSWERING, ask(stream, request)).await {
+    let (mut response, connection) = match tokio::time::timeout(ANSWERING, ask(shared, stream, request)).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => {
             tracing::debug!(%error, "a client gives no answer");
@@ -113,9 +113,13 @@ fn forwarded(request: Request, target: Uri, upgrade: Option<HeaderValue>) -> Req
 type Connection = AbortOnDropHandle<()>;
 
 /// The client's answer, and what it goes over: the stream ends when that is dropped.
-async fn ask(stream: TunnelStream, request: Request) -> hyper::Result<(http::Response<Incoming>, Connection)> {
+async fn ask(
+    shared: &Shared,
+    stream: TunnelStream,
+    request: Request,
+) -> hyper::Result<(http::Response<Incoming>, Connection)> {
     let (mut sender, connection) = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await?;
-    let connection = AbortOnDropHandle::new(tokio::spawn(async move {
+    let connection = AbortOnDropHandle::new(shared.connections.spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "what goes through a tunnel breaks");
         }

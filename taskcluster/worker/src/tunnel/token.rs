@@ -58,6 +58,6 @@ impl TunnelTokens for DeploymentTokens {
             Some(home) => home.spawn(ask).await??,
             None => ask.await?,
         };
-        Ok(TunnelToken { token: answer.token.into(), expires: answer.expires })
+        Ok(TunnelToken { token: answer.token, expires: answer.expires })
     }
 }
