@@ -8,3 +8,4 @@ mod log;
 mod mounts;
 mod native;
 mod proxy;
+mod tunnel;

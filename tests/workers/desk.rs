@@ -1,6 +1,8 @@
 //! A worker on another machine, started by the line that `taskcluster up` prints. The machines are networks of their own.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -109,17 +111,27 @@ fn the_line_that_is_printed_starts_a_worker_on_another_machine() {
     let _worker = Group(worker.spawn().unwrap());
 
     let (task_id, now) = (TaskId::new(), Timestamp::now());
+    // The task has a user of its own, who looks into this folder.
+    let open = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
+    let go = open.path().join("go");
+    let script = format!("echo READY; while ! test -e {}; do sleep 0.05; done", go.display());
     let definition = json!({
         "taskQueueId": "local/native",
         "created": now,
         "deadline": now + Duration::from_secs(3600),
-        "payload": {"command": [["true"]], "maxRunTime": 60},
+        "payload": {"command": [["/bin/sh", "-c", script]], "maxRunTime": 600},
         "metadata": {"name": "desk", "description": "on a desk", "owner": "me@example.com", "source": "https://example.com"},
     });
     let definition = definition.to_string();
     server.says(&program, &format!("{root} exec taskcluster api queue createTask {task_id} --body -"), &definition);
-    let ended = server.shell(&program, &format!("{root} exec taskcluster task log {task_id}")).status().unwrap();
-    assert!(ended.success());
+    let mut reader = server.shell(&program, &format!("{root} exec taskcluster task log {task_id}"));
+    let mut reader = Group(reader.stdout(Stdio::piped()).spawn().unwrap());
+    // It is read while the task runs, though nobody can connect to the desk: nothing there listens but on its loopback.
+    let mut lines = BufReader::new(reader.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "READY"));
+    std::fs::write(go, "").unwrap();
+    assert!(lines.any(|line| line.contains("=== Task Finished ===")));
+    assert!(reader.0.wait().unwrap().success());
     let status = server.says(&program, &format!("{root} exec taskcluster api queue status {task_id}"), "");
     let run = &status["status"]["runs"][0];
     assert_eq!((&run["state"], &run["workerGroup"]), (&json!("completed"), &json!("desk")));
@@ -132,7 +144,9 @@ fn the_line_that_is_printed_starts_a_worker_on_another_machine() {
         "{scopes:?}"
     );
     let more = |scope: &&&str| {
-        let ours = ["local/native", "queue:worker-id:desk/"].iter().any(|part| scope.contains(part));
+        let ours = ["local/native", "queue:worker-id:desk/", "auth:websocktunnel-token:tunnel/desk."]
+            .iter()
+            .any(|part| scope.contains(part));
         // What everybody may do here is look.
         let looks = [
             "assume:anonymous",

@@ -1,5 +1,5 @@
-//! A whole deployment in one process: auth, queue, index, object, purge-cache, events and blobs behind one listener, and native
-//! workers beside them.
+//! A whole deployment in one process: auth, queue, index, object, purge-cache, events, blobs and a tunnel behind one listener, and
+//! native workers beside them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
 //! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
@@ -32,6 +32,8 @@ use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_object::ObjectService;
 use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
+use taskcluster_tunnel::TunnelService;
+use taskcluster_worker::tunnel::TunnelServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,15 +43,20 @@ use crate::{disk, first_run, home};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
-const WORKER_SCOPES: [&str; 4] =
-    ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:local/*", "purge-cache:purge-requests::*"];
+const WORKER_SCOPES: [&str; 5] = [
+    "queue:claim-work:*",
+    "queue:claim-task:*",
+    "queue:worker-id:local/*",
+    "purge-cache:purge-requests::*",
+    "auth:websocktunnel-token:tunnel/local.*",
+];
 const WORKER_GROUP: &str = "local";
 
 /// Whom workers on other machines are: their credentials are good for the tasks of one queue.
 const DESK_CLIENT: &str = "static/desk-worker";
 pub(crate) const DESK_QUEUE: &str = "local/native";
 pub(crate) const DESK_GROUP: &str = "desk";
-const DESK_SCOPES: [&str; 8] = [
+const DESK_SCOPES: [&str; 9] = [
     "queue:claim-work:local/native",
     "queue:claim-task:local/native",
     "queue:claimed-list:local/native",
@@ -58,7 +65,12 @@ const DESK_SCOPES: [&str; 8] = [
     "queue:quarantine-worker:local/native/desk/*",
     "queue:status:*",
     "purge-cache:purge-requests::local/native",
+    "auth:websocktunnel-token:tunnel/desk.*",
 ];
+
+/// Where the tunnel is, below the root URL, and what auth calls it: workers that nobody can reach wait there for viewers.
+pub(crate) const TUNNEL_PATH: &str = "/tunnel";
+pub(crate) const TUNNEL_AUDIENCE: &str = "tunnel";
 
 /// Whose credentials those of running tasks are made from.
 const QUEUE_CLIENT: &str = "static/taskcluster/queue";
@@ -93,6 +105,8 @@ pub(crate) struct Deployment {
     data: DataDir,
     worker_credentials: Credentials,
     desk_credentials: Credentials,
+    /// For the embedded workers, where viewers are on other machines than those.
+    tunnel: Option<TunnelServer>,
     working: Shutdown,
     workers: TaskTracker,
     serving: CancellationToken,
@@ -130,6 +144,7 @@ impl Deployment {
         let options = taskcluster_queue::Options::new(frame.clone(), state, blobs.buckets, auth.local(), as_queue);
         let queue = QueueService::open(options.with_object_service(objects)).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
+        let tunnel = open_tunnel(&root_url, &tokens, serving.clone())?;
 
         let routers = [
             auth.service_router()?,
@@ -142,6 +157,7 @@ impl Deployment {
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
             .merge(home::router(&root_url, &["auth", "queue", "index", "object", "purge-cache", "events"]))
+            .merge(tunnel.router(TUNNEL_PATH))
             .merge(parts.beside);
         let caller =
             Caller::builder(&root_url).credentials(Credentials::new(first_run::ROOT_CLIENT, tokens.root)).build()?;
@@ -157,8 +173,18 @@ impl Deployment {
             object.background(),
             purge_cache.background(),
             events.background(),
+            tunnel.background(),
         ];
         let background = background.into_iter().flatten().collect();
+        let worker_credentials = Credentials::new(WORKER_CLIENT, tokens.worker);
+        let address = parts.listener.local_addr()?;
+        let tunnel = if parts.public_url.is_none() && address.ip().is_loopback() {
+            None
+        } else {
+            let url = Url::parse(&format!("http://{address}{TUNNEL_PATH}"))?;
+            let caller = within.to_builder().credentials(worker_credentials.clone()).build()?;
+            Some(TunnelServer::new(url, TUNNEL_AUDIENCE, caller))
+        };
         let running = service::run(parts.listener, router, background, serving.clone());
         let over = serving.clone();
         services.spawn(async move {
@@ -173,8 +199,9 @@ impl Deployment {
             caller,
             bus,
             data,
-            worker_credentials: Credentials::new(WORKER_CLIENT, tokens.worker),
+            worker_credentials,
             desk_credentials: Credentials::new(DESK_CLIENT, tokens.desk),
+            tunnel,
             working: Shutdown::new(),
             workers: TaskTracker::new(),
             serving,
@@ -214,7 +241,7 @@ impl Deployment {
         let capacity = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         for queue in queues {
             let folder = self.data.folder(&format!("worker/{queue}"))?;
-            let worker = NativeWorker::builder(&self.root_url, queue.clone())
+            let mut worker = NativeWorker::builder(&self.root_url, queue.clone())
                 .credentials(self.worker_credentials.clone())
                 .worker_group(WORKER_GROUP)
                 // The same after a restart, so that it finds and gives back what it had claimed before.
@@ -226,9 +253,11 @@ impl Deployment {
                 .work_dir(folder)
                 .cache_dir(self.data.folder("caches")?)
                 // No more than that: a user's disk is often fuller than that of a machine which does nothing else.
-                .required_disk_space(disk::LEAST_TO_BEGIN)
-                .build()
-                .await?;
+                .required_disk_space(disk::LEAST_TO_BEGIN);
+            if let Some(tunnel) = &self.tunnel {
+                worker = worker.tunnel(tunnel.clone());
+            }
+            let worker = worker.build().await?;
             let (working, serving) = (self.working.clone(), self.serving.clone());
             self.workers.spawn(async move {
                 if let Err(error) = worker.run(working).await {
@@ -268,6 +297,8 @@ struct Tokens {
     index: Secret,
     worker: Secret,
     desk: Secret,
+    /// What tokens for the tunnel are signed with.
+    tunnel: Secret,
 }
 
 impl Tokens {
@@ -278,6 +309,7 @@ impl Tokens {
             index: data.secret("index.token")?,
             worker: data.secret("worker.token")?,
             desk: data.secret("desk.token")?,
+            tunnel: data.secret("tunnel.key")?,
         })
     }
 }
@@ -297,7 +329,9 @@ async fn open_auth(frame: Frame, database: Database, data: &DataDir, tokens: &To
         client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
         client(DESK_CLIENT, &tokens.desk, Some(&DESK_SCOPES)),
     ];
-    let options = taskcluster_auth::Options::new(frame, database, sealer).with_static_clients(clients);
+    let settings = taskcluster_auth::Settings { websocktunnel_secret: Some(tokens.tunnel.clone()) };
+    let options =
+        taskcluster_auth::Options::new(frame, database, sealer).with_static_clients(clients).with_settings(settings);
     Ok(AuthService::open(options).await?)
 }
 
@@ -320,6 +354,12 @@ async fn open_index(
     let index = IndexService::open(options).await?;
     let tapped = index.tap(Arc::clone(&frame.bus));
     Ok((index, frame.with_bus(tapped)))
+}
+
+fn open_tunnel(root_url: &str, tokens: &Tokens, shutdown: CancellationToken) -> Result<TunnelService> {
+    let url = Url::parse(&format!("{root_url}{TUNNEL_PATH}")).context("the root URL is none")?;
+    let options = taskcluster_tunnel::Options::new([tokens.tunnel.clone()], url);
+    Ok(TunnelService::new(options.with_audience(TUNNEL_AUDIENCE).with_shutdown(shutdown)))
 }
 
 fn open_blobs(asked: Option<Location>, data: &DataDir, root_url: &str) -> Result<Storage> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::plugins::{Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, Proxy};
+use taskcluster_worker::tunnel::{TunnelError, TunnelServer};
 use taskcluster_worker::{Error, Identity, PayloadPart, PayloadSchema, Plugin, Settings, Worker, WorkerBuilder};
 use url::Url;
 
@@ -50,6 +51,8 @@ pub struct DockerWorker {
     pub live_log_url: Option<Url>,
     /// Certificate chain and key by which they are served, files of PEM that may change meanwhile. Default: plain HTTP.
     pub live_log_tls: Option<(PathBuf, PathBuf)>,
+    /// Through what viewers come in, where they cannot reach this machine; nothing is listened on then. Default: nothing.
+    pub tunnel: Option<TunnelServer>,
     /// How often the log is uploaded as far as it has come; zero: only at the end of the run. Default: each minute.
     pub log_interval: Duration,
     /// Environment variables of every task, which payloads cannot override.
@@ -74,6 +77,9 @@ pub enum DockerWorkerError {
         #[source]
         source: io::Error,
     },
+    /// There can be no such tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
     /// Live logs cannot be served where they should be.
     #[error("cannot serve live logs at {address}")]
     LiveLog {
@@ -96,6 +102,7 @@ impl DockerWorker {
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
             live_log_tls: None,
+            tunnel: None,
             log_interval: Duration::from_secs(60),
             env: Vec::new(),
             chain_of_trust: ChainOfTrust::new(None),
@@ -117,9 +124,10 @@ impl DockerWorker {
         let path = self.cache_dir.unwrap_or_else(|| settings.work_dir.join("caches"));
         let caches = open_caches(&path).map_err(|source| DockerWorkerError::Caches { path, source })?;
         let address = self.live_log_address;
-        let live_log = match &self.live_log_tls {
-            Some((certificate, key)) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
-            None => LiveLog::bind(address, self.live_log_url).await,
+        let live_log = match (&self.tunnel, &self.live_log_tls) {
+            (Some(server), _) => LiveLog::bind_tunnel(server.tunnel(&identity, "log")?).await,
+            (None, Some((certificate, key))) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
+            (None, None) => LiveLog::bind(address, self.live_log_url).await,
         };
         let live_log =
             live_log.map_err(|source| DockerWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();

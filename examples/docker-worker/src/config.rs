@@ -121,6 +121,7 @@ impl Program for DockerProgram {
         described.live_log_address = base.live_log_address;
         described.live_log_url = base.live_log_url;
         described.live_log_tls = base.live_log_tls;
+        described.tunnel = base.tunnel;
         described.log_interval = base.log_interval;
         described.chain_of_trust = base.chain_of_trust;
         for (name, value) in [("publicIpAddress", &config.public_ip), ("instanceType", &config.instance_type)] {

@@ -18,6 +18,7 @@ use taskcluster_worker::plugins::{
     Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, MaxSilence,
     MemoryGuard, MemoryLimits, MountLimits, Mounts, Proxy, ShellPage,
 };
+use taskcluster_worker::tunnel::{TunnelError, TunnelServer};
 use taskcluster_worker::{
     Done, Identity, PayloadPart, PayloadSchema, Settings, Shutdown, Worker, WorkerBuilder, WorkerError,
 };
@@ -75,6 +76,9 @@ pub enum NativeWorkerError {
         #[source]
         source: io::Error,
     },
+    /// There can be no such tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
     /// Live logs cannot be served where they should be.
     #[error("cannot serve live logs at {address}")]
     LiveLog {
@@ -116,6 +120,7 @@ impl NativeWorker {
             linger: Linger::default(),
             chain_of_trust: ChainOfTrust::new(None),
             live_log_tls: None,
+            tunnel: None,
             log_interval: None,
         }
     }
@@ -187,6 +192,7 @@ pub struct NativeWorkerBuilder {
     chain_of_trust: ChainOfTrust,
     /// Certificate and key.
     live_log_tls: Option<(PathBuf, PathBuf)>,
+    tunnel: Option<TunnelServer>,
     log_interval: Option<Duration>,
 }
 
@@ -343,6 +349,14 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// Have viewers of live logs and shells come in through a tunnel, where they cannot reach this machine. Nothing is listened on
+    /// then, and addresses, URLs and certificates of theirs do not count.
+    #[must_use]
+    pub fn tunnel(mut self, server: TunnelServer) -> Self {
+        self.tunnel = Some(server);
+        self
+    }
+
     /// How often the log is uploaded as far as it has come; zero: only at the end of the run. Default: each minute.
     #[must_use]
     pub fn log_interval(mut self, interval: Duration) -> Self {
@@ -433,25 +447,27 @@ impl NativeWorkerBuilder {
             Some(clock) => caches.with_clock(clock.clone()),
             None => caches,
         };
+        let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
         let address = self.live_log_address;
-        let live_log = match &self.live_log_tls {
-            Some((certificate, key)) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
-            None => LiveLog::bind(address, self.live_log_url).await,
+        let live_log = match (&self.tunnel, &self.live_log_tls) {
+            (Some(server), _) => LiveLog::bind_tunnel(server.tunnel(&identity, "log")?).await,
+            (None, Some((certificate, key))) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
+            (None, None) => LiveLog::bind(address, self.live_log_url).await,
         };
         let live_log =
             live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();
         let backing_log = BackingLog::reading::<KeptLog>();
         let address = self.shell_address;
-        let interactive = match &self.live_log_tls {
-            Some((certificate, key)) => Interactive::bind_tls(address, self.shell_url, certificate, key).await,
-            None => Interactive::bind(address, self.shell_url).await,
+        let interactive = match (&self.tunnel, &self.live_log_tls) {
+            (Some(server), _) => Interactive::bind_tunnel(server.tunnel(&identity, "shell")?).await,
+            (None, Some((certificate, key))) => Interactive::bind_tls(address, self.shell_url, certificate, key).await,
+            (None, None) => Interactive::bind(address, self.shell_url).await,
         };
         let interactive = interactive.map_err(|source| NativeWorkerError::Shells { address, source })?;
         let backing_log = match self.log_interval {
             Some(interval) => backing_log.every(interval),
             None => backing_log,
         };
-        let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
         let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
             .with_limits(self.limits)
             .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity));

@@ -133,6 +133,12 @@ impl Program for NativeProgram {
         if let Some((certificate, key)) = base.live_log_tls {
             builder = builder.live_log_tls(certificate, key);
         }
+        if let Some(server) = base.tunnel {
+            if config.shell_url.is_some() {
+                bail!("shell_url is of no use with tunnel_url: visitors come in through the tunnel");
+            }
+            builder = builder.tunnel(server);
+        }
         if let Some(seconds) = config.max_silence {
             builder = builder.max_silence(Duration::from_secs(seconds));
         }

@@ -61,6 +61,11 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// What answers, and what it does by itself, for what has no API of TaskCluster's.
+    pub fn new(router: Router, background: Vec<Background>) -> Self {
+        Self { router, background, close: Box::pin(async {}) }
+    }
+
     /// All of this service.
     pub fn of(service: &impl Service) -> Self {
         Self { router: service.router(), background: service.background(), close: Box::pin(async {}) }

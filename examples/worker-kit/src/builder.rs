@@ -15,9 +15,10 @@ impl Base {
     /// Nobody can listen there.
     pub async fn worker(self, engine: impl Engine) -> Result<WorkerBuilder> {
         let (address, url) = (self.live_log_address, self.live_log_url);
-        let live_log = match &self.live_log_tls {
-            Some((certificate, key)) => LiveLog::bind_tls(address, url, certificate, key).await,
-            None => LiveLog::bind(address, url).await,
+        let live_log = match (&self.tunnel, &self.live_log_tls) {
+            (Some(server), _) => LiveLog::bind_tunnel(server.tunnel(&self.identity, "log")?).await,
+            (None, Some((certificate, key))) => LiveLog::bind_tls(address, url, certificate, key).await,
+            (None, None) => LiveLog::bind(address, url).await,
         };
         let live_log = live_log.with_context(|| format!("cannot serve live logs at {address}"))?;
         let worker = Worker::builder(self.root_url, self.identity, engine, self.settings)

@@ -8,11 +8,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use taskcluster_core::Caller;
 use taskcluster_core::credentials::{Certificate, Credentials};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::secret::Secret;
 use taskcluster_worker::notices::Watch;
 use taskcluster_worker::plugins::{ChainOfTrust, SigningKey};
+use taskcluster_worker::tunnel::TunnelServer;
 use taskcluster_worker::{Identity, Settings};
 use url::Url;
 
@@ -90,6 +92,15 @@ pub struct WorkerConfig {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live_log_key: Option<PathBuf>,
+    /// A tunnel server through which viewers reach live logs and shells, where they cannot reach this machine [default: none].
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel_url: Option<String>,
+    /// What the deployment's auth service calls that server. The worker's client needs
+    /// auth:websocktunnel-token:AUDIENCE/GROUP.WORKER.* for it.
+    #[arg(long, value_name = "AUDIENCE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel_audience: Option<String>,
     /// How often the log of a run is uploaded as far as it has come, in seconds; 0: only at the end [default: 60].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +162,8 @@ pub struct Base {
     pub live_log_url: Option<Url>,
     /// Certificate and key by which they are served, if not by plain HTTP.
     pub live_log_tls: Option<(PathBuf, PathBuf)>,
+    /// Through what they are reached, if not there.
+    pub tunnel: Option<TunnelServer>,
     /// How often the log so far is uploaded; zero: not at all.
     pub log_interval: Duration,
     /// What signs for tasks that ask for it.
@@ -177,6 +190,8 @@ impl WorkerConfig {
             (None, Some(_)) => bail!("live_log_key is set, but live_log_certificate is not"),
         };
         let settings = self.settings(name)?;
+        let credentials = self.credentials(name)?;
+        let tunnel = self.tunnel(&root_url, &credentials, &identity)?;
         let key = match &self.ed25519_signing_key {
             Some(path) => {
                 Some(SigningKey::read(path).with_context(|| format!("ed25519_signing_key {}", path.display()))?)
@@ -185,7 +200,7 @@ impl WorkerConfig {
         };
         Ok(Base {
             root_url,
-            credentials: self.credentials(name)?,
+            credentials,
             identity,
             cache_dir: self.cache_dir.clone().unwrap_or_else(|| settings.work_dir.join("caches")),
             settings,
@@ -193,9 +208,29 @@ impl WorkerConfig {
             live_log_address: self.live_log_address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             live_log_url,
             live_log_tls,
+            tunnel,
             log_interval: Duration::from_secs(self.log_interval.unwrap_or(60)),
             chain_of_trust: ChainOfTrust::new(key),
         })
+    }
+
+    fn tunnel(&self, root_url: &str, credentials: &Credentials, worker: &Identity) -> Result<Option<TunnelServer>> {
+        let (url, audience) = match (&self.tunnel_url, &self.tunnel_audience) {
+            (Some(url), Some(audience)) => (url, audience),
+            (None, None) => return Ok(None),
+            (Some(_), None) => bail!("tunnel_url is set, but tunnel_audience is not"),
+            (None, Some(_)) => bail!("tunnel_audience is set, but tunnel_url is not"),
+        };
+        if self.live_log_url.is_some() || self.live_log_certificate.is_some() {
+            bail!(
+                "live_log_url and live_log_certificate are of no use with tunnel_url: viewers come in through the tunnel"
+            );
+        }
+        let url = Url::parse(url).with_context(|| format!("tunnel_url {url:?} is none"))?;
+        let caller = Caller::builder(root_url).credentials(credentials.clone()).build();
+        let server = TunnelServer::new(url, audience, caller.context("the tunnel's tokens cannot be asked for")?);
+        server.tunnel(worker, "log").context("the tunnel cannot be used")?;
+        Ok(Some(server))
     }
 
     /// What listens to the cloud, if it is to be heard.
@@ -326,6 +361,24 @@ mod tests {
     fn a_certificate_is_nothing_without_its_key() {
         let config = WorkerConfig { live_log_certificate: Some("x.pem".into()), ..described("a/b") };
         assert!(config.base("some-worker").unwrap_err().to_string().contains("live_log_key is not"));
+    }
+
+    #[test]
+    fn a_tunnel_needs_all_that_is_said_of_it() {
+        let text = |text: &str| Some(text.to_owned());
+        let config = WorkerConfig { tunnel_url: text("https://tunnel.example"), ..described("a/b") };
+        let error = config.base("some-worker").unwrap_err().to_string();
+        assert!(error.contains("tunnel_audience is not"), "{error}");
+        let config = WorkerConfig { tunnel_audience: text("tunnel"), ..config };
+        assert!(config.base("some-worker").unwrap().tunnel.is_some());
+        for (change, expected) in [
+            (WorkerConfig { live_log_url: text("https://log.example"), ..config.clone() }, "of no use"),
+            (WorkerConfig { tunnel_url: text("ftp://tunnel.example"), ..config.clone() }, "cannot be used"),
+            (WorkerConfig { worker_id: text("a b"), ..config.clone() }, "cannot be used"),
+        ] {
+            let error = change.base("some-worker").unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

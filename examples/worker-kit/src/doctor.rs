@@ -2,6 +2,7 @@
 
 mod deployment;
 mod machine;
+mod tunnel;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ pub(crate) async fn run<P: Program>(options: ConfigOptions<P::Config>) -> Result
                 .good("configuration", path.map_or("from the command line".into(), |path| path.display().to_string()));
             deployment::examine(&base, &mut examination).await;
             machine::examine(&base, &mut examination);
+            tunnel::examine(&base, &mut examination).await;
             P::examine(&config, &mut examination).await;
         }
         // Without one there is nothing to try.

@@ -100,6 +100,8 @@ fn fill_in(config: &mut WorkerConfig, name: &str, task_queue_id: &str, dir: &Pat
         config.client_id = Some("local".to_owned());
         config.access_token = Some("the desk asks nobody".to_owned().into());
     }
+    // Nobody else looks on.
+    (config.tunnel_url, config.tunnel_audience) = (None, None);
     config.work_dir = Some(dir.join("work"));
     if config.cache_dir.is_none() {
         config.cache_dir = Some(cache_home().unwrap_or_else(|| dir.to_owned()).join(name));

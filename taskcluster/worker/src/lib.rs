@@ -29,6 +29,8 @@ pub mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tree;
+#[cfg(feature = "tunnel")]
+pub mod tunnel;
 pub mod worker;
 
 pub use context::TaskContext;

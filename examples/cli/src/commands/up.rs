@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::{Stops, exports, runtime};
 use crate::args::UpArgs;
-use crate::assemble::{DESK_GROUP, DESK_QUEUE, Deployment, Parts};
+use crate::assemble::{DESK_GROUP, DESK_QUEUE, Deployment, Parts, TUNNEL_AUDIENCE, TUNNEL_PATH};
 use crate::exit::Outcome;
 use crate::state_dir;
 
@@ -74,7 +74,7 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: Socke
     lines.push(String::new());
     if is_named {
         lines.push(format!(
-            "It listens on {address}; what stands in front of it must pass on Host and X-Forwarded-Proto."
+            "It listens on {address}; what stands in front of it must pass on Host, X-Forwarded-Proto and websockets."
         ));
     }
     lines.push(match served.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
@@ -95,11 +95,13 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: Socke
     let _ = writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush());
 }
 
-/// What starts a worker on another machine, with credentials that are good for that alone.
+/// What starts a worker on another machine, with credentials that are good for that alone. Its logs and shells are reached through
+/// the tunnel: nobody needs to reach that machine.
 fn desk_line(root_url: &str, credentials: &Credentials) -> String {
     format!(
         "TASKCLUSTER_ROOT_URL='{root_url}' TASKCLUSTER_CLIENT_ID='{}' TASKCLUSTER_ACCESS_TOKEN='{}' \
-         taskcluster native-worker run --task-queue-id {DESK_QUEUE} --worker-group {DESK_GROUP} --worker-id \"$(hostname)\"",
+         taskcluster native-worker run --task-queue-id {DESK_QUEUE} --worker-group {DESK_GROUP} --worker-id \"$(hostname)\" \
+         --tunnel-url '{root_url}{TUNNEL_PATH}' --tunnel-audience {TUNNEL_AUDIENCE}",
         credentials.client_id,
         credentials.access_token.expose(),
     )

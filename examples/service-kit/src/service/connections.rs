@@ -95,6 +95,7 @@ async fn serve_one(
             .header_read_timeout(keep_alive)
             .max_buf_size(super::MAX_HEAD)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(answer))
+            .with_upgrades()
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -43,6 +43,9 @@ fn room(path: &Path) -> io::Result<u64> {
 }
 
 fn live_log(base: &Base, examination: &mut Examination) {
+    if base.tunnel.is_some() {
+        return;
+    }
     let (what, address) = ("live logs", base.live_log_address);
     match TcpListener::bind(address) {
         Err(error) => examination.wrong(

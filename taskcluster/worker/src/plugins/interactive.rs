@@ -23,13 +23,15 @@ mod room;
 pub use self::page::ShellPage;
 use self::porter::Porter;
 use self::room::Room;
-use super::live_log::Door;
+use super::live_log::{Base, Door, Entrance};
 use super::shelf::Shelf;
 use crate::context::{Hold, TaskContext};
 use crate::engine::{ResultSet, SandboxHandle};
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
+#[cfg(feature = "tunnel")]
+use crate::tunnel::Tunnel;
 
 /// Name of the artifact that leads to the shells of a run. Who may read it may do in the sandbox what the task may.
 pub const SHELL: &str = "private/interactive/shell";
@@ -68,7 +70,7 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 /// connect by TLS only (`bind_tls`, or a proxy at `base`), unless the worker is on the browser's own machine.
 #[derive(Debug)]
 pub struct Interactive {
-    base: Url,
+    base: Base,
     rooms: Shelf<Arc<Room>>,
     linger: Linger,
     pages: Vec<ShellPage>,
@@ -97,7 +99,21 @@ impl Interactive {
     /// # Errors
     /// The address cannot be listened on.
     pub async fn bind(address: SocketAddr, base: Option<Url>) -> io::Result<Self> {
-        Self::open(address, base, Door::Plain).await
+        let (entrance, base) = Door::Plain.listen(address, base).await?;
+        Self::open(entrance, base, Door::Plain)
+    }
+
+    /// Have visitors come in through a tunnel, where nobody can reach this machine. A tunnel that is not open within a few
+    /// seconds is waited for no longer: a run that begins before it is has no shells.
+    ///
+    /// # Errors
+    /// Never, as things are.
+    #[cfg(feature = "tunnel")]
+    pub async fn bind_tunnel(tunnel: Tunnel) -> io::Result<Self> {
+        let (entrance, base) = Entrance::through(tunnel);
+        let mut interactive = Self::open(entrance, base, Door::Plain)?;
+        interactive.base.known("shells").await;
+        Ok(interactive)
     }
 
     /// Listen on `address` for TLS, with a certificate chain and its key in files of PEM, read anew when they have changed.
@@ -106,14 +122,15 @@ impl Interactive {
     /// The address cannot be listened on, or the files make no certificate.
     #[cfg(feature = "tls")]
     pub async fn bind_tls(address: SocketAddr, base: Option<Url>, certificate: &Path, key: &Path) -> io::Result<Self> {
-        Self::open(address, base, Door::tls(certificate, key)?).await
+        let door = Door::tls(certificate, key)?;
+        let (entrance, base) = door.listen(address, base).await?;
+        Self::open(entrance, base, door)
     }
 
-    async fn open(address: SocketAddr, base: Option<Url>, door: Door) -> io::Result<Self> {
-        let (listener, base) = door.listen(address, base).await?;
+    fn open(entrance: Entrance, base: Base, door: Door) -> io::Result<Self> {
         let rooms = Shelf::default();
         let porter = Porter::new(door, rooms.clone());
-        let open = AbortOnDropHandle::new(tokio::spawn(porter.serve(listener)));
+        let open = AbortOnDropHandle::new(tokio::spawn(porter.serve(entrance.open()?)));
         Ok(Self { base, rooms, linger: Linger::default(), pages: Vec::new(), _open: open })
     }
 
@@ -165,9 +182,9 @@ impl Plugin for Interactive {
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
         let secret = crate::secret_segment();
-        let url = self.base.join(&format!("shell/{secret}"));
-        let (task, rooms, linger, pages) = (task.clone(), self.rooms.clone(), self.linger, self.pages.clone());
-        Box::new(TaskInteractive { task, rooms, linger, pages, secret, url, hold: None })
+        let (task, rooms, linger) = (task.clone(), self.rooms.clone(), self.linger);
+        let (base, pages) = (self.base.clone(), self.pages.clone());
+        Box::new(TaskInteractive { task, rooms, linger, pages, secret, base, hold: None })
     }
 }
 
@@ -177,7 +194,7 @@ struct TaskInteractive {
     linger: Linger,
     pages: Vec<ShellPage>,
     secret: String,
-    url: Result<Url, url::ParseError>,
+    base: Base,
     /// There from the beginning where shells are wanted, since the code may have ended before anybody is told that it began.
     hold: Option<Hold>,
 }
@@ -196,10 +213,9 @@ impl TaskPlugin for TaskInteractive {
 
     async fn started(&mut self, sandbox: &Arc<dyn SandboxHandle>) -> Result<()> {
         let Some(hold) = self.hold.take() else { return Ok(()) };
-        let url = self.url.as_ref().map_err(|error| Error::worker_caused("the shells have no URL", *error))?;
         self.rooms.put(&self.secret, Arc::new(Room::new(self.task.clone(), sandbox.clone(), self.linger)));
         // The task itself runs all the same.
-        if let Err(error) = self.publish(url).await {
+        if let Err(error) = self.publish().await {
             self.task.log().warn(format!("shells of the task cannot be found: {}", error.reasons().join("; ")));
         }
         let (clock, until) = (self.task.clock().clone(), self.task.clock().now() + self.linger.from_start);
@@ -222,13 +238,15 @@ impl TaskPlugin for TaskInteractive {
 
 impl TaskInteractive {
     /// Make the artifacts that lead to the shells.
-    async fn publish(&self, url: &Url) -> Result<()> {
+    async fn publish(&self) -> Result<()> {
+        let url = self.base.join(&format!("shell/{}", self.secret));
+        let url = url.map_err(|error| Error::worker_caused("the shells have no URL", error))?;
         let pages = self.pages.iter().map(async |page| {
-            let url = page.url(&self.task, url)?;
+            let url = page.url(&self.task, &url)?;
             self.task.create_reference_artifact(page.artifact(), &url, ShellPage::CONTENT_TYPE).await
         });
         let (own, pages) = tokio::join!(
-            self.task.create_reference_artifact(SHELL, url, CONTENT_TYPE),
+            self.task.create_reference_artifact(SHELL, &url, CONTENT_TYPE),
             futures_util::future::join_all(pages)
         );
         Error::combine([own].into_iter().chain(pages).filter_map(Result::err).collect()).map_or(Ok(()), Err)

@@ -23,7 +23,9 @@ mod range;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub(super) use self::door::Door;
+pub(super) use self::door::{Base, Door, Entrance};
+#[cfg(feature = "interactive")]
+pub(super) use self::door::{Visitor, Visitors};
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::log::TaskLog;
@@ -32,6 +34,8 @@ use crate::payload::{Payload, PayloadForm, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::plugins::shelf::Shelf;
 use crate::plugins::task_log::{BACKING_LOG, LOG_CONTENT_TYPE};
+#[cfg(feature = "tunnel")]
+use crate::tunnel::Tunnel;
 
 /// Name of the artifact under which the log of a run is found at any time, where the payload does not say another.
 pub const LIVE_LOG: &str = "public/logs/live.log";
@@ -62,7 +66,7 @@ pub const LIVE_LOG: &str = "public/logs/live.log";
 #[derive(Debug)]
 pub struct LiveLog {
     form: PayloadForm<LiveLogSettings>,
-    base: Url,
+    base: Base,
     logs: Shelf<TaskLog>,
     _open: DropGuard,
 }
@@ -82,7 +86,21 @@ impl LiveLog {
     /// # Errors
     /// The address cannot be listened on.
     pub async fn bind(address: SocketAddr, base: Option<Url>) -> io::Result<Self> {
-        Self::open(address, base, Door::Plain).await
+        let (entrance, base) = Door::Plain.listen(address, base).await?;
+        Self::open(entrance, base, Door::Plain)
+    }
+
+    /// Have readers come in through a tunnel, where nobody can reach this machine. A tunnel that is not open within a few seconds
+    /// is waited for no longer: a run that begins before it is has no live log.
+    ///
+    /// # Errors
+    /// There can be no thread to serve them.
+    #[cfg(feature = "tunnel")]
+    pub async fn bind_tunnel(tunnel: Tunnel) -> io::Result<Self> {
+        let (entrance, base) = Entrance::through(tunnel);
+        let mut live_log = Self::open(entrance, base, Door::Plain)?;
+        live_log.base.known("live logs").await;
+        Ok(live_log)
     }
 
     /// Listen on `address` for HTTPS, with a certificate chain and its key in files of PEM. They are read anew when they have
@@ -92,13 +110,14 @@ impl LiveLog {
     /// The address cannot be listened on, or the files make no certificate.
     #[cfg(feature = "tls")]
     pub async fn bind_tls(address: SocketAddr, base: Option<Url>, certificate: &Path, key: &Path) -> io::Result<Self> {
-        Self::open(address, base, Door::tls(certificate, key)?).await
+        let door = Door::tls(certificate, key)?;
+        let (entrance, base) = door.listen(address, base).await?;
+        Self::open(entrance, base, door)
     }
 
-    async fn open(address: SocketAddr, base: Option<Url>, door: Door) -> io::Result<Self> {
-        let (listener, base) = door.listen(address, base).await?;
+    fn open(entrance: Entrance, base: Base, door: Door) -> io::Result<Self> {
         let logs = Shelf::default();
-        let open = connections::start(listener.into_std()?, answer::router(logs.clone()), door)?;
+        let open = connections::start(entrance, answer::router(logs.clone()), door)?;
         Ok(Self { form: Self::default_form(), base, logs, _open: open })
     }
 
@@ -157,9 +176,8 @@ impl Plugin for LiveLog {
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
         let secret = crate::secret_segment();
-        let url = self.base.join(&format!("log/{secret}"));
-        let (task, form, logs) = (task.clone(), self.form.clone(), self.logs.clone());
-        Box::new(TaskLiveLog { task, form, logs, secret, url, settings: None })
+        let (task, form, logs, base) = (task.clone(), self.form.clone(), self.logs.clone(), self.base.clone());
+        Box::new(TaskLiveLog { task, form, logs, secret, base, settings: None })
     }
 }
 
@@ -168,21 +186,29 @@ struct TaskLiveLog {
     form: PayloadForm<LiveLogSettings>,
     logs: Shelf<TaskLog>,
     secret: String,
-    url: Result<Url, url::ParseError>,
+    base: Base,
     /// Known once the payload was read.
     settings: Option<LiveLogSettings>,
+}
+
+impl TaskLiveLog {
+    /// Say where the log is.
+    async fn announce(&self, name: &str) -> Result<()> {
+        let url = self.base.join(&format!("log/{}", self.secret));
+        let url = url.map_err(|error| Error::worker_caused("the live log has no URL", error))?;
+        self.task.create_reference_artifact(name, &url, LOG_CONTENT_TYPE).await
+    }
 }
 
 #[async_trait]
 impl TaskPlugin for TaskLiveLog {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
         let settings = self.settings.insert(self.form.read(payload)?);
-        let Some(name) = &settings.artifact else { return Ok(()) };
-        self.task.reserve_artifact(name)?;
-        let url = self.url.as_ref().map_err(|error| Error::worker_caused("the live log has no URL", *error))?;
+        let Some(name) = settings.artifact.clone() else { return Ok(()) };
+        self.task.reserve_artifact(&name)?;
         self.logs.put(&self.secret, self.task.log().clone());
         // The backing log will be there in any case, so this is not worth losing the run.
-        if let Err(error) = self.task.create_reference_artifact(name, url, LOG_CONTENT_TYPE).await {
+        if let Err(error) = self.announce(&name).await {
             self.task.log().warn(format!("the log cannot be read while the task runs: {}", error.reasons().join("; ")));
         }
         Ok(())

@@ -262,7 +262,7 @@ async fn connect(address: &Url) -> Result<Link, ShellError> {
 }
 
 #[cfg(feature = "tls")]
-async fn encrypt(host: &str, stream: TcpStream) -> Result<Box<dyn Wire>, ShellError> {
+pub(crate) async fn encrypt(host: &str, stream: TcpStream) -> Result<Box<dyn Wire>, ShellError> {
     use std::sync::Arc;
 
     use rustls::pki_types::ServerName;
@@ -280,6 +280,6 @@ async fn encrypt(host: &str, stream: TcpStream) -> Result<Box<dyn Wire>, ShellEr
 }
 
 #[cfg(not(feature = "tls"))]
-async fn encrypt(_host: &str, _stream: TcpStream) -> Result<Box<dyn Wire>, ShellError> {
+pub(crate) async fn encrypt(_host: &str, _stream: TcpStream) -> Result<Box<dyn Wire>, ShellError> {
     Err(ShellError::Unreachable("this program was built without TLS".to_owned()))
 }

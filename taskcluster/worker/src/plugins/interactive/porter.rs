@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{StatusCode, Uri};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::super::live_log::Door;
+use super::super::live_log::{Door, Visitor, Visitors};
 use super::super::shelf::Shelf;
 use super::page::ShellPage;
 use super::room::Room;
@@ -35,9 +35,6 @@ const GREETING: Duration = Duration::from_secs(20);
 /// How much the system may hold for a visitor, each way; some double it.
 const UNREAD: usize = 64 * 1024;
 
-/// How long to wait when there are no more file handles.
-const PAUSE: Duration = Duration::from_millis(200);
-
 pub(super) struct Porter {
     door: Arc<Door>,
     rooms: Shelf<Arc<Room>>,
@@ -49,38 +46,33 @@ impl Porter {
     }
 
     /// Let visitors in until this is dropped.
-    pub(super) async fn serve(self, listener: TcpListener) {
+    pub(super) async fn serve(self, mut comers: Visitors) {
         let (mut visitors, free) = (JoinSet::new(), Arc::new(Semaphore::new(GREETED)));
         loop {
             let place = free.clone().acquire_owned().await.expect("nobody closes it");
             while visitors.try_join_next().is_some() {}
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let (door, rooms) = (self.door.clone(), self.rooms.clone());
-                    visitors.spawn(async move {
-                        let greeted = tokio::time::timeout(GREETING, greet(stream, &door, rooms)).await;
-                        drop(place);
-                        if let Ok(Some(stay)) = greeted {
-                            stay.await;
-                        }
-                    });
+            let visitor = comers.next().await;
+            let (door, rooms) = (self.door.clone(), self.rooms.clone());
+            visitors.spawn(async move {
+                let greeted = tokio::time::timeout(GREETING, greet(visitor, &door, rooms)).await;
+                drop(place);
+                if let Ok(Some(stay)) = greeted {
+                    stay.await;
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "a visitor of a shell cannot be let in");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            });
         }
     }
 }
 
 /// Find out what a visitor wants and hand the connection over; whoever wants nothing sensible is let go of. What is given back is
 /// to be awaited: somebody's whole stay.
-async fn greet(stream: TcpStream, door: &Door, rooms: Shelf<Arc<Room>>) -> Option<BoxFuture<'static, ()>> {
-    // What is printed is small and must not wait for more.
-    let _ = stream.set_nodelay(true);
-    keep_little(&stream);
-    let wire = door.unlock(stream).await?;
+async fn greet(visitor: Visitor, door: &Door, rooms: Shelf<Arc<Room>>) -> Option<BoxFuture<'static, ()>> {
+    if let Some(stream) = visitor.tcp() {
+        // What is printed is small and must not wait for more.
+        let _ = stream.set_nodelay(true);
+        keep_little(stream);
+    }
+    let wire = door.unlock(visitor).await?;
     let (socket, Wish { room, page }) = shake_hands(wire, &rooms).await?;
     if let Some((dialect, request)) = page {
         return Some(Box::pin(room.receive(Page::new(Socket::new(socket), dialect), request).await?));

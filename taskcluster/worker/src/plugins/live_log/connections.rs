@@ -9,18 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::Listener;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::door::Door;
+use super::door::{Door, Entrance, Visitor, Visitors};
 
 /// Readers at once; more wait until one has gone. With two file handles each that is well below the 1024 which a process
 /// usually may have: strangers who only connect must not keep the worker from its work.
@@ -36,40 +34,38 @@ const UNREAD: Duration = Duration::from_secs(600);
 const BUFFER: usize = 64 * 1024;
 
 /// Answer readers until the guard is dropped. Those who are there then come to the end of their logs.
-pub(super) fn start(listener: std::net::TcpListener, router: Router, door: Door) -> io::Result<DropGuard> {
+pub(super) fn start(entrance: Entrance, router: Router, door: Door) -> io::Result<DropGuard> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = {
+    let visitors = {
         let _inside = runtime.enter();
-        TcpListener::from_std(listener)?
+        entrance.open()?
     };
     let over = CancellationToken::new();
     let guard = over.clone().drop_guard();
-    let serve = move || runtime.block_on(serve(listener, router, door, &over));
+    let serve = move || runtime.block_on(serve(visitors, router, door, &over));
     std::thread::Builder::new().name("live-log".to_owned()).spawn(serve)?;
     Ok(guard)
 }
 
-async fn serve(mut listener: TcpListener, router: Router, door: Door, over: &CancellationToken) {
+async fn serve(mut visitors: Visitors, router: Router, door: Door, over: &CancellationToken) {
     let (readers, free, door) = (TaskTracker::new(), Arc::new(Semaphore::new(READERS)), Arc::new(door));
     loop {
         let next = async {
             let place = free.clone().acquire_owned().await.expect("nobody closes it");
-            // It goes on after errors of single connections, and waits while there are no more file handles.
-            let (stream, _) = Listener::accept(&mut listener).await;
-            (stream, place)
+            (visitors.next().await, place)
         };
-        let (stream, place) = tokio::select! {
+        let (visitor, place) = tokio::select! {
             () = over.cancelled() => break,
             next = next => next,
         };
         let (router, door) = (router.clone(), door.clone());
         readers.spawn(async move {
-            let_go_of_the_silent(&stream);
-            door.pass(stream, router).await;
+            let_go_of_the_silent(&visitor);
+            door.pass(visitor, router).await;
             drop(place);
         });
     }
-    drop(listener);
+    drop(visitors);
     readers.close();
     readers.wait().await;
 }
@@ -88,9 +84,11 @@ pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(s
     }
 }
 
-/// The system sees what is not acknowledged and who has no room for more, and then breaks the connection.
+/// The system sees what is not acknowledged and who has no room for more, and then breaks the connection. Those who come through
+/// a tunnel are the server's to let go of.
 #[cfg(target_os = "linux")]
-fn let_go_of_the_silent(stream: &TcpStream) {
+fn let_go_of_the_silent(visitor: &Visitor) {
+    let Some(stream) = visitor.tcp() else { return };
     let milliseconds = u32::try_from(UNREAD.as_millis()).unwrap_or(u32::MAX);
     if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
         tracing::debug!(%error, "a reader is kept however long it is silent");
@@ -99,4 +97,4 @@ fn let_go_of_the_silent(stream: &TcpStream) {
 
 /// Elsewhere it does so by itself, after a longer time.
 #[cfg(not(target_os = "linux"))]
-fn let_go_of_the_silent(_stream: &TcpStream) {}
+fn let_go_of_the_silent(_visitor: &Visitor) {}
