@@ -34,6 +34,8 @@ pub struct Options {
     pub registries: Vec<Registry>,
     /// For how long a tag of a registry is believed to mean the image that is here. Default: 10 minutes.
     pub image_fresh_for: Duration,
+    /// The most that an image which is an artifact may take, unpacked, in bytes. Default: 64 GiB.
+    pub image_bytes: u64,
     /// The network of containers that have none of their own. Default: the engine's.
     pub network: Option<String>,
     /// What each container may take of the machine.
@@ -44,16 +46,25 @@ pub struct Options {
     pub allowed: Allowed,
 }
 
-/// What a container may take of the machine. Default: whatever there is.
-#[derive(Clone, Copy, Debug, Default)]
+/// What a container may take of the machine.
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of memory; a container that wants more is ended.
+    /// Bytes of memory; a container that wants more is ended. Default: whatever there is.
     pub memory: Option<u64>,
-    /// Processors, in thousandths.
+    /// Processors, in thousandths. Default: all.
     pub millicpus: Option<u64>,
-    /// Processes and threads.
+    /// Processes and threads. Default: 512 for each processor of the machine, since the worker has to come to its turn whatever a
+    /// task does.
     pub pids: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let pids = u32::try_from(processors.saturating_mul(512)).unwrap_or(u32::MAX);
+        Self { memory: None, millicpus: None, pids: Some(pids) }
+    }
 }
 
 impl Options {
@@ -63,6 +74,7 @@ impl Options {
             label: label.into(),
             registries: Vec::new(),
             image_fresh_for: Duration::from_secs(10 * 60),
+            image_bytes: 64 << 30,
             network: None,
             limits: Limits::default(),
             keep_as: None,
@@ -78,7 +90,7 @@ impl DockerEngine {
     /// [`Error::Worker`]: there is none.
     pub async fn connect(host: &str, options: Options) -> Result<Self> {
         let docker = Docker::connect(host).await?;
-        let images = Images::new(docker.clone(), options.registries.clone(), options.image_fresh_for);
+        let images = Images::new(docker.clone(), &options);
         Ok(Self { docker, images: Arc::new(images), options })
     }
 
