@@ -1,9 +1,10 @@
 //! The engine: the command of a payload in a container of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskcluster_core::time::Timestamp;
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::engine::{Engine, SandboxBuilder};
 use taskcluster_worker::error::{Error, Result};
@@ -12,7 +13,7 @@ use taskcluster_worker::payload::{Payload, PayloadPart};
 use crate::container::{Blueprint, ContainerBuilder};
 use crate::docker::Docker;
 use crate::image::{Images, Registry};
-use crate::leftovers;
+use crate::leftovers::{self, Mark};
 use crate::payload::ContainerPayload;
 use crate::privileges::{Allowed, Privileges};
 
@@ -22,7 +23,13 @@ pub struct DockerEngine {
     docker: Docker,
     images: Arc<Images>,
     options: Options,
+    mark: Mark,
+    /// When it was last looked for what former lives left.
+    swept: Mutex<Timestamp>,
 }
+
+/// How often it is looked for what former lives left, while there are tasks.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// How containers are made.
 #[derive(Clone, Debug)]
@@ -91,13 +98,32 @@ impl DockerEngine {
     pub async fn connect(host: &str, options: Options) -> Result<Self> {
         let docker = Docker::connect(host).await?;
         let images = Images::new(docker.clone(), &options);
-        Ok(Self { docker, images: Arc::new(images), options })
+        let mark = Mark::new(&options.label);
+        Ok(Self { docker, images: Arc::new(images), options, mark, swept: Mutex::new(Timestamp::UNIX_EPOCH) })
     }
 
     /// What it reads of the payload.
     #[must_use]
     pub fn payload_part() -> PayloadPart {
         PayloadPart::of::<ContainerPayload>()
+    }
+
+    /// Remove what former lives left, beside a run, unless that was done of late.
+    fn sweep(&self, task: &TaskContext) {
+        let now = task.clock().now();
+        {
+            let mut swept = self.swept.lock().expect("nothing panics holding it");
+            if *swept + SWEEP > now {
+                return;
+            }
+            *swept = now;
+        }
+        let (docker, mark) = (self.docker.clone(), self.mark.clone());
+        task.spawn(async move {
+            if let Err(error) = leftovers::remove(&docker, &mark).await {
+                tracing::warn!(error = error.reasons().join("; "), "cannot remove what a former worker left");
+            }
+        });
     }
 }
 
@@ -112,10 +138,11 @@ impl Engine for DockerEngine {
     }
 
     async fn set_up(&self) -> Result<()> {
-        leftovers::remove(&self.docker, &self.options.label).await
+        leftovers::remove(&self.docker, &self.mark).await
     }
 
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
+        self.sweep(task);
         let payload: ContainerPayload = payload.part()?;
         if payload.command.iter().any(|argument| argument.contains('\0')) {
             return Err(Error::payload("payload/command: an argument of a program cannot contain the character NUL"));
@@ -140,7 +167,7 @@ impl Engine for DockerEngine {
             image,
             command: payload.command,
             privileges,
-            label: self.options.label.clone(),
+            mark: self.mark.clone(),
             network: self.options.network.clone(),
             limits: self.options.limits,
             keep_as: self.options.keep_as.clone(),
