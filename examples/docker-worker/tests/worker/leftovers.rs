@@ -5,9 +5,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
+use taskcluster_docker_worker::{DockerEngine, Options};
+use taskcluster_worker::testing::{run_without_queue, task_with_payload};
+use taskcluster_worker::{Engine, PayloadSchema};
 
 use crate::bench::{Bench, TIMEOUT};
-use crate::docker::{call, things_of};
+use crate::docker::{self, call, things_of};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_docker-worker");
 
@@ -45,6 +48,33 @@ async fn the_next_life_of_a_killed_worker_removes_containers_and_gives_runs_back
     assert_eq!(things_of(&bench.there.host, &label), [""; 0]);
     assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown");
     assert_eq!(bench.queue.state(&second_task), "completed", "{}", bench.log(&second_task));
+}
+
+/// The engine goes on with what it was asked for, though who asked was killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_into_being_late_for_a_killed_worker_is_removed_as_well() {
+    let Some(there) = docker::find().await else { return };
+    let (label, dir) = (docker::label(), tempfile::tempdir().unwrap());
+    let engine = DockerEngine::connect(&there.host, Options::new(&label)).await.unwrap();
+    engine.set_up().await.unwrap();
+    let owner = format!("taskcluster.worker={label}");
+    let labels = ["--label", &owner, "--label", "taskcluster.life=another"];
+    call(&there.host, &[&["create"], &labels[..], &[&there.image, "/bin/sh"]].concat());
+    call(&there.host, &[&["network", "create"], &labels[..], &[&label]].concat());
+    assert_eq!(things_of(&there.host, &label).len(), 2);
+
+    let payload = json!({"image": there.image});
+    let payload = payload.as_object().unwrap();
+    let task = run_without_queue(dir.path(), task_with_payload(payload)).unwrap();
+    let schema = PayloadSchema::compose([(engine.name(), engine.payload())]).unwrap();
+    let mut builder = engine.prepare(&task, &schema.validate(payload).unwrap()).await.unwrap();
+    builder.open_door("somebody").await.unwrap();
+    until(|| things_of(&there.host, &label).len() == 1).await;
+    let own = format!("taskcluster-{}-{}", task.task_id(), task.run_id());
+    let left = call(&there.host, &["network", "ls", "--filter", &format!("label={owner}"), "--format", "{{.Name}}"]);
+    assert_eq!(String::from_utf8(left).unwrap().trim(), own, "its own life's things stay");
+    builder.discard().await;
+    assert_eq!(things_of(&there.host, &label), [""; 0]);
 }
 
 /// Each with a volume of its image, a network of its own, a file that is kept and a log.
