@@ -75,7 +75,9 @@ pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> R
     }
     match request.file(&upload.path).await {
         Ok(uploaded) => Ok(uploaded.sha256),
-        Err(ArtifactError::Queue { source, .. }) => Err(refused(format!("cannot upload the artifact {name:?}"), source)),
+        Err(ArtifactError::Queue { source, .. }) => {
+            Err(refused(format!("cannot upload the artifact {name:?}"), source))
+        }
         Err(error) => Err(Error::worker_caused(format!("cannot upload the artifact {name:?}"), error)),
     }
 }

@@ -91,7 +91,8 @@ async fn names_that_no_artifact_can_have_are_the_tasks_fault() {
     }
     assert!(!log.contains("never\r\n"), "{log}");
 
-    let script = r#"mkdir /out; echo good >/out/good; echo bad >"$(printf '/out/bad\377')"; echo bad >"$(printf '/out/a\nb')""#;
+    let script =
+        r#"mkdir /out; echo good >/out/good; echo bad >"$(printf '/out/bad\377')"; echo bad >"$(printf '/out/a\nb')""#;
     let artifact = json!({"public/out": {"type": "directory", "path": "/out"}});
     let (state, log) = served_after(&bench, json!({"command": sh(script), "artifacts": artifact}), |_| {}).await;
     assert_eq!(state, "completed", "{log}");

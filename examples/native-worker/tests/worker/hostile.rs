@@ -196,6 +196,19 @@ async fn a_task_that_fills_the_disk_loses_what_it_made_and_the_next_has_room() {
     }
 }
 
+/// What takes no room where it is takes it where it is copied to.
+#[tokio::test]
+async fn an_artifact_that_is_larger_than_the_disk_is_not_kept_and_the_next_has_room() {
+    let Some(bench) = bench_of_users().await else { return };
+    let Some(_disk) = SmallDisk::mount(bench.dir.path().join("work")) else { return };
+    let artifact = |name: &str| json!({"type": "file", "path": name, "name": format!("public/{name}")});
+    let script = "truncate -s 1073741824 sparse; echo good > good";
+    let artifacts = ["sparse", "good"].map(artifact);
+    let (state, log) = served_after(&bench, json!({"command": sh(script), "artifacts": artifacts})).await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("[taskcluster:error] artifact \"public/sparse\": sparse cannot be read"), "{log}");
+}
+
 #[tokio::test]
 async fn a_line_without_end_is_kept_as_it_is() {
     const LENGTH: usize = 4 << 20;

@@ -91,7 +91,8 @@ impl TaskPlugin for TaskArtifacts {
                 errors.push(Error::payload(format!("artifact {name:?} expires before it can be made")));
             }
             if declared.content_type.as_deref().is_some_and(|content_type| !is_printable(content_type)) {
-                errors.push(Error::payload(format!("artifact {name:?} has a content type that is not printable ASCII")));
+                errors
+                    .push(Error::payload(format!("artifact {name:?} has a content type that is not printable ASCII")));
             }
             if let Err(error) = self.task.reserve_artifact(name) {
                 errors.push(error);
