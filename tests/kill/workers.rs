@@ -57,9 +57,8 @@ impl<K: Kind> Bench<K> {
         self.folder.path().join("work")
     }
 
-    /// A task that takes a while, and leaves processes behind that would stay for long.
-    async fn create(&mut self) -> TaskId {
-        let seconds = ["0", "0.1", "0.4", "1.2"][self.chance.below(4)];
+    /// A task that takes so many seconds, and leaves processes behind that would stay for long.
+    async fn create(&mut self, seconds: &str) -> TaskId {
         let mut definition =
             task(self.root.now()).with_task_queue_id(QUEUE.parse::<TaskQueueId>().unwrap()).with_retries(49);
         definition.payload = self.kind.payload(seconds);
@@ -77,7 +76,8 @@ impl<K: Kind> Bench<K> {
     async fn fill(&mut self) {
         let waiting = self.statuses().await.iter().filter(|status| status.state.as_str() != "completed").count();
         for _ in waiting..TASKS {
-            self.create().await;
+            let seconds = ["0", "0.1", "0.4", "1.2"][self.chance.below(4)];
+            self.create(seconds).await;
         }
     }
 
@@ -121,7 +121,7 @@ impl<K: Kind> Bench<K> {
 
     /// A life whose tasks are not given back, since the next one has another name.
     async fn die_at_work(&mut self, worker_id: &str) {
-        let task_id = self.create().await;
+        let task_id = self.create("4").await;
         let machine = self.work(worker_id);
         until(|| async { (self.root.state(&task_id).await == "running").then_some(()) }).await;
         machine.kill().await.unwrap();
@@ -131,7 +131,7 @@ impl<K: Kind> Bench<K> {
     /// A last life, which does all that is left to do.
     async fn live_on(&mut self, worker_id: &str) {
         let start = self.root.now();
-        self.create().await;
+        self.create("0").await;
         let machine = self.work(worker_id);
         self.claimed_since(start).await;
         until(|| async {
