@@ -54,7 +54,6 @@ async fn users_are_made_beforehand_and_each_is_had_once() {
 async fn a_user_that_comes_late_for_a_killed_worker_is_removed_as_well() {
     let Some(bench) = bench_of_users().await else { return };
     let first = bench.script("echo READY; while ! test -e go; do sleep 0.02; done");
-    bench.script("true");
     let tasks = async {
         bench.line("READY").await;
         until(&bench, "there is another", |users| users.len() == 2).await;
@@ -67,6 +66,7 @@ async fn a_user_that_comes_late_for_a_killed_worker_is_removed_as_well() {
         while !useradd.status().unwrap().success() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        bench.script("true");
         bench.touch(&first, "go");
         until(&bench, "it is removed", |users| !users.contains(&late)).await;
     };
