@@ -1,7 +1,8 @@
 //! The program is killed while it works, again and again, and the broker that it publishes to ends and comes back; what
-//! was acknowledged stands, and what happened is told.
+//! was acknowledged stands, and what happened is told. Workers are killed as well, and leave nothing.
 
 #[cfg(feature = "amqp")]
 mod broker;
 mod history;
 mod under_load;
+mod workers;

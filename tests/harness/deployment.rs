@@ -20,6 +20,8 @@ pub struct Options {
     pub clock: Option<ManualClock>,
     /// How long `claimWork` waits for work.
     pub claim_wait: Duration,
+    /// How long a claim lasts unless it is renewed, in place of twenty minutes.
+    pub claim_timeout: Option<Duration>,
     /// Where artifacts are kept, in place of a folder.
     pub buckets: Option<Buckets>,
 }
@@ -27,7 +29,7 @@ pub struct Options {
 impl Options {
     /// On the system's clock; `claimWork` answers at once.
     pub fn on(backend: Backend) -> Self {
-        Self { backend, clock: None, claim_wait: Duration::ZERO, buckets: None }
+        Self { backend, clock: None, claim_wait: Duration::ZERO, claim_timeout: None, buckets: None }
     }
 
     /// On a clock that the test moves.
@@ -50,6 +52,13 @@ impl Options {
         self.claim_wait = wait;
         self
     }
+
+    /// With claims that last this long.
+    #[must_use]
+    pub fn with_claim_timeout(mut self, timeout: Duration) -> Self {
+        self.claim_timeout = Some(timeout);
+        self
+    }
 }
 
 /// Auth, queue, index, object and purge-cache service behind a listener on loopback. They end when this is dropped;
@@ -67,7 +76,7 @@ impl Deployment {
     /// # Errors
     /// If a service does not start.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { backend, clock, claim_wait, buckets } = options;
+        let Options { backend, clock, claim_wait, claim_timeout, buckets } = options;
         let databases = tempfile::tempdir()?;
         let builder = Fake::builder()
             .claim_wait(claim_wait)
@@ -76,6 +85,10 @@ impl Deployment {
             .index_database(backend.database(&databases, "index").await.parse()?)
             .object_database(backend.database(&databases, "object").await.parse()?)
             .purge_cache_database(backend.database(&databases, "purge-cache").await.parse()?);
+        let builder = match claim_timeout {
+            Some(timeout) => builder.claim_timeout(timeout),
+            None => builder,
+        };
         let builder = match buckets {
             Some(buckets) => builder.buckets(buckets),
             None => builder,

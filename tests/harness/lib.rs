@@ -4,12 +4,14 @@
 //!   [either database](Backend), with a clock that a test moves or the system's.
 //! - [`Tester`] speaks to it as a user and as a worker do: over HTTP, signed, with the SDK.
 //! - [`Process`] is the real program `taskcluster up`, to be killed and started again; beside it the [`Broker`] that it may publish to.
+//! - [`Machine`] is the real program of a worker, which takes tasks from a deployment.
 //!
 //! Whatever waits in a test goes through [`soon`], so that nothing hangs.
 
 mod backend;
 mod broker;
 mod deployment;
+mod machine;
 mod process;
 mod tester;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 pub use backend::Backend;
 pub use broker::Broker;
 pub use deployment::{Deployment, Options};
+pub use machine::Machine;
 pub use process::{Ground, Process, built, program};
 pub use tester::{Claimed, Tester, task};
 

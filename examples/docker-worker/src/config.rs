@@ -43,7 +43,7 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
-    /// The most processes and threads that a container may have [default: no limit].
+    /// The most processes and threads that a container may have; 0: no limit [default: 512 for each processor].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids: Option<u32>,
@@ -51,6 +51,10 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_fresh_for: Option<u64>,
+    /// The most that an image which is an artifact may take, unpacked, in bytes [default: 68719476736, which is 64 GiB].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_bytes: Option<u64>,
     /// Whether tasks with the scope for it may do everything on this machine: true or false [default: false].
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,9 +166,10 @@ impl Config {
         if let Some(seconds) = self.image_fresh_for {
             options.image_fresh_for = Duration::from_secs(seconds);
         }
+        options.image_bytes = self.image_bytes.unwrap_or(options.image_bytes);
         let limits = &mut options.limits;
         limits.memory = self.memory_megabytes.map(|megabytes| megabytes.saturating_mul(1 << 20));
-        limits.pids = self.pids;
+        limits.pids = self.pids.or(limits.pids);
         limits.millicpus = match self.cpus {
             Some(cpus) => Some(millicpus(cpus).with_context(|| format!("cpus {cpus} is none: more than 0.01"))?),
             None => None,

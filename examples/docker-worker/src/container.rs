@@ -1,6 +1,6 @@
 //! A container, from its description to its end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::belongings::Belongings;
 use crate::docker::{Docker, Stream, answer, failed};
 use crate::engine::Limits;
 use crate::image::Found;
-use crate::leftovers::{OWNER, RUN};
+use crate::leftovers::Mark;
 use crate::network::TaskNetwork;
 use crate::pipe;
 use crate::privileges::Privileges;
@@ -34,7 +34,7 @@ pub(crate) struct Blueprint {
     pub(crate) image: Found,
     pub(crate) command: Vec<String>,
     pub(crate) privileges: Privileges,
-    pub(crate) label: String,
+    pub(crate) mark: Mark,
     pub(crate) network: Option<String>,
     pub(crate) limits: Limits,
     pub(crate) keep_as: Option<String>,
@@ -76,7 +76,7 @@ impl ContainerBuilder {
     }
 
     fn config(&self) -> ContainerCreateBody {
-        let Blueprint { image, command, privileges, label, network, limits, .. } = &self.blueprint;
+        let Blueprint { image, command, privileges, mark, network, limits, .. } = &self.blueprint;
         let mut host = HostConfig {
             shm_size: Some(SHARED_MEMORY),
             extra_hosts: Some(self.hosts.clone()),
@@ -92,12 +92,11 @@ impl ContainerBuilder {
             ..HostConfig::default()
         };
         privileges.apply(&mut host);
-        let labels = [(OWNER, label.clone()), (RUN, self.run())].map(|(name, value)| (name.to_owned(), value));
         ContainerCreateBody {
             image: Some(image.id.clone()),
             cmd: (!command.is_empty()).then(|| command.clone()),
             env: Some(self.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-            labels: Some(HashMap::from(labels)),
+            labels: Some(mark.labels(&self.run())),
             tty: Some(true),
             host_config: Some(host),
             ..ContainerCreateBody::default()
@@ -204,9 +203,8 @@ impl SandboxBuilder for ContainerBuilder {
         let network = match self.door_network.take() {
             Some(network) => network,
             None => {
-                let (name, run) = (self.name(), self.run());
-                let (docker, label) = (&self.docker, &self.blueprint.label);
-                TaskNetwork::create(docker, &mut self.belongings, name, label, &run).await?
+                let (name, labels) = (self.name(), self.blueprint.mark.labels(&self.run()));
+                TaskNetwork::create(&self.docker, &mut self.belongings, name, labels).await?
             }
         };
         let network = self.door_network.insert(network);

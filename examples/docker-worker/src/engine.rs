@@ -1,9 +1,10 @@
 //! The engine: the command of a payload in a container of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskcluster_core::time::Timestamp;
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::engine::{Engine, SandboxBuilder};
 use taskcluster_worker::error::{Error, Result};
@@ -12,7 +13,7 @@ use taskcluster_worker::payload::{Payload, PayloadPart};
 use crate::container::{Blueprint, ContainerBuilder};
 use crate::docker::Docker;
 use crate::image::{Images, Registry};
-use crate::leftovers;
+use crate::leftovers::{self, Mark};
 use crate::payload::ContainerPayload;
 use crate::privileges::{Allowed, Privileges};
 
@@ -22,7 +23,13 @@ pub struct DockerEngine {
     docker: Docker,
     images: Arc<Images>,
     options: Options,
+    mark: Mark,
+    /// When it was last looked for what former lives left.
+    swept: Mutex<Timestamp>,
 }
+
+/// How often it is looked for what former lives left, while there are tasks.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// How containers are made.
 #[derive(Clone, Debug)]
@@ -34,6 +41,8 @@ pub struct Options {
     pub registries: Vec<Registry>,
     /// For how long a tag of a registry is believed to mean the image that is here. Default: 10 minutes.
     pub image_fresh_for: Duration,
+    /// The most that an image which is an artifact may take, unpacked, in bytes. Default: 64 GiB.
+    pub image_bytes: u64,
     /// The network of containers that have none of their own. Default: the engine's.
     pub network: Option<String>,
     /// What each container may take of the machine.
@@ -44,16 +53,25 @@ pub struct Options {
     pub allowed: Allowed,
 }
 
-/// What a container may take of the machine. Default: whatever there is.
-#[derive(Clone, Copy, Debug, Default)]
+/// What a container may take of the machine.
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of memory; a container that wants more is ended.
+    /// Bytes of memory; a container that wants more is ended. Default: whatever there is.
     pub memory: Option<u64>,
-    /// Processors, in thousandths.
+    /// Processors, in thousandths. Default: all.
     pub millicpus: Option<u64>,
-    /// Processes and threads.
+    /// Processes and threads. Default: 512 for each processor of the machine, since the worker has to come to its turn whatever a
+    /// task does.
     pub pids: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let pids = u32::try_from(processors.saturating_mul(512)).unwrap_or(u32::MAX);
+        Self { memory: None, millicpus: None, pids: Some(pids) }
+    }
 }
 
 impl Options {
@@ -63,6 +81,7 @@ impl Options {
             label: label.into(),
             registries: Vec::new(),
             image_fresh_for: Duration::from_secs(10 * 60),
+            image_bytes: 64 << 30,
             network: None,
             limits: Limits::default(),
             keep_as: None,
@@ -78,14 +97,33 @@ impl DockerEngine {
     /// [`Error::Worker`]: there is none.
     pub async fn connect(host: &str, options: Options) -> Result<Self> {
         let docker = Docker::connect(host).await?;
-        let images = Images::new(docker.clone(), options.registries.clone(), options.image_fresh_for);
-        Ok(Self { docker, images: Arc::new(images), options })
+        let images = Images::new(docker.clone(), &options);
+        let mark = Mark::new(&options.label);
+        Ok(Self { docker, images: Arc::new(images), options, mark, swept: Mutex::new(Timestamp::UNIX_EPOCH) })
     }
 
     /// What it reads of the payload.
     #[must_use]
     pub fn payload_part() -> PayloadPart {
         PayloadPart::of::<ContainerPayload>()
+    }
+
+    /// Remove what former lives left, beside a run, unless that was done of late.
+    fn sweep(&self, task: &TaskContext) {
+        let now = task.clock().now();
+        {
+            let mut swept = self.swept.lock().expect("nothing panics holding it");
+            if *swept + SWEEP > now {
+                return;
+            }
+            *swept = now;
+        }
+        let (docker, mark) = (self.docker.clone(), self.mark.clone());
+        task.spawn(async move {
+            if let Err(error) = leftovers::remove(&docker, &mark).await {
+                tracing::warn!(error = error.reasons().join("; "), "cannot remove what a former worker left");
+            }
+        });
     }
 }
 
@@ -100,10 +138,11 @@ impl Engine for DockerEngine {
     }
 
     async fn set_up(&self) -> Result<()> {
-        leftovers::remove(&self.docker, &self.options.label).await
+        leftovers::remove(&self.docker, &self.mark).await
     }
 
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
+        self.sweep(task);
         let payload: ContainerPayload = payload.part()?;
         if payload.command.iter().any(|argument| argument.contains('\0')) {
             return Err(Error::payload("payload/command: an argument of a program cannot contain the character NUL"));
@@ -128,7 +167,7 @@ impl Engine for DockerEngine {
             image,
             command: payload.command,
             privileges,
-            label: self.options.label.clone(),
+            mark: self.mark.clone(),
             network: self.options.network.clone(),
             limits: self.options.limits,
             keep_as: self.options.keep_as.clone(),

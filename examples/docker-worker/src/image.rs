@@ -10,6 +10,7 @@ use taskcluster_worker::TaskContext;
 use taskcluster_worker::error::{Error, Result};
 
 use crate::docker::{Docker, failed, is_not_found};
+use crate::engine::Options;
 use crate::payload::{Image, ImageFrom};
 
 mod archive;
@@ -28,6 +29,8 @@ pub(crate) struct Images {
     registries: Vec<Registry>,
     /// For how long a tag is believed to mean what it meant.
     fresh_for: Duration,
+    /// The most that an artifact may take, unpacked.
+    most_bytes: u64,
     /// Held by whoever fetches an image.
     fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// When a registry was last asked for a name.
@@ -48,8 +51,15 @@ pub(crate) struct Found {
 }
 
 impl Images {
-    pub(crate) fn new(docker: Docker, registries: Vec<Registry>, fresh_for: Duration) -> Self {
-        Self { docker, registries, fresh_for, fetching: Mutex::default(), asked: Mutex::default() }
+    pub(crate) fn new(docker: Docker, options: &Options) -> Self {
+        Self {
+            docker,
+            registries: options.registries.clone(),
+            fresh_for: options.image_fresh_for,
+            most_bytes: options.image_bytes,
+            fetching: Mutex::default(),
+            asked: Mutex::default(),
+        }
     }
 
     /// Have an image here.
@@ -110,7 +120,7 @@ impl Images {
         if let Some(here) = self.find(&name).await? {
             return Ok(here);
         }
-        artifact::load(&self.docker, task, &artifact).await?;
+        artifact::load(&self.docker, task, &artifact, self.most_bytes).await?;
         let found = self.find(&name).await?;
         found.ok_or_else(|| Error::payload(format!("the artifact {path:?} of task {task_id} holds no image")))
     }

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 
 use crate::belongings::Belongings;
 use crate::docker::{Docker, failed};
-use crate::leftovers::{OWNER, RUN};
 
 /// A network of one task.
 #[derive(Debug)]
@@ -31,10 +30,8 @@ impl TaskNetwork {
         docker: &Docker,
         belongings: &mut Belongings,
         name: String,
-        owner: &str,
-        run: &str,
+        labels: HashMap<String, String>,
     ) -> Result<Self> {
-        let labels = HashMap::from([(OWNER.to_owned(), owner.to_owned()), (RUN.to_owned(), run.to_owned())]);
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),

@@ -14,7 +14,7 @@ use taskcluster_auth::{AuthService, Sealer, StaticClient};
 use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
 use taskcluster_purge_cache::PurgeCacheService;
-use taskcluster_queue::QueueService;
+use taskcluster_queue::{QueueService, Settings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -32,7 +32,7 @@ const INDEX_TOKEN: &str = "indexindexindexindexindexindexindexindexinde";
 #[must_use = "a builder does nothing before `start`"]
 pub struct Builder {
     clock: Option<ManualClock>,
-    claim_wait: Duration,
+    settings: Settings,
     auth: Database,
     queue: Database,
     index: Database,
@@ -45,7 +45,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             clock: Some(ManualClock::at(Timestamp::now())),
-            claim_wait: Duration::ZERO,
+            settings: Settings { claim_wait: Duration::ZERO, ..Settings::default() },
             auth: Database::Memory,
             queue: Database::Memory,
             index: Database::Memory,
@@ -69,7 +69,13 @@ impl Builder {
 
     /// With a `claimWork` that waits this long for work, in real time; otherwise it answers at once.
     pub fn claim_wait(mut self, wait: Duration) -> Self {
-        self.claim_wait = wait;
+        self.settings.claim_wait = wait;
+        self
+    }
+
+    /// With claims that last this long unless they are renewed; otherwise it is twenty minutes.
+    pub fn claim_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.claim_timeout = timeout;
         self
     }
 
@@ -140,12 +146,11 @@ impl Builder {
         let object = Arc::new(ObjectService::open(object).await?);
         let purge_cache = taskcluster_purge_cache::Options::new(frame.clone(), self.purge_cache, auth.local());
         let purge_cache = Arc::new(PurgeCacheService::open(purge_cache).await?);
-        let settings = taskcluster_queue::Settings { claim_wait: self.claim_wait, ..Default::default() };
         let credentials = Credentials::new(QUEUE, QUEUE_TOKEN);
         let objects = Caller::builder(&root_url).credentials(credentials.clone()).clock(clock.clone());
         let objects = objects.transport(transport::in_process(object.router())).build()?;
         let queue = taskcluster_queue::Options::new(frame, self.queue, buckets, auth.local(), credentials);
-        let queue = queue.with_settings(settings).with_object_service(objects);
+        let queue = queue.with_settings(self.settings).with_object_service(objects);
         let queue = Arc::new(QueueService::open(queue).await?);
 
         let routers = [

@@ -88,7 +88,10 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.dir) {
+        // Workers that begin at the same time may find the same one left.
+        if let Err(error) = remove(&self.dir)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(path = %self.dir.display(), %error, "cannot remove the control group of a task");
         }
     }

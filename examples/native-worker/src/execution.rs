@@ -30,7 +30,7 @@ use crate::usage::{Cpu, Meter, Usage};
 /// Start the commands of a task in its directory.
 pub(crate) fn start(task: Arc<TaskContext>, home: Home, furniture: Furniture) -> Result<Box<dyn Sandbox>> {
     let (receiver, sender) = output_pipe().map_err(|error| Error::worker_caused("cannot make a pipe", error))?;
-    let tree = Tree::new(&home.dir.0, home.user.as_ref().map(|user| user.uid)).with_cgroup();
+    let tree = Tree::new(&home.dir.0, home.user.as_ref().map(|user| user.uid)).since_now().with_cgroup();
     let Furniture { commands, env, limits, measured } = furniture;
     let owner = home.user.as_ref().map(|user| Owner {
         uid: user.uid,

@@ -31,6 +31,8 @@ pub(crate) struct Stat {
     pub(crate) dead: bool,
     /// Its process group.
     pub(crate) group: i32,
+    /// When it was started, on the clock of [`ticks_since_boot`].
+    pub(crate) start: u64,
     /// What it took, with those of its children whose end it took notice of.
     pub(crate) cpu: Cpu,
 }
@@ -91,9 +93,18 @@ impl Stat {
         Some(Self {
             dead: matches!(*fields.first()?, "Z" | "X"),
             group: fields.get(2)?.parse().ok()?,
+            start: ticks(19)?,
             cpu: Cpu { user: time(11, 13)?, kernel: time(12, 14)? },
         })
     }
+}
+
+/// The time since the machine was started, in the units of [`Stat::start`].
+pub(crate) fn ticks_since_boot() -> Option<u64> {
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let (seconds, hundredths) = uptime.split_whitespace().next()?.split_once('.')?;
+    let hundredths = seconds.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths.parse().ok()?)?;
+    Some(hundredths.saturating_mul(rustix::param::clock_ticks_per_second()) / 100)
 }
 
 fn of_ticks(ticks: u64) -> Duration {
@@ -109,7 +120,7 @@ mod tests {
         let line = "7 (a) Z (b)) S 1 42 42 0 -1 4194304 1 2 3 4 100 50 200 25 20 0 1 0 5 6";
         let stat = Stat::parse(line).unwrap();
         assert!(!stat.dead);
-        assert_eq!(stat.group, 42);
+        assert_eq!((stat.group, stat.start), (42, 5));
         assert_eq!(stat.cpu, Cpu { user: of_ticks(300), kernel: of_ticks(75) });
     }
 
@@ -119,5 +130,6 @@ mod tests {
         assert!(processes().any(|process| process == own));
         assert!(own.memory().unwrap() > 0);
         assert_eq!(own.real_uid(), Some(rustix::process::getuid().as_raw()));
+        assert!(own.stat().unwrap().start <= ticks_since_boot().unwrap());
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::cgroup::Cgroup;
-use crate::proc::{Process, processes};
+use crate::proc::{Process, processes, ticks_since_boot};
 
 /// How long a process may take to end politely.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
@@ -38,13 +38,24 @@ pub(crate) struct Tree {
     uid: Option<u32>,
     groups: BTreeSet<i32>,
     cgroup: Option<Arc<Cgroup>>,
+    /// What was started before is none of the task's, in ticks since boot.
+    since: u64,
 }
+
+/// How far the clocks by which a start is told may be apart, in ticks.
+const SLACK: u64 = 2;
 
 impl Tree {
     pub(crate) fn new(work_dir: &Path, uid: Option<u32>) -> Self {
         let mut marker = b"TASK_WORKDIR=".to_vec();
         marker.extend_from_slice(work_dir.as_os_str().as_bytes());
-        Self { work_dir: work_dir.to_owned(), marker, uid, groups: BTreeSet::new(), cgroup: None }
+        Self { work_dir: work_dir.to_owned(), marker, uid, groups: BTreeSet::new(), cgroup: None, since: 0 }
+    }
+
+    /// Nothing of the task was started yet: whatever is there needs no closer look, however often it is looked for.
+    pub(crate) fn since_now(mut self) -> Self {
+        self.since = ticks_since_boot().unwrap_or_default().saturating_sub(SLACK);
+        self
     }
 
     /// Have a control group for what is started from now on, where that can be.
@@ -169,6 +180,9 @@ impl Tree {
             // A process of another user cannot be the task's, and all of this user's are.
             return process.real_uid() == Some(uid);
         }
+        if stat.start < self.since {
+            return false;
+        }
         self.groups.contains(&stat.group)
             || process.has_variable(&self.marker)
             || process.work_dir().is_some_and(|dir| dir.starts_with(&self.work_dir))
@@ -231,6 +245,24 @@ mod tests {
         tree.kill();
         assert_eq!(tree.find(), []);
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn who_was_there_before_the_task_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap();
+        let mut child = Command::new("sleep").arg("1000").current_dir(&path).stdin(Stdio::null()).spawn().unwrap();
+        patient(|| Tree::new(&path, None).find().len() == 1);
+        let start = Process::from(Tree::new(&path, None).find()[0]).stat().unwrap().start;
+        patient(|| ticks_since_boot().unwrap() > start + SLACK);
+        let tree = Tree::new(&path, None).since_now();
+        assert_eq!(tree.find(), []);
+        let mut own = Command::new("sleep").arg("1000").current_dir(&path).stdin(Stdio::null()).spawn().unwrap();
+        patient(|| tree.find().len() == 1);
+        for child in [&mut child, &mut own] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl TemporaryUser {
     /// Make a user whose home will be below `homes`. Blocks.
     pub(crate) fn create(homes: &Path) -> io::Result<Self> {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{:x}-{count:x}", std::process::id());
+        let name = format!("{}{count:x}", prefix_of_life());
         let home = homes.join(&name);
         let mut useradd = Command::new("useradd");
         useradd.args(["--no-create-home", "--no-log-init", "--user-group", "--shell", "/bin/sh", "--home-dir"]);
@@ -83,10 +83,26 @@ impl TemporaryUser {
     }
 }
 
-/// Remove the users that a former worker left, those whose home is below `homes`. Blocks.
+/// What the names of the users of this process begin with.
+fn prefix_of_life() -> String {
+    format!("{PREFIX}{:x}-", std::process::id())
+}
+
+/// Remove the users that a former worker left, those whose home is below `homes`. Blocks. To be called before this one makes any.
 pub(crate) fn remove_leftovers(homes: &Path) -> io::Result<()> {
+    remove_if(homes, |_| true)
+}
+
+/// Remove those that came into being only after this worker had begun: a program that makes a user lives on when the worker that
+/// called it is killed. Blocks.
+pub(crate) fn remove_latecomers(homes: &Path) -> io::Result<()> {
+    let own = prefix_of_life();
+    remove_if(homes, |name| !name.starts_with(&own))
+}
+
+fn remove_if(homes: &Path, is_left: impl Fn(&str) -> bool) -> io::Result<()> {
     for account in accounts::users()? {
-        if account.name.starts_with(PREFIX) && account.home.starts_with(homes) {
+        if account.name.starts_with(PREFIX) && account.home.starts_with(homes) && is_left(&account.name) {
             drop(TemporaryUser::from(account));
         }
     }

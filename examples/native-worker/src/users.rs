@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::user::TemporaryUser;
+use crate::user::{self, TemporaryUser};
 
 /// Users that no task has had yet. Each is given out once, and goes with its task; those that are left go with the last clone.
 #[derive(Clone, Debug)]
@@ -31,14 +31,15 @@ impl UserPool {
         ready.map_or_else(|| self.make(), Ok)
     }
 
-    /// Make users until there are as many as there should be. Blocks; does nothing while somebody else does so.
+    /// Make users until there are as many as there should be, and remove those that a killed worker was still making when this one
+    /// began. Blocks; does nothing while somebody else does so.
     pub(crate) fn fill(&self) -> io::Result<()> {
         let Ok(_filling) = self.0.filling.try_lock() else { return Ok(()) };
         while self.ready().len() < self.0.size {
             let user = self.make()?;
             self.ready().push(user);
         }
-        Ok(())
+        user::remove_latecomers(&self.0.homes.canonicalize()?)
     }
 
     fn make(&self) -> io::Result<TemporaryUser> {

@@ -40,6 +40,7 @@ impl From<ApplyRefusal> for Failure {
                 Refusal::PastDeadline(_)
                 | Refusal::WrongState { .. }
                 | Refusal::ClaimedByAnother { .. }
+                | Refusal::ClaimEnded { .. }
                 | Refusal::TooManyRuns
                 | Refusal::PriorityFixed,
             ) => Self::conflict(message),

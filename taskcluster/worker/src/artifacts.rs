@@ -42,6 +42,27 @@ impl Upload {
     }
 }
 
+/// What names the queue takes.
+pub(crate) const RULE_OF_NAMES: &str = "it takes 1 to 1024 printable ASCII characters";
+
+/// Whether an artifact can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=1024).contains(&name.len()) && is_printable(name)
+}
+
+/// Whether a text can stand in a header.
+pub(crate) fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// An artifact that the queue refuses is not what the task may ask for; anything else is no fault of the task.
+fn refused(message: String, error: taskcluster_core::Error) -> Error {
+    match error.status() {
+        Some(http::StatusCode::BAD_REQUEST) => Error::payload(format!("{message}: {}", chain(&error))),
+        _ => Error::worker_caused(message, error),
+    }
+}
+
 /// Gives the SHA-256 of what was uploaded, in hexadecimal.
 pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> Result<String> {
     let expires = upload.expires.unwrap_or(task.expires());
@@ -54,6 +75,9 @@ pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> R
     }
     match request.file(&upload.path).await {
         Ok(uploaded) => Ok(uploaded.sha256),
+        Err(ArtifactError::Queue { source, .. }) => {
+            Err(refused(format!("cannot upload the artifact {name:?}"), source))
+        }
         Err(error) => Err(Error::worker_caused(format!("cannot upload the artifact {name:?}"), error)),
     }
 }
@@ -78,7 +102,7 @@ pub(crate) async fn create(task: &TaskContext, name: &str, request: PostArtifact
     let call = task.queue().create_artifact(&task.task_id(), task.run_id(), name, &request);
     match call.await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Error::worker_caused(format!("cannot create the artifact {name:?}"), error)),
+        Err(error) => Err(refused(format!("cannot create the artifact {name:?}"), error)),
     }
 }
 

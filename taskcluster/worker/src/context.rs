@@ -245,8 +245,14 @@ impl TaskContext {
     /// Say that this run makes an artifact of that name.
     ///
     /// # Errors
-    /// [`Error::Payload`]: it makes another one of the same name.
+    /// [`Error::Payload`]: it makes another one of the same name, or the queue takes no such name.
     pub fn reserve_artifact(&self, name: &str) -> Result<()> {
+        if !artifacts::is_name(name) {
+            return Err(Error::payload(format!(
+                "no artifact can have the name {name:?}: {}",
+                artifacts::RULE_OF_NAMES
+            )));
+        }
         let fresh = self.names.lock().expect("nothing panics holding it").insert(name.to_owned());
         if fresh { Ok(()) } else { Err(Error::payload(format!("two artifacts have the name {name:?}"))) }
     }

@@ -11,18 +11,15 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Value, json};
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
-/// The most that an image may take, unpacked.
-const LARGEST: u64 = 64 << 30;
-
 /// The most that a list of images may take.
 const LARGEST_LIST: u64 = 16 << 20;
 
-/// Copy the archive of one image, which is to have these names.
+/// Copy the archive of one image, which is to have these names and no more bytes than `most`.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] with a reason: it is none. [`io::ErrorKind::BrokenPipe`]: nobody reads.
-pub(super) fn rename(from: impl Read, to: impl Write, names: &[String]) -> io::Result<()> {
-    let mut archive = Archive::new(from.take(LARGEST));
+/// [`io::ErrorKind::InvalidData`] with a reason: it is none, or larger. [`io::ErrorKind::BrokenPipe`]: nobody reads.
+pub(super) fn rename(from: impl Read, to: impl Write, names: &[String], most: u64) -> io::Result<()> {
+    let mut archive = Archive::new(Limited { from, left: most });
     let mut copy = Copy { to: Builder::new(to), names, links: HashSet::new(), lists: 0 };
     for entry in archive.entries()? {
         copy.entry(entry?)?;
@@ -31,6 +28,21 @@ pub(super) fn rename(from: impl Read, to: impl Write, names: &[String]) -> io::R
         return Err(bad("it holds no manifest.json, as docker save writes it"));
     }
     copy.to.into_inner()?.flush()
+}
+
+/// Fails instead of giving more bytes.
+struct Limited<R> {
+    from: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        let left = self.left.checked_sub(read as u64);
+        self.left = left.ok_or_else(|| bad("unpacked, it is larger than this worker takes"))?;
+        Ok(read)
+    }
 }
 
 struct Copy<'a, W: Write> {
@@ -172,7 +184,7 @@ mod tests {
 
         fn renamed(self) -> Result<Vec<(String, String)>, String> {
             let mut out = Vec::new();
-            rename(&*self.0.into_inner().unwrap(), &mut out, &["ours:1".to_owned()])
+            rename(&*self.0.into_inner().unwrap(), &mut out, &["ours:1".to_owned()], 1 << 20)
                 .map_err(|error| error.to_string())?;
             let mut archive = Archive::new(&*out);
             let entries = archive.entries().unwrap().map(|entry| {
@@ -226,10 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn what_grows_too_large_is_refused() {
+        let packing = Packing::new().file("manifest.json", MANIFEST).file("layer", &"\0".repeat(1 << 20));
+        assert!(packing.renamed().unwrap_err().contains("larger than this worker takes"));
+    }
+
+    #[test]
     fn what_holds_no_single_image_is_refused() {
         assert!(Packing::new().file("c.json", "{}").renamed().unwrap_err().contains("no manifest.json"));
         assert!(Packing::new().file("manifest.json", "[{}, {}]").renamed().unwrap_err().contains("one image"));
         assert!(Packing::new().file("manifest.json", "{").renamed().unwrap_err().contains("manifest.json"));
-        assert!(rename(&b"\x1f\x8b not a tar"[..], &mut Vec::new(), &[]).is_err());
+        assert!(rename(&b"\x1f\x8b not a tar"[..], &mut Vec::new(), &[], 1 << 20).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Images that are artifacts of tasks.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use bollard::errors::Error as ApiError;
@@ -69,8 +69,8 @@ pub(super) async fn locate(task: &TaskContext, task_id: &TaskId, path: &str) -> 
     Ok(Located { task_id: *task_id, run_id, path: path.to_owned() })
 }
 
-/// Fetch the artifact and have Docker load it under its own name.
-pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located) -> Result<()> {
+/// Fetch the artifact and have Docker load it under its own name. Unpacked, it may be no larger than `most`.
+pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located, most: u64) -> Result<()> {
     let Located { task_id, path, .. } = artifact;
     let what = format!("the image {path:?} of task {task_id}");
     let packed = Packed::by_name(path)
@@ -86,7 +86,8 @@ pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located
         .map_err(|error| Error::worker_caused(format!("cannot fetch {what}"), error))?;
     task.log().info(format!("loading {what}"));
     let names = [artifact.image_name(), name_of_content(&downloaded.sha256)];
-    import(docker, &file, packed, names, &what).await
+    let path = file.to_path_buf();
+    import(docker, &what, move |out| archive::rename(packed.open(&path)?, out, &names, most)).await
 }
 
 /// How an archive is compressed.
@@ -114,9 +115,12 @@ impl Packed {
 }
 
 /// Unpack, rename and load in one go, so that the image is never on disk a second time.
-async fn import(docker: &Docker, file: &Path, packed: Packed, names: [String; 2], what: &str) -> Result<()> {
-    let path = file.to_owned();
-    let (renaming, chunks) = pipe::write_to_stream(move |out| archive::rename(packed.open(&path)?, out, &names));
+async fn import(
+    docker: &Docker,
+    what: &str,
+    rename: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+) -> Result<()> {
+    let (renaming, chunks) = pipe::write_to_stream(rename);
     let options = ImportImageOptionsBuilder::new().build();
     let loading = docker.api.import_image_stream(options, chunks, None).try_for_each(|_| async { Ok(()) });
     let (renamed, loaded) = tokio::join!(renaming, loading);

@@ -22,7 +22,7 @@ pub(crate) struct Bench {
     pub(crate) there: There,
     pub(crate) label: String,
     pub(crate) shutdown: Shutdown,
-    printed: Arc<Mutex<Vec<u8>>>,
+    pub(crate) printed: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Bench {
@@ -60,12 +60,17 @@ impl Bench {
 
     /// Run a worker that is put together a little differently until it has run so many tasks.
     pub(crate) async fn run_with(&self, tasks: u64, change: impl FnOnce(&mut Options)) {
+        self.run_at_once(4, tasks, change).await;
+    }
+
+    /// The same with no more than `capacity` of them at once.
+    pub(crate) async fn run_at_once(&self, capacity: usize, tasks: u64, change: impl FnOnce(&mut Options)) {
         let mut options = Options::new(&self.label);
         change(&mut options);
         let mut worker = DockerWorker::new(&self.there.host);
         worker.options = Some(options);
         let identity = Identity::new("test/worker".parse().unwrap(), "group", "worker");
-        let settings = Settings::new(self.dir.path().join("work")).with_task_limit(tasks).with_capacity(4);
+        let settings = Settings::new(self.dir.path().join("work")).with_task_limit(tasks).with_capacity(capacity);
         let printed = self.printed.clone();
         let worker = worker
             .builder(self.queue.root_url(), identity, settings)

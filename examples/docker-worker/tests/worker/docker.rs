@@ -34,7 +34,7 @@ pub(crate) async fn find() -> Option<There> {
 
 /// A label of this test alone.
 pub(crate) fn label() -> String {
-    format!("test-{}-{}", std::process::id(), taskcluster_core::TaskId::new())
+    format!("test-{}-{}", std::process::id(), taskcluster::TaskId::new())
 }
 
 /// There is no registry: the image is made of the machine's own busybox.

@@ -1,6 +1,6 @@
 //! Images that are artifacts, from the real queue and index.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -63,10 +63,17 @@ impl Bench {
 
     /// Run one task in this image; gives how its run ended and its log.
     async fn run(&self, image: Value, scopes: &[&str]) -> (String, String) {
+        self.run_with(image, scopes, |_| {}).await
+    }
+
+    /// The same by a worker that is put together a little differently.
+    async fn run_with(&self, image: Value, scopes: &[&str], change: impl FnOnce(&mut Options)) -> (String, String) {
         let payload = json!({"image": image, "command": ["/bin/sh", "-c", "echo it runs"], "maxRunTime": 600});
         let task_id = self.create(QUEUE, scopes, payload).await;
         let mut worker = DockerWorker::new(&self.there.host);
-        worker.options = Some(Options::new(docker::label()));
+        let mut options = Options::new(docker::label());
+        change(&mut options);
+        worker.options = Some(options);
         let settings = Settings::new(self.dir.path().join("work")).with_task_limit(1);
         let identity = Identity::new(QUEUE.parse().unwrap(), "group", "worker");
         let worker = worker.builder(self.fake.root_url(), identity, settings).await.unwrap();
@@ -191,6 +198,27 @@ async fn what_is_no_image_is_refused_with_a_reason() {
     }
     let (reason, log) = bench.run(task_image(&TaskId::new(), "public/image.tar"), &[]).await;
     assert_eq!(reason, "malformed-payload", "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_grows_without_end_is_refused_and_the_next_task_served() {
+    let Some(bench) = Bench::new().await else { return };
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(16 << 20);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "layer/layer.tar", std::io::repeat(0).take(16 << 20)).unwrap();
+    let archive = archive.into_inner().unwrap();
+    for (path, bomb) in [("public/bomb.tar.lz4", lz4(&archive)), ("public/bomb.tar.zst", zstd(&archive))] {
+        assert!(bomb.len() < 1 << 20, "it is one: {}", bomb.len());
+        let task_id = bench.artifact(path, &bomb).await;
+        let few = |options: &mut Options| options.image_bytes = 1 << 20;
+        let (reason, log) = bench.run_with(task_image(&task_id, path), &[], few).await;
+        assert_eq!(reason, "malformed-payload", "{log}");
+        assert!(log.contains("larger than this worker takes"), "{log}");
+    }
+    let (reason, log) = bench.run(json!(bench.there.image), &[]).await;
+    assert_eq!(reason, "completed", "{log}");
 }
 
 /// Docker's own registry, on loopback, as long as this lives.

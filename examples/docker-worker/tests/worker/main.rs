@@ -6,6 +6,7 @@ mod conformance;
 mod docker;
 mod dropped;
 mod ends;
+mod hostile;
 mod images;
 mod kept;
 mod leftovers;

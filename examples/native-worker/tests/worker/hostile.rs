@@ -196,6 +196,19 @@ async fn a_task_that_fills_the_disk_loses_what_it_made_and_the_next_has_room() {
     }
 }
 
+/// What takes no room where it is takes it where it is copied to.
+#[tokio::test]
+async fn an_artifact_that_is_larger_than_the_disk_is_not_kept_and_the_next_has_room() {
+    let Some(bench) = bench_of_users().await else { return };
+    let Some(_disk) = SmallDisk::mount(bench.dir.path().join("work")) else { return };
+    let artifact = |name: &str| json!({"type": "file", "path": name, "name": format!("public/{name}")});
+    let script = "truncate -s 1073741824 sparse; echo good > good";
+    let artifacts = ["sparse", "good"].map(artifact);
+    let (state, log) = served_after(&bench, json!({"command": sh(script), "artifacts": artifacts})).await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("[taskcluster:error] artifact \"public/sparse\": sparse cannot be read"), "{log}");
+}
+
 #[tokio::test]
 async fn a_line_without_end_is_kept_as_it_is() {
     const LENGTH: usize = 4 << 20;
@@ -216,6 +229,41 @@ async fn text_that_is_none_is_kept_as_it_is() {
         assert_eq!(state, "failed", "an artifact cannot have such a name");
         let output = bench.output.lock().unwrap();
         assert!(output.windows(5).any(|bytes| bytes == b"a\xff\xfe\nb"), "{}", String::from_utf8_lossy(&output));
+    }
+}
+
+#[tokio::test]
+async fn names_that_no_artifact_can_have_are_the_tasks_fault() {
+    for bench in benches().await {
+        let artifact = |name: &str| json!({"type": "file", "path": "file", "name": name});
+        let names = ["public/\u{fc}", "public/a\nb"];
+        let payload = json!({"command": sh("echo never > file"), "artifacts": names.map(artifact)});
+        let (state, log) = served_after(&bench, payload).await;
+        assert_eq!(state, "exception malformed-payload", "{log}");
+        assert!(names.iter().all(|name| log.contains(&format!("{name:?}"))), "{log}");
+
+        let out_of_reach = "public/../../../escape";
+        let script = "echo IN > file; mkdir out; echo good > out/good; echo bad > \"$(printf 'out/a\\nb')\"";
+        let directory = json!({"type": "directory", "path": "out", "name": "public/out", "optional": true});
+        let task_id = bench.add(json!({"command": sh(script), "artifacts": [artifact(out_of_reach), directory]}));
+        bench.run().await;
+        let log = bench.log(&task_id);
+        assert_eq!(bench.queue.state(&task_id), "completed", "{log}");
+        assert_eq!(bench.queue.text(&task_id, out_of_reach), "IN\n", "a name is a name, not a path of the worker's");
+        assert_eq!(bench.queue.text(&task_id, "public/out/good"), "good\n");
+        assert!(log.contains(r#"no artifact can have the name "public/out/a\nb""#), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn artifacts_that_nobody_could_keep_are_the_tasks_fault() {
+    let bench = Bench::new().await;
+    for (what, value) in [("contentType", "text/plain\r\nx-evil: 1"), ("expires", "2001-01-01T00:00:00.000Z")] {
+        let mut artifact = json!({"type": "file", "path": "file", "name": "public/file"});
+        artifact[what] = json!(value);
+        let (state, log) =
+            served_after(&bench, json!({"command": sh("echo never > file"), "artifacts": [artifact]})).await;
+        assert_eq!(state, "exception malformed-payload", "{what}: {log}");
     }
 }
 

@@ -49,6 +49,30 @@ async fn users_are_made_beforehand_and_each_is_had_once() {
     until(&bench, "the others go with the worker", BTreeSet::is_empty).await;
 }
 
+/// The program that makes a user goes on when the worker that called it is killed.
+#[tokio::test]
+async fn a_user_that_comes_late_for_a_killed_worker_is_removed_as_well() {
+    let Some(bench) = bench_of_users().await else { return };
+    let first = bench.script("echo READY; while ! test -e go; do sleep 0.02; done");
+    let tasks = async {
+        bench.line("READY").await;
+        until(&bench, "there is another", |users| users.len() == 2).await;
+        // As another process would call it.
+        let late = format!("tctask-f{:x}-0", std::process::id());
+        let home = bench.dir.path().join("work/tasks").join(&late);
+        let mut useradd = std::process::Command::new("useradd");
+        useradd.args(["--no-create-home", "--user-group", "--home-dir"]).arg(home).arg(&late);
+        // Others may be making users at the same time.
+        while !useradd.status().unwrap().success() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bench.script("true");
+        bench.touch(&first, "go");
+        until(&bench, "it is removed", |users| !users.contains(&late)).await;
+    };
+    tokio::join!(bench.run_as(|builder| builder.task_limit(2)), tasks);
+}
+
 #[tokio::test]
 async fn several_tasks_at_once_are_a_user_each() {
     let Some(bench) = bench_of_users().await else { return };

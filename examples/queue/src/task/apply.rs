@@ -35,6 +35,12 @@ pub enum Refusal {
         /// Which run.
         run: RunId,
     },
+    /// The same worker's claim has ended, and the run is about to be taken back.
+    #[error("the claim of run {run} has ended")]
+    ClaimEnded {
+        /// Which run.
+        run: RunId,
+    },
     /// The task has all the runs that it can have.
     #[error("the task already has {MAX_RUNS} runs")]
     TooManyRuns,
@@ -182,7 +188,9 @@ impl Step {
                 Ok(())
             }
             // The answer to the first claim was lost: the same worker gets it again.
-            RunState::Running(claim) if claim.worker == worker => Ok(()),
+            RunState::Running(claim) if claim.worker == worker && claim.taken_until > self.now => Ok(()),
+            // There can be no credentials for a time that is over.
+            RunState::Running(claim) if claim.worker == worker => Err(Refusal::ClaimEnded { run }),
             RunState::Running(_) => Err(Refusal::ClaimedByAnother { run }),
             RunState::Resolved { .. } => Err(Self::refuse(run, &found.state, "claiming it")),
         }

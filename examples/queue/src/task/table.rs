@@ -165,6 +165,11 @@ fn claim_is_repeated_by_the_same_worker_only() {
     let other = Worker { group: "group".to_owned(), id: "two".to_owned() };
     let refused = task.apply(Event::Claim { run: 0.into(), worker: other, taken_until: until() }, start());
     assert_eq!(refused, Err(Refusal::ClaimedByAnother { run: 0.into() }));
+    assert_eq!(
+        task.apply(claim(0), until()),
+        Err(Refusal::ClaimEnded { run: 0.into() }),
+        "nobody has taken it back yet"
+    );
 }
 
 #[test]

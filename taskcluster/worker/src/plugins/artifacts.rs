@@ -8,7 +8,7 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::artifacts::Upload;
+use crate::artifacts::{RULE_OF_NAMES, Upload, is_name, is_printable};
 use crate::context::TaskContext;
 use crate::engine::{Extracted, Missing, ResultSet, SandboxBuilder, Volume};
 use crate::error::{Error, Result};
@@ -22,7 +22,8 @@ pub use declared::{Declared, Kind};
 
 /// Uploads the declared artifacts once the user's code has ended, also after it failed.
 ///
-/// What is missing or of the wrong type becomes an `error` artifact, and the run `failed` if the artifact is required.
+/// What is missing or of the wrong type becomes an `error` artifact, and the run `failed` if the artifact is required; so it does
+/// if a file of a directory has a name that no artifact can have, which is told in the log.
 /// An upload that fails does not keep the others from being tried.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -85,6 +86,13 @@ impl TaskPlugin for TaskArtifacts {
                 errors.push(Error::payload(format!(
                     "artifact {name:?} expires after the task itself, which does at {end}"
                 )));
+            }
+            if declared.expires.is_some_and(|expires| expires <= self.task.clock().now()) {
+                errors.push(Error::payload(format!("artifact {name:?} expires before it can be made")));
+            }
+            if declared.content_type.as_deref().is_some_and(|content_type| !is_printable(content_type)) {
+                errors
+                    .push(Error::payload(format!("artifact {name:?} has a content type that is not printable ASCII")));
             }
             if let Err(error) = self.task.reserve_artifact(name) {
                 errors.push(error);
@@ -158,7 +166,9 @@ impl TaskArtifacts {
                 let mut found = Vec::new();
                 for path in paths {
                     let name = format!("{}/{path}", declared.name);
-                    self.task.reserve_artifact(&name)?;
+                    if is_name(&name) {
+                        self.task.reserve_artifact(&name)?;
+                    }
                     found.push(Found { declared, name, path: format!("{base}/{path}") });
                 }
                 Ok(Ok(found))
@@ -167,6 +177,10 @@ impl TaskArtifacts {
     }
 
     async fn keep(&self, found: &Found<'_>, results: &dyn ResultSet) -> Result<Verdict> {
+        if !is_name(&found.name) {
+            let line = format!("no artifact can have the name {:?}: {RULE_OF_NAMES}", found.name);
+            return Ok(self.judge(found.declared, line));
+        }
         match results.file(&found.path).await {
             Ok(file) => {
                 self.task.upload(&found.name, &upload(found.declared, &file)).await?;
@@ -179,12 +193,17 @@ impl TaskArtifacts {
     async fn missing(&self, declared: &Declared, name: &str, missing: &Missing) -> Result<Verdict> {
         let line = format!("artifact {name:?}: {missing}");
         self.task.create_error_artifact(name, missing, declared.expires).await?;
+        Ok(self.judge(declared, line))
+    }
+
+    /// Say why there is no such artifact, and what that means.
+    fn judge(&self, declared: &Declared, line: String) -> Verdict {
         if declared.required {
             self.task.log().error(line);
-            Ok(Verdict::Failed)
+            Verdict::Failed
         } else {
             self.task.log().info(format!("{line} (it is optional)"));
-            Ok(Verdict::Good)
+            Verdict::Good
         }
     }
 }

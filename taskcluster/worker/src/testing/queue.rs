@@ -426,6 +426,13 @@ fn not_found() -> Response {
 }
 
 impl Books {
+    /// Where the content of an artifact is, whatever its name looks like.
+    fn content_url(&self, task_id: &TaskId, name: &str) -> String {
+        let mut url = url::Url::parse(&self.root_url).expect("it is one");
+        url.path_segments_mut().expect("it is not opaque").extend(["content", &task_id.to_string(), name]);
+        url.into()
+    }
+
     fn claim(&mut self, task_id: &TaskId, with_task: bool) -> Value {
         let task = &self.tasks[task_id];
         let until = SystemClock.now() + self.claim_for;
@@ -577,12 +584,16 @@ async fn create_artifact(
 ) -> Response {
     shared.change(|books| {
         let Some(task) = books.tasks.get(&task_id) else { return not_found() };
+        let is_name = name.len() <= 1024 && name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if !is_name {
+            return refuse(StatusCode::BAD_REQUEST, "InputError");
+        }
         if task.state != "running" && task.state != "exception" {
             return conflict();
         }
         let mut answer = json!({"storageType": request["storageType"]});
         if request["storageType"] == "s3" {
-            answer["putUrl"] = json!(format!("{}/content/{task_id}/{name}", books.root_url));
+            answer["putUrl"] = json!(books.content_url(&task_id, &name));
             answer["expires"] = json!(SystemClock.now() + Duration::from_secs(900));
             answer["contentType"] = request["contentType"].clone();
         }
@@ -608,7 +619,7 @@ async fn upload(State(shared): State<Shared>, Path((task_id, name)): Path<(TaskI
 
 async fn latest_artifact(State(shared): State<Shared>, Path((task_id, name)): Path<(TaskId, String)>) -> Response {
     shared.look(|books| {
-        let url = format!("{}/content/{task_id}/{name}", books.root_url);
+        let url = books.content_url(&task_id, &name);
         match books.artifacts.get(&(task_id, name)) {
             None => not_found(),
             Some(artifact) if artifact.created["storageType"] == "error" => {
@@ -625,7 +636,7 @@ async fn latest_artifact(State(shared): State<Shared>, Path((task_id, name)): Pa
 
 async fn artifact_content(State(shared): State<Shared>, Path((task_id, name)): Path<(TaskId, String)>) -> Response {
     shared.look(|books| {
-        let url = format!("{}/content/{task_id}/{name}", books.root_url);
+        let url = books.content_url(&task_id, &name);
         let Some(artifact) = books.artifacts.get(&(task_id, name)) else { return not_found() };
         let body = match artifact.created["storageType"].as_str() {
             Some("error") => {
