@@ -117,6 +117,7 @@ impl NativeWorker {
             chain_of_trust: ChainOfTrust::new(None),
             live_log_tls: None,
             log_interval: None,
+            only_shells: false,
         }
     }
 
@@ -188,6 +189,7 @@ pub struct NativeWorkerBuilder {
     /// Certificate and key.
     live_log_tls: Option<(PathBuf, PathBuf)>,
     log_interval: Option<Duration>,
+    only_shells: bool,
 }
 
 impl NativeWorkerBuilder {
@@ -336,6 +338,13 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// Run no commands, see [`NativeEngine::with_only_shells`].
+    #[must_use]
+    pub fn only_shells(mut self) -> Self {
+        self.only_shells = true;
+        self
+    }
+
     /// Serve the live logs, and shells, by TLS, with a certificate chain and its key in files of PEM, which may change meanwhile.
     #[must_use]
     pub fn live_log_tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
@@ -452,9 +461,12 @@ impl NativeWorkerBuilder {
             None => backing_log,
         };
         let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
-        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
+        let mut engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
             .with_limits(self.limits)
             .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity));
+        if self.only_shells {
+            engine = engine.with_only_shells();
+        }
         // A key that the task can read signs for nothing.
         let chain_of_trust = match self.isolation {
             Isolation::User => self.chain_of_trust,

@@ -12,3 +12,4 @@ mod leftovers;
 mod local;
 mod payload;
 mod proxy;
+mod shell;

@@ -19,6 +19,8 @@ use super::session::PATIENCE;
 use super::streams::{PIECE, Streams, Violation};
 use super::{ShellRequest, Size};
 
+pub use super::Terminal;
+
 /// How long making a connection may take.
 const CONNECTING: Duration = Duration::from_secs(20);
 
@@ -46,26 +48,14 @@ pub enum ShellError {
     Io(#[from] io::Error),
 }
 
-/// What the program's streams are connected with on this side.
-#[derive(Debug)]
-pub struct Terminal<I, O, E, S> {
-    /// What the program is to read.
-    pub input: I,
-    /// Where to what it prints goes.
-    pub output: O,
-    /// Where to what it prints on the side goes.
-    pub error: E,
-    /// New sizes of the terminal, as they come.
-    pub sizes: S,
-}
-
 /// Start a program beside a task's own, and attend to it until it ends. Gives its exit code.
 ///
 /// `address` is where the artifact [`SHELL`](crate::plugins::SHELL) leads to: it alone is what a visitor needs, so it is a
 /// secret.
 ///
 /// # Errors
-/// See [`ShellError`]. An output that nobody reads any more is one of `Io`.
+/// See [`ShellError`]. An output that nobody reads any more is one of `Io`; so is an input that fails, by which one parts. The program
+/// is ended then.
 ///
 /// # Cancel safety
 /// Dropping the future leaves the program without a visitor: it ends two minutes later.
@@ -87,14 +77,18 @@ where
     streams.hold();
     let mut visit = Visit { streams, session: None, terminal: Ends::new(terminal), exit: None };
     loop {
-        match visit.until_cut(&mut link).await? {
-            Some(code) => {
-                visit.streams.say(Control::Bye);
-                link.part(&mut visit.streams).await;
-                return Ok(code);
+        let end = match visit.until_cut(&mut link).await {
+            Ok(None) => {
+                link = visit.again(address).await?;
+                continue;
             }
-            None => link = visit.again(address).await?,
-        }
+            Ok(Some(code)) => Ok(code),
+            Err(error @ ShellError::Io(_)) => Err(error),
+            Err(error) => return Err(error),
+        };
+        visit.streams.say(Control::Bye);
+        link.part(&mut visit.streams).await;
+        return end;
     }
 }
 

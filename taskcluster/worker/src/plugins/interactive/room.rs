@@ -9,6 +9,7 @@ use super::Linger;
 use super::porter::refuse;
 use crate::context::TaskContext;
 use crate::engine::SandboxHandle;
+use crate::error::Error;
 use crate::shell::ShellRequest;
 use crate::shell::link::Link;
 use crate::shell::session::{Return, Session};
@@ -50,8 +51,14 @@ impl Room {
         let place = Place { room: self.clone(), id: id.clone() };
         let hold = self.task.hold();
         // Before anything is started: what a stranger had its hands on is nothing to keep.
-        self.task.touch();
-        let shell = match self.sandbox.open_shell(&request).await {
+        let task = self.task.clone();
+        let touched = tokio::task::spawn_blocking(move || task.touch()).await;
+        let touched = touched.unwrap_or_else(|error| Err(Error::worker_caused("nobody can be let in", error)));
+        let opened = match touched {
+            Ok(()) => self.sandbox.open_shell(&request).await,
+            Err(error) => Err(error),
+        };
+        let shell = match opened {
             Ok(shell) => shell,
             Err(error) => return refuse(link, &error.reasons().join("; ")).await,
         };
