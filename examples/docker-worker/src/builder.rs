@@ -83,15 +83,6 @@ pub enum DockerWorkerError {
         #[source]
         source: io::Error,
     },
-    /// Shells cannot be served where they should be.
-    #[error("cannot serve shells at {address}")]
-    Shells {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
     /// Live logs cannot be served where they should be.
     #[error("cannot serve live logs at {address}")]
     LiveLog {

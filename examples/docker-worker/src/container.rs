@@ -168,7 +168,7 @@ impl ContainerBuilder {
     }
 
     async fn start_container(&mut self) -> Result<Running> {
-        if self.task.is_held() {
+        if self.task.is_held() || self.blueprint.idle {
             self.stay = Some(Stay::new(self.task.scratch())?);
         }
         let container = self.create().await?;

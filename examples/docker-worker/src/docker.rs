@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use futures_util::TryStreamExt;
 use taskcluster_worker::error::{Error, Result};
 
-mod exec;
+pub(crate) mod exec;
 mod hijack;
 
 pub(crate) use hijack::Stream;
@@ -95,7 +95,8 @@ impl Docker {
 
     /// Ask everything in a container to end but its first process, which the system spares.
     pub(crate) async fn terminate(&self, container: &str) -> Result<()> {
-        let config = ExecConfig { cmd: Some(exec::shell("kill -TERM -1", [])), ..ExecConfig::default() };
+        let cmd = Some(exec::shell("kill -TERM -1", []));
+        let config = ExecConfig { cmd, user: Some("0".to_owned()), ..ExecConfig::default() };
         self.exec_beside(container, config).await
     }
 

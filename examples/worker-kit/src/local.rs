@@ -86,8 +86,8 @@ fn with_shell(task: LocalTask) -> LocalTask {
             eprintln!("the task's command, which is not run: {line}");
         }
         let failed = |error| Error::worker_caused("the shell cannot have this terminal", error);
-        let seat = terminal::seat(is_terminal, CancellationToken::new()).map_err(failed)?;
         let _raw = is_terminal.then(Raw::enter).transpose().map_err(failed)?;
+        let seat = terminal::seat(is_terminal, CancellationToken::new()).map_err(failed)?;
         here::attend(shell, seat).await
     })
 }

@@ -128,8 +128,8 @@ impl LocalTask {
     }
 
     /// Open a shell in the task's sandbox as soon as that is started, and keep the sandbox until `attend` has given its exit code, which
-    /// is then the task's: what is not 0 failed. The engine has to be told by its own means not to run the command. Like for
-    /// everybody whom a shell lets in, caches that the task uses are not kept, and `maxRunTime` counts.
+    /// is then the task's: what is not 0 failed. The engine has to be told by its own means not to run the command. `maxRunTime`
+    /// counts all the same; caches are kept, as by every local run.
     #[must_use]
     pub fn with_shell<F>(mut self, request: ShellRequest, attend: impl FnOnce(Shell) -> F + Send + 'static) -> Self
     where

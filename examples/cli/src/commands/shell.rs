@@ -44,8 +44,8 @@ async fn open(tc: &Taskcluster, args: &ShellArgs) -> Result<Outcome> {
         request = request.with_terminal(terminal::size());
     }
     let leave = CancellationToken::new();
-    let seat = terminal::seat(is_raw, leave.clone()).context("there is no standard input or output")?;
     let raw = is_raw.then(Raw::enter).transpose().context("the terminal cannot be used")?;
+    let seat = terminal::seat(is_raw, leave.clone()).context("there is no standard input or output")?;
     let mut attending = std::pin::pin!(attend(&address, request, seat));
     let ended = tokio::select! {
         ended = &mut attending => Some(ended),

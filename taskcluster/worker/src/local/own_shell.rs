@@ -76,7 +76,7 @@ impl TaskPlugin for TaskShell {
             (state.request.clone(), state.attend.take())
         };
         let Some(attend) = attend else { return Ok(()) };
-        self.task.touch()?;
+        // No touch: the caches are those of whoever sits here, and no other's tasks see them.
         let shell = sandbox.open_shell(&request).await?;
         let (task, state, hold) = (self.task.clone(), self.shell.clone(), self.hold.take());
         self.task.spawn(async move {
