@@ -22,7 +22,7 @@ use crate::docker::{Docker, exec};
 
 mod output;
 
-use output::{Output, Side, deliver};
+use output::{Output, deliver};
 
 /// What is started without being told otherwise.
 const USUAL: &str = "/bin/sh";
@@ -93,7 +93,7 @@ async fn start(docker: &Docker, container: &str, request: &ShellRequest) -> Resu
     let over = CancellationToken::new();
     let program =
         Program { docker: docker.clone(), container: container.to_owned(), id: id.clone(), leader, code: None, over };
-    let delivering = deliver(output, [(Side::Stdout, out), (Side::Stderr, side)], program.ended(), program.over.clone());
+    let delivering = deliver(output, [out, side], program.ended(), program.over.clone());
     let mut beside = vec![spawn(delivering), spawn(feed(typed, writing, terminal.is_none()))];
     if terminal.is_some() {
         beside.push(spawn(resize(docker.clone(), id, changes)));

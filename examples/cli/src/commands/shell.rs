@@ -52,17 +52,13 @@ async fn open(tc: &Taskcluster, args: &ShellArgs) -> Result<Outcome> {
         () = &mut asked => None,
         () = leave.cancelled() => None,
     };
-    let ended = match ended {
-        Some(ended) if !leave.is_cancelled() => ended,
-        _ => {
-            leave.cancel();
-            // Otherwise the program waits for us to come back.
-            let _ = tokio::time::timeout(PARTING, attending).await;
-            drop(raw);
-            return Err(Stopped.into());
-        }
-    };
+    if ended.is_none() {
+        leave.cancel();
+        // Otherwise the program waits for us to come back.
+        let _ = tokio::time::timeout(PARTING, attending).await;
+    }
     drop(raw);
+    let Some(ended) = ended.filter(|_| !leave.is_cancelled()) else { return Err(Stopped.into()) };
     let code = ended.map_err(|error| in_words(error, &args.task, &address))?;
     Ok(Outcome::Program(code.to_le_bytes()[0]))
 }
@@ -100,7 +96,7 @@ async fn running(tc: &Taskcluster, task: &TaskId) -> Result<RunId> {
 async fn address(tc: &Taskcluster, task: &TaskId, run: RunId) -> Result<Option<Url>> {
     match tc.queue().artifact(task, run, SHELL).await {
         Ok(ArtifactContentResponse::Reference(content)) => {
-            let url = content.url.parse();
+            let url = content.url.parse::<Url>();
             Ok(Some(url.with_context(|| format!("the artifact {SHELL} of {task} leads nowhere"))?))
         }
         Ok(_) => bail!("the artifact {SHELL} of {task} does not lead to a shell"),

@@ -115,12 +115,11 @@ impl<R: AsyncRead + Unpin> Output<R> {
 /// as the program is there, and can be held up; from then on everything is taken, which is not more than fits into pipes.
 pub(super) async fn deliver<R: AsyncRead + Unpin>(
     mut output: Output<R>,
-    sinks: [(Side, DuplexStream); 2],
+    [mut stdout, mut stderr]: [DuplexStream; 2],
     ended: impl Future<Output = Result<i32>>,
     over: CancellationToken,
 ) {
     let _over = over.drop_guard();
-    let [(_, mut stdout), (_, mut stderr)] = sinks;
     let mut waiting: VecDeque<(Side, Bytes)> = VecDeque::new();
     let (mut has_ended, mut is_read) = (false, false);
     let mut ended = std::pin::pin!(ended);
@@ -223,7 +222,7 @@ mod tests {
         let over = CancellationToken::new();
         let delivering = deliver(
             Output::raw(std::io::Cursor::new(sent.clone())),
-            [(Side::Stdout, out), (Side::Stderr, side)],
+            [out, side],
             std::future::ready(Ok(0)),
             over.clone(),
         );

@@ -48,7 +48,7 @@ async fn create_interactive(request: ActionRequest, queue: Queue) -> Result<(), 
 }
 
 /// For so long somebody may look around, and a little longer wait for a worker.
-const INTERACTIVE_HOURS: u32 = 12;
+const INTERACTIVE_HOURS: u64 = 12;
 
 /// The least seconds that somebody has to look around, whatever is enough for the task itself.
 const INTERACTIVE_RUN_TIME: u64 = 3 * 60 * 60;
