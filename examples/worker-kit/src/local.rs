@@ -17,8 +17,8 @@ use taskcluster_worker::shell::{ShellRequest, here};
 use taskcluster_worker::{Error, Outcome, Shutdown};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::WorkerConfig;
 use crate::command;
+use crate::config::WorkerConfig;
 use crate::program::{ConfigOptions, Program, close_to_others, print};
 use crate::terminal::{self, Raw};
 

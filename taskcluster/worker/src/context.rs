@@ -252,7 +252,8 @@ impl TaskContext {
     pub fn touch(&self) -> Result<()> {
         // First, for what is only being got: whoever gives it back looks here.
         self.touched.store(true, Ordering::SeqCst);
-        let noted = self.on_touch.lock().expect("nothing panics holding it").iter().try_for_each(|OnTouch(note)| note());
+        let noted =
+            self.on_touch.lock().expect("nothing panics holding it").iter().try_for_each(|OnTouch(note)| note());
         noted.map_err(|error| Error::worker_caused("cannot note that the caches of the run are not to be kept", error))
     }
 

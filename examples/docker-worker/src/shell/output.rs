@@ -184,7 +184,8 @@ mod tests {
     #[tokio::test]
     async fn frames_are_taken_apart_wherever_they_break() {
         let sent =
-            [frame(1, b"12\nout"), frame(2, b"side"), frame(1, b""), frame(1, &[0, 1, 2, 13, 10]), frame(3, b"!")].concat();
+            [frame(1, b"12\nout"), frame(2, b"side"), frame(1, b""), frame(1, &[0, 1, 2, 13, 10]), frame(3, b"!")]
+                .concat();
         for size in [1, 3, 8, 100] {
             let mut read = tokio_test_reader(&sent, size);
             let mut output = Output::framed(&mut read);
@@ -195,7 +196,8 @@ mod tests {
 
     /// Gives so many bytes at a time.
     fn tokio_test_reader(bytes: &[u8], size: usize) -> impl AsyncRead + Unpin {
-        let chunks: Vec<io::Result<Bytes>> = bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        let chunks: Vec<io::Result<Bytes>> =
+            bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         tokio_util::io::StreamReader::new(futures_util::stream::iter(chunks))
     }
 
