@@ -8,7 +8,7 @@ use taskcluster::queue::{ArtifactContentResponse, RunState, TaskDefinition};
 use taskcluster::{RunId, TaskId, Taskcluster};
 use taskcluster_worker::plugins::SHELL;
 use taskcluster_worker::shell::ShellRequest;
-use taskcluster_worker::shell::client::{ShellError, attend};
+use taskcluster_worker::shell::client::{ShellError, attend_until};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use worker_kit::terminal::{self, Raw};
@@ -20,9 +20,6 @@ use crate::output::ReaderGone;
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// How long taking leave of a worker may take.
-const PARTING: Duration = Duration::from_secs(3);
 
 /// Opens a shell, and ends as it does.
 pub(crate) fn shell(args: &ShellArgs) -> Result<Outcome> {
@@ -46,19 +43,17 @@ async fn open(tc: &Taskcluster, args: &ShellArgs) -> Result<Outcome> {
     let leave = CancellationToken::new();
     let raw = is_raw.then(Raw::enter).transpose().context("the terminal cannot be used")?;
     let seat = terminal::seat(is_raw, leave.clone()).context("there is no standard input or output")?;
-    let mut attending = std::pin::pin!(attend(&address, request, seat));
-    let ended = tokio::select! {
-        ended = &mut attending => Some(ended),
-        () = &mut asked => None,
-        () = leave.cancelled() => None,
+    let leaving = async {
+        tokio::select! {
+            () = &mut asked => leave.cancel(),
+            () = leave.cancelled() => {}
+        }
     };
-    if ended.is_none() {
-        leave.cancel();
-        // Otherwise the program waits for us to come back.
-        let _ = tokio::time::timeout(PARTING, attending).await;
-    }
+    let ended = attend_until(&address, request, seat, leaving).await;
     drop(raw);
-    let Some(ended) = ended.filter(|_| !leave.is_cancelled()) else { return Err(Stopped.into()) };
+    if ended.is_err() && leave.is_cancelled() {
+        return Err(Stopped.into());
+    }
     let code = ended.map_err(|error| in_words(error, &args.task, &address))?;
     Ok(Outcome::Program(code.to_le_bytes()[0]))
 }
