@@ -157,7 +157,7 @@ async fn an_interactive_task_of_a_docker_worker_has_no_caches_and_nothing_that_t
         "env": {"LANG": "C", "TASKCLUSTER_INTERACTIVE": "true"},
         "features": {"interactive": true, "taskclusterProxy": true},
     });
-    assert_eq!(made(&memory)[0]["payload"], expected);
+    assert_eq!(made(&memory).last().unwrap()["payload"], expected);
 }
 
 #[tokio::test]
