@@ -57,6 +57,8 @@ pub(crate) enum Command {
     /// List, download and upload what tasks leave.
     #[command(subcommand)]
     Artifact(Box<ArtifactCommand>),
+    /// Open a shell in a running task that allows it, or run a program there.
+    Shell(ShellArgs),
     /// See what may be done to a task or its group, and have it done.
     #[command(subcommand)]
     Action(ActionCommand),

@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     CouldNotBegin,
     /// The user said stop.
     Interrupted,
+    /// A program that was run for the user ended with this code.
+    Program(u8),
 }
 
 impl From<Outcome> for ExitCode {
@@ -26,6 +28,7 @@ impl From<Outcome> for ExitCode {
             Outcome::NotGreen | Outcome::Refused => 1,
             Outcome::CouldNotBegin => 2,
             Outcome::Interrupted => 130,
+            Outcome::Program(code) => code,
         })
     }
 }

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Command::Task(command) => commands::task(command),
         Command::Group(command) => commands::group(command),
         Command::Artifact(command) => commands::artifact(*command),
+        Command::Shell(args) => commands::shell(&args),
         Command::Signin(args) => commands::signin(&args),
         Command::Action(command) => commands::action(command),
         Command::Download(command) => commands::download(command),

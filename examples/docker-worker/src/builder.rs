@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use taskcluster_worker::caches::CacheStore;
-use taskcluster_worker::plugins::{Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, LiveLog, MaxRunTime, Proxy};
+use taskcluster_worker::plugins::{
+    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, Proxy, ShellPage,
+};
 use taskcluster_worker::tunnel::{TunnelError, TunnelServer};
 use taskcluster_worker::{Error, Identity, PayloadPart, PayloadSchema, Plugin, Settings, Worker, WorkerBuilder};
 use url::Url;
@@ -49,10 +51,17 @@ pub struct DockerWorker {
     pub live_log_address: SocketAddr,
     /// Where viewers find the live logs, if not at that address.
     pub live_log_url: Option<Url>,
-    /// Certificate chain and key by which they are served, files of PEM that may change meanwhile. Default: plain HTTP.
+    /// Certificate chain and key by which they are served, and shells as well, files of PEM that may change meanwhile. Default:
+    /// plain HTTP.
     pub live_log_tls: Option<(PathBuf, PathBuf)>,
     /// Through what viewers come in, where they cannot reach this machine; nothing is listened on then. Default: nothing.
     pub tunnel: Option<TunnelServer>,
+    /// Where shells in tasks with `features.interactive` are served. Default: any port of the loopback interface.
+    pub shell_address: SocketAddr,
+    /// Where visitors find the shells, if not at that address.
+    pub shell_url: Option<Url>,
+    /// How long a task that allows shells stays once its command has ended.
+    pub linger: Linger,
     /// How often the log is uploaded as far as it has come; zero: only at the end of the run. Default: each minute.
     pub log_interval: Duration,
     /// Environment variables of every task, which payloads cannot override.
@@ -89,6 +98,15 @@ pub enum DockerWorkerError {
         #[source]
         source: io::Error,
     },
+    /// Shells cannot be served where they should be.
+    #[error("cannot serve shells at {address}")]
+    Shells {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl DockerWorker {
@@ -103,6 +121,9 @@ impl DockerWorker {
             live_log_url: None,
             live_log_tls: None,
             tunnel: None,
+            shell_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            shell_url: None,
+            linger: Linger::default(),
             log_interval: Duration::from_secs(60),
             env: Vec::new(),
             chain_of_trust: ChainOfTrust::new(None),
@@ -112,7 +133,7 @@ impl DockerWorker {
     /// Engine and plugins, in a builder that takes what all workers need besides: credentials, events, a bus.
     ///
     /// # Errors
-    /// There is no engine, or caches or live logs cannot be had.
+    /// There is no engine, or caches, live logs or shells cannot be had.
     pub async fn builder(
         self,
         root_url: impl Into<String>,
@@ -131,6 +152,13 @@ impl DockerWorker {
         };
         let live_log =
             live_log.map_err(|source| DockerWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();
+        let address = self.shell_address;
+        let interactive = match (&self.tunnel, &self.live_log_tls) {
+            (Some(server), _) => Interactive::bind_tunnel(server.tunnel(&identity, "shell")?).await,
+            (None, Some((certificate, key))) => Interactive::bind_tls(address, self.shell_url, certificate, key).await,
+            (None, None) => Interactive::bind(address, self.shell_url).await,
+        };
+        let interactive = interactive.map_err(|source| DockerWorkerError::Shells { address, source })?;
         let mut env = Env::default().with("TASKCLUSTER_WORKER_TYPE", identity.task_queue_id.worker_type());
         for (name, value) in self.env {
             env = env.with(name, value);
@@ -145,6 +173,8 @@ impl DockerWorker {
             .plugin(artifacts())
             .plugin(backing_log().every(self.log_interval))
             .plugin(live_log)
+            // Web interfaces of today have the second page only, those of docker-worker's time the first.
+            .plugin(interactive.linger(self.linger).pages([ShellPage::DockerWorker, ShellPage::GenericWorker]))
             .plugin(self.chain_of_trust))
     }
 
@@ -154,7 +184,7 @@ impl DockerWorker {
     /// Never: the parts are known to fit together.
     #[must_use]
     pub fn payload_schema() -> Value {
-        let parts: [(&str, PayloadPart); 10] = [
+        let parts: [(&str, PayloadPart); 11] = [
             ("docker", DockerEngine::payload_part()),
             ("env", Env::default().payload()),
             ("max-run-time", MaxRunTime::default().payload()),
@@ -164,6 +194,7 @@ impl DockerWorker {
             ("artifacts", artifacts().payload()),
             ("task-log", backing_log().payload()),
             ("live-log", PayloadPart::of::<ReadableLog>()),
+            ("interactive", Interactive::payload_part()),
             ("chain-of-trust", ChainOfTrust::new(None).payload()),
         ];
         PayloadSchema::compose(parts).expect("the parts fit together").as_value().clone()

@@ -1,5 +1,6 @@
 //! The program's configuration: what is particular to a Docker worker, beside what all workers have.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_core::TaskId;
 use taskcluster_worker::WorkerBuilder;
+use url::Url;
 use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::DockerWorker;
@@ -75,6 +77,14 @@ pub struct Config {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_kvm: Option<bool>,
+    /// Address and port at which shells in tasks are served [default: 127.0.0.1:0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_address: Option<SocketAddr>,
+    /// Where visitors find the shells, if not at that address.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_url: Option<String>,
     /// Kind of the machine, for TASKCLUSTER_INSTANCE_TYPE of tasks.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +105,10 @@ pub struct Config {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) keep_as: Option<String>,
+    /// Run nothing but shells.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) idle: bool,
 }
 
 /// The program `docker-worker`.
@@ -151,6 +165,11 @@ impl Program for DockerProgram {
         config.keep_as = Some(image);
         Ok(hint)
     }
+
+    fn run_only_shells(config: &mut Config) -> Result<()> {
+        config.idle = true;
+        Ok(())
+    }
 }
 
 impl Config {
@@ -163,6 +182,7 @@ impl Config {
         options.registries = self.registries.clone();
         options.network = self.network.clone();
         options.keep_as = self.keep_as.clone();
+        options.idle = self.idle;
         if let Some(seconds) = self.image_fresh_for {
             options.image_fresh_for = Duration::from_secs(seconds);
         }
@@ -185,6 +205,12 @@ impl Config {
             *flag = said.unwrap_or(*flag);
         }
         let mut worker = DockerWorker::new(self.docker());
+        if let Some(address) = self.shell_address {
+            worker.shell_address = address;
+        }
+        if let Some(url) = &self.shell_url {
+            worker.shell_url = Some(Url::parse(url).with_context(|| format!("shell_url {url:?} is none"))?);
+        }
         worker.options = Some(options);
         worker.env = [
             ("TASKCLUSTER_INSTANCE_TYPE", &self.instance_type),

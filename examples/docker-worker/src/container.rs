@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use bollard::query_parameters::{
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::engine::{Door, Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Volume};
 use taskcluster_worker::error::{Error, Result};
+use taskcluster_worker::shell::{Shell, ShellRequest};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -27,6 +29,8 @@ use crate::network::TaskNetwork;
 use crate::pipe;
 use crate::privileges::Privileges;
 use crate::results::ContainerResults;
+use crate::shell;
+use crate::stay::Stay;
 
 /// What a container is made of, before plugins furnish it.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(crate) struct Blueprint {
     pub(crate) network: Option<String>,
     pub(crate) limits: Limits,
     pub(crate) keep_as: Option<String>,
+    /// Nothing is run but what is opened as a shell.
+    pub(crate) idle: bool,
 }
 
 /// A container that is being furnished.
@@ -53,6 +59,8 @@ pub(crate) struct ContainerBuilder {
     hosts: Vec<String>,
     door_network: Option<TaskNetwork>,
     belongings: Belongings,
+    /// What keeps the container when its command has ended, if somebody wants that.
+    stay: Option<Stay>,
 }
 
 /// Shared memory of a container in bytes, as tasks expect it: browsers need far more than Docker's own default.
@@ -63,7 +71,7 @@ impl ContainerBuilder {
         let hosts = vec!["localhost.localdomain:127.0.0.1".to_owned()];
         let (env, mounts, files) = (BTreeMap::new(), Vec::new(), Vec::new());
         let belongings = Belongings::new(docker.clone());
-        Self { docker, task, blueprint, env, mounts, files, hosts, door_network: None, belongings }
+        Self { docker, task, blueprint, env, mounts, files, hosts, door_network: None, belongings, stay: None }
     }
 
     /// A name that no other run of any task has.
@@ -76,11 +84,12 @@ impl ContainerBuilder {
     }
 
     fn config(&self) -> ContainerCreateBody {
-        let Blueprint { image, command, privileges, mark, network, limits, .. } = &self.blueprint;
+        let Blueprint { image, privileges, mark, network, limits, .. } = &self.blueprint;
+        let mounts = self.mounts.iter().cloned().chain(self.stay.as_ref().map(Stay::mount)).collect();
         let mut host = HostConfig {
             shm_size: Some(SHARED_MEMORY),
             extra_hosts: Some(self.hosts.clone()),
-            mounts: Some(self.mounts.clone()),
+            mounts: Some(mounts),
             network_mode: self.belongings.network().map(str::to_owned).or_else(|| network.clone()),
             // What it prints is read while it runs, and nowhere else kept.
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
@@ -92,15 +101,29 @@ impl ContainerBuilder {
             ..HostConfig::default()
         };
         privileges.apply(&mut host);
+        let (entrypoint, cmd) = self.command();
         ContainerCreateBody {
             image: Some(image.id.clone()),
-            cmd: (!command.is_empty()).then(|| command.clone()),
+            entrypoint,
+            cmd,
             env: Some(self.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             labels: Some(mark.labels(&self.run())),
             tty: Some(true),
             host_config: Some(host),
             ..ContainerCreateBody::default()
         }
+    }
+
+    /// Entry point and arguments, where they are not the image's own.
+    fn command(&self) -> (Option<Vec<String>>, Option<Vec<String>>) {
+        let Blueprint { image, command, idle, .. } = &self.blueprint;
+        let own = (!command.is_empty()).then(|| command.clone());
+        if self.stay.is_none() {
+            return (None, own);
+        }
+        let own = own.unwrap_or_else(|| image.command.clone());
+        let whole = if *idle { Vec::new() } else { [image.entry_point.clone(), own].concat() };
+        (Some(Stay::entry_point()), Some(whole))
     }
 
     /// Make the container, which is the run's from now on. Gives its id.
@@ -144,6 +167,9 @@ impl ContainerBuilder {
     }
 
     async fn start_container(&mut self) -> Result<Running> {
+        if self.task.is_held() || self.blueprint.idle {
+            self.stay = Some(Stay::new(self.task.scratch())?);
+        }
         let container = self.create().await?;
         self.furnish(&container).await?;
         let output = self.docker.attach(&container).await?;
@@ -215,12 +241,19 @@ impl SandboxBuilder for ContainerBuilder {
     async fn start(mut self: Box<Self>) -> Result<Box<dyn Sandbox>> {
         match self.start_container().await {
             Ok(running) => {
-                let Self { task, docker, belongings, blueprint, .. } = *self;
-                let Blueprint { image: Found { working_dir, .. }, keep_as, .. } = blueprint;
+                let Self { task, docker, belongings, blueprint, stay, .. } = *self;
+                let Blueprint { image: Found { working_dir, .. }, keep_as, idle, .. } = blueprint;
+                let control = Arc::new(Control {
+                    docker: docker.clone(),
+                    container: running.container.clone(),
+                    kill: CancellationToken::new(),
+                    over: AtomicBool::new(false),
+                });
                 let home = Home { container: running.container, belongings, working_dir, keep_as };
+                let Running { output, not_started, .. } = running;
                 let execution =
-                    Execution { docker, task, home, output: running.output, not_started: running.not_started };
-                Ok(Box::new(ContainerSandbox { execution, kill: CancellationToken::new() }))
+                    Execution { docker, task, home, output, not_started, stay, idle, control: control.clone() };
+                Ok(Box::new(ContainerSandbox { execution, control }))
             }
             Err(error) => {
                 self.discard().await;
@@ -261,17 +294,41 @@ pub(crate) struct Home {
 #[derive(Debug)]
 struct ContainerSandbox {
     execution: Execution,
-    kill: CancellationToken,
+    control: Arc<Control>,
 }
 
 #[async_trait]
 impl Sandbox for ContainerSandbox {
     fn handle(&self) -> Arc<dyn SandboxHandle> {
-        Arc::new(self.kill.clone())
+        self.control.clone()
     }
 
     async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
-        Ok(Box::new(self.execution.run(&self.kill).await?))
+        Ok(Box::new(self.execution.run().await?))
+    }
+}
+
+/// Reaches a container that runs.
+#[derive(Debug)]
+struct Control {
+    docker: Docker,
+    container: String,
+    kill: CancellationToken,
+    /// Nothing may be started any more.
+    over: AtomicBool,
+}
+
+#[async_trait]
+impl SandboxHandle for Control {
+    async fn kill(&self) {
+        self.kill.cancel();
+    }
+
+    async fn open_shell(&self, request: &ShellRequest) -> Result<Shell> {
+        if self.kill.is_cancelled() || self.over.load(Ordering::SeqCst) {
+            return Err(Error::task("the task is over"));
+        }
+        shell::open(&self.docker, &self.container, request).await
     }
 }
 
@@ -283,16 +340,22 @@ struct Execution {
     home: Home,
     output: Option<Stream>,
     not_started: Option<String>,
+    stay: Option<Stay>,
+    idle: bool,
+    control: Arc<Control>,
 }
 
 /// Seconds that a command has to end politely.
 const GRACE: i32 = 1;
 
+/// How long the engine may take to ask a command to end.
+const TERMINATE: Duration = Duration::from_secs(1);
+
 /// How long output may take to be read once the container has ended.
 const DRAIN: Duration = Duration::from_secs(10);
 
 impl Execution {
-    async fn run(mut self, kill: &CancellationToken) -> Result<ContainerResults> {
+    async fn run(mut self) -> Result<ContainerResults> {
         if let Some(reason) = self.not_started.take() {
             return Ok(self.results(Exit::NotStarted(reason)));
         }
@@ -302,17 +365,26 @@ impl Execution {
             AbortOnDropHandle::new(tokio::spawn(async move { copy(output, &task).await }))
         });
         let id = self.home.container.clone();
+        let control = self.control.clone();
+        let staying = async {
+            match &mut self.stay {
+                Some(stay) => stay.attend(&self.task, !self.idle).await,
+                None => std::future::pending().await,
+            }
+        };
         let code = tokio::select! {
             code = self.docker.ended(&id) => Some(code?),
-            () = kill.cancelled() => None,
+            () = control.kill.cancelled() => None,
+            never = staying => match never {},
         };
         let exit = match code {
             Some(code) => Exit::Code(code),
             None => {
-                self.docker.stop(&id, GRACE).await?;
+                self.end(&id).await?;
                 Exit::Killed
             }
         };
+        control.over.store(true, Ordering::SeqCst);
         if let Some(copying) = copying
             && tokio::time::timeout(DRAIN, copying).await.is_err()
         {
@@ -322,6 +394,17 @@ impl Execution {
             self.task.log().error("the container wanted more memory than it may have");
         }
         Ok(self.results(exit))
+    }
+
+    /// End the container, politely at first. What keeps it is its first process, which passes nothing on to the command.
+    async fn end(&mut self, id: &str) -> Result<()> {
+        if let Some(stay) = &mut self.stay {
+            stay.let_go().await;
+            if let Ok(Err(error)) = tokio::time::timeout(TERMINATE, self.docker.terminate(id)).await {
+                tracing::debug!(error = error.reasons().join("; "), "a command is not asked to end");
+            }
+        }
+        self.docker.stop(id, GRACE).await
     }
 
     fn results(self, exit: Exit) -> ContainerResults {

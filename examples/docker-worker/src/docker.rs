@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::errors::Error as ApiError;
-use bollard::models::{ContainerConfig, ContainerWaitResponse};
+use bollard::models::{ContainerConfig, ContainerWaitResponse, ExecConfig};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, InspectContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::TryStreamExt;
 use taskcluster_worker::error::{Error, Result};
 
+pub(crate) mod exec;
 mod hijack;
 
 pub(crate) use hijack::Stream;
@@ -61,7 +62,7 @@ impl Docker {
     /// What a container prints from now on, byte for byte.
     pub(crate) async fn attach(&self, container: &str) -> Result<Stream> {
         let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1");
-        self.address.hijack(&path).await
+        self.address.hijack(&path, bytes::Bytes::new()).await
     }
 }
 
@@ -90,6 +91,13 @@ impl Docker {
             Err(error) => return Err(failed("stop a container")(error)),
         }
         self.ended(container).await.map(drop)
+    }
+
+    /// Ask everything in a container to end but its first process, which the system spares.
+    pub(crate) async fn terminate(&self, container: &str) -> Result<()> {
+        let cmd = Some(exec::shell("kill -TERM -1", []));
+        let config = ExecConfig { cmd, user: Some("0".to_owned()), ..ExecConfig::default() };
+        self.exec_beside(container, config).await
     }
 
     /// Make an image of a container.

@@ -49,6 +49,9 @@ pub struct Options {
     pub limits: Limits,
     /// Make an image of this name of a container that has ended, to look at what it left. Default: none.
     pub keep_as: Option<String>,
+    /// Run no command: the container is there for the shells that are opened in it, as long as somebody
+    /// [holds](TaskContext::hold) it. Default: no.
+    pub idle: bool,
     /// What tasks may ask for, if they have the scopes.
     pub allowed: Allowed,
 }
@@ -85,6 +88,7 @@ impl Options {
             network: None,
             limits: Limits::default(),
             keep_as: None,
+            idle: false,
             allowed: Allowed::default(),
         }
     }
@@ -171,6 +175,7 @@ impl Engine for DockerEngine {
             network: self.options.network.clone(),
             limits: self.options.limits,
             keep_as: self.options.keep_as.clone(),
+            idle: self.options.idle,
         };
         Ok(Box::new(ContainerBuilder::new(self.docker.clone(), task.clone(), blueprint)))
     }

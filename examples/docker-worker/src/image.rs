@@ -46,6 +46,9 @@ pub(crate) struct Found {
     pub(crate) artifact_sha256: Option<String>,
     /// Where its commands start.
     pub(crate) working_dir: String,
+    /// What it begins with, and what is given to that, or is the whole command.
+    pub(crate) entry_point: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// Whether a registry has it.
     has_registry: bool,
 }
@@ -139,12 +142,15 @@ impl Images {
         match self.docker.api.inspect_image(name).await {
             Ok(image) => {
                 let id = image.id.ok_or_else(|| Error::worker(format!("Docker knows no id of the image {name:?}")))?;
-                let working_dir = image.config.and_then(|config| config.working_dir).filter(|dir| !dir.is_empty());
+                let config = image.config.unwrap_or_default();
+                let working_dir = config.working_dir.filter(|dir| !dir.is_empty());
                 let hashed = |tag: &String| reference::sha256_of_artifact(tag).map(str::to_owned);
                 Ok(Some(Found {
                     id,
                     artifact_sha256: image.repo_tags.and_then(|tags| tags.iter().find_map(hashed)),
                     working_dir: working_dir.unwrap_or_else(|| "/".to_owned()),
+                    entry_point: config.entrypoint.unwrap_or_default(),
+                    command: config.cmd.unwrap_or_default(),
                     has_registry: image.repo_digests.is_some_and(|digests| !digests.is_empty()),
                 }))
             }

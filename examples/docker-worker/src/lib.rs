@@ -15,6 +15,8 @@ mod payload;
 mod pipe;
 mod privileges;
 mod results;
+mod shell;
+mod stay;
 
 pub use builder::{DockerWorker, DockerWorkerError};
 pub use caches::Caches;

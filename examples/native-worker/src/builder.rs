@@ -122,6 +122,7 @@ impl NativeWorker {
             live_log_tls: None,
             tunnel: None,
             log_interval: None,
+            only_shells: false,
         }
     }
 
@@ -194,6 +195,7 @@ pub struct NativeWorkerBuilder {
     live_log_tls: Option<(PathBuf, PathBuf)>,
     tunnel: Option<TunnelServer>,
     log_interval: Option<Duration>,
+    only_shells: bool,
 }
 
 impl NativeWorkerBuilder {
@@ -342,6 +344,13 @@ impl NativeWorkerBuilder {
         self
     }
 
+    /// Run no commands, see [`NativeEngine::with_only_shells`].
+    #[must_use]
+    pub fn only_shells(mut self) -> Self {
+        self.only_shells = true;
+        self
+    }
+
     /// Serve the live logs, and shells, by TLS, with a certificate chain and its key in files of PEM, which may change meanwhile.
     #[must_use]
     pub fn live_log_tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
@@ -468,9 +477,12 @@ impl NativeWorkerBuilder {
             Some(interval) => backing_log.every(interval),
             None => backing_log,
         };
-        let engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
+        let mut engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
             .with_limits(self.limits)
             .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity));
+        if self.only_shells {
+            engine = engine.with_only_shells();
+        }
         // A key that the task can read signs for nothing.
         let chain_of_trust = match self.isolation {
             Isolation::User => self.chain_of_trust,

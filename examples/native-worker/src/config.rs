@@ -84,6 +84,10 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_patience: Option<u64>,
+    /// Run nothing but shells.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) only_shells: bool,
 }
 
 /// The program `native-worker`.
@@ -154,7 +158,15 @@ impl Program for NativeProgram {
         if let Some(cache_scope) = config.cache_scope {
             builder = builder.cache_scope(cache_scope);
         }
+        if config.only_shells {
+            builder = builder.only_shells();
+        }
         Ok(builder.into_worker_builder().await?)
+    }
+
+    fn run_only_shells(config: &mut Config) -> Result<()> {
+        config.only_shells = true;
+        Ok(())
     }
 
     async fn examine(config: &Config, examination: &mut Examination) {

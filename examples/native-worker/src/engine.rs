@@ -26,6 +26,7 @@ pub struct NativeEngine {
     isolation: Isolation,
     limits: Limits,
     users: UserPool,
+    idle: bool,
 }
 
 /// What tasks may take.
@@ -58,7 +59,7 @@ impl NativeEngine {
     pub fn new(tasks_dir: impl Into<PathBuf>, isolation: Isolation) -> Self {
         let tasks_dir = tasks_dir.into();
         let users = UserPool::new(tasks_dir.clone(), 1);
-        Self { tasks_dir, isolation, limits: Limits::default(), users }
+        Self { tasks_dir, isolation, limits: Limits::default(), users, idle: false }
     }
 
     /// Tasks may take no more than this.
@@ -72,6 +73,14 @@ impl NativeEngine {
     #[must_use]
     pub fn with_spare_users(mut self, users: usize) -> Self {
         self.users = UserPool::new(self.tasks_dir.clone(), users);
+        self
+    }
+
+    /// Run no commands: the task's surroundings are there for the shells that are opened in them, as long as somebody
+    /// [holds](TaskContext::hold) them.
+    #[must_use]
+    pub fn with_only_shells(mut self) -> Self {
+        self.idle = true;
         self
     }
 
@@ -139,7 +148,10 @@ impl Engine for NativeEngine {
             dir,
             user,
             Furniture {
-                commands: payload.command.into_iter().map(|argv| argv.0).collect(),
+                commands: match self.idle {
+                    true => Vec::new(),
+                    false => payload.command.into_iter().map(|argv| argv.0).collect(),
+                },
                 env: self.isolation.environment(),
                 limits: self.limits,
                 measured: payload.features.resource_monitor,

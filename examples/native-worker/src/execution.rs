@@ -123,13 +123,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 impl Execution {
     async fn run(mut self, commands: Vec<Vec<String>>) -> NativeResults {
         let mut exit = Exit::Code(0);
+        let ran_something = !commands.is_empty();
         for argv in commands {
             exit = self.command(&argv).await;
             if !exit.is_success() {
                 break;
             }
         }
-        self.stay_for_visitors().await;
+        self.stay_for_visitors(ran_something).await;
         self.control.over.store(true, Ordering::SeqCst);
         self.tree.0.destroy().await;
         // The processes that wrote are gone, so the last writer is our own.
@@ -142,11 +143,13 @@ impl Execution {
     }
 
     /// Keep everything as long as somebody holds it, unless it is to be ended.
-    async fn stay_for_visitors(&mut self) {
+    async fn stay_for_visitors(&mut self, ran_something: bool) {
         if !self.task.is_held() || self.control.kill.is_cancelled() {
             return;
         }
-        self.task.log().info("the commands have ended; the task stays for those who look at it in a shell");
+        if ran_something {
+            self.task.log().info("the commands have ended; the task stays for those who look at it in a shell");
+        }
         let (task, control) = (self.task.clone(), self.control.clone());
         tokio::select! {
             () = task.released() => {}

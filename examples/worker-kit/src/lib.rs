@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod command;
 mod config;
 mod doctor;
 mod layers;
 mod local;
 mod notices;
 mod program;
+pub mod terminal;
 
 pub use builder::payload_schema;
 pub use config::{Base, WorkerConfig};

@@ -13,10 +13,14 @@ use taskcluster_core::TaskId;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_worker::events::Event;
 use taskcluster_worker::local::LocalTask;
-use taskcluster_worker::{Outcome, Shutdown};
+use taskcluster_worker::shell::{ShellRequest, here};
+use taskcluster_worker::{Error, Outcome, Shutdown};
+use tokio_util::sync::CancellationToken;
 
+use crate::command;
 use crate::config::WorkerConfig;
 use crate::program::{ConfigOptions, Program, close_to_others, print};
+use crate::terminal::{self, Raw};
 
 /// What is run, and where it leaves what.
 #[derive(Debug, Args)]
@@ -29,6 +33,9 @@ pub(crate) struct LocalOptions<C: Args> {
     /// Keep what the task leaves, to look at it, and say how that is done.
     #[arg(long)]
     keep: bool,
+    /// Do not run the task's command: open a shell where it would run, on this terminal. The command is shown, to be typed.
+    #[arg(long)]
+    shell: bool,
     #[command(flatten)]
     config: ConfigOptions<C>,
 }
@@ -38,13 +45,17 @@ pub(crate) async fn run<P: Program>(options: LocalOptions<P::Config>) -> Result<
     let (mut config, _) = options.config.load()?;
     let (task_id, definition) = find(&options.task).await?;
     let credentials = Credentials::from_env().context("the credentials in the environment are none")?;
-    let task = LocalTask::from_value(definition)?
+    let mut task = LocalTask::from_value(definition)?
         .with_task_id(task_id)
         .with_credentials(credentials)
         .keep_in(&options.artifacts);
     let dir = tempfile::tempdir().context("there can be no temporary directory")?;
     fill_in(P::common(&mut config), P::NAME, task.task_queue_id(), dir.path());
     let hint = if options.keep { Some(P::keep(&mut config, &task_id)?) } else { None };
+    if options.shell {
+        P::run_only_shells(&mut config)?;
+        task = with_shell(task);
+    }
     close_to_others();
     let builder = P::worker(config).await?.events(Arc::new(tell));
     let end = task.run(builder, Shutdown::by_signals().context("cannot listen for signals")?).await?;
@@ -54,7 +65,31 @@ pub(crate) async fn run<P: Program>(options: LocalOptions<P::Config>) -> Result<
     if let Some(hint) = hint {
         print(&hint);
     }
-    Ok(if end.outcome == Some(Outcome::Completed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match (end.outcome, end.shell) {
+        (Some(Outcome::Completed), _) => ExitCode::SUCCESS,
+        // As shells tell it: what does not fit is cut.
+        (Some(Outcome::Failed), Some(code)) if code & 0xff != 0 => ExitCode::from(code.to_le_bytes()[0]),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// The shell has this terminal, or where there is none, standard input and output.
+fn with_shell(task: LocalTask) -> LocalTask {
+    let is_terminal = terminal::is_there();
+    let mut request = ShellRequest::default();
+    if is_terminal {
+        request = request.with_terminal(terminal::size());
+    }
+    let commands = command::as_typed(task.payload());
+    task.with_shell(request, move |shell| async move {
+        for line in commands {
+            eprintln!("the task's command, which is not run: {line}");
+        }
+        let failed = |error| Error::worker_caused("the shell cannot have this terminal", error);
+        let _raw = is_terminal.then(Raw::enter).transpose().map_err(failed)?;
+        let seat = terminal::seat(is_terminal, CancellationToken::new()).map_err(failed)?;
+        here::attend(shell, seat).await
+    })
 }
 
 /// What a task prints is for whoever started it.
@@ -63,9 +98,11 @@ fn tell(event: Event) {
         Event::Log { chunk, .. } => {
             let mut out = std::io::stdout();
             // A reader that has gone does not end the task.
-            let _ = out.write_all(&chunk).and_then(|()| out.flush());
+            let _ = out.write_all(&terminal::lines(&chunk)).and_then(|()| out.flush());
         }
-        Event::Trouble { message } => eprintln!("error: {message}"),
+        Event::Trouble { message } => {
+            let _ = std::io::stderr().write_all(&terminal::lines(format!("error: {message}\n").as_bytes()));
+        }
         _ => {}
     }
 }

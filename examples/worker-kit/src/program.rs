@@ -55,6 +55,14 @@ pub trait Program {
         bail!("this worker cannot keep what a task leaves")
     }
 
+    /// Arrange that a local run runs no command, only the shell that is opened in its place.
+    ///
+    /// # Errors
+    /// This worker opens no shells.
+    fn run_only_shells(_config: &mut Self::Config) -> Result<()> {
+        bail!("this worker opens no shells in tasks")
+    }
+
     /// Try what it will need beside what all workers do: `doctor`.
     fn examine(_config: &Self::Config, _examination: &mut Examination) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -78,7 +86,8 @@ struct Options<C: Args> {
 enum Command<C: Args> {
     /// Claim and run tasks. SIGTERM gives running tasks back to the queue; SIGINT lets them end first, once more gives them back.
     Run(ConfigOptions<C>),
-    /// Run one task here and now, without a queue: the same payload in the same surroundings. Ends 0 if the task is completed.
+    /// Run one task here and now, without a queue: the same payload in the same surroundings. Ends 0 if the task is completed, or as
+    /// the shell does that is opened instead of its command.
     RunLocal(LocalOptions<C>),
     /// Say whether the configuration makes a worker.
     Check(ConfigOptions<C>),

@@ -248,8 +248,12 @@ impl Actions {
     /// - `rerun` a task: one more run of the same;
     /// - `retrigger` a task: a new one with the same definition, which nothing depends on;
     /// - `create-interactive`: the same with `features.interactive` in its payload, and without routes, scopes, artifacts and
-    ///   caches, for somebody who wants to look around in it. Its worker must know that feature; the workers that come with
-    ///   this SDK do not, and there such a task ends as `malformed-payload`: [leave the action out](Self::without) then;
+    ///   caches, nor what takes scopes (`capabilities`, `osGroups`, `allowPtrace`), for somebody who wants to look around in
+    ///   it: at least three hours, with a deadline of twelve, once, with `TASKCLUSTER_INTERACTIVE` set in its environment. Whoever
+    ///   has `queue:get-artifact:private/interactive/shell` may open a shell in it (`taskcluster shell TASK`); the action itself
+    ///   takes what any action takes of whoever triggers it, and the decision task's scopes to create a task. Its worker must know
+    ///   the feature, as those for native commands and for Docker do that come with this SDK; elsewhere such a task ends
+    ///   as `malformed-payload`: [leave the action out](Self::without) then;
     /// - `cancel-all` tasks of the group that are not over.
     #[must_use]
     pub fn standard() -> Self {

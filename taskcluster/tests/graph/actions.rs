@@ -130,8 +130,34 @@ async fn an_interactive_task_may_do_nothing_and_leaves_nothing() {
     Actions::standard().run(&request("create-interactive", Some(CHOSEN)), &queue).await.unwrap();
     let made = made(&memory);
     let features = json!({"chainOfTrust": true, "interactive": true});
-    assert_eq!(made[0]["payload"], json!({"command": ["make"], "mounts": [{"file": "f"}], "features": features}));
-    assert_eq!((&made[0]["scopes"], &made[0]["routes"]), (&json!([]), &json!([])));
+    let env = json!({"TASKCLUSTER_INTERACTIVE": "true"});
+    let expected = json!({
+        "command": ["make"], "mounts": [{"file": "f"}], "maxRunTime": 10_800, "env": env, "features": features,
+    });
+    assert_eq!(made[0]["payload"], expected);
+    assert_eq!((&made[0]["scopes"], &made[0]["routes"], &made[0]["retries"]), (&json!([]), &json!([]), &json!(0)));
+    let times = ["created", "deadline", "expires"].map(|name| made[0][name].as_str().unwrap().to_owned());
+    assert_eq!(times, ["2026-01-01T00:00:00.000Z", "2026-01-01T12:00:00.000Z", "2026-01-02T00:00:00.000Z"]);
+}
+
+#[tokio::test]
+async fn an_interactive_task_of_a_docker_worker_has_no_caches_and_nothing_that_takes_scopes() {
+    let memory = memory();
+    let mut task = own();
+    task["payload"] = json!({
+        "image": "debian:12", "command": ["make"], "maxRunTime": 36_000, "env": {"LANG": "C"}, "cache": {"c": "/c"},
+        "artifacts": {"public/a": {"type": "file", "path": "/a"}}, "capabilities": {"privileged": true},
+        "features": {"allowPtrace": true, "taskclusterProxy": true},
+    });
+    memory.put(CHOSEN, task);
+    let queue = memory.client(CREATED, None);
+    Actions::standard().run(&request("create-interactive", Some(CHOSEN)), &queue).await.unwrap();
+    let expected = json!({
+        "image": "debian:12", "command": ["make"], "maxRunTime": 36_000,
+        "env": {"LANG": "C", "TASKCLUSTER_INTERACTIVE": "true"},
+        "features": {"interactive": true, "taskclusterProxy": true},
+    });
+    assert_eq!(made(&memory).last().unwrap()["payload"], expected);
 }
 
 #[tokio::test]

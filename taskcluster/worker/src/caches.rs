@@ -160,12 +160,14 @@ impl Cache {
         Ok(void)
     }
 
-    /// Let it be removed when it is given back, or by whoever finds it if nobody lives to give it back.
+    /// Let it be removed when it is given back, or by whoever finds it if nobody lives to give it back, also after the machine
+    /// has failed.
     ///
     /// # Errors
     /// The disk does not obey.
     pub fn spoil(&self) -> io::Result<()> {
-        self.slot.spoil()
+        self.slot.spoil()?;
+        self.slot.sync()
     }
 
     /// Remove what it holds and give it back. Blocks.

@@ -1,6 +1,8 @@
 //! What engines and plugins know of a run and can do for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -38,6 +40,16 @@ pub struct TaskContext {
     /// How many hold the sandbox.
     holds: watch::Sender<usize>,
     touched: AtomicBool,
+    on_touch: Mutex<Vec<OnTouch>>,
+}
+
+/// What a touch means to whoever keeps something of a run.
+struct OnTouch(Box<dyn Fn() -> io::Result<()> + Send + Sync>);
+
+impl fmt::Debug for OnTouch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnTouch")
+    }
 }
 
 /// Keeps a sandbox until it is dropped.
@@ -81,6 +93,7 @@ impl TaskContext {
             over: CancellationToken::new(),
             holds: watch::channel(0).0,
             touched: AtomicBool::new(false),
+            on_touch: Mutex::default(),
         })
     }
 
@@ -231,9 +244,22 @@ impl TaskContext {
         let _ = holds.wait_for(|holds| *holds == 0).await;
     }
 
-    /// Somebody may have put a hand into this run: its caches are nothing to keep.
-    pub fn touch(&self) {
+    /// Somebody is about to put a hand into this run: its caches are nothing to keep, also if the worker is killed the moment
+    /// after. Blocks for as long as the disk takes to note that.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: it cannot be noted. Then nobody is to be let in.
+    pub fn touch(&self) -> Result<()> {
+        // First, for what is only being got: whoever gives it back looks here.
         self.touched.store(true, Ordering::SeqCst);
+        let noted =
+            self.on_touch.lock().expect("nothing panics holding it").iter().try_for_each(|OnTouch(note)| note());
+        noted.map_err(|error| Error::worker_caused("cannot note that the caches of the run are not to be kept", error))
+    }
+
+    /// Do this whenever somebody [touches](Self::touch) the run: note durably what is not to be kept.
+    pub fn on_touch(&self, note: impl Fn() -> io::Result<()> + Send + Sync + 'static) {
+        self.on_touch.lock().expect("nothing panics holding it").push(OnTouch(Box::new(note)));
     }
 
     /// Whether somebody may have put a hand into this run.

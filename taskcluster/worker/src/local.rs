@@ -34,22 +34,27 @@
 mod definition;
 mod desk;
 mod keeping;
+mod own_shell;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::transport::Transport;
 
+use crate::error::Result;
 use crate::outcome::Outcome;
+use crate::shell::{Shell, ShellRequest};
 use crate::shutdown::Shutdown;
 use crate::worker::{WorkerBuilder, WorkerError};
 
 #[cfg(feature = "testing")]
 pub(crate) use definition::complete;
 use desk::Desk;
+use own_shell::OwnShell;
 
 /// A task that is to be run without a queue.
 #[derive(Clone, Debug)]
@@ -59,6 +64,7 @@ pub struct LocalTask {
     folder: PathBuf,
     credentials: Option<Credentials>,
     transport: Option<Transport>,
+    shell: Option<OwnShell>,
 }
 
 /// How a local run ended.
@@ -69,6 +75,8 @@ pub struct LocalEnd {
     pub outcome: Option<Outcome>,
     /// The files that are artifacts now, in the order in which they came.
     pub artifacts: Vec<PathBuf>,
+    /// The exit code of the [shell](LocalTask::with_shell), if there was one and it ended by itself.
+    pub shell: Option<i32>,
 }
 
 /// Why there is no task to run.
@@ -87,7 +95,7 @@ impl LocalTask {
     pub fn from_value(definition: Value) -> Result<Self, NotATask> {
         let definition = definition::complete(definition)?;
         let folder = PathBuf::from("artifacts");
-        Ok(Self { task_id: TaskId::new(), definition, folder, credentials: None, transport: None })
+        Ok(Self { task_id: TaskId::new(), definition, folder, credentials: None, transport: None, shell: None })
     }
 
     /// What tasks see as `TASK_ID`. Default: a new one.
@@ -119,6 +127,24 @@ impl LocalTask {
         self
     }
 
+    /// Open a shell in the task's sandbox as soon as that is started, and keep the sandbox until `attend` has given its exit code, which
+    /// is then the task's: what is not 0 failed. The engine has to be told by its own means not to run the command. `maxRunTime`
+    /// counts all the same; caches are kept, as by every local run.
+    #[must_use]
+    pub fn with_shell<F>(mut self, request: ShellRequest, attend: impl FnOnce(Shell) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<i32>> + Send + 'static,
+    {
+        self.shell = Some(OwnShell::new(request, Box::new(move |shell| attend(shell).boxed())));
+        self
+    }
+
+    /// What the task is given to do.
+    #[must_use]
+    pub fn payload(&self) -> &Value {
+        &self.definition["payload"]
+    }
+
     /// The task queue that the task is for.
     #[must_use]
     pub fn task_queue_id(&self) -> &str {
@@ -129,11 +155,15 @@ impl LocalTask {
     ///
     /// # Errors
     /// There is no such worker, or it cannot run anything.
-    pub async fn run(self, builder: WorkerBuilder, shutdown: impl Into<Shutdown>) -> Result<LocalEnd, WorkerError> {
+    pub async fn run(self, mut builder: WorkerBuilder, shutdown: impl Into<Shutdown>) -> Result<LocalEnd, WorkerError> {
+        if let Some(shell) = &self.shell {
+            builder = builder.plugin(shell.clone());
+        }
         let through = self.transport.unwrap_or_else(desk::default_transport);
         let desk = Arc::new(Desk::new(self.task_id, self.definition, self.credentials, self.folder, through));
         let worker = builder.transport(desk::transport(desk.clone())).for_one_local_run().build()?;
         worker.run(shutdown).await?;
-        Ok(LocalEnd { outcome: desk.outcome(), artifacts: desk.kept() })
+        let shell = self.shell.and_then(|shell| shell.code());
+        Ok(LocalEnd { outcome: desk.outcome(), artifacts: desk.kept(), shell })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An engine gives a [`Shell`] through [`SandboxHandle::open_shell`](crate::SandboxHandle::open_shell). With the feature
 //! `interactive`, the plugin `Interactive` serves it over websockets, and `shell::client` speaks to it from elsewhere, as pages of
-//! web interfaces do.
+//! web interfaces do; [`here`] attends to it in the same process.
 
 use std::fmt;
 
@@ -22,6 +22,7 @@ mod desk;
 pub(crate) mod dialect;
 #[cfg(feature = "interactive")]
 pub(crate) mod frame;
+pub mod here;
 #[cfg(feature = "interactive")]
 pub(crate) mod link;
 #[cfg(feature = "interactive")]
@@ -72,6 +73,19 @@ pub struct Size {
     pub rows: u16,
     /// Characters of a line.
     pub columns: u16,
+}
+
+/// What a program's streams are connected with on the side of whoever attends to it.
+#[derive(Debug)]
+pub struct Terminal<I, O, E, S> {
+    /// What the program is to read.
+    pub input: I,
+    /// Where to what it prints goes.
+    pub output: O,
+    /// Where to what it prints on the side goes.
+    pub error: E,
+    /// New sizes of the terminal, as they come.
+    pub sizes: S,
 }
 
 /// A program under way. Dropping it ends the program.

@@ -163,6 +163,30 @@ pub(crate) enum TaskCommand {
     },
 }
 
+/// Arguments of `taskcluster shell`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The task has to run, and features.interactive has to be set in its payload. It takes the scope
+queue:get-artifact:private/interactive/shell. On a terminal, ~. at the beginning of a line leads out, whatever the program does.
+
+Ends as the program does; 1 when the deployment or the worker refused, 2 when nobody could be asked, 130 when it was left.
+
+Example: download a file that is no artifact
+  taskcluster shell fN1SbArXTPSVFNUvaOlinQ -- cat core >core")]
+pub(crate) struct ShellArgs {
+    /// The task; its latest run counts.
+    pub(crate) task: TaskId,
+    /// The program with its arguments [default: the shell that the worker has for its tasks].
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+    /// In a terminal [default: if standard input and output are one].
+    #[arg(short, long, overrides_with = "no_tty")]
+    pub(crate) tty: bool,
+    /// With pipes, through which bytes go as they are.
+    #[arg(short = 'T', long, overrides_with = "tty")]
+    pub(crate) no_tty: bool,
+}
+
 /// What to do with the actions that the decision task of a group offers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ActionCommand {

@@ -43,7 +43,7 @@ fn a_method_says_what_its_reference_says() {
 fn shells_complete_methods_and_their_options() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = says(&["completions", shell]);
-        for word in ["listTaskGroup", "from-now", "worker-manager"] {
+        for word in ["listTaskGroup", "from-now", "no-tty", "worker-manager"] {
             assert!(script.contains(word), "{word} for {shell}");
         }
         // What is made for fish does not reach as deep as the options of methods.

@@ -14,6 +14,7 @@ mod help;
 mod index;
 mod postgres;
 mod run;
+mod shell;
 mod sign_in;
 #[cfg(feature = "postgres")]
 mod task;

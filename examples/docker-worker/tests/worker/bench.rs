@@ -60,15 +60,27 @@ impl Bench {
 
     /// Run a worker that is put together a little differently until it has run so many tasks.
     pub(crate) async fn run_with(&self, tasks: u64, change: impl FnOnce(&mut Options)) {
-        self.run_at_once(4, tasks, change).await;
+        self.run_as(4, tasks, change, |_| {}).await;
     }
 
     /// The same with no more than `capacity` of them at once.
     pub(crate) async fn run_at_once(&self, capacity: usize, tasks: u64, change: impl FnOnce(&mut Options)) {
+        self.run_as(capacity, tasks, change, |_| {}).await;
+    }
+
+    /// The same, where more of it is different.
+    pub(crate) async fn run_as(
+        &self,
+        capacity: usize,
+        tasks: u64,
+        change: impl FnOnce(&mut Options),
+        further: impl FnOnce(&mut DockerWorker),
+    ) {
         let mut options = Options::new(&self.label);
         change(&mut options);
         let mut worker = DockerWorker::new(&self.there.host);
         worker.options = Some(options);
+        further(&mut worker);
         let identity = Identity::new("test/worker".parse().unwrap(), "group", "worker");
         let settings = Settings::new(self.dir.path().join("work")).with_task_limit(tasks).with_capacity(capacity);
         let printed = self.printed.clone();
@@ -99,12 +111,23 @@ impl Bench {
         self.queue.text(task_id, BACKING_LOG)
     }
 
+    /// Make a file in the container of a task, by way of nobody's worker.
+    pub(crate) fn touch(&self, task_id: &TaskId, path: &str) {
+        docker::call(&self.there.host, &["exec", &format!("taskcluster-{task_id}-0"), "touch", path]);
+    }
+
     /// Wait until a task prints this on a line.
     pub(crate) async fn line(&self, text: &str) {
-        let there = || {
-            let printed = self.printed.lock().unwrap();
-            String::from_utf8_lossy(&printed).lines().any(|line| line.trim_end() == text)
-        };
+        self.until(text, |printed| printed.lines().any(|line| line.trim_end() == text)).await;
+    }
+
+    /// Wait until this stands somewhere in a log.
+    pub(crate) async fn text(&self, text: &str) {
+        self.until(text, |printed| printed.contains(text)).await;
+    }
+
+    async fn until(&self, text: &str, is_there: impl Fn(&str) -> bool) {
+        let there = || is_there(&String::from_utf8_lossy(&self.printed.lock().unwrap()));
         let waiting = async {
             while !there() {
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -46,6 +46,36 @@ async fn a_task_runs_on_a_desk_as_it_would_elsewhere() {
     assert!(text.contains("warm\r\n") && text.contains("exit code 3"), "{text}");
 }
 
+#[tokio::test]
+async fn a_shell_takes_the_place_of_the_command() {
+    use std::io::Write as _;
+
+    let Some(there) = docker::find().await else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (file, artifacts) = (dir.path().join("task.json"), dir.path().join("out"));
+    let payload = json!({
+        "image": there.greeter,
+        "command": ["sh", "-c", "echo not run"],
+        "env": {"WORD": "of the task"},
+        "maxRunTime": 60,
+        "artifacts": {"public/file": {"type": "file", "path": "/file"}},
+    });
+    std::fs::write(&file, json!({"payload": payload}).to_string()).unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["run-local", "--shell"]).arg(&file).arg("--artifacts").arg(&artifacts).env_clear();
+    command.env("PATH", "/usr/bin:/bin").env("DOCKER_HOST", &there.host).env("XDG_CACHE_HOME", dir.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"echo kept >/file; echo \"$WORD\" $((6 * 7)); exit 5\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(5), "{said}{told}");
+    assert!(said.contains("of the task 42\n") && said.contains("the shell ended with exit code 5"), "{said}");
+    assert!(!said.contains("not run\r\n") && !said.contains("hello"), "{said}");
+    assert!(told.contains("which is not run: sh -c 'echo not run'\n"), "{told}");
+    assert_eq!(std::fs::read_to_string(artifacts.join("public/file")).unwrap(), "kept\n");
+}
+
 #[test]
 fn what_is_no_task_is_said_in_a_line() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,3 +13,4 @@ mod leftovers;
 mod local;
 mod payload;
 mod proxy;
+mod shell;

@@ -1,9 +1,10 @@
 //! The actions that everybody expects.
 
 use futures_util::TryStreamExt as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use taskcluster_core::error::Report;
 use taskcluster_core::ids::TaskId;
+use taskcluster_core::time::{days, hours};
 
 use super::{Action, ActionRequest};
 use crate::graph::{Task, TaskGraph};
@@ -39,16 +40,38 @@ async fn create_interactive(request: ActionRequest, queue: Queue) -> Result<(), 
     let mut like = queue.task(&chosen).await?;
     like.routes.clear();
     like.scopes.clear();
-    like.payload.remove("artifacts");
-    like.payload.remove("cache");
-    if let Some(Value::Array(mounts)) = like.payload.get_mut("mounts") {
+    like.retries = 0;
+    like.deadline = like.created + hours(INTERACTIVE_HOURS);
+    like.expires = Some(like.created + days(1));
+    make_interactive(&mut like.payload);
+    again(&request, &queue, &chosen, like).await
+}
+
+/// For so long somebody may look around, and a little longer wait for a worker.
+const INTERACTIVE_HOURS: u64 = 12;
+
+/// The least seconds that somebody has to look around, whatever is enough for the task itself.
+const INTERACTIVE_RUN_TIME: u64 = 3 * 60 * 60;
+
+/// A payload of a Docker worker or of one that runs commands itself, for somebody to look around in: it leaves nothing, in caches
+/// or elsewhere, and wants nothing that takes scopes, of which the task has none.
+fn make_interactive(payload: &mut Map<String, Value>) {
+    for name in ["artifacts", "cache", "capabilities", "osGroups"] {
+        payload.remove(name);
+    }
+    if let Some(Value::Array(mounts)) = payload.get_mut("mounts") {
         mounts.retain(|mount| mount.get("cacheName").is_none());
     }
-    let features = like.payload.entry("features").or_insert_with(|| json!({}));
-    if let Value::Object(features) = features {
+    let run_time = payload.get("maxRunTime").and_then(Value::as_u64).unwrap_or_default();
+    payload.insert("maxRunTime".to_owned(), run_time.max(INTERACTIVE_RUN_TIME).into());
+    if let Value::Object(env) = payload.entry("env").or_insert_with(|| json!({})) {
+        // Programs that would rather wait for somebody to start them look at it.
+        env.insert("TASKCLUSTER_INTERACTIVE".to_owned(), "true".into());
+    }
+    if let Value::Object(features) = payload.entry("features").or_insert_with(|| json!({})) {
+        features.remove("allowPtrace");
         features.insert("interactive".to_owned(), true.into());
     }
-    again(&request, &queue, &chosen, like).await
 }
 
 /// Creates a task with this definition in the group. Its id follows from the action's task and the chosen one, and its

@@ -85,6 +85,11 @@ impl Slot {
         self.lock.set_len(0)
     }
 
+    /// Wait until the disk has what is known of this place.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.lock.sync_all()
+    }
+
     /// Have nothing here. If something goes wrong on the way, what is left is not taken for whole.
     pub(super) fn empty(&self) -> io::Result<()> {
         self.spoil()?;

@@ -19,6 +19,8 @@ use super::session::PATIENCE;
 use super::streams::{PIECE, Streams, Violation};
 use super::{ShellRequest, Size};
 
+pub use super::Terminal;
+
 /// How long making a connection may take.
 const CONNECTING: Duration = Duration::from_secs(20);
 
@@ -41,22 +43,12 @@ pub enum ShellError {
     /// The worker refuses, and says why.
     #[error("{0}")]
     Refused(String),
+    /// The visitor has left before the program ended.
+    #[error("the shell was left")]
+    Left,
     /// This side's input or output does not work.
     #[error("cannot pass on what is said: {0}")]
     Io(#[from] io::Error),
-}
-
-/// What the program's streams are connected with on this side.
-#[derive(Debug)]
-pub struct Terminal<I, O, E, S> {
-    /// What the program is to read.
-    pub input: I,
-    /// Where to what it prints goes.
-    pub output: O,
-    /// Where to what it prints on the side goes.
-    pub error: E,
-    /// New sizes of the terminal, as they come.
-    pub sizes: S,
 }
 
 /// Start a program beside a task's own, and attend to it until it ends. Gives its exit code.
@@ -65,10 +57,10 @@ pub struct Terminal<I, O, E, S> {
 /// secret.
 ///
 /// # Errors
-/// See [`ShellError`]. An output that nobody reads any more is one of `Io`.
+/// See [`ShellError`]. An output that nobody reads any more is one of `Io`; the program is ended then.
 ///
 /// # Cancel safety
-/// Dropping the future leaves the program without a visitor: it ends two minutes later.
+/// Dropping the future leaves the program without a visitor: it ends two minutes later. [`attend_until`] ends it at once.
 pub async fn attend<I, O, E, S>(
     address: &Url,
     request: ShellRequest,
@@ -80,21 +72,55 @@ where
     E: AsyncWrite + Unpin,
     S: Stream<Item = Size> + Unpin,
 {
-    let mut link = connect(address).await?;
+    attend_until(address, request, terminal, std::future::pending()).await
+}
+
+/// The same, until `leave` is ready at the latest: the program is ended then.
+///
+/// # Errors
+/// As those of [`attend`], and [`ShellError::Left`].
+pub async fn attend_until<I, O, E, S>(
+    address: &Url,
+    request: ShellRequest,
+    terminal: Terminal<I, O, E, S>,
+    leave: impl Future<Output = ()>,
+) -> Result<i32, ShellError>
+where
+    I: AsyncRead + Unpin,
+    O: AsyncWrite + Unpin,
+    E: AsyncWrite + Unpin,
+    S: Stream<Item = Size> + Unpin,
+{
+    let mut leave = std::pin::pin!(leave);
+    let mut link = tokio::select! {
+        link = connect(address) => link?,
+        () = &mut leave => return Err(ShellError::Left),
+    };
     let mut streams = Streams::of_visitor();
     streams.begin(Control::Open(request));
     // Nothing is sent before the worker has said how far the input had come.
     streams.hold();
     let mut visit = Visit { streams, session: None, terminal: Ends::new(terminal), exit: None };
     loop {
-        match visit.until_cut(&mut link).await? {
-            Some(code) => {
-                visit.streams.say(Control::Bye);
-                link.part(&mut visit.streams).await;
-                return Ok(code);
+        let end = tokio::select! {
+            end = visit.until_cut(&mut link) => end,
+            () = &mut leave => Err(ShellError::Left),
+        };
+        let end = match end {
+            Ok(None) => {
+                link = tokio::select! {
+                    link = visit.again(address) => link?,
+                    () = &mut leave => return Err(ShellError::Left),
+                };
+                continue;
             }
-            None => link = visit.again(address).await?,
-        }
+            Ok(Some(code)) => Ok(code),
+            Err(error @ (ShellError::Io(_) | ShellError::Left)) => Err(error),
+            Err(error) => return Err(error),
+        };
+        visit.streams.say(Control::Bye);
+        link.part(&mut visit.streams).await;
+        return end;
     }
 }
 

@@ -10,6 +10,7 @@ use super::Linger;
 use super::porter::refuse;
 use crate::context::{Hold, TaskContext};
 use crate::engine::SandboxHandle;
+use crate::error::{Error, Result};
 use crate::shell::dialect::End;
 use crate::shell::link::Link;
 use crate::shell::page::Page;
@@ -88,8 +89,13 @@ impl Room {
         let place = Place { room: self.clone(), id: id.clone() };
         let hold = self.task.hold();
         // Before anything is started: what a stranger had its hands on is nothing to keep.
-        self.task.touch();
-        let opened = self.sandbox.open_shell(request).await;
+        let task = self.task.clone();
+        let touched = tokio::task::spawn_blocking(move || task.touch()).await;
+        let touched = touched.unwrap_or_else(|error| Err(Error::worker_caused("nobody can be let in", error)));
+        let opened = match touched {
+            Ok(()) => self.sandbox.open_shell(request).await,
+            Err(error) => Err(error),
+        };
         let shell = opened.map_err(|error| End::Failed(error.reasons().join("; ")))?;
         self.task.log().info("a shell was opened in this task; its caches will not be kept");
         Ok((shell, Stay { id, place, hold }))
