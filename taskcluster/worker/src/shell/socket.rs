@@ -133,7 +133,10 @@ impl Socket {
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.socket).poll_flush(context) {
             return Poll::Ready(Err(broken(error)));
         }
-        while listen {
+        if !listen {
+            return Poll::Pending;
+        }
+        loop {
             let message = match ready!(Pin::new(&mut self.socket).poll_next(context)) {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => {
@@ -149,7 +152,6 @@ impl Socket {
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
-        Poll::Pending
     }
 
     /// Ready when there is nothing more to say.
