@@ -211,7 +211,8 @@ async fn in_a_terminal_it_is_as_if_one_sat_there_and_the_terminal_is_given_back(
     let task = create(&client, QUEUE, true);
     until_running(&client, &task);
 
-    let mut desk = Desk::new(&client, &[&task]);
+    // The usual one is whatever the machine has; this one says no more than it is told to.
+    let mut desk = Desk::new(&client, &[&task, "--", "sh"]);
     let before = desk.modes();
     assert!(!desk.is_raw());
     desk.types("PS1=; stty -echo; echo in-$((40 + 2))\n").await;
