@@ -81,6 +81,7 @@ impl Stay {
         let _ = self.ended.read(&mut said).await;
         if task.is_held() && has_command {
             task.log().info("the command has ended; the task stays for those who look at it in a shell");
+            task.stays();
         }
         task.released().await;
         self.let_go().await;

@@ -149,6 +149,7 @@ impl Execution {
         }
         if ran_something {
             self.task.log().info("the commands have ended; the task stays for those who look at it in a shell");
+            self.task.stays();
         }
         let (task, control) = (self.task.clone(), self.control.clone());
         tokio::select! {

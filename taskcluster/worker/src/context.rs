@@ -39,6 +39,10 @@ pub struct TaskContext {
     over: CancellationToken,
     /// How many hold the sandbox.
     holds: watch::Sender<usize>,
+    /// The user's code has ended, and the sandbox stays for those who hold it alone.
+    stays: AtomicBool,
+    /// Nobody who holds the sandbox counts any more.
+    dismissed: CancellationToken,
     touched: AtomicBool,
     on_touch: Mutex<Vec<OnTouch>>,
 }
@@ -92,6 +96,8 @@ impl TaskContext {
             tracker: TaskTracker::new(),
             over: CancellationToken::new(),
             holds: watch::channel(0).0,
+            stays: AtomicBool::new(false),
+            dismissed: CancellationToken::new(),
             touched: AtomicBool::new(false),
             on_touch: Mutex::default(),
         })
@@ -237,11 +243,30 @@ impl TaskContext {
         *self.holds.borrow() > 0
     }
 
-    /// For engines: wait until nobody [holds](Self::hold) the sandbox. Cancel safe.
+    /// For engines: wait until nobody [holds](Self::hold) the sandbox, or its time [is over](Self::stays). Cancel safe.
     pub async fn released(&self) {
         let mut holds = self.holds.subscribe();
-        // It cannot be gone: it is ours.
-        let _ = holds.wait_for(|holds| *holds == 0).await;
+        tokio::select! {
+            // It cannot be gone: it is ours.
+            _ = holds.wait_for(|holds| *holds == 0) => {}
+            () = self.dismissed.cancelled() => {}
+        }
+    }
+
+    /// For engines: the user's code has ended by itself, and the sandbox stays only for those who hold it. When the time of the run
+    /// is over, they have to go; what the code came to stands.
+    pub fn stays(&self) {
+        self.stays.store(true, Ordering::SeqCst);
+    }
+
+    /// The time of the run is over: its code is ended, or those who stay when it has ended are.
+    pub(crate) fn time_is_over(&self, why: String) {
+        if self.stays.load(Ordering::SeqCst) {
+            self.log().info(format!("{why}: whoever is still in a shell has to go"));
+            self.dismissed.cancel();
+        } else {
+            self.stop(Stop::Fail(why));
+        }
     }
 
     /// Somebody is about to put a hand into this run: its caches are nothing to keep, also if the worker is killed the moment

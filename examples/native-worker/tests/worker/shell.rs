@@ -65,6 +65,20 @@ async fn a_shell_has_what_the_task_has_and_tells_its_exit_code() {
 }
 
 #[tokio::test]
+async fn who_stays_when_the_time_is_over_has_to_go_and_what_the_code_came_to_stands() {
+    // For longer than anybody waits here.
+    let long = Linger { from_start: 10 * TIMEOUT, after_shell: 10 * TIMEOUT };
+    for (script, state) in [("true", "completed"), ("exit 3", "failed")] {
+        let bench = Bench::new().await;
+        let command = [["/bin/sh", "-c", script]];
+        let task_id = bench.add(json!({"command": command, "features": {"interactive": true}, "maxRunTime": 1}));
+        bench.run_as(|builder| builder.linger(long)).await;
+        assert_eq!(bench.queue.state(&task_id), state);
+        assert!(bench.log(&task_id).contains("maxRunTime of 1 s: whoever is still in a shell has to go"));
+    }
+}
+
+#[tokio::test]
 async fn the_shell_of_a_task_with_a_user_is_that_user_in_a_terminal_of_its_own() {
     let Some(bench) = bench_of_users().await else { return };
     let task_id = interactive(&bench, WAITS);

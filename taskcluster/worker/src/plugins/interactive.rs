@@ -41,7 +41,7 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 /// Opens shells in running tasks that have `features.interactive`.
 ///
 /// The sandbox stays as long as somebody is in it, also when the task's own code has ended: [`Linger`] says how much longer.
-/// `maxRunTime` counts all the same. Caches of a task in which somebody was are not kept. Ten shells
+/// `maxRunTime` counts all the same; once the code has ended by itself, what it came to stands. Caches of a task in which somebody was are not kept. Ten shells
 /// may be in a run at once.
 ///
 /// # Pages

@@ -13,9 +13,9 @@ use crate::engine::{ResultSet, SandboxHandle};
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
-use crate::stop::Stop;
 
-/// Ends the user's code after the seconds that the payload allows; the run is then `failed`, what it left is still uploaded.
+/// Ends the user's code after the seconds that the payload allows; the run is then `failed`, what it left is still uploaded. Where
+/// the code has ended before and only people in shells keep the sandbox, they are sent out, and what the code came to stands.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MaxRunTime {
@@ -91,7 +91,7 @@ impl TaskPlugin for TaskMaxRunTime {
                 () = over.cancelled() => {}
                 () = task.clock().sleep_until(end) => {
                     let seconds = time.as_secs();
-                    task.stop(Stop::Fail(format!("the task ran longer than its maxRunTime of {seconds} s")));
+                    task.time_is_over(format!("the task ran longer than its maxRunTime of {seconds} s"));
                 }
             }
         });
