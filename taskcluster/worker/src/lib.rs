@@ -31,6 +31,7 @@ pub mod testing;
 mod tree;
 #[cfg(feature = "tunnel")]
 pub mod tunnel;
+mod wire;
 pub mod worker;
 
 pub use context::TaskContext;

@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 mod chain_of_trust;
+mod door;
 mod env;
 mod exit_status;
 #[cfg(feature = "interactive")]

@@ -23,7 +23,7 @@ mod room;
 pub use self::page::ShellPage;
 use self::porter::Porter;
 use self::room::Room;
-use super::live_log::{Base, Door, Entrance};
+use super::door::{Base, Door, Entrance};
 use super::shelf::Shelf;
 use crate::context::{Hold, TaskContext};
 use crate::engine::{ResultSet, SandboxHandle};

@@ -18,14 +18,9 @@ use url::Url;
 
 mod answer;
 mod connections;
-mod door;
 mod range;
-#[cfg(feature = "tls")]
-mod tls;
 
-pub(super) use self::door::{Base, Door, Entrance};
-#[cfg(feature = "interactive")]
-pub(super) use self::door::{Visitor, Visitors};
+use super::door::{Base, Door, Entrance};
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::log::TaskLog;

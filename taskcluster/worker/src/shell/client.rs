@@ -14,10 +14,11 @@ use tokio_tungstenite::tungstenite::{self, client::IntoClientRequest as _};
 use url::Url;
 
 use super::frame::{Control, Frame, Name};
-use super::link::{Cut, Link, Wire, config};
+use super::link::{Cut, Link, config};
 use super::session::PATIENCE;
 use super::streams::{PIECE, Streams, Violation};
 use super::{ShellRequest, Size};
+use crate::wire::Wire;
 
 pub use super::Terminal;
 

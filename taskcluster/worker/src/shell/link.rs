@@ -5,8 +5,9 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::frame::Frame;
 use super::socket::Socket;
-pub(crate) use super::socket::{Cut, Wire, config};
+pub(crate) use super::socket::{Cut, config};
 use super::streams::Streams;
+use crate::wire::Wire;
 
 /// A websocket over which streams are said.
 pub(crate) struct Link(Socket);

@@ -187,9 +187,10 @@ mod tests {
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
-    use crate::shell::link::{Wire, config};
+    use crate::shell::link::config;
     use crate::shell::streams::WINDOW;
     use crate::shell::{ShellControl, Size};
+    use crate::wire::Wire;
 
     /// A program that has ended.
     struct Ended;

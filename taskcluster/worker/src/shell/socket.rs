@@ -5,13 +5,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{Sink, Stream, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::streams::Violation;
+use crate::wire::Wire;
 
 /// The longest message that is accepted: a piece with its head, a command line as long as systems take it, or what somebody
 /// pastes into a page.
@@ -28,11 +29,6 @@ const PARTING: Duration = Duration::from_secs(2);
 
 /// What is written at once, and the most that waits to be written.
 const BUFFER: usize = 32 * 1024;
-
-/// What a websocket goes over.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// How websockets are opened: small, and deaf to what is larger than anything that is ever said.
 pub(crate) fn config() -> WebSocketConfig {

@@ -21,7 +21,7 @@ use super::mux::{SharedMux, Side};
 use super::stream::TunnelStream;
 use super::token::{NoToken, TunnelToken, TunnelTokens};
 use crate::shell::client::{ShellError, encrypt};
-use crate::shell::link::Wire;
+use crate::wire::Wire;
 
 /// The header with the name under which a client waits.
 pub const TUNNEL_ID: HeaderName = HeaderName::from_static("x-websocktunnel-id");

@@ -11,13 +11,13 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::{StatusCode, Uri};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::super::live_log::{Door, Visitor, Visitors};
+use super::super::door::{Door, Visitor, Visitors};
 use super::super::shelf::Shelf;
 use super::page::ShellPage;
 use super::room::Room;
 use crate::shell::dialect::Dialect;
 use crate::shell::frame::{Control, Frame};
-use crate::shell::link::{Link, Wire, config};
+use crate::shell::link::{Link, config};
 use crate::shell::page::Page;
 use crate::shell::session::Return;
 use crate::shell::socket::Socket;
@@ -25,6 +25,7 @@ use crate::shell::streams::Streams;
 use crate::shell::v1::V1;
 use crate::shell::v2::V2;
 use crate::shell::{ShellRequest, USUAL};
+use crate::wire::Wire;
 
 /// Visitors who have not said yet what they want; more wait outside.
 const GREETED: usize = 100;

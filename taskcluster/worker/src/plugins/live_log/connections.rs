@@ -12,13 +12,13 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::door::{Door, Entrance, Visitor, Visitors};
+use super::super::door::{Door, Entrance, Visitor, Visitors};
+use crate::wire::Wire;
 
 /// Readers at once; more wait until one has gone. With two file handles each that is well below the 1024 which a process
 /// usually may have: strangers who only connect must not keep the worker from its work.
@@ -61,7 +61,9 @@ async fn serve(mut visitors: Visitors, router: Router, door: Door, over: &Cancel
         let (router, door) = (router.clone(), door.clone());
         readers.spawn(async move {
             let_go_of_the_silent(&visitor);
-            door.pass(visitor, router).await;
+            if let Some(wire) = door.unlock(visitor).await {
+                answer(wire, router).await;
+            }
             drop(place);
         });
     }
@@ -71,13 +73,13 @@ async fn serve(mut visitors: Visitors, router: Router, door: Door, over: &Cancel
 }
 
 /// One request and its answer: whoever has more to ask comes again.
-pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {
+async fn answer(wire: Box<dyn Wire>, router: Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(GREETING)
         .keep_alive(false)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(wire), TowerToHyperService::new(router));
     if let Err(error) = connection.await {
         // The other side went away or said nothing: that is its right.
         tracing::trace!(%error, "a reader of a live log is gone");

@@ -5,23 +5,22 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::path::Path;
-
 #[cfg(feature = "tunnel")]
 use std::time::Duration;
 
-use axum::Router;
 use axum::serve::Listener as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use url::Url;
 
-use super::connections::answer;
 #[cfg(feature = "tls")]
-use super::tls::Tls;
-#[cfg(feature = "interactive")]
-use crate::shell::link::Wire;
+mod tls;
+
+#[cfg(feature = "tls")]
+use self::tls::Tls;
 #[cfg(feature = "tunnel")]
 use crate::tunnel::{Tunnel, TunnelListener, TunnelStream};
+use crate::wire::Wire;
 
 /// How long a worker's start waits for a tunnel; it goes on without.
 #[cfg(feature = "tunnel")]
@@ -29,7 +28,7 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 
 /// The way in.
 #[derive(Debug)]
-pub(in crate::plugins) enum Door {
+pub(super) enum Door {
     Plain,
     #[cfg(feature = "tls")]
     Tls(Tls),
@@ -38,16 +37,12 @@ pub(in crate::plugins) enum Door {
 impl Door {
     /// With a certificate chain and its key, in files of PEM.
     #[cfg(feature = "tls")]
-    pub(in crate::plugins) fn tls(certificate: &Path, key: &Path) -> io::Result<Self> {
+    pub(super) fn tls(certificate: &Path, key: &Path) -> io::Result<Self> {
         Ok(Self::Tls(Tls::open(certificate, key)?))
     }
 
     /// Listen on `address`. Others reach it at `base`, by default at the address itself.
-    pub(in crate::plugins) async fn listen(
-        &self,
-        address: SocketAddr,
-        base: Option<Url>,
-    ) -> io::Result<(Entrance, Base)> {
+    pub(super) async fn listen(&self, address: SocketAddr, base: Option<Url>) -> io::Result<(Entrance, Base)> {
         let listener = TcpListener::bind(address).await?;
         let scheme = match self {
             Self::Plain => "http",
@@ -60,8 +55,7 @@ impl Door {
     }
 
     /// What one visitor says, in plain; `None` if the handshake comes to nothing.
-    #[cfg(feature = "interactive")]
-    pub(in crate::plugins) async fn unlock(&self, visitor: Visitor) -> Option<Box<dyn Wire>> {
+    pub(super) async fn unlock(&self, visitor: Visitor) -> Option<Box<dyn Wire>> {
         match (self, visitor) {
             (Self::Plain, Visitor::Tcp(stream)) => Some(Box::new(stream)),
             #[cfg(feature = "tls")]
@@ -70,26 +64,11 @@ impl Door {
             (_, Visitor::Tunnel(stream)) => Some(Box::new(stream)),
         }
     }
-
-    /// Serve one reader.
-    pub(super) async fn pass(&self, visitor: Visitor, router: Router) {
-        match (self, visitor) {
-            (Self::Plain, Visitor::Tcp(stream)) => answer(stream, router).await,
-            #[cfg(feature = "tls")]
-            (Self::Tls(tls), Visitor::Tcp(stream)) => {
-                if let Some(stream) = tls.greet(stream).await {
-                    answer(stream, router).await;
-                }
-            }
-            #[cfg(feature = "tunnel")]
-            (_, Visitor::Tunnel(stream)) => answer(stream, router).await,
-        }
-    }
 }
 
 /// Where visitors come in, before anybody stands there.
 #[derive(Debug)]
-pub(in crate::plugins) enum Entrance {
+pub(super) enum Entrance {
     Tcp(std::net::TcpListener),
     #[cfg(feature = "tunnel")]
     Tunnel(Box<Tunnel>),
@@ -98,13 +77,13 @@ pub(in crate::plugins) enum Entrance {
 impl Entrance {
     /// Through a tunnel, and where that leads to.
     #[cfg(feature = "tunnel")]
-    pub(in crate::plugins) fn through(tunnel: Tunnel) -> (Self, Base) {
+    pub(super) fn through(tunnel: Tunnel) -> (Self, Base) {
         let base = Base(tunnel.url());
         (Self::Tunnel(Box::new(tunnel)), base)
     }
 
     /// Stand there. Visitors are attended to by the runtime in which this is called.
-    pub(in crate::plugins) fn open(self) -> io::Result<Visitors> {
+    pub(super) fn open(self) -> io::Result<Visitors> {
         match self {
             Self::Tcp(listener) => TcpListener::from_std(listener).map(Visitors::Tcp),
             #[cfg(feature = "tunnel")]
@@ -115,7 +94,7 @@ impl Entrance {
 
 /// Those who come in.
 #[derive(Debug)]
-pub(in crate::plugins) enum Visitors {
+pub(super) enum Visitors {
     Tcp(TcpListener),
     #[cfg(feature = "tunnel")]
     Tunnel(TunnelListener),
@@ -126,7 +105,7 @@ impl Visitors {
     ///
     /// # Cancel safety
     /// Nobody is lost.
-    pub(in crate::plugins) async fn next(&mut self) -> Visitor {
+    pub(super) async fn next(&mut self) -> Visitor {
         match self {
             Self::Tcp(listener) => Visitor::Tcp(listener.accept().await.0),
             #[cfg(feature = "tunnel")]
@@ -137,7 +116,7 @@ impl Visitors {
 
 /// One who came in.
 #[derive(Debug)]
-pub(in crate::plugins) enum Visitor {
+pub(super) enum Visitor {
     Tcp(TcpStream),
     #[cfg(feature = "tunnel")]
     Tunnel(TunnelStream),
@@ -145,7 +124,7 @@ pub(in crate::plugins) enum Visitor {
 
 impl Visitor {
     /// The connection of its own that it has, if it has one.
-    pub(in crate::plugins) fn tcp(&self) -> Option<&TcpStream> {
+    pub(super) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
             #[cfg(feature = "tunnel")]
@@ -156,11 +135,11 @@ impl Visitor {
 
 /// Where visitors find what is behind a door, as things are now.
 #[derive(Clone, Debug)]
-pub(in crate::plugins) struct Base(watch::Receiver<Option<Url>>);
+pub(super) struct Base(watch::Receiver<Option<Url>>);
 
 /// Why something has no address.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::plugins) enum NoAddress {
+pub(super) enum NoAddress {
     #[error("the tunnel is not open yet")]
     NotYet,
     #[error("its address is none: {0}")]
@@ -173,13 +152,13 @@ impl Base {
     }
 
     /// The address of something below it.
-    pub(in crate::plugins) fn join(&self, path: &str) -> Result<Url, NoAddress> {
+    pub(super) fn join(&self, path: &str) -> Result<Url, NoAddress> {
         Ok(self.0.borrow().as_ref().ok_or(NoAddress::NotYet)?.join(path)?)
     }
 
     /// Until a tunnel is open; but not for long, since tasks can be run all the same.
     #[cfg(feature = "tunnel")]
-    pub(in crate::plugins) async fn known(&mut self, what: &str) {
+    pub(super) async fn known(&mut self, what: &str) {
         let known = self.0.wait_for(Option::is_some);
         if tokio::time::timeout(FIRST_CONNECTION, known).await.is_err() {
             tracing::warn!("the tunnel for {what} is not open yet; tasks are run without");
