@@ -104,3 +104,22 @@ pub enum Problem {
         needs: String,
     },
 }
+
+impl Problem {
+    /// The label of the task that is wrong; of a circle, its first.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Duplicate(label) | Self::DeadlineBeforeCreated(label) | Self::ExpiresBeforeDeadline(label) => label,
+            Self::NoTaskQueue(label) => label,
+            Self::Cycle(labels) => labels.first().map(String::as_str).unwrap_or_default(),
+            Self::Dangling { label, .. }
+            | Self::TooManyDependencies { label, .. }
+            | Self::ExpiresBeforeUse { label, .. }
+            | Self::Refused { label, .. }
+            | Self::Scheduler { label, .. }
+            | Self::Payload { label, .. }
+            | Self::NotCached { label, .. } => label,
+        }
+    }
+}

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::Value;
 use taskcluster_core::error::Error;
 use taskcluster_core::ids::TaskId;
-use taskcluster_core::time::{Timestamp, minutes};
 
 use super::checked::{CheckedGraph, GraphTask};
-use crate::queue::{Queue, TaskDefinition, TaskDefinitionRequest, TaskStatus};
+use super::ensure;
+use crate::queue::{Queue, TaskStatus};
 
 /// How many tasks are created at once.
 const CONCURRENCY: usize = 32;
@@ -74,45 +73,8 @@ impl CheckedGraph {
 }
 
 async fn create(task: &GraphTask, queue: &Queue) -> Result<TaskStatus, SubmitError> {
-    let GraphTask { label, task_id, definition, .. } = task;
-    let now = queue.caller().clock().now();
-    let refused = match queue.create_task(task_id, &created_now(definition, now)).await {
-        Ok(answer) => return Ok(answer.status),
-        Err(error) => error,
-    };
-    // 409 where it exists with another time, or its group is sealed by now; 400 where its deadline has passed since.
-    let may_exist = refused.is_conflict() || refused.status() == Some(http::StatusCode::BAD_REQUEST);
-    let there = if may_exist { existing(task, queue).await } else { None };
-    there.ok_or_else(|| SubmitError { label: label.clone(), task_id: *task_id, source: Box::new(refused) })
-}
-
-/// The state of the task if an earlier attempt created it. Whatever goes wrong in asking, the refusal says more.
-async fn existing(task: &GraphTask, queue: &Queue) -> Option<TaskStatus> {
-    let there = queue.task(&task.task_id).await.ok()?;
-    if !is_the_same(task, &there) {
-        return None;
-    }
-    Some(queue.status(&task.task_id).await.ok()?.status)
-}
-
-fn created_now(definition: &TaskDefinitionRequest, now: Timestamp) -> TaskDefinitionRequest {
-    let mut definition = definition.clone();
-    if definition.created.distance(now) > minutes(10) {
-        definition.created = now.min(definition.deadline);
-    }
-    definition
-}
-
-/// Whether the queue has this definition. What was not said it has filled in.
-fn is_the_same(task: &GraphTask, there: &TaskDefinition) -> bool {
-    let (Ok(Value::Object(wanted)), Ok(there)) = (serde_json::to_value(&task.definition), serde_json::to_value(there))
-    else {
-        return false;
-    };
-    let may_differ = |name: &str| match name {
-        "created" | "priority" => true,
-        "dependencies" | "payload" | "extra" | "scopes" => task.uses_found,
-        _ => false,
-    };
-    wanted.iter().all(|(name, value)| may_differ(name) || there.get(name) == Some(value))
+    let GraphTask { label, task_id, definition, uses_found, .. } = task;
+    let differs: &[&str] = if *uses_found { &["dependencies", "payload", "extra", "scopes"] } else { &[] };
+    let ensured = ensure::ensure(queue, task_id, definition, differs).await;
+    ensured.map_err(|source| SubmitError { label: label.clone(), task_id: *task_id, source: Box::new(source) })
 }
