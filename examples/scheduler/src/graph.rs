@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use taskcluster::queue::TaskMetadata;
 use taskcluster::scheduler::{TaskGraphState, TaskGraphStatus, TaskGraphSummary};
 use taskcluster_core::ids::TaskId;
@@ -10,7 +11,7 @@ use taskcluster_core::time::Timestamp;
 use crate::node::Node;
 
 /// What a graph was submitted with, beside its tasks. It never changes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs, reason = "what a request says")]
 pub struct Origin {
     /// What its tasks may need, all together.

@@ -57,7 +57,6 @@ fn message(exchange: &Exchange, status: &TaskGraphStatus, routes: &[String], bod
 #[cfg(test)]
 mod tests {
     use taskcluster::scheduler::events;
-    use taskcluster_core::operation::EventPattern as _;
     use taskcluster_core::routing::Pattern;
 
     use super::*;
@@ -67,8 +66,8 @@ mod tests {
         let graph: TaskId = "fN1SbArXTPSVFNUvaOlinQ".parse().unwrap();
         let status = TaskGraphStatus::new(graph, "my-scheduler", TaskGraphState::Blocked);
         let message = entered(status, &["a.b".to_owned()], Some(graph)).unwrap();
-        let pattern = events::task_graph_blocked().task_graph_id(graph).scheduler_id("my-scheduler").pattern();
-        assert!(Pattern::from(pattern).matches(&message.routing_key), "{}", message.routing_key);
+        let pattern = events::task_graph_blocked().task_graph_id(&graph.to_string()).scheduler_id("my-scheduler").to_string();
+        assert!(Pattern::from(pattern.as_str()).matches(&message.routing_key), "{}", message.routing_key);
         assert_eq!(message.cc, ["route.a.b"]);
         assert_eq!(message.exchange, "exchange/taskcluster-scheduler/v1/task-graph-blocked");
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
 use service_kit::store::StoreError;
 use taskcluster::Caller;
-use taskcluster::auth::Auth;
+use taskcluster::auth::{self, Auth};
 use taskcluster::graph::ensure_task;
 use taskcluster::queue::{Queue, TaskDefinitionRequest};
 use taskcluster::scheduler::{CreateTaskGraphRequest, TaskGraphNode};
@@ -105,8 +105,9 @@ impl Submitter {
 
     /// Everything that is known to be wrong before anything is created.
     async fn check(&self, submission: &Submission, existing: &[TaskId]) -> Result<(), Refusal> {
-        let scopes = ScopeSet::from_iter(submission.scopes.iter().map(String::as_str));
+        let scopes = auth::ScopeSet::new(submission.scopes.iter().cloned());
         let held = Auth::new(self.caller.clone()).expand_scopes(&scopes).await?;
+        let held = ScopeSet::from(held.scopes);
         let queue = Queue::new(self.caller.clone());
         let faults = submission.faults(existing, &held, &queue, &self.scheduler_id);
         if faults.is_empty() { Ok(()) } else { Err(Refusal::Faults(faults)) }

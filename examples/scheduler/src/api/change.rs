@@ -21,18 +21,18 @@ impl Api {
     }
 
     pub(super) async fn cancel(&self, id: &str) -> Result<wire::TaskGraphStatusResponse, Failure> {
-        let graph = self.store.cancel(graph_id(id)?, self.clock.now()).await.map_err(Failure::internal)?;
+        let graph = self.store.cancel(graph_id(id)?, self.clock.now()).await?;
         Ok(self.status_of(&graph.ok_or_else(no_graph)?))
     }
 
     pub(super) async fn rerun_all(&self, id: &str) -> Result<wire::RerunResponse, Failure> {
-        let rerun = self.store.rerun_all(graph_id(id)?, self.clock.now()).await.map_err(Failure::internal)?;
+        let rerun = self.store.rerun_all(graph_id(id)?, self.clock.now()).await?;
         let (graph, tasks) = rerun.ok_or_else(no_graph)?;
         Ok(wire::RerunResponse::new(graph.status(&self.scheduler_id), tasks))
     }
 
     pub(super) async fn rerun(&self, id: &str, task_id: TaskId) -> Result<wire::RerunResponse, Failure> {
-        let rerun = self.store.rerun(graph_id(id)?, task_id, self.clock.now()).await.map_err(Failure::internal)?;
+        let rerun = self.store.rerun(graph_id(id)?, task_id, self.clock.now()).await?;
         let (graph, again) = rerun.ok_or_else(|| Failure::not_found("there is no such task in this graph"))?;
         Ok(wire::RerunResponse::new(graph.status(&self.scheduler_id), again.then_some(task_id)))
     }

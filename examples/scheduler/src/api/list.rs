@@ -23,7 +23,7 @@ impl Api {
         });
         let filter = Filter { route: query.route, tag: query.tag, state: state.transpose()? };
         let after = after.unwrap_or_else(Place::first);
-        let found = self.store.list(&filter, &after, limit + 1, self.clock.now()).await.map_err(Failure::internal)?;
+        let found = self.store.list(&filter, &after, limit + 1, self.clock.now()).await?;
         let page = pages::cut(found, limit, Place::of);
         let answer =
             wire::ListTaskGraphsResponse::new(page.rows.iter().map(|graph| graph.summary(&self.scheduler_id)));

@@ -15,7 +15,7 @@ use crate::store::Placed;
 
 impl Api {
     pub(super) async fn graph(&self, id: &str) -> Result<Graph, Failure> {
-        self.store.graph(graph_id(id)?).await.map_err(Failure::internal)?.ok_or_else(no_graph)
+        self.store.graph(graph_id(id)?).await?.ok_or_else(no_graph)
     }
 
     pub(super) async fn inspected(
@@ -27,7 +27,7 @@ impl Api {
         let after: Option<String> = pages::after(query.continuation_token.as_deref())?;
         let limit = query.limit.unwrap_or(MOST).min(MOST) as usize;
         let found = self.store.nodes(graph.id, &after.unwrap_or_default(), limit + 1).await;
-        let page = pages::cut(found.map_err(Failure::internal)?, limit, |task| task.task_id.to_string());
+        let page = pages::cut(found?, limit, |task| task.task_id.to_string());
         let tasks = page.rows.iter().map(shown);
         let status = graph.status(&self.scheduler_id);
         let origin = graph.origin;
@@ -40,7 +40,7 @@ impl Api {
     }
 
     pub(super) async fn inspected_task(&self, id: &str, task_id: TaskId) -> Result<wire::TaskGraphTask, Failure> {
-        let found = self.store.node(graph_id(id)?, task_id).await.map_err(Failure::internal)?;
+        let found = self.store.node(graph_id(id)?, task_id).await?;
         found.as_ref().map(shown).ok_or_else(|| Failure::not_found("there is no such task graph, or no such task in it"))
     }
 
@@ -60,7 +60,7 @@ impl Api {
         let mut tasks: Vec<Placed> = Vec::new();
         loop {
             let after = tasks.last().map(|task| task.task_id.to_string()).unwrap_or_default();
-            let more = self.store.nodes(graph.id, &after, MOST as usize).await.map_err(Failure::internal)?;
+            let more = self.store.nodes(graph.id, &after, MOST as usize).await?;
             if more.is_empty() {
                 return Ok(tasks);
             }

@@ -2,13 +2,13 @@
 //!
 //! Events only make it faster: what they tell is found here as well. After events may have been missed, all is asked for.
 
+use futures_util::StreamExt as _;
+use service_kit::store::StoreError;
+use service_kit::sweep::{Next, Sweep};
 use taskcluster::queue::{Queue, TaskIdsRequest};
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::Timestamp;
-
-use service_kit::store::StoreError;
-use service_kit::sweep::{Next, Sweep};
 
 use crate::node::Seen;
 use crate::store::Store;
@@ -50,22 +50,12 @@ impl Sweep for Ask {
 
 impl Ask {
     async fn ask(&self, due: &[(TaskId, TaskId)], now: Timestamp) -> Result<(), AskError> {
-        let tasks = TaskIdsRequest::new(due.iter().map(|(_, task)| *task));
-        let mut token = None;
-        loop {
-            let page = self.queue.statuses(&tasks);
-            let page = match token {
-                Some(token) => page.continuation_token(token).await?,
-                None => page.await?,
-            };
-            for entry in &page.statuses {
-                if let Some(seen) = Seen::of(&entry.status) {
-                    self.store.observe(entry.status.task_group_id, entry.status.task_id, seen, now).await?;
-                }
-            }
-            token = page.continuation_token;
-            if token.is_none() {
-                break;
+        let tasks = TaskIdsRequest::new().with_task_ids(due.iter().map(|(_, task)| *task));
+        let mut statuses = self.queue.statuses(&tasks).stream();
+        while let Some(entry) = statuses.next().await {
+            let status = entry?.status;
+            if let Some(seen) = Seen::of(&status) {
+                self.store.observe(status.task_group_id, status.task_id, seen, now).await?;
             }
         }
         // What the queue does not know any more it will never tell of; the graph keeps it until it expires itself.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use service_kit::store::{Sql, StoreError};
+use taskcluster::queue::Requires;
 use taskcluster::scheduler::TaskGraphState;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{Timestamp, days};
@@ -214,7 +215,7 @@ async fn insert_tasks(
         submission.definitions().into_iter().filter(|(_, held, _)| *held).map(|(id, ..)| id).collect();
     let held_set: BTreeSet<String> = held.iter().map(TaskId::to_string).collect();
     let nodes = submission.nodes.iter().map(|node| {
-        let any_end = node.task.requires == Some(taskcluster::queue::TaskRequires::AllResolved);
+        let any_end = node.task.requires == Some(Requires::AllResolved);
         json!({
             "id": node.task_id,
             "name": node.task.metadata.name,
