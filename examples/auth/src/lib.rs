@@ -27,7 +27,7 @@ pub use client::{Client, Unusable};
 pub use error::AuthError;
 pub use role::{Role, Roles, ScopeError};
 pub use seal::Sealer;
-pub use service::{AuthService, OpenError, Options, migrate, sealer_for};
+pub use service::{AuthService, OpenError, Options, sealer_for};
 pub use snapshot::Snapshot;
 pub use static_clients::StaticClient;
 #[cfg(feature = "postgres")]

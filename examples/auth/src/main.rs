@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use service_kit::frame::Frame;
-use service_kit::program::{self, Flag, Migrate, Opened, Program};
+use service_kit::program::{self, Flag, Opened, Program, State};
 use service_kit::settings;
 use taskcluster_auth::config::Config;
-use taskcluster_auth::{AuthService, Options, Settings, migrate};
+use taskcluster_auth::store::SCHEMA;
+use taskcluster_auth::{AuthService, Options, Settings};
 
 struct Auth;
 
@@ -18,13 +19,7 @@ impl Program for Auth {
     const EXAMPLE: &'static str = "taskcluster-auth serve --database sqlite:auth.db --listen 127.0.0.1:8080 \\
     --root-url http://127.0.0.1:8080 --config auth.toml";
     const FLAGS: &'static [Flag] = &[Flag::DATABASE, Flag::ROOT_URL.or_variable("TASKCLUSTER_ROOT_URL")];
-    const MIGRATE: Option<Migrate<Config>> = Some(|settings| {
-        Box::pin(async move {
-            let config = settings.own;
-            migrate(&config.database, config.sealer()?).await?;
-            Ok(config.database)
-        })
-    });
+    const STATE: Option<State<Config>> = Some(State { schema: &SCHEMA, database: |config| &config.database });
 
     async fn open(settings: settings::Settings<Config>, frame: Frame) -> Result<Opened> {
         let config = settings.own;

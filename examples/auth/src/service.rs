@@ -99,15 +99,6 @@ async fn open_store(database: &Database, sealer: Sealer) -> Result<Opened, OpenE
     }
 }
 
-/// Brings a database up to date and does nothing else.
-///
-/// # Errors
-/// When it cannot be opened, or a newer version of this service wrote it.
-pub async fn migrate(database: &Database, sealer: Sealer) -> Result<(), OpenError> {
-    open_store(database, sealer).await?.store.close().await;
-    Ok(())
-}
-
 /// The sealer of a database: with the key in this file, or for SQLite in the file beside the database. In memory a key for now will do.
 ///
 /// # Errors

@@ -10,6 +10,8 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use service_kit::outbox;
+use service_kit::store::Schema;
 use taskcluster_core::time::Timestamp;
 use tokio::sync::watch;
 
@@ -31,8 +33,15 @@ mod sqlite;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
-/// Whose migrations and messages these are.
-const SERVICE: &str = "auth";
+/// What the state consists of.
+pub const SCHEMA: Schema = Schema::new(
+    "auth",
+    &[("0001_auth.sql", include_str!("../migrations/sqlite/0001_auth.sql")), ("0002_outbox.sql", outbox::SQLITE_TABLE)],
+    &[
+        ("0001_auth.sql", include_str!("../migrations/postgres/0001_auth.sql")),
+        ("0002_outbox.sql", outbox::POSTGRES_TABLE),
+    ],
+);
 
 /// Why a store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

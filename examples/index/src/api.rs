@@ -1,7 +1,5 @@
 //! The API: what each method asks of its caller, and what it answers.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use taskcluster::index as wire;
 use taskcluster::queue::Queue;
@@ -18,7 +16,7 @@ mod list;
 /// The answers to everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
     pub(crate) queue: Queue,
     pub(crate) clock: SharedClock,
 }

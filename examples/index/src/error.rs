@@ -3,13 +3,6 @@
 use taskcluster_server::Failure;
 
 use crate::path::NoPath;
-use crate::store::StoreError;
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::internal(error)
-    }
-}
 
 impl From<NoPath> for Failure {
     fn from(error: NoPath) -> Self {

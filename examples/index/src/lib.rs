@@ -11,4 +11,4 @@ mod service;
 pub mod store;
 mod tap;
 
-pub use service::{IndexService, OpenError, Options, migrate};
+pub use service::{IndexService, Options};

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::Result;
 use service_kit::bus::BusUrl;
 use service_kit::frame::Frame;
-use service_kit::program::{self, Flag, Migrate, Opened, Program};
+use service_kit::program::{self, Flag, Opened, Program, State};
 use service_kit::settings::Settings;
 use taskcluster::queue::Queue;
 use taskcluster_core::caller::Caller;
 use taskcluster_index::config::Config;
-use taskcluster_index::{IndexService, Options, migrate};
+use taskcluster_index::store::SCHEMA;
+use taskcluster_index::{IndexService, Options};
 
 struct Index;
 
@@ -22,13 +23,7 @@ impl Program for Index {
     const EXAMPLE: &'static str = "TC_INDEX_ACCESS_TOKEN=… taskcluster-index serve --root-url https://tc.example \\
     --database sqlite:/var/lib/taskcluster/index.db --client-id static/taskcluster/index";
     const FLAGS: &'static [Flag] = &[Flag::DATABASE, Flag::CLIENT_ID];
-    const MIGRATE: Option<Migrate<Config>> = Some(|settings| {
-        Box::pin(async move {
-            let database = settings.own.database;
-            migrate(&database).await?;
-            Ok(database)
-        })
-    });
+    const STATE: Option<State<Config>> = Some(State { schema: &SCHEMA, database: |config| &config.database });
 
     async fn open(settings: Settings<Config>, frame: Frame) -> Result<Opened> {
         let config = settings.own;
@@ -40,7 +35,7 @@ impl Program for Index {
         let (authenticator, queue) = (frame.remote_authenticator()?, Queue::new(caller.build()?));
         let options = Options::new(frame, config.database, authenticator, queue).hearing(bus);
         let index = IndexService::open(options).await?;
-        let store = Arc::clone(index.store());
+        let store = index.store().clone();
         Ok(Opened::of(&index).closing(async move { store.close().await }))
     }
 }

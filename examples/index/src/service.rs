@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
-use service_kit::store::Database;
+use service_kit::store::{Database, StoreError};
+use service_kit::sweep;
 use taskcluster::events::Bus;
 use taskcluster::queue::Queue;
 use taskcluster_server::index::IndexApi;
@@ -15,9 +16,7 @@ use crate::finished::Finished;
 use crate::loops::expiry::Expiry;
 use crate::loops::hear;
 use crate::loops::settle::Settler;
-#[cfg(feature = "postgres")]
-use crate::store::Postgres;
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::Store;
 use crate::tap::Tap;
 
 /// What a service is made of.
@@ -51,42 +50,11 @@ impl Options {
     }
 }
 
-/// Why a service cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// This program was built without it.
-    #[error("{0}: this program was built without PostgreSQL; `cargo build --features postgres` has it")]
-    NoPostgres(Database),
-}
-
-async fn open_store(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
-    Ok(match database {
-        Database::Sqlite(_) | Database::Memory => Arc::new(Sqlite::open(database).await?),
-        #[cfg(feature = "postgres")]
-        Database::Postgres(_) => Arc::new(Postgres::open(database).await?),
-        #[cfg(not(feature = "postgres"))]
-        Database::Postgres(_) => return Err(OpenError::NoPostgres(database.clone())),
-    })
-}
-
-/// Brings a database up to date and does nothing else.
-///
-/// # Errors
-/// When it cannot be opened, or a newer version of this service wrote it.
-pub async fn migrate(database: &Database) -> Result<(), OpenError> {
-    open_store(database).await?.close().await;
-    Ok(())
-}
-
 /// An index, ready to run.
 #[derive(Debug)]
 pub struct IndexService {
     options: Options,
-    store: Arc<dyn Store>,
+    store: Store,
 }
 
 impl IndexService {
@@ -94,21 +62,21 @@ impl IndexService {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let store = open_store(&options.database).await?;
+    pub async fn open(options: Options) -> Result<Self, StoreError> {
+        let store = Store::open(&options.database).await?;
         Ok(Self { options, store })
     }
 
     /// The state.
     #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
     /// The same bus, for the queue to publish to: it takes a completed task over once it is in this service's store. For a
     /// bus that keeps nothing by itself.
     pub fn tap(&self, bus: Arc<dyn Bus>) -> Arc<dyn Bus> {
-        Arc::new(Tap { bus, store: Arc::clone(&self.store), wanted: Finished::binding() })
+        Arc::new(Tap { bus, store: self.store.clone(), wanted: Finished::binding() })
     }
 
     /// Does at once what the background would do sooner or later: indexes what is completed, removes what has expired. For
@@ -118,17 +86,16 @@ impl IndexService {
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         self.settler().step().await?;
-        self.expiry().step().await?;
-        Ok(())
+        sweep::catch_up(&self.expiry()).await
     }
 
     fn settler(&self) -> Settler {
         let clock = Arc::clone(&self.options.frame.clock);
-        Settler { store: Arc::clone(&self.store), queue: self.options.queue.clone(), clock }
+        Settler { store: self.store.clone(), queue: self.options.queue.clone(), clock }
     }
 
     fn expiry(&self) -> Expiry {
-        Expiry { store: Arc::clone(&self.store), clock: Arc::clone(&self.options.frame.clock) }
+        Expiry { store: self.store.clone(), clock: Arc::clone(&self.options.frame.clock) }
     }
 }
 
@@ -139,20 +106,20 @@ impl Service for IndexService {
 
     fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
         let Options { frame, queue, authenticator, .. } = &self.options;
-        let api = Api { store: Arc::clone(&self.store), queue: queue.clone(), clock: Arc::clone(&frame.clock) };
+        let api = Api { store: self.store.clone(), queue: queue.clone(), clock: Arc::clone(&frame.clock) };
         let api: Arc<dyn IndexApi> = Arc::new(api);
         frame.serve(taskcluster_server::index::router(api), Arc::clone(authenticator))
     }
 
     fn background(&self) -> Vec<Background> {
-        let (settler, expiry) = (self.settler(), self.expiry());
+        let settler = self.settler();
         let hearing = self.options.hears.clone().map(|bus| {
-            let store = Arc::clone(&self.store);
+            let store = self.store.clone();
             Background::new("index: listener", move |stop| hear::run(store, bus, stop))
         });
         let others = [
             Background::new("index: settler", move |stop| settler.run(stop)),
-            Background::new("index: expiry", move |stop| expiry.run(stop)),
+            self.options.frame.sweep(self.name(), self.expiry()),
         ];
         hearing.into_iter().chain(others).collect()
     }

@@ -3,9 +3,7 @@
 //! Each change is one transaction, and when a method returns, it is durable. Time is an argument: an entry that has
 //! expired is not there, also before it is removed.
 
-use std::fmt;
-
-use async_trait::async_trait;
+use service_kit::store::{AnyStore, Database, Schema, Sql, StoreError};
 use taskcluster_core::time::Timestamp;
 use tokio::sync::watch;
 
@@ -15,33 +13,15 @@ use crate::path::IndexPath;
 
 #[cfg(test)]
 mod contract;
-mod implementation;
-#[cfg(feature = "postgres")]
-mod postgres;
 mod rows;
-mod sqlite;
 
-#[cfg(feature = "postgres")]
-pub use postgres::Postgres;
-pub use sqlite::Sqlite;
-
-/// Whose migrations these are.
-const SERVICE: &str = "index";
-
-/// Why a store did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The database.
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
-    /// What the services share on top of the database.
-    #[error("the store failed")]
-    Store(#[from] service_kit::store::StoreError),
-    /// Something that this service did not write.
-    #[error("the database holds {0:?}, which is no task id")]
-    TaskId(String),
-}
+/// What the state consists of.
+pub const SCHEMA: Schema = Schema::new(
+    "index",
+    &[("0001_index.sql", include_str!("../migrations/sqlite/0001_index.sql"))],
+    &[("0001_index.sql", include_str!("../migrations/postgres/0001_index.sql"))],
+)
+.with_changes_in_turn();
 
 /// A task that is still to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,56 +43,149 @@ pub struct Expired {
     pub namespaces: u64,
 }
 
-/// The store of this service.
-#[async_trait]
-pub trait Store: Send + Sync + fmt::Debug + 'static {
+/// The store of this service. Every method fails when the database does.
+#[derive(Clone, Debug)]
+pub struct Store {
+    kit: AnyStore,
+}
+
+impl Store {
+    /// Opens the database and brings it up to date.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self { kit: AnyStore::open(database, &SCHEMA).await? })
+    }
+
     /// What stands under a name.
-    async fn find(&self, path: &IndexPath, now: Timestamp) -> Result<Option<Entry>, StoreError>;
+    pub async fn find(&self, path: &IndexPath, now: Timestamp) -> Result<Option<Entry>, StoreError> {
+        let args = [(&path.namespace).into(), (&path.name).into(), now.into()];
+        self.kit.row(rows::SELECT_ENTRY, &args).await?.as_ref().map(rows::entry).transpose()
+    }
 
     /// What stands under each of these names, where something does, in the order of the names.
-    async fn find_all(&self, paths: &[IndexPath], now: Timestamp) -> Result<Vec<Entry>, StoreError>;
+    pub async fn find_all(&self, paths: &[IndexPath], now: Timestamp) -> Result<Vec<Entry>, StoreError> {
+        let mut sql = self.kit.reader().await?;
+        let statement = sql.either(rows::SELECT_ENTRIES_IN_SQLITE, rows::SELECT_ENTRIES_IN_POSTGRES);
+        let found = sql.rows(statement, &[rows::names(paths).into(), now.into()]).await?;
+        found.iter().map(rows::entry).collect()
+    }
 
     /// Entries right below a namespace whose last word comes after `after`, in byte order, at most `limit`.
-    async fn entries(
+    pub async fn entries(
         &self,
         namespace: &str,
         after: &str,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Entry>, StoreError>;
+    ) -> Result<Vec<Entry>, StoreError> {
+        let args = [namespace.into(), after.into(), now.into(), limit.into()];
+        self.kit.rows(rows::SELECT_ENTRIES, &args).await?.iter().map(rows::entry).collect()
+    }
 
     /// Namespaces right below another, as [`entries`](Self::entries).
-    async fn namespaces(
+    pub async fn namespaces(
         &self,
         parent: &str,
         after: &str,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Namespace>, StoreError>;
+    ) -> Result<Vec<Namespace>, StoreError> {
+        let args = [parent.into(), after.into(), now.into(), limit.into()];
+        self.kit.rows(rows::SELECT_NAMESPACES, &args).await?.iter().map(rows::namespace).collect()
+    }
 
     /// Puts an entry under its name, unless one of a higher rank stands there, and gives what stands there afterwards. The
     /// namespaces above live at least as long. It comes after all others: clocks of several processes do not agree. Atomic.
-    async fn insert(&self, entry: Entry, now: Timestamp) -> Result<Entry, StoreError>;
+    pub async fn insert(&self, entry: Entry, now: Timestamp) -> Result<Entry, StoreError> {
+        self.kit
+            .write(move |sql| {
+                Box::pin(async move {
+                    put(sql, &entry, now, true).await?;
+                    let args = [(&entry.path.namespace).into(), (&entry.path.name).into()];
+                    let there = sql.row(rows::SELECT_ANY_ENTRY, &args).await?;
+                    rows::entry(&there.ok_or(sqlx::Error::RowNotFound)?)
+                })
+            })
+            .await
+    }
 
     /// Takes away what stands under a name.
-    async fn delete(&self, path: &IndexPath) -> Result<(), StoreError>;
+    pub async fn delete(&self, path: &IndexPath) -> Result<(), StoreError> {
+        self.kit.run(rows::DELETE_ENTRY, &[(&path.namespace).into(), (&path.name).into()]).await?;
+        Ok(())
+    }
 
     /// Notes a task that is to be looked at.
-    async fn remember(&self, finished: Finished) -> Result<(), StoreError>;
+    pub async fn remember(&self, finished: Finished) -> Result<(), StoreError> {
+        self.kit.run(rows::REMEMBER, &[finished.task_id.to_string().into(), finished.since.into()]).await?;
+        Ok(())
+    }
 
     /// Tasks that are to be looked at, after a place, at most `limit`.
-    async fn waiting(&self, after: i64, limit: usize) -> Result<Vec<Waiting>, StoreError>;
+    pub async fn waiting(&self, after: i64, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let found = self.kit.rows(rows::SELECT_WAITING, &[after.into(), limit.into()]).await?;
+        found.iter().map(rows::waiting).collect()
+    }
 
     /// Puts what a task wants under its names, unless something stands there that [is preferred](Entry), and forgets that it is
     /// to be looked at. Atomic.
-    async fn settle(&self, id: i64, entries: Vec<Entry>, now: Timestamp) -> Result<(), StoreError>;
+    pub async fn settle(&self, id: i64, entries: Vec<Entry>, now: Timestamp) -> Result<(), StoreError> {
+        self.kit
+            .write(move |sql| {
+                Box::pin(async move {
+                    for entry in &entries {
+                        put(sql, entry, now, false).await?;
+                    }
+                    sql.run(rows::FORGET, &[id.into()]).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
 
     /// Removes what has expired, at most `limit` of each kind. Atomic.
-    async fn expire(&self, now: Timestamp, limit: usize) -> Result<Expired, StoreError>;
+    pub async fn expire(&self, now: Timestamp, limit: usize) -> Result<Expired, StoreError> {
+        self.kit
+            .write(move |sql| {
+                Box::pin(async move {
+                    let args = [now.into(), limit.into()];
+                    let entries = sql.run(rows::EXPIRE_ENTRIES, &args).await?;
+                    let namespaces = sql.run(rows::EXPIRE_NAMESPACES, &args).await?;
+                    Ok(Expired { entries, namespaces })
+                })
+            })
+            .await
+    }
 
     /// Changes whenever this process has changed something.
-    fn commits(&self) -> watch::Receiver<u64>;
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.kit.commits()
+    }
 
     /// Finishes what was begun and closes the database. Nothing works afterwards.
-    async fn close(&self);
+    pub async fn close(&self) {
+        self.kit.close().await;
+    }
+}
+
+/// Puts an entry where it belongs, unless a better one stands there.
+async fn put(sql: &mut dyn Sql, entry: &Entry, now: Timestamp, comes_now: bool) -> Result<(), StoreError> {
+    let args = [
+        (&entry.path.namespace).into(),
+        (&entry.path.name).into(),
+        entry.task_id.to_string().into(),
+        entry.rank.into(),
+        (&entry.data).into(),
+        entry.expires.into(),
+        entry.since.into(),
+        now.into(),
+        comes_now.into(),
+    ];
+    if sql.run(rows::PUT_ENTRY, &args).await? == 0 {
+        return Ok(());
+    }
+    let expires = Namespace::expires_with(entry.expires);
+    for (parent, name) in entry.path.namespaces() {
+        sql.run(rows::PUT_NAMESPACE, &[parent.into(), name.into(), expires.into()]).await?;
+    }
+    Ok(())
 }

@@ -7,14 +7,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use service_kit::store::StoreError;
 use taskcluster::events::{Binding, Bus, BusError, Message, Subscription};
 
 use crate::finished::Finished;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Notes what a message says. One that cannot be read is told in the log and otherwise passed over: it will not become
 /// better.
-pub(crate) async fn note(store: &dyn Store, message: &Message) -> Result<(), StoreError> {
+pub(crate) async fn note(store: &Store, message: &Message) -> Result<(), StoreError> {
     match Finished::read(message) {
         Ok(finished) => store.remember(finished).await,
         Err(error) => {
@@ -27,7 +28,7 @@ pub(crate) async fn note(store: &dyn Store, message: &Message) -> Result<(), Sto
 #[derive(Debug)]
 pub(crate) struct Tap {
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
     pub(crate) wanted: Binding,
 }
 
@@ -36,7 +37,7 @@ impl Bus for Tap {
     async fn publish(&self, message: Message) -> Result<(), BusError> {
         if message.fits(&self.wanted) {
             let unavailable = |error: StoreError| BusError::Unavailable { source: error.into() };
-            note(&*self.store, &message).await.map_err(unavailable)?;
+            note(&self.store, &message).await.map_err(unavailable)?;
         }
         self.bus.publish(message).await
     }

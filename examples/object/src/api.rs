@@ -1,6 +1,5 @@
 //! The methods of the service: a request in, the domain asked, an answer out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -29,7 +28,7 @@ const ATTEMPTS: usize = 20;
 /// The service as an implementation of its reference.
 #[derive(Debug)]
 pub(crate) struct Api {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
     pub(crate) blobs: Buckets,
     pub(crate) clock: SharedClock,
 }
@@ -71,7 +70,7 @@ impl ObjectApi for Api {
             if self.data().describe(&before.blob_key).await.map_err(of_storage)?.is_none() {
                 return Err(Refusal::NoData(name).into());
             }
-            if self.store.replace(before, after).await? {
+            if self.store.replace(&before, &after).await? {
                 return Ok(().into());
             }
         }
@@ -122,13 +121,13 @@ impl Api {
     async fn begin(&self, wanted: Object) -> Result<Object, Failure> {
         for _ in 0..ATTEMPTS {
             let Some(before) = self.store.object(&wanted.name).await? else {
-                if self.store.add(wanted.clone()).await? {
+                if self.store.add(&wanted).await? {
                     return Ok(wanted);
                 }
                 continue;
             };
             let after = before.begun_again(&wanted, self.clock.now())?;
-            if after == before || self.store.replace(before, after.clone()).await? {
+            if after == before || self.store.replace(&before, &after).await? {
                 return Ok(after);
             }
         }

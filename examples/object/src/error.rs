@@ -4,13 +4,6 @@ use service_kit::blobs::BlobError;
 use taskcluster_server::Failure;
 
 use crate::object::Refusal;
-use crate::store::StoreError;
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::internal(error)
-    }
-}
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {

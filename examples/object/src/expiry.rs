@@ -1,17 +1,17 @@
 //! Deletes objects that have expired, and uploads that were given up.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use service_kit::blobs::Buckets;
+use service_kit::store::StoreError;
+use service_kit::sweep::{Next, Sweep};
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::time::{hours, minutes};
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use crate::object::Object;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Data stays for so long after its object is gone: URLs that were given out before may still be in use, and an upload
 /// that arrives after its data was deleted would stay for ever.
@@ -26,7 +26,7 @@ const PORTION: usize = 100;
 /// Deletes data, then rows: so nothing stays behind that nobody knows of.
 #[derive(Debug)]
 pub(crate) struct Expiry {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
     pub(crate) blobs: Buckets,
     pub(crate) clock: SharedClock,
     /// The object up to which the last steps came. Those that cannot be deleted stay, and must not keep us from what is
@@ -35,14 +35,19 @@ pub(crate) struct Expiry {
 }
 
 impl Expiry {
-    pub(crate) fn new(store: Arc<dyn Store>, blobs: Buckets, clock: SharedClock) -> Self {
+    pub(crate) fn new(store: Store, blobs: Buckets, clock: SharedClock) -> Self {
         Self { store, blobs, clock, last: Mutex::default() }
     }
+}
 
-    /// Deletes a portion of what is to be deleted now. Answers whether there is more.
-    pub(crate) async fn step(&self) -> Result<bool, StoreError> {
+impl Sweep for Expiry {
+    const NAME: &'static str = "expiry";
+    type Error = StoreError;
+
+    async fn step(&self) -> Result<Next, StoreError> {
+        let now = self.clock.now();
         let mut last = self.last.lock().await;
-        let mut gone = self.store.gone(self.clock.now() - LINGER, last.as_ref(), PORTION).await?;
+        let mut gone = self.store.gone(now - LINGER, last.as_ref(), PORTION).await?;
         let end = gone.last().filter(|_| gone.len() == PORTION).cloned();
         let keys: Vec<String> = gone.iter().map(|object| object.blob_key.clone()).collect();
         let mut stuck = HashSet::new();
@@ -57,30 +62,6 @@ impl Expiry {
             self.store.forget(gone).await?;
         }
         *last = end;
-        Ok(more)
-    }
-
-    /// Steps until there is no more.
-    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
-        while self.step().await? {}
-        Ok(())
-    }
-
-    /// Looks again and again until told to stop. What fails is logged and tried again.
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            match self.step().await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::error!(error, "expired objects could not be deleted; it is tried again");
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.clock.sleep(EVERY) => {}
-            }
-        }
+        Ok(if more { Next::Now } else { Next::At(now + EVERY) })
     }
 }

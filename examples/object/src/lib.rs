@@ -9,4 +9,4 @@ mod service;
 pub mod store;
 
 pub use expiry::LINGER;
-pub use service::{ObjectService, OpenError, Options, migrate};
+pub use service::{ObjectService, Options};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use service_kit::frame::Frame;
-use service_kit::program::{self, Flag, Migrate, Opened, Program};
+use service_kit::program::{self, Flag, Opened, Program, State};
 use service_kit::settings::Settings;
 use taskcluster_object::config::Config;
-use taskcluster_object::{ObjectService, Options, migrate};
+use taskcluster_object::store::SCHEMA;
+use taskcluster_object::{ObjectService, Options};
 
 struct Object;
 
@@ -20,13 +21,7 @@ impl Program for Object {
     --database sqlite:/var/lib/taskcluster/object.db --blobs /var/lib/taskcluster/objects";
     const FLAGS: &'static [Flag] =
         &[Flag::DATABASE, Flag::new("blobs", "URL", "Where the data of objects is kept: a folder, or s3://bucket")];
-    const MIGRATE: Option<Migrate<Config>> = Some(|settings| {
-        Box::pin(async move {
-            let database = settings.own.database;
-            migrate(&database).await?;
-            Ok(database)
-        })
-    });
+    const STATE: Option<State<Config>> = Some(State { schema: &SCHEMA, database: |config| &config.database });
 
     async fn open(settings: Settings<Config>, frame: Frame) -> Result<Opened> {
         let config = settings.own;
@@ -34,7 +29,7 @@ impl Program for Object {
         let blobs = config.blobs.open(base, config.blobs_secret.as_ref(), Arc::clone(&frame.clock))?;
         let authenticator = frame.remote_authenticator()?;
         let object = ObjectService::open(Options::new(frame, config.database, blobs.buckets, authenticator)).await?;
-        let store = Arc::clone(object.store());
+        let store = object.store().clone();
         let opened = Opened::of(&object).beside(blobs.router.unwrap_or_default());
         Ok(opened.closing(async move { store.close().await }))
     }

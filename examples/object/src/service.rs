@@ -5,15 +5,14 @@ use std::sync::Arc;
 use service_kit::blobs::Buckets;
 use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
-use service_kit::store::Database;
+use service_kit::store::{Database, StoreError};
+use service_kit::sweep;
 use taskcluster_server::object::ObjectApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 
 use crate::api::Api;
 use crate::expiry::Expiry;
-#[cfg(feature = "postgres")]
-use crate::store::Postgres;
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::Store;
 
 /// What a service is made of.
 #[derive(Clone, Debug)]
@@ -41,42 +40,11 @@ impl Options {
     }
 }
 
-/// Why a service cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// This program was built without it.
-    #[error("{0}: this program was built without PostgreSQL; `cargo build --features postgres` has it")]
-    NoPostgres(Database),
-}
-
-async fn open_store(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
-    match database {
-        Database::Sqlite(_) | Database::Memory => Ok(Arc::new(Sqlite::open(database).await?)),
-        #[cfg(feature = "postgres")]
-        Database::Postgres(_) => Ok(Arc::new(Postgres::open(database).await?)),
-        #[cfg(not(feature = "postgres"))]
-        Database::Postgres(_) => Err(OpenError::NoPostgres(database.clone())),
-    }
-}
-
-/// Brings a database up to date and does nothing else.
-///
-/// # Errors
-/// When it cannot be opened, or a newer version of this service wrote it.
-pub async fn migrate(database: &Database) -> Result<(), OpenError> {
-    open_store(database).await?.close().await;
-    Ok(())
-}
-
 /// An object service, ready to run.
 #[derive(Debug)]
 pub struct ObjectService {
     options: Options,
-    store: Arc<dyn Store>,
+    store: Store,
     api: Arc<Api>,
 }
 
@@ -85,16 +53,15 @@ impl ObjectService {
     ///
     /// # Errors
     /// When the store cannot be opened.
-    pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let store = open_store(&options.database).await?;
-        let api =
-            Api { store: Arc::clone(&store), blobs: options.blobs.clone(), clock: Arc::clone(&options.frame.clock) };
+    pub async fn open(options: Options) -> Result<Self, StoreError> {
+        let store = Store::open(&options.database).await?;
+        let api = Api { store: store.clone(), blobs: options.blobs.clone(), clock: Arc::clone(&options.frame.clock) };
         Ok(Self { options, store, api: Arc::new(api) })
     }
 
     /// The state.
     #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
@@ -104,11 +71,11 @@ impl ObjectService {
     /// # Errors
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
-        self.expiry().catch_up().await
+        sweep::catch_up(&self.expiry()).await
     }
 
     fn expiry(&self) -> Expiry {
-        Expiry::new(Arc::clone(&self.store), self.options.blobs.clone(), Arc::clone(&self.options.frame.clock))
+        Expiry::new(self.store.clone(), self.options.blobs.clone(), Arc::clone(&self.options.frame.clock))
     }
 }
 
@@ -123,7 +90,6 @@ impl Service for ObjectService {
     }
 
     fn background(&self) -> Vec<Background> {
-        let expiry = self.expiry();
-        vec![Background::new("object: expiry", move |stop| expiry.run(stop))]
+        vec![self.options.frame.sweep(self.name(), self.expiry())]
     }
 }

@@ -1,7 +1,5 @@
 //! The API: what each method asks of its caller, and what it answers.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use service_kit::pages;
 use taskcluster::purge_cache as wire;
@@ -21,7 +19,7 @@ const MOST: u32 = 1000;
 /// The answers to everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
     pub(crate) clock: SharedClock,
 }
 
@@ -35,7 +33,7 @@ impl PurgeCacheApi for Api {
     ) -> Result<Reply<()>, Failure> {
         call.authorize(Params::new().text("cacheName", &payload.cache_name)).await?;
         let request = PurgeRequest::new(pool(&worker_pool_id)?, payload.cache_name, self.clock.now())?;
-        self.store.put(request).await?;
+        self.store.put(&request).await?;
         Ok(().into())
     }
 

@@ -3,13 +3,6 @@
 use taskcluster_server::Failure;
 
 use crate::request::UnusableName;
-use crate::store::StoreError;
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::internal(error)
-    }
-}
 
 impl From<UnusableName> for Failure {
     fn from(error: UnusableName) -> Self {

@@ -8,4 +8,4 @@ pub mod request;
 mod service;
 pub mod store;
 
-pub use service::{OpenError, Options, PurgeCacheService, migrate};
+pub use service::{Options, PurgeCacheService};

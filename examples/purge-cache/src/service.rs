@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
-use service_kit::store::Database;
+use service_kit::store::{Database, StoreError};
+use service_kit::sweep;
 use taskcluster_server::purge_cache::PurgeCacheApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 
 use crate::api::Api;
 use crate::expiry::Expiry;
-#[cfg(feature = "postgres")]
-use crate::store::Postgres;
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::Store;
 
 /// What a service is made of.
 #[derive(Clone, Debug)]
@@ -33,42 +32,11 @@ impl Options {
     }
 }
 
-/// Why a service cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// This program was built without it.
-    #[error("{0}: this program was built without PostgreSQL; `cargo build --features postgres` has it")]
-    NoPostgres(Database),
-}
-
-async fn open_store(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
-    Ok(match database {
-        Database::Sqlite(_) | Database::Memory => Arc::new(Sqlite::open(database).await?),
-        #[cfg(feature = "postgres")]
-        Database::Postgres(_) => Arc::new(Postgres::open(database).await?),
-        #[cfg(not(feature = "postgres"))]
-        Database::Postgres(_) => return Err(OpenError::NoPostgres(database.clone())),
-    })
-}
-
-/// Brings a database up to date and does nothing else.
-///
-/// # Errors
-/// When it cannot be opened, or a newer version of this service wrote it.
-pub async fn migrate(database: &Database) -> Result<(), OpenError> {
-    open_store(database).await?.close().await;
-    Ok(())
-}
-
 /// A purge-cache service, ready to run.
 #[derive(Debug)]
 pub struct PurgeCacheService {
     options: Options,
-    store: Arc<dyn Store>,
+    store: Store,
 }
 
 impl PurgeCacheService {
@@ -76,14 +44,14 @@ impl PurgeCacheService {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let store = open_store(&options.database).await?;
+    pub async fn open(options: Options) -> Result<Self, StoreError> {
+        let store = Store::open(&options.database).await?;
         Ok(Self { options, store })
     }
 
     /// The state.
     #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
@@ -92,11 +60,11 @@ impl PurgeCacheService {
     /// # Errors
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
-        self.expiry().step().await.map(drop)
+        sweep::catch_up(&self.expiry()).await
     }
 
     fn expiry(&self) -> Expiry {
-        Expiry { store: Arc::clone(&self.store), clock: Arc::clone(&self.options.frame.clock) }
+        Expiry { store: self.store.clone(), clock: Arc::clone(&self.options.frame.clock) }
     }
 }
 
@@ -107,13 +75,11 @@ impl Service for PurgeCacheService {
 
     fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
         let Options { frame, authenticator, .. } = &self.options;
-        let api: Arc<dyn PurgeCacheApi> =
-            Arc::new(Api { store: Arc::clone(&self.store), clock: Arc::clone(&frame.clock) });
+        let api: Arc<dyn PurgeCacheApi> = Arc::new(Api { store: self.store.clone(), clock: Arc::clone(&frame.clock) });
         frame.serve(taskcluster_server::purge_cache::router(api), Arc::clone(authenticator))
     }
 
     fn background(&self) -> Vec<Background> {
-        let expiry = self.expiry();
-        vec![Background::new("purge-cache: expiry", move |stop| expiry.run(stop))]
+        vec![self.options.frame.sweep(self.name(), self.expiry())]
     }
 }

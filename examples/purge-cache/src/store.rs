@@ -3,10 +3,8 @@
 //! Each change is one transaction, and when a method returns, it is durable. Which requests are still open is for the caller
 //! to say: those made at some time or later.
 
-use std::fmt;
-
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use service_kit::store::{AnyStore, Database, Row, Schema, StoreError};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::time::Timestamp;
 
@@ -14,33 +12,14 @@ use crate::request::PurgeRequest;
 
 #[cfg(test)]
 mod contract;
-mod implementation;
-#[cfg(feature = "postgres")]
-mod postgres;
-mod rows;
-mod sqlite;
 
-#[cfg(feature = "postgres")]
-pub use postgres::Postgres;
-pub use sqlite::Sqlite;
-
-/// Whose migrations these are. Databases are named like this too, so without a dash.
-const SERVICE: &str = "purge_cache";
-
-/// Why a store did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The database.
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
-    /// What the services share on top of the database.
-    #[error("the store failed")]
-    Store(#[from] service_kit::store::StoreError),
-    /// Something that this service did not write.
-    #[error("the database holds {0:?}, which is no worker pool")]
-    WorkerPool(String),
-}
+/// What the state consists of.
+pub const SCHEMA: Schema = Schema::new(
+    "purge_cache",
+    &[("0001_requests.sql", include_str!("../migrations/sqlite/0001_requests.sql"))],
+    &[("0001_requests.sql", include_str!("../migrations/postgres/0001_requests.sql"))],
+)
+.with_changes_in_turn();
 
 /// What a request is kept under. They are in order: by worker pool, then by name, each by its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,21 +33,66 @@ impl Key {
     }
 }
 
-/// The store of this service.
-#[async_trait]
-pub trait Store: Send + Sync + fmt::Debug + 'static {
+const PUT: &str = "INSERT INTO requests (worker_pool, cache_name, requested) VALUES ($1, $2, $3) \
+     ON CONFLICT (worker_pool, cache_name) DO UPDATE SET requested = excluded.requested \
+     WHERE requests.requested < excluded.requested";
+
+const SELECT_OF_POOL: &str = "SELECT worker_pool, cache_name, requested FROM requests \
+     WHERE worker_pool = $1 AND requested >= $2 ORDER BY cache_name";
+
+const SELECT_ALL: &str = "SELECT worker_pool, cache_name, requested FROM requests \
+     WHERE (worker_pool, cache_name) > ($1, $2) AND requested >= $3 ORDER BY worker_pool, cache_name LIMIT $4";
+
+const EXPIRE: &str = "DELETE FROM requests WHERE (worker_pool, cache_name) IN \
+     (SELECT worker_pool, cache_name FROM requests WHERE requested < $1 ORDER BY requested LIMIT $2)";
+
+/// The store of this service. Every method fails when the database does.
+#[derive(Clone, Debug)]
+pub struct Store {
+    kit: AnyStore,
+}
+
+impl Store {
+    /// Opens the database and brings it up to date.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self { kit: AnyStore::open(database, &SCHEMA).await? })
+    }
+
     /// Keeps a request in place of an older one for the same cache. A newer one, as of a process whose clock is ahead, stays.
-    async fn put(&self, request: PurgeRequest) -> Result<(), StoreError>;
+    pub async fn put(&self, request: &PurgeRequest) -> Result<(), StoreError> {
+        let (pool, name) = (request.worker_pool.as_str(), request.cache_name.as_str());
+        self.kit.run(PUT, &[pool.into(), name.into(), request.before.into()]).await?;
+        Ok(())
+    }
 
     /// Requests for a pool that were made at `since` or later, by name.
-    async fn of_pool(&self, worker_pool: &TaskQueueId, since: Timestamp) -> Result<Vec<PurgeRequest>, StoreError>;
+    pub async fn of_pool(&self, worker_pool: &TaskQueueId, since: Timestamp) -> Result<Vec<PurgeRequest>, StoreError> {
+        let rows = self.kit.rows(SELECT_OF_POOL, &[worker_pool.as_str().into(), since.into()]).await?;
+        rows.iter().map(request).collect()
+    }
 
     /// Requests for any pool that were made at `since` or later, in order, those behind `after`, at most `limit`.
-    async fn all(&self, after: &Key, limit: usize, since: Timestamp) -> Result<Vec<PurgeRequest>, StoreError>;
+    pub async fn all(&self, after: &Key, limit: usize, since: Timestamp) -> Result<Vec<PurgeRequest>, StoreError> {
+        let Key(pool, name) = after;
+        let rows = self.kit.rows(SELECT_ALL, &[pool.into(), name.into(), since.into(), limit.into()]).await?;
+        rows.iter().map(request).collect()
+    }
 
     /// Removes requests made earlier than `since`, at most `limit`, and says how many. Atomic.
-    async fn expire(&self, since: Timestamp, limit: usize) -> Result<u64, StoreError>;
+    pub async fn expire(&self, since: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.kit.run(EXPIRE, &[since.into(), limit.into()]).await
+    }
 
     /// Finishes what was begun and closes the database. Nothing works afterwards.
-    async fn close(&self);
+    pub async fn close(&self) {
+        self.kit.close().await;
+    }
+}
+
+fn request(row: &Row) -> Result<PurgeRequest, StoreError> {
+    Ok(PurgeRequest {
+        worker_pool: row.parsed("worker_pool")?,
+        cache_name: row.text("cache_name")?,
+        before: row.time("requested")?,
+    })
 }

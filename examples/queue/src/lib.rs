@@ -17,5 +17,5 @@ mod wire;
 pub mod worker;
 
 pub use api::{Api, Settings};
-pub use service::{OpenError, Options, QueueService, migrate};
+pub use service::{OpenError, Options, QueueService};
 pub use store::Store;

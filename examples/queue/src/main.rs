@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use service_kit::frame::Frame;
-use service_kit::program::{self, Flag, Migrate, Opened, Program};
+use service_kit::program::{self, Flag, Opened, Program, State};
 use service_kit::settings::Settings;
 use taskcluster_core::caller::Caller;
 use taskcluster_queue::config::Config;
-use taskcluster_queue::{Options, QueueService, migrate};
+use taskcluster_queue::store::SCHEMA;
+use taskcluster_queue::{Options, QueueService};
 
 struct Queue;
 
@@ -24,13 +25,7 @@ impl Program for Queue {
         Flag::CLIENT_ID,
         Flag::new("blobs", "URL", "Where the bytes of artifacts are kept: a folder, or s3://bucket"),
     ];
-    const MIGRATE: Option<Migrate<Config>> = Some(|settings| {
-        Box::pin(async move {
-            let database = settings.own.database;
-            migrate(&database).await?;
-            Ok(database)
-        })
-    });
+    const STATE: Option<State<Config>> = Some(State { schema: &SCHEMA, database: |config| &config.database });
 
     async fn open(settings: Settings<Config>, frame: Frame) -> Result<Opened> {
         let config = settings.own;

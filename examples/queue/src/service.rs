@@ -77,15 +77,6 @@ pub enum OpenError {
     TemporaryCredentials,
 }
 
-/// Brings a database up to date and does nothing else.
-///
-/// # Errors
-/// When it cannot be opened, or a newer version of this service wrote it.
-pub async fn migrate(database: &Database) -> Result<(), OpenError> {
-    Store::open(database).await?.close().await;
-    Ok(())
-}
-
 /// A queue, ready to run.
 #[derive(Debug)]
 pub struct QueueService {

@@ -17,7 +17,8 @@
 
 use std::sync::Arc;
 
-use service_kit::store::Database;
+use service_kit::outbox::{POSTGRES_TABLE, SQLITE_TABLE};
+use service_kit::store::{Database, Schema};
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::Timestamp;
 use tokio::sync::watch;
@@ -52,6 +53,21 @@ use self::batch::{Answer, Lanes, Op};
 pub use self::reads::{ClaimedRun, Counts, LeaseEnd, Part, PendingRun, Place};
 use self::sql::{Backend, Sql};
 use self::work::Wanted;
+
+/// What the state consists of.
+pub const SCHEMA: Schema = Schema::new(
+    "queue",
+    &[
+        ("0001_tasks.sql", include_str!("../migrations/sqlite/0001_tasks.sql")),
+        ("0002_outbox.sql", SQLITE_TABLE),
+        ("0003_runs_in_tasks.sql", include_str!("../migrations/sqlite/0003_runs_in_tasks.sql")),
+    ],
+    &[
+        ("0001_tasks.sql", include_str!("../migrations/postgres/0001_tasks.sql")),
+        ("0002_outbox.sql", POSTGRES_TABLE),
+        ("0003_runs_in_tasks.sql", include_str!("../migrations/postgres/0003_runs_in_tasks.sql")),
+    ],
+);
 
 /// Why the store did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

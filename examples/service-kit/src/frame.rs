@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{Outbox, Relay};
 use crate::service::Background;
+use crate::sweep::{self, Sweep};
 
 /// The deployment that a service is part of, and the process that it runs in. Services of one process share it.
 #[derive(Clone, Debug)]
@@ -84,5 +85,11 @@ impl Frame {
         let relay = Relay::new(outbox, Arc::clone(&self.bus), Arc::clone(&self.clock))
             .with_exchanges(events.iter().map(|event| event.exchange));
         Background::new(format!("{service}: outbox"), move |stop| relay.run(stop))
+    }
+
+    /// Does this again and again, for a service.
+    pub fn sweep<S: Sweep>(&self, service: &str, sweep: S) -> Background {
+        let clock = Arc::clone(&self.clock);
+        Background::new(format!("{service}: {}", S::NAME), move |stop| sweep::run(sweep, clock, stop))
     }
 }

@@ -7,11 +7,13 @@ pub mod data_dir;
 pub mod frame;
 pub mod outbox;
 pub mod pages;
+pub mod patience;
 pub mod program;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
 pub mod store;
+pub mod sweep;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -16,7 +16,7 @@ use crate::config::{self, Layers};
 use crate::frame::Frame;
 use crate::service::{self, Background, Service};
 use crate::settings::{Own, Settings};
-use crate::store::Database;
+use crate::store::{AnyStore, Database, Schema};
 use crate::{shutdown, telemetry};
 
 mod flag;
@@ -40,8 +40,8 @@ pub trait Program {
     /// The settings that are flags as well, beside those of every program.
     const FLAGS: &'static [Flag];
 
-    /// Brings its database up to date, where it has one.
-    const MIGRATE: Option<Migrate<Self::Own>> = None;
+    /// The state that it keeps, if any.
+    const STATE: Option<State<Self::Own>> = None;
 
     /// Opens the service.
     ///
@@ -50,8 +50,15 @@ pub trait Program {
     fn open(settings: Settings<Self::Own>, frame: Frame) -> impl Future<Output = Result<Opened>> + Send;
 }
 
-/// Brings the database of a service up to date and tells which that is.
-pub type Migrate<T> = fn(Settings<T>) -> BoxFuture<'static, Result<Database>>;
+/// What a program keeps, and where: `migrate` brings that up to date.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs, reason = "for constants")]
+pub struct State<T> {
+    /// What it consists of.
+    pub schema: &'static Schema,
+    /// The setting that says where it is.
+    pub database: fn(&T) -> &Database,
+}
 
 /// A service that only has to be run.
 pub struct Opened {
@@ -111,7 +118,7 @@ const CHECK_CONFIG: &str = "check-config";
 
 fn command<P: Program>() -> Command {
     let verb = |name, about| Flag::all(P::FLAGS).fold(Command::new(name).about(about).arg(file::<P>()), Command::arg);
-    let migrate = P::MIGRATE.map(|_| verb(MIGRATE, "Brings the database up to date"));
+    let migrate = P::STATE.map(|_| verb(MIGRATE, "Brings the database up to date"));
     Command::new(P::NAME)
         .version(env!("CARGO_PKG_VERSION"))
         .about(P::ABOUT)
@@ -149,10 +156,9 @@ fn load<P: Program>(matches: &ArgMatches) -> Result<Settings<P::Own>> {
 
 async fn carry_out<P: Program>(verb: &str, flags: &ArgMatches) -> Result<()> {
     let settings = load::<P>(flags)?;
-    if let (MIGRATE, Some(migrate)) = (verb, P::MIGRATE) {
+    if let (MIGRATE, Some(state)) = (verb, P::STATE) {
         telemetry::init(settings.common.log_format, &settings.common.log);
-        println!("{} is up to date", migrate(settings).await?);
-        return Ok(());
+        return migrate((state.database)(&settings.own), state.schema).await;
     }
     settings.check()?;
     if verb == CHECK_CONFIG {
@@ -160,6 +166,12 @@ async fn carry_out<P: Program>(verb: &str, flags: &ArgMatches) -> Result<()> {
         return Ok(());
     }
     serve::<P>(settings).await
+}
+
+async fn migrate(database: &Database, schema: &Schema) -> Result<()> {
+    AnyStore::open(database, schema).await?.close().await;
+    println!("{database} is up to date");
+    Ok(())
 }
 
 async fn serve<P: Program>(settings: Settings<P::Own>) -> Result<()> {

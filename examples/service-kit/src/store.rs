@@ -1,41 +1,53 @@
 //! Where a service keeps its state: SQLite in a file, or PostgreSQL.
 //!
-//! Both handles have the same shape. *Reads* go to a pool of connections, each seeing the last committed state. *Writes*
+//! A service says in a [`Schema`] which tables that takes, and sends statements to an [`AnyStore`], which is one or the other; one that
+//! wants more of its database takes a [`SqliteStore`] or a `PostgresStore`. All have the same shape. *Reads* go to a pool of connections, each seeing the last committed state. *Writes*
 //! are jobs: a closure that gets a connection inside a transaction. Jobs that wait at the same time share one
 //! transaction, each inside a savepoint of its own, so that one `COMMIT` (one `fsync`) serves many requests. A job is
 //! answered after the commit, never before. A job that fails takes back its own changes only.
 //!
 //! ```
-//! use service_kit::store::{Database, SqliteStore, StoreError};
+//! use service_kit::store::{AnyStore, Database, Schema, StoreError};
+//!
+//! const SCHEMA: Schema = Schema::new(
+//!     "notes",
+//!     &[("0001_notes.sql", "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT")],
+//!     &[("0001_notes.sql", "CREATE TABLE notes (id BIGINT PRIMARY KEY, text TEXT NOT NULL)")],
+//! );
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), StoreError> {
-//! let migrations = [("0001_notes.sql", "CREATE TABLE notes (text TEXT NOT NULL) STRICT")];
-//! let store = SqliteStore::open(&Database::Memory, "notes", &migrations).await?;
-//! let id = store
-//!     .write(|connection| {
-//!         Box::pin(async move {
-//!             let done = sqlx::query("INSERT INTO notes (text) VALUES (?)").bind("hello").execute(connection).await?;
-//!             Ok::<_, StoreError>(done.last_insert_rowid())
-//!         })
-//!     })
-//!     .await?;
-//! assert_eq!(id, 1);
+//! let store = AnyStore::open(&Database::Memory, &SCHEMA).await?;
+//! store.run("INSERT INTO notes (id, text) VALUES ($1, $2)", &[1_i64.into(), "hello".into()]).await?;
+//! let row = store.row("SELECT text FROM notes WHERE id = $1", &[1_i64.into()]).await?;
+//! assert_eq!(row.expect("it was inserted").text("text")?, "hello");
 //! # Ok(())
 //! # }
 //! ```
 
+use std::fmt;
+
+use taskcluster_server::Failure;
+
+mod any;
 mod database;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod schema;
+mod sql;
 mod sqlite;
 mod writer;
 
+pub use any::AnyStore;
 pub use database::{Database, DatabaseError};
 pub use migrations::Migration;
 #[cfg(feature = "postgres")]
 pub use postgres::{Notifications, PostgresStore};
+pub use schema::Schema;
+#[cfg(feature = "postgres")]
+pub use sql::OnPostgres;
+pub use sql::{Arg, OnSqlite, Row, Sql};
 pub use sqlite::SqliteStore;
 
 /// Whether a connection was lost, or its server told to stop: on another one the same may work.
@@ -108,4 +120,29 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// This program was built without it.
+    #[error("{0}: this program was built without PostgreSQL; `cargo build --features postgres` has it")]
+    NoPostgres(Database),
+    /// Something that the service did not write.
+    #[error("the database holds an unreadable {column}: {value}")]
+    Unreadable {
+        /// Where.
+        column: &'static str,
+        /// What.
+        value: String,
+    },
+}
+
+impl StoreError {
+    /// What a column holds means nothing.
+    pub fn unreadable(column: &'static str, value: impl fmt::Display) -> Self {
+        Self::Unreadable { column, value: value.to_string() }
+    }
+}
+
+/// The caller learns that something is wrong here, and the operator what.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
 }

@@ -5,23 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use service_kit::outbox;
-use service_kit::store::{Database, Migration, PostgresStore};
+use service_kit::store::{Database, PostgresStore};
 use sqlx::PgConnection;
 use taskcluster_core::time::Timestamp;
 use tokio::sync::watch;
 
 use super::implementation::implement_store;
-use super::{Created, Everything, Store, StoreError, message, rows};
+use super::{Created, Everything, SCHEMA, Store, StoreError, message, rows};
 use crate::client::Client;
 use crate::history::{Action, Entity, Entry, Of, Record};
 use crate::role::{Role, Roles};
 use crate::seal::Sealer;
-
-/// In the order in which they are applied; never edited after a release.
-const MIGRATIONS: &[Migration] = &[
-    ("0001_auth.sql", include_str!("../../migrations/postgres/0001_auth.sql")),
-    ("0002_outbox.sql", outbox::POSTGRES_TABLE),
-];
 
 /// Names the lock that changes take; any number that nobody else uses in this database.
 const CHANGING: i64 = 0x6175_7468;
@@ -42,7 +36,7 @@ impl Postgres {
     /// # Errors
     /// When it cannot be reached, or a newer version of this service wrote it.
     pub async fn open(database: &Database, sealer: Sealer) -> Result<Self, StoreError> {
-        let kit = PostgresStore::open(database, super::SERVICE, MIGRATIONS, CONNECTIONS).await?;
+        let kit = PostgresStore::open(database, SCHEMA.service, SCHEMA.postgres, CONNECTIONS).await?;
         Ok(Self { kit, sealer: Arc::new(sealer) })
     }
 
@@ -70,7 +64,7 @@ mod tests {
     const SAMPLE: &str = include_str!("../../migrations/0001_auth.sample.sql");
 
     async fn create() -> Option<Database> {
-        service_kit::testing::postgres(crate::store::SERVICE).await
+        service_kit::testing::postgres(SCHEMA.service).await
     }
 
     async fn open() -> Option<(Postgres, Database)> {
@@ -83,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_the_first_version_is_brought_up_to_date() {
         let Some(database) = create().await else { return };
-        service_kit::testing::leave(&database, crate::store::SERVICE, &MIGRATIONS[..1], SAMPLE).await;
+        service_kit::testing::leave(&database, &SCHEMA.of_version(1), SAMPLE).await;
         let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
         contract::the_sample_is_read(&Postgres::open(&database, sealer).await.unwrap()).await;
     }

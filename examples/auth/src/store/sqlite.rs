@@ -5,23 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use service_kit::outbox;
-use service_kit::store::{Database, Migration, SqliteStore};
+use service_kit::store::{Database, SqliteStore};
 use sqlx::SqliteConnection;
 use taskcluster_core::time::Timestamp;
 use tokio::sync::watch;
 
 use super::implementation::implement_store;
-use super::{Created, Everything, Store, StoreError, message, rows};
+use super::{Created, Everything, SCHEMA, Store, StoreError, message, rows};
 use crate::client::Client;
 use crate::history::{Action, Entity, Entry, Of, Record};
 use crate::role::{Role, Roles};
 use crate::seal::Sealer;
-
-/// In the order in which they are applied; never edited after a release.
-const MIGRATIONS: &[Migration] = &[
-    ("0001_auth.sql", include_str!("../../migrations/sqlite/0001_auth.sql")),
-    ("0002_outbox.sql", outbox::SQLITE_TABLE),
-];
 
 /// A store in SQLite.
 #[derive(Clone, Debug)]
@@ -36,7 +30,7 @@ impl Sqlite {
     /// # Errors
     /// When it cannot be opened, or a newer version of this service wrote it.
     pub async fn open(database: &Database, sealer: Sealer) -> Result<Self, StoreError> {
-        let kit = SqliteStore::open(database, super::SERVICE, MIGRATIONS).await?;
+        let kit = SqliteStore::open(database, SCHEMA.service, SCHEMA.sqlite).await?;
         Ok(Self { kit, sealer: Arc::new(sealer) })
     }
 
@@ -65,7 +59,7 @@ mod tests {
     async fn a_database_of_the_first_version_is_brought_up_to_date() {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::Sqlite(dir.path().join("auth.db"));
-        service_kit::testing::leave(&database, crate::store::SERVICE, &MIGRATIONS[..1], SAMPLE).await;
+        service_kit::testing::leave(&database, &SCHEMA.of_version(1), SAMPLE).await;
         let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
         contract::the_sample_is_read(&Sqlite::open(&database, sealer).await.unwrap()).await;
     }

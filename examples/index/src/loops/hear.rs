@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
+use service_kit::patience::Patience;
 use taskcluster::events::{Bus, BusError, Message, Subscription};
 use tokio_util::sync::CancellationToken;
 
-use super::Patience;
 use crate::finished::Finished;
 use crate::store::Store;
 use crate::tap::note;
 
-pub(crate) async fn run(store: Arc<dyn Store>, bus: Arc<dyn Bus>, stop: CancellationToken) {
+pub(crate) async fn run(store: Store, bus: Arc<dyn Bus>, stop: CancellationToken) {
     let mut patience = Patience::default();
     while !stop.is_cancelled() {
         let subscribed = stop.run_until_cancelled(bus.subscribe(vec![Finished::binding()])).await;
@@ -21,7 +21,7 @@ pub(crate) async fn run(store: Arc<dyn Store>, bus: Arc<dyn Bus>, stop: Cancella
             None => return,
             Some(Ok(subscription)) => {
                 patience.reset();
-                hear(&*store, subscription, &stop).await;
+                hear(&store, subscription, &stop).await;
             }
             Some(Err(error)) => {
                 if patience.failed() {
@@ -37,7 +37,7 @@ pub(crate) async fn run(store: Arc<dyn Store>, bus: Arc<dyn Bus>, stop: Cancella
 }
 
 /// Until the bus is closed, or `stop`.
-async fn hear(store: &dyn Store, mut subscription: Subscription, stop: &CancellationToken) {
+async fn hear(store: &Store, mut subscription: Subscription, stop: &CancellationToken) {
     while let Some(Some(heard)) = stop.run_until_cancelled(subscription.next()).await {
         match heard {
             Ok(message) => keep(store, &message, stop).await,
@@ -47,7 +47,7 @@ async fn hear(store: &dyn Store, mut subscription: Subscription, stop: &Cancella
 }
 
 /// Until the message is in the database, or `stop`: then it was not acknowledged and comes again.
-async fn keep(store: &dyn Store, message: &Message, stop: &CancellationToken) {
+async fn keep(store: &Store, message: &Message, stop: &CancellationToken) {
     let mut patience = Patience::default();
     while let Err(error) = note(store, message).await {
         if patience.failed() {

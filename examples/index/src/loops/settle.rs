@@ -4,18 +4,18 @@
 //! the transaction that inserts its entries. So nothing is lost by a crash at any place, and doing it twice changes
 //! nothing. Any number of processes may do it: which entry stays does not depend on who comes first.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use service_kit::patience::Patience;
+use service_kit::store::StoreError;
 use taskcluster::queue::{Queue, TaskDefinition};
 use taskcluster_core::chain;
 use taskcluster_core::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
-use super::Patience;
 use crate::finished::Finished;
-use crate::store::{Store, StoreError, Waiting};
+use crate::store::{Store, Waiting};
 
 /// How many tasks one step looks at.
 const PORTION: usize = 100;
@@ -29,7 +29,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// Asks for definitions and inserts entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Settler {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
     pub(crate) queue: Queue,
     pub(crate) clock: SharedClock,
 }

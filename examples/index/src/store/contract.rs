@@ -1,42 +1,28 @@
-//! What every store has to do. Each backend runs this suite, through [`suite!`].
+//! What the store has to do, on each kind of database.
 
 use futures_util::future::join_all;
+use service_kit::testing;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{Timestamp, days, hours, minutes};
 
-use super::{Expired, Store};
+use super::{Expired, SCHEMA, Store};
 use crate::entry::Entry;
 use crate::finished::Finished;
 use crate::path::IndexPath;
 
-/// One test per rule, on a store that `$open` makes: an `async fn` of a store and what has to
-/// live as long as it, or of nothing where there is no database.
-macro_rules! suite {
-    ($open:path) => {
-        $crate::store::contract::suite! { $open =>
-            an_entry_is_read_back_as_it_was_written,
-            the_highest_rank_stays_and_of_equal_ones_the_latest,
-            what_somebody_inserts_comes_after_all_others_of_its_rank,
-            of_many_at_once_the_same_one_stays,
-            what_has_expired_is_not_there_and_in_nobodys_way,
-            namespaces_live_as_long_as_what_is_in_them,
-            lists_come_in_byte_order_page_by_page,
-            many_are_found_at_once,
-            a_deleted_entry_is_gone_and_deleting_it_again_is_nothing,
-            what_is_remembered_waits_until_it_is_settled,
-            what_has_expired_is_removed_in_portions,
-        }
-    };
-    ($open:path => $($rule:ident,)*) => {$(
-        #[tokio::test]
-        async fn $rule() {
-            if let Some((store, _kept)) = $open().await {
-                $crate::store::contract::$rule(&store).await;
-            }
-        }
-    )*};
+service_kit::contract! { SCHEMA, Store::open =>
+    an_entry_is_read_back_as_it_was_written,
+    the_highest_rank_stays_and_of_equal_ones_the_latest,
+    what_somebody_inserts_comes_after_all_others_of_its_rank,
+    of_many_at_once_the_same_one_stays,
+    what_has_expired_is_not_there_and_in_nobodys_way,
+    namespaces_live_as_long_as_what_is_in_them,
+    lists_come_in_byte_order_page_by_page,
+    many_are_found_at_once,
+    a_deleted_entry_is_gone_and_deleting_it_again_is_nothing,
+    what_is_remembered_waits_until_it_is_settled,
+    what_has_expired_is_removed_in_portions,
 }
-pub(super) use suite;
 
 fn now() -> Timestamp {
     "2026-03-04T05:06:07.008Z".parse().unwrap()
@@ -51,27 +37,27 @@ fn entry(name: &str) -> Entry {
     Entry { path: path(name), task_id: TaskId::new(), rank: 0.0, data: "{}".to_owned(), expires, since: now() }
 }
 
-async fn put(store: &dyn Store, entry: Entry) -> TaskId {
+async fn put(store: &Store, entry: Entry) -> TaskId {
     settle(store, &entry, now()).await.task_id
 }
 
 /// An entry by the route of a task, and what stands there afterwards.
-async fn settle(store: &dyn Store, entry: &Entry, now: Timestamp) -> Entry {
+async fn settle(store: &Store, entry: &Entry, now: Timestamp) -> Entry {
     store.settle(0, vec![entry.clone()], now).await.unwrap();
     store.find(&entry.path, now).await.unwrap().unwrap()
 }
 
-async fn names(store: &dyn Store, namespace: &str) -> Vec<String> {
+async fn names(store: &Store, namespace: &str) -> Vec<String> {
     let found = store.entries(namespace, "", 1000, now()).await.unwrap();
     found.into_iter().map(|entry| entry.path.to_string()).collect()
 }
 
-async fn spaces(store: &dyn Store, parent: &str, now: Timestamp) -> Vec<String> {
+async fn spaces(store: &Store, parent: &str, now: Timestamp) -> Vec<String> {
     let found = store.namespaces(parent, "", 1000, now).await.unwrap();
     found.into_iter().map(|namespace| namespace.path.to_string()).collect()
 }
 
-pub(super) async fn an_entry_is_read_back_as_it_was_written(store: &dyn Store) {
+async fn an_entry_is_read_back_as_it_was_written(store: &Store) {
     let odd = r#"{"\u0000":"ü \"quoted\"","n":[1.5e300,null]}"#;
     let entry = Entry { rank: -1.25e-7, data: odd.to_owned(), ..entry("a.b_!~*'()%-.c") };
     assert_eq!(store.insert(entry.clone(), now()).await.unwrap(), entry);
@@ -79,7 +65,7 @@ pub(super) async fn an_entry_is_read_back_as_it_was_written(store: &dyn Store) {
     assert_eq!(store.find(&path("a"), now()).await.unwrap(), None);
 }
 
-pub(super) async fn the_highest_rank_stays_and_of_equal_ones_the_latest(store: &dyn Store) {
+async fn the_highest_rank_stays_and_of_equal_ones_the_latest(store: &Store) {
     let first = entry("a");
     assert_eq!(put(store, first.clone()).await, first.task_id);
     let lower = Entry { rank: -1.0, since: now() + hours(1), ..entry("a") };
@@ -92,7 +78,7 @@ pub(super) async fn the_highest_rank_stays_and_of_equal_ones_the_latest(store: &
     assert_eq!(settle(store, &higher, now()).await, higher);
 }
 
-pub(super) async fn what_somebody_inserts_comes_after_all_others_of_its_rank(store: &dyn Store) {
+async fn what_somebody_inserts_comes_after_all_others_of_its_rank(store: &Store) {
     let ahead = Entry { since: now() + hours(1), ..entry("a") };
     put(store, ahead.clone()).await;
     // By another process, whose clock is behind.
@@ -104,7 +90,7 @@ pub(super) async fn what_somebody_inserts_comes_after_all_others_of_its_rank(sto
     assert_eq!(store.insert(lower, now()).await.unwrap(), inserted);
 }
 
-pub(super) async fn of_many_at_once_the_same_one_stays(store: &dyn Store) {
+async fn of_many_at_once_the_same_one_stays(store: &Store) {
     // They share names and namespaces in every order.
     let mut all: Vec<Entry> = (0..60_u64)
         .map(|n| {
@@ -122,7 +108,7 @@ pub(super) async fn of_many_at_once_the_same_one_stays(store: &dyn Store) {
     assert_eq!(spaces(store, "", now()).await, ["a", "c"]);
 }
 
-pub(super) async fn what_has_expired_is_not_there_and_in_nobodys_way(store: &dyn Store) {
+async fn what_has_expired_is_not_there_and_in_nobodys_way(store: &Store) {
     put(store, Entry { rank: 10.0, ..entry("a") }).await;
     let later = now() + days(30);
     assert_eq!(store.find(&path("a"), later).await.unwrap(), None);
@@ -132,7 +118,7 @@ pub(super) async fn what_has_expired_is_not_there_and_in_nobodys_way(store: &dyn
     assert_eq!(store.insert(next.clone(), later).await.unwrap(), next);
 }
 
-pub(super) async fn namespaces_live_as_long_as_what_is_in_them(store: &dyn Store) {
+async fn namespaces_live_as_long_as_what_is_in_them(store: &Store) {
     put(store, Entry { expires: now() + days(10), ..entry("a.b.x") }).await;
     put(store, Entry { expires: now() + days(20), ..entry("a.c.x") }).await;
     // One that nobody sees makes no namespace live longer.
@@ -145,7 +131,7 @@ pub(super) async fn namespaces_live_as_long_as_what_is_in_them(store: &dyn Store
     assert!(spaces(store, "a.b", now()).await.is_empty());
 }
 
-pub(super) async fn lists_come_in_byte_order_page_by_page(store: &dyn Store) {
+async fn lists_come_in_byte_order_page_by_page(store: &Store) {
     for name in ["n.b", "n.A", "n.a", "n.Z", "n.a-b", "m", "n.a.deeper"] {
         put(store, entry(name)).await;
     }
@@ -158,7 +144,7 @@ pub(super) async fn lists_come_in_byte_order_page_by_page(store: &dyn Store) {
     assert!(store.namespaces("", "n", 2, now()).await.unwrap().is_empty());
 }
 
-pub(super) async fn many_are_found_at_once(store: &dyn Store) {
+async fn many_are_found_at_once(store: &Store) {
     for name in ["a.b", "a.c", "d"] {
         put(store, entry(name)).await;
     }
@@ -168,7 +154,7 @@ pub(super) async fn many_are_found_at_once(store: &dyn Store) {
     assert!(store.find_all(&[], now()).await.unwrap().is_empty());
 }
 
-pub(super) async fn a_deleted_entry_is_gone_and_deleting_it_again_is_nothing(store: &dyn Store) {
+async fn a_deleted_entry_is_gone_and_deleting_it_again_is_nothing(store: &Store) {
     put(store, Entry { rank: 5.0, ..entry("a.b") }).await;
     for _ in 0..2 {
         store.delete(&path("a.b")).await.unwrap();
@@ -177,7 +163,7 @@ pub(super) async fn a_deleted_entry_is_gone_and_deleting_it_again_is_nothing(sto
     assert_eq!(spaces(store, "", now()).await, ["a"]);
 }
 
-pub(super) async fn what_is_remembered_waits_until_it_is_settled(store: &dyn Store) {
+async fn what_is_remembered_waits_until_it_is_settled(store: &Store) {
     let finished = |hour: u64| Finished { task_id: TaskId::new(), since: now() + hours(hour) };
     let (first, second) = (finished(1), finished(2));
     store.remember(first).await.unwrap();
@@ -195,7 +181,7 @@ pub(super) async fn what_is_remembered_waits_until_it_is_settled(store: &dyn Sto
     assert!(store.waiting(0, 10).await.unwrap().is_empty());
 }
 
-pub(super) async fn what_has_expired_is_removed_in_portions(store: &dyn Store) {
+async fn what_has_expired_is_removed_in_portions(store: &Store) {
     for (name, lives) in [("a.x", days(1)), ("b.x", days(2)), ("c.x", days(90))] {
         put(store, Entry { expires: now() + lives, ..entry(name) }).await;
     }
@@ -208,8 +194,17 @@ pub(super) async fn what_has_expired_is_removed_in_portions(store: &dyn Store) {
     assert_eq!(spaces(store, "", now()).await, ["c"]);
 }
 
-/// What the first version left is there.
-pub(super) async fn the_sample_is_read(store: &dyn Store) {
+/// Rows as the first version of this service left them.
+const SAMPLE: &str = include_str!("../../migrations/0001_index.sample.sql");
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up_to_date() {
+    for left in testing::left(&SCHEMA.of_version(1), SAMPLE).await {
+        the_sample_is_read(&Store::open(&left.database).await.unwrap()).await;
+    }
+}
+
+async fn the_sample_is_read(store: &Store) {
     let found = store.find(&path("sample.project.linux"), now()).await.unwrap().unwrap();
     assert_eq!((found.task_id.to_string().as_str(), found.rank), ("fN1SbArXTPSVFNUvaOlinQ", 1.5));
     assert_eq!(spaces(store, "sample", now()).await, ["sample.project"]);

@@ -1,8 +1,8 @@
-//! Rows and the SQL that both databases understand alike.
+//! The statements, and what their rows mean.
 
-use taskcluster_core::time::Timestamp;
+use service_kit::store::{Row, StoreError};
 
-use super::{StoreError, Waiting};
+use super::Waiting;
 use crate::entry::{Entry, Namespace};
 use crate::finished::Finished;
 use crate::path::IndexPath;
@@ -12,13 +12,26 @@ macro_rules! select_entries {
         concat!("SELECT namespace, name, task_id, rank, data, expires, since FROM tasks WHERE ", $($rest),+)
     };
 }
-pub(super) use select_entries;
 
 pub(super) const SELECT_ENTRY: &str = select_entries!("namespace = $1 AND name = $2 AND expires > $3");
 
 /// Below a namespace, after a name, so many.
 pub(super) const SELECT_ENTRIES: &str =
     select_entries!("namespace = $1 AND name > $2 AND expires > $3 ORDER BY name LIMIT $4");
+
+/// Those of some names, of a list as [`names`] makes it.
+macro_rules! select_entries_in {
+    ($list:literal) => {
+        select_entries!(
+            "(namespace, name) IN (SELECT value ->> 0, value ->> 1 FROM ",
+            $list,
+            ") AND expires > $2 ORDER BY namespace, name"
+        )
+    };
+}
+
+pub(super) const SELECT_ENTRIES_IN_SQLITE: &str = select_entries_in!("json_each($1)");
+pub(super) const SELECT_ENTRIES_IN_POSTGRES: &str = select_entries_in!("json_array_elements(CAST($1 AS json))");
 
 pub(super) const SELECT_NAMESPACES: &str = "SELECT parent, name, expires FROM namespaces \
      WHERE parent = $1 AND name > $2 AND expires > $3 ORDER BY name LIMIT $4";
@@ -53,46 +66,29 @@ pub(super) const EXPIRE_ENTRIES: &str = "DELETE FROM tasks WHERE (namespace, nam
 pub(super) const EXPIRE_NAMESPACES: &str = "DELETE FROM namespaces WHERE (parent, name) IN \
      (SELECT parent, name FROM namespaces WHERE expires <= $1 ORDER BY expires LIMIT $2)";
 
-pub(super) type EntryRow = (String, String, String, f64, String, i64, i64);
-
-pub(super) fn entry(row: EntryRow) -> Result<Entry, StoreError> {
-    let (namespace, name, task_id, rank, data, expires, since) = row;
+pub(super) fn entry(row: &Row) -> Result<Entry, StoreError> {
     Ok(Entry {
-        path: IndexPath { namespace, name },
-        task_id: task_id.parse().map_err(|_| StoreError::TaskId(task_id))?,
-        rank,
-        data,
-        expires: Timestamp::from_millis(expires),
-        since: Timestamp::from_millis(since),
+        path: IndexPath { namespace: row.text("namespace")?, name: row.text("name")? },
+        task_id: row.parsed("task_id")?,
+        rank: row.float("rank")?,
+        data: row.text("data")?,
+        expires: row.time("expires")?,
+        since: row.time("since")?,
     })
 }
 
-pub(super) fn entries(rows: Vec<EntryRow>) -> Result<Vec<Entry>, StoreError> {
-    rows.into_iter().map(entry).collect()
+pub(super) fn namespace(row: &Row) -> Result<Namespace, StoreError> {
+    let path = IndexPath { namespace: row.text("parent")?, name: row.text("name")? };
+    Ok(Namespace { path, expires: row.time("expires")? })
 }
 
-pub(super) type NamespaceRow = (String, String, i64);
-
-pub(super) fn namespace(row: NamespaceRow) -> Namespace {
-    let (namespace, name, expires) = row;
-    Namespace { path: IndexPath { namespace, name }, expires: Timestamp::from_millis(expires) }
-}
-
-pub(super) type WaitingRow = (i64, String, i64);
-
-pub(super) fn waiting(row: WaitingRow) -> Result<Waiting, StoreError> {
-    let (id, task_id, since) = row;
-    let task_id = task_id.parse().map_err(|_| StoreError::TaskId(task_id))?;
-    Ok(Waiting { id, finished: Finished { task_id, since: Timestamp::from_millis(since) } })
+pub(super) fn waiting(row: &Row) -> Result<Waiting, StoreError> {
+    let finished = Finished { task_id: row.parsed("task_id")?, since: row.time("since")? };
+    Ok(Waiting { id: row.int("id")?, finished })
 }
 
 /// Names as one JSON text, a list of pairs: both databases take that apart.
 pub(super) fn names(paths: &[IndexPath]) -> String {
     let pairs: Vec<[&str; 2]> = paths.iter().map(|path| [path.namespace.as_str(), path.name.as_str()]).collect();
     serde_json::json!(pairs).to_string()
-}
-
-/// A limit as the databases take it.
-pub(super) fn limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

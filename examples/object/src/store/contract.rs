@@ -1,82 +1,68 @@
-//! What every store has to do. Each backend runs this suite, through [`suite!`].
+//! What the store has to do, on each kind of database.
 
 use futures_util::future::join_all;
+use service_kit::testing;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{Timestamp, days, hours};
 
-use super::Store;
+use super::{SCHEMA, Store};
 use crate::object::tests::{begun, hashes, now};
 use crate::object::{Hashes, Object};
 
-/// One test per rule, on a store that `$open` makes: an `async fn` of a store and what has to
-/// live as long as it, or of nothing where there is no database.
-macro_rules! suite {
-    ($open:path) => {
-        $crate::store::contract::suite! { $open =>
-            an_object_is_read_back_as_it_was_written,
-            a_second_object_of_the_same_name_changes_nothing,
-            a_change_of_what_has_changed_is_refused,
-            one_of_many_rivals_begins,
-            what_is_gone_is_found_in_pages_and_forgotten,
-            a_later_object_of_the_same_name_is_not_forgotten,
-        }
-    };
-    ($open:path => $($rule:ident,)*) => {$(
-        #[tokio::test]
-        async fn $rule() {
-            if let Some((store, _kept)) = $open().await {
-                $crate::store::contract::$rule(&store).await;
-            }
-        }
-    )*};
+service_kit::contract! { SCHEMA, Store::open =>
+    an_object_is_read_back_as_it_was_written,
+    a_second_object_of_the_same_name_changes_nothing,
+    a_change_of_what_has_changed_is_refused,
+    one_of_many_rivals_begins,
+    what_is_gone_is_found_in_pages_and_forgotten,
+    a_later_object_of_the_same_name_is_not_forgotten,
 }
-pub(super) use suite;
 
-async fn add(store: &dyn Store, object: &Object) {
-    assert!(store.add(object.clone()).await.unwrap());
+async fn add(store: &Store, object: &Object) {
+    assert!(store.add(object).await.unwrap());
 }
 
 fn finished(object: &Object) -> Object {
     object.finish(&object.project_id, object.upload_id, &Hashes::new(), now()).unwrap()
 }
 
-pub(super) async fn an_object_is_read_back_as_it_was_written(store: &dyn Store) {
+async fn an_object_is_read_back_as_it_was_written(store: &Store) {
     let given = hashes(&[("sha256", "a"), ("x", "\u{0} \"ü\""), ("md5", "b")]);
     let object = Object { hashes: given, ..begun("public/a b\\c") };
     add(store, &object).await;
     assert_eq!(store.object("public/a b\\c").await.unwrap(), Some(object.clone()));
     let after = finished(&object);
-    assert!(store.replace(object, after.clone()).await.unwrap());
+    assert!(store.replace(&object, &after).await.unwrap());
     assert_eq!(store.object("public/a b\\c").await.unwrap(), Some(after));
     assert_eq!(store.object("public/a").await.unwrap(), None);
 }
 
-pub(super) async fn a_second_object_of_the_same_name_changes_nothing(store: &dyn Store) {
+async fn a_second_object_of_the_same_name_changes_nothing(store: &Store) {
     let first = begun("a");
     add(store, &first).await;
-    assert!(!store.add(begun("a")).await.unwrap());
+    assert!(!store.add(&begun("a")).await.unwrap());
     assert_eq!(store.object("a").await.unwrap(), Some(first));
 }
 
-pub(super) async fn a_change_of_what_has_changed_is_refused(store: &dyn Store) {
+async fn a_change_of_what_has_changed_is_refused(store: &Store) {
     let object = begun("a");
     add(store, &object).await;
     let more = object.begun_again(&Object { hashes: hashes(&[("md5", "x")]), ..object.clone() }, now()).unwrap();
-    assert!(store.replace(object.clone(), more.clone()).await.unwrap());
-    assert!(!store.replace(object.clone(), finished(&object)).await.unwrap(), "it would lose a checksum");
-    assert!(store.replace(more.clone(), finished(&more)).await.unwrap());
-    assert!(!store.replace(more.clone(), more.clone()).await.unwrap(), "it is finished");
+    assert!(store.replace(&object, &more).await.unwrap());
+    assert!(!store.replace(&object, &finished(&object)).await.unwrap(), "it would lose a checksum");
+    assert!(store.replace(&more, &finished(&more)).await.unwrap());
+    assert!(!store.replace(&more, &more).await.unwrap(), "it is finished");
     let other = Object { blob_key: "another".to_owned(), ..finished(&more) };
-    assert!(!store.replace(other.clone(), other).await.unwrap(), "it is another object");
+    assert!(!store.replace(&other, &other).await.unwrap(), "it is another object");
     assert_eq!(store.object("a").await.unwrap(), Some(finished(&more)));
 }
 
-pub(super) async fn one_of_many_rivals_begins(store: &dyn Store) {
-    let added = join_all((0..20).map(|_| store.add(begun("a")))).await;
+async fn one_of_many_rivals_begins(store: &Store) {
+    let added = join_all((0..20).map(|_| async { store.add(&begun("a")).await })).await;
     assert_eq!(added.into_iter().filter(|added| *added.as_ref().unwrap()).count(), 1);
 }
 
-pub(super) async fn what_is_gone_is_found_in_pages_and_forgotten(store: &dyn Store) {
+async fn what_is_gone_is_found_in_pages_and_forgotten(store: &Store) {
     for (name, late) in [("c", 1), ("b", 2), ("a", 2), ("d", 2), ("z", 3)] {
         add(store, &Object { gone_from: now() + hours(late), ..begun(name) }).await;
     }
@@ -92,7 +78,7 @@ pub(super) async fn what_is_gone_is_found_in_pages_and_forgotten(store: &dyn Sto
     assert_eq!(store.object("a").await.unwrap(), None);
 }
 
-pub(super) async fn a_later_object_of_the_same_name_is_not_forgotten(store: &dyn Store) {
+async fn a_later_object_of_the_same_name_is_not_forgotten(store: &Store) {
     let first = begun("a");
     add(store, &first).await;
     store.forget(vec![first.clone()]).await.unwrap();
@@ -102,7 +88,17 @@ pub(super) async fn a_later_object_of_the_same_name_is_not_forgotten(store: &dyn
     assert_eq!(store.object("a").await.unwrap(), Some(second));
 }
 
-pub(super) async fn the_sample_is_read(store: &dyn Store) {
+/// Rows as the first version of this service left them.
+const SAMPLE: &str = include_str!("../../migrations/0001_objects.sample.sql");
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up_to_date() {
+    for left in testing::left(&SCHEMA.of_version(1), SAMPLE).await {
+        the_sample_is_read(&Store::open(&left.database).await.unwrap()).await;
+    }
+}
+
+async fn the_sample_is_read(store: &Store) {
     let object = store.object("sample/finished").await.unwrap().unwrap();
     assert!(object.finished && object.can_be_checked());
     assert_eq!(object.expires, Timestamp::from_millis(4_102_444_800_000));
@@ -111,5 +107,5 @@ pub(super) async fn the_sample_is_read(store: &dyn Store) {
     assert_eq!(begun.upload_id, "Sample-aQACAAAAAAAAAAA".parse::<TaskId>().unwrap());
     let before = begun.gone_from - hours(1);
     let after = begun.finish("a/project", begun.upload_id, &hashes(&[("md5", "x")]), before).unwrap();
-    assert!(store.replace(begun, after).await.unwrap(), "and it can be changed");
+    assert!(store.replace(&begun, &after).await.unwrap(), "and it can be changed");
 }

@@ -13,8 +13,8 @@ use std::ops::DerefMut;
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
-use service_kit::outbox::{self, Outbox};
-use service_kit::store::{Database, Migration, Notifications, PostgresStore, is_lost};
+use service_kit::outbox::Outbox;
+use service_kit::store::{Database, Notifications, PostgresStore, is_lost};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, Postgres as Pg};
 use taskcluster_core::ids::TaskId;
@@ -22,16 +22,10 @@ use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::StoreError;
 use super::announcer::{Announcer, CHANNEL};
 use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work, claimable, with_definitions};
 use super::sqlite::bound;
-
-pub(super) const MIGRATIONS: &[Migration] = &[
-    ("0001_tasks.sql", include_str!("../../migrations/postgres/0001_tasks.sql")),
-    ("0002_outbox.sql", outbox::POSTGRES_TABLE),
-    ("0003_runs_in_tasks.sql", include_str!("../../migrations/postgres/0003_runs_in_tasks.sql")),
-];
+use super::{SCHEMA, StoreError};
 
 /// New tasks, what happens to tasks, claims, artifacts.
 const LANES: usize = 4;
@@ -59,7 +53,7 @@ impl Postgres {
     /// Connects and brings the tables up to date.
     pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
         let instance = TaskId::new().to_string();
-        let store = PostgresStore::open(database, "queue", MIGRATIONS, CONNECTIONS).await?;
+        let store = PostgresStore::open(database, SCHEMA.service, SCHEMA.postgres, CONNECTIONS).await?;
         let notifications = Mutex::new(Some(store.listen(&[CHANNEL]).await?));
         let (announcer, closing) = (Announcer::default(), CancellationToken::new());
         let announcing = TaskTracker::new();

@@ -3,18 +3,12 @@
 use std::ops::DerefMut;
 
 use async_trait::async_trait;
-use service_kit::outbox::{self, Outbox};
-use service_kit::store::{Database, Migration, SqliteStore};
+use service_kit::outbox::Outbox;
+use service_kit::store::{Database, SqliteStore};
 use sqlx::SqliteConnection;
 
-use super::StoreError;
 use super::sql::{Arg, Backend, Dialect, Row, Sql, Work, claimable, with_definitions};
-
-pub(super) const MIGRATIONS: &[Migration] = &[
-    ("0001_tasks.sql", include_str!("../../migrations/sqlite/0001_tasks.sql")),
-    ("0002_outbox.sql", outbox::SQLITE_TABLE),
-    ("0003_runs_in_tasks.sql", include_str!("../../migrations/sqlite/0003_runs_in_tasks.sql")),
-];
+use super::{SCHEMA, StoreError};
 
 #[derive(Debug)]
 pub(super) struct Sqlite(SqliteStore);
@@ -22,7 +16,7 @@ pub(super) struct Sqlite(SqliteStore);
 impl Sqlite {
     /// Opens the database and brings it up to date.
     pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
-        Ok(Self(SqliteStore::open(database, "queue", MIGRATIONS).await?))
+        Ok(Self(SqliteStore::open(database, SCHEMA.service, SCHEMA.sqlite).await?))
     }
 }
 

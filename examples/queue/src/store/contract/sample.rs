@@ -5,7 +5,7 @@ use service_kit::testing::leave;
 #[cfg(feature = "postgres")]
 use super::fixture::Fixture;
 use super::prelude::*;
-use crate::store::sqlite;
+use crate::store::SCHEMA;
 
 /// Rows as the first version of this service left them.
 const SAMPLE: &str = include_str!("../../../migrations/0001_tasks.sample.sql");
@@ -33,7 +33,7 @@ async fn the_sample_goes_on(store: &Store) {
 async fn sqlite_of_the_first_version_is_brought_up_to_date() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::Sqlite(directory.path().join("queue.db"));
-    leave(&database, "queue", &sqlite::MIGRATIONS[..1], SAMPLE).await;
+    leave(&database, &SCHEMA.of_version(1), SAMPLE).await;
     let store = Store::open(&database).await.unwrap();
     the_sample_goes_on(&store).await;
     store.close().await;
@@ -42,9 +42,7 @@ async fn sqlite_of_the_first_version_is_brought_up_to_date() {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn postgres_of_the_first_version_is_brought_up_to_date() {
-    use crate::store::postgres;
-
-    let fill = async |database: &Database| leave(database, "queue", &postgres::MIGRATIONS[..1], SAMPLE).await;
+    let fill = async |database: &Database| leave(database, &SCHEMA.of_version(1), SAMPLE).await;
     let Some(fixture) = Fixture::postgres_filled(fill).await else { return };
     the_sample_goes_on(&fixture.store).await;
     fixture.end().await;
