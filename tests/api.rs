@@ -5,3 +5,4 @@ mod auth;
 mod index;
 mod purge_cache;
 mod queue;
+mod scheduler;

@@ -61,7 +61,7 @@ impl Options {
     }
 }
 
-/// Auth, queue, index, object and purge-cache service behind a listener on loopback. They end when this is dropped;
+/// Auth, queue, index, object, purge-cache and scheduler service behind a listener on loopback. They end when this is dropped;
 /// [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Deployment {
@@ -84,7 +84,8 @@ impl Deployment {
             .queue_database(backend.database(&databases, "queue").await.parse()?)
             .index_database(backend.database(&databases, "index").await.parse()?)
             .object_database(backend.database(&databases, "object").await.parse()?)
-            .purge_cache_database(backend.database(&databases, "purge-cache").await.parse()?);
+            .purge_cache_database(backend.database(&databases, "purge-cache").await.parse()?)
+            .scheduler_database(backend.database(&databases, "scheduler").await.parse()?);
         let builder = match claim_timeout {
             Some(timeout) => builder.claim_timeout(timeout),
             None => builder,

@@ -1,6 +1,6 @@
 //! Starts deployments and drives them in verbs, for end-to-end tests.
 //!
-//! - [`Deployment`] is auth, queue, index, object and purge-cache service in this process, behind a real listener on loopback, on
+//! - [`Deployment`] is auth, queue, index, object, purge-cache and scheduler service in this process, behind a real listener on loopback, on
 //!   [either database](Backend), with a clock that a test moves or the system's.
 //! - [`Tester`] speaks to it as a user and as a worker do: over HTTP, signed, with the SDK.
 //! - [`Process`] is the real program `taskcluster up`, to be killed and started again; beside it the [`Broker`] that it may publish to.

@@ -1,4 +1,4 @@
-//! A whole deployment in one process: auth, queue, index, object, purge-cache, events, blobs and a tunnel behind one listener, and
+//! A whole deployment in one process: auth, queue, index, object, purge-cache, scheduler, events, blobs and a tunnel behind one listener, and
 //! native workers beside them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
@@ -32,6 +32,7 @@ use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_object::ObjectService;
 use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
+use taskcluster_scheduler::SchedulerService;
 use taskcluster_tunnel::TunnelService;
 use taskcluster_worker::tunnel::TunnelServer;
 use tokio::net::TcpListener;
@@ -77,6 +78,9 @@ const QUEUE_CLIENT: &str = "static/taskcluster/queue";
 
 /// Who signs links to artifacts of indexed tasks.
 const INDEX_CLIENT: &str = "static/taskcluster/index";
+
+/// Who creates the tasks of graphs, each with the scopes of its graph.
+const SCHEDULER_CLIENT: &str = "static/taskcluster/scheduler";
 
 /// What a deployment is made of.
 #[derive(Debug)]
@@ -143,6 +147,8 @@ impl Deployment {
         let state = database(asked, &data, "queue")?;
         let options = taskcluster_queue::Options::new(frame.clone(), state, blobs.buckets, auth.local(), as_queue);
         let queue = QueueService::open(options.with_object_service(objects)).await?;
+        let state = database(asked, &data, "scheduler")?;
+        let scheduler = open_scheduler(frame.clone(), &parts.bus, state, &auth, &tokens).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
         let tunnel = open_tunnel(&root_url, &tokens, serving.clone())?;
 
@@ -152,11 +158,12 @@ impl Deployment {
             index.service_router()?,
             object.service_router()?,
             purge_cache.service_router()?,
+            scheduler.service_router()?,
             events.service_router()?,
         ];
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
-            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "purge-cache", "events"]))
+            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "purge-cache", "scheduler", "events"]))
             .merge(tunnel.router(TUNNEL_PATH))
             .merge(parts.beside);
         let caller =
@@ -172,6 +179,7 @@ impl Deployment {
             index.background(),
             object.background(),
             purge_cache.background(),
+            scheduler.background(),
             events.background(),
             tunnel.background(),
         ];
@@ -295,6 +303,7 @@ struct Tokens {
     root: Secret,
     queue: Secret,
     index: Secret,
+    scheduler: Secret,
     worker: Secret,
     desk: Secret,
     /// What tokens for the tunnel are signed with.
@@ -307,6 +316,7 @@ impl Tokens {
             root: data.secret("root.token")?,
             queue: data.secret("queue.token")?,
             index: data.secret("index.token")?,
+            scheduler: data.secret("scheduler.token")?,
             worker: data.secret("worker.token")?,
             desk: data.secret("desk.token")?,
             tunnel: data.secret("tunnel.key")?,
@@ -326,6 +336,7 @@ async fn open_auth(frame: Frame, database: Database, data: &DataDir, tokens: &To
         client(first_run::ROOT_CLIENT, &tokens.root, None),
         client(QUEUE_CLIENT, &tokens.queue, None),
         client(INDEX_CLIENT, &tokens.index, None),
+        client(SCHEDULER_CLIENT, &tokens.scheduler, None),
         client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
         client(DESK_CLIENT, &tokens.desk, Some(&DESK_SCOPES)),
     ];
@@ -354,6 +365,21 @@ async fn open_index(
     let index = IndexService::open(options).await?;
     let tapped = index.tap(Arc::clone(&frame.bus));
     Ok((index, frame.with_bus(tapped)))
+}
+
+/// The scheduler, which RabbitMQ keeps the events of its tasks for; over a bus of this process it asks after a restart.
+async fn open_scheduler(
+    frame: Frame,
+    bus: &BusUrl,
+    database: Database,
+    auth: &AuthService,
+    tokens: &Tokens,
+) -> Result<SchedulerService> {
+    let credentials = Credentials::new(SCHEDULER_CLIENT, tokens.scheduler.clone());
+    let caller = Caller::builder(&frame.root_url).credentials(credentials).build()?;
+    let options = taskcluster_scheduler::Options::new(frame, database, auth.local(), caller);
+    let options = if *bus == BusUrl::Memory { options } else { options.hearing(bus.open_queue("scheduler")?) };
+    Ok(SchedulerService::open(options).await?)
 }
 
 fn open_tunnel(root_url: &str, tokens: &Tokens, shutdown: CancellationToken) -> Result<TunnelService> {

@@ -50,6 +50,7 @@ const ROLES: [(&str, &str, &[&str]); 2] = [
             "queue:claimed-count:*",
             "queue:claimed-list:*",
             "queue:status:*",
+            "scheduler:list-task-graphs",
         ],
     ),
     (
@@ -65,6 +66,11 @@ const ROLES: [(&str, &str, &[&str]); 2] = [
             "queue:route:*",
             "queue:schedule-task:*",
             "queue:scheduler-id:*",
+            "scheduler:cancel-task-graph:*",
+            "scheduler:create-task-graph",
+            "scheduler:extend-task-graph:*",
+            "scheduler:rerun-task-graph:*",
+            "scheduler:route:*",
         ],
     ),
 ];
@@ -135,7 +141,7 @@ pub(crate) async fn grant(caller: &Caller, id: &str, scopes: &[String]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use taskcluster::{auth, event_stream, index, purge_cache, queue};
+    use taskcluster::{auth, event_stream, index, purge_cache, queue, scheduler};
     use taskcluster_core::scopes::ScopeTemplate;
 
     use super::*;
@@ -156,7 +162,8 @@ mod tests {
     #[test]
     fn every_scope_allows_something() {
         let operations = [auth::operations::ALL, queue::operations::ALL, event_stream::operations::ALL];
-        let operations = operations.into_iter().chain([index::operations::ALL, purge_cache::operations::ALL]).flatten();
+        let more = [index::operations::ALL, purge_cache::operations::ALL, scheduler::operations::ALL];
+        let operations = operations.into_iter().chain(more).flatten();
         let asked: Vec<&str> = operations.filter_map(|operation| operation.scopes).flat_map(beginnings).collect();
         for scope in
             ROLES.iter().flat_map(|(_, _, scopes)| *scopes).filter(|scope| !scope.starts_with("generic-worker:"))

@@ -15,6 +15,7 @@ use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
 use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::{QueueService, Settings};
+use taskcluster_scheduler::SchedulerService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -27,6 +28,9 @@ const QUEUE_TOKEN: &str = "queuequeuequeuequeuequeuequeuequeuequeuequeu";
 const INDEX: &str = "static/taskcluster/index";
 const INDEX_TOKEN: &str = "indexindexindexindexindexindexindexindexinde";
 
+const SCHEDULER: &str = "static/taskcluster/scheduler";
+const SCHEDULER_TOKEN: &str = "schedulerschedulerschedulerschedulerschedule";
+
 /// Builds a [`Fake`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing before `start`"]
@@ -38,6 +42,7 @@ pub struct Builder {
     index: Database,
     object: Database,
     purge_cache: Database,
+    scheduler: Database,
     buckets: Option<Buckets>,
 }
 
@@ -51,6 +56,7 @@ impl Builder {
             index: Database::Memory,
             object: Database::Memory,
             purge_cache: Database::Memory,
+            scheduler: Database::Memory,
             buckets: None,
         }
     }
@@ -109,6 +115,12 @@ impl Builder {
         self
     }
 
+    /// With this database for the scheduler, in place of memory.
+    pub fn scheduler_database(mut self, scheduler: Database) -> Self {
+        self.scheduler = scheduler;
+        self
+    }
+
     /// With artifacts and objects in this storage, which answers its URLs itself, in place of a temporary folder.
     pub fn buckets(mut self, buckets: Buckets) -> Self {
         self.buckets = Some(buckets);
@@ -128,7 +140,7 @@ impl Builder {
         let frame = Frame::new(&root_url, Arc::new(bus.clone()));
         let frame = frame.with_clock(clock.clone()).with_shutdown(shutdown.clone());
 
-        let clients = [(ROOT, ROOT_TOKEN), (QUEUE, QUEUE_TOKEN), (INDEX, INDEX_TOKEN)];
+        let clients = [(ROOT, ROOT_TOKEN), (QUEUE, QUEUE_TOKEN), (INDEX, INDEX_TOKEN), (SCHEDULER, SCHEDULER_TOKEN)];
         let clients = clients.map(|(id, token)| static_client(id, token));
         let auth = taskcluster_auth::Options::new(frame.clone(), self.auth, Sealer::ephemeral()?);
         let auth = AuthService::open(auth.with_static_clients(clients)).await?;
@@ -149,9 +161,13 @@ impl Builder {
         let credentials = Credentials::new(QUEUE, QUEUE_TOKEN);
         let objects = Caller::builder(&root_url).credentials(credentials.clone()).clock(clock.clone());
         let objects = objects.transport(transport::in_process(object.router())).build()?;
-        let queue = taskcluster_queue::Options::new(frame, self.queue, buckets, auth.local(), credentials);
+        let queue = taskcluster_queue::Options::new(frame.clone(), self.queue, buckets, auth.local(), credentials);
         let queue = queue.with_settings(self.settings).with_object_service(objects);
         let queue = Arc::new(QueueService::open(queue).await?);
+        let caller = Caller::builder(&root_url).credentials(Credentials::new(SCHEDULER, SCHEDULER_TOKEN));
+        let caller = caller.clock(clock.clone()).build()?;
+        let scheduler = taskcluster_scheduler::Options::new(frame, self.scheduler, auth.local(), caller);
+        let scheduler = Arc::new(SchedulerService::open(scheduler).await?);
 
         let routers = [
             auth.service_router()?,
@@ -159,10 +175,17 @@ impl Builder {
             index.service_router()?,
             object.service_router()?,
             purge_cache.service_router()?,
+            scheduler.service_router()?,
         ];
         let router = taskcluster_server::site(routers).merge(blobs.router());
-        let background =
-            [auth.background(), queue.background(), index.background(), object.background(), purge_cache.background()];
+        let background = [
+            auth.background(),
+            queue.background(),
+            index.background(),
+            object.background(),
+            purge_cache.background(),
+            scheduler.background(),
+        ];
         let background = background.into_iter().flatten().collect();
         #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
         let running = tokio::spawn(service::run(listener, router, background, shutdown.clone()));
@@ -175,6 +198,7 @@ impl Builder {
             index,
             object,
             purge_cache,
+            scheduler,
             shutdown,
             running,
             _folder: folder,

@@ -12,6 +12,7 @@ use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
 use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
+use taskcluster_scheduler::SchedulerService;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ const ROOT: &str = "static/taskcluster/root";
 /// Tokens of tests are no secrets.
 const ROOT_TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
 
-/// A deployment in this process: auth, queue, index, object and purge-cache service behind a listener on loopback. It ends when this is
+/// A deployment in this process: auth, queue, index, object, purge-cache and scheduler service behind a listener on loopback. It ends when this is
 /// dropped, and everything that it kept is gone; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Fake {
@@ -38,6 +39,7 @@ pub struct Fake {
     index: Arc<IndexService>,
     object: Arc<ObjectService>,
     purge_cache: Arc<PurgeCacheService>,
+    scheduler: Arc<SchedulerService>,
     shutdown: CancellationToken,
     running: JoinHandle<std::io::Result<()>>,
     // The last to go.
@@ -131,7 +133,8 @@ impl Fake {
         self.queue.catch_up().await?;
         self.index.catch_up().await?;
         self.object.catch_up().await?;
-        Ok(self.purge_cache.catch_up().await?)
+        self.purge_cache.catch_up().await?;
+        self.scheduler.catch_up().await
     }
 
     /// Where its services publish their messages.
@@ -150,6 +153,12 @@ impl Fake {
     #[must_use]
     pub fn index(&self) -> &IndexService {
         &self.index
+    }
+
+    /// The scheduler itself, for what no API shows.
+    #[must_use]
+    pub fn scheduler(&self) -> &SchedulerService {
+        &self.scheduler
     }
 
     /// Ends it and waits for the end.

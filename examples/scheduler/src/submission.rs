@@ -165,7 +165,10 @@ fn digest(request: &impl Serialize) -> String {
 
 fn completed(mut node: TaskGraphNode, graph_id: TaskId, scheduler_id: &str) -> TaskGraphNode {
     node.task.task_group_id.get_or_insert(graph_id);
-    node.task.scheduler_id.get_or_insert_with(|| scheduler_id.to_owned());
+    // The queue's default, which says that there is no scheduler, stands for nothing here.
+    if node.task.scheduler_id.as_deref().is_none_or(|given| given == "-") {
+        node.task.scheduler_id = Some(scheduler_id.to_owned());
+    }
     node
 }
 
