@@ -45,6 +45,7 @@ const REPEATABLE: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
+    ("scheduler", &["cancelTaskGraph", "extendTaskGraph"]),
     ("worker-manager", &["updateWorker", "updateWorkerPool"]),
 ];
 
