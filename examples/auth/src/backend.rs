@@ -25,7 +25,7 @@ pub(crate) const ATTEMPTS: usize = 5;
 /// The state of one auth service: store, snapshot and clock. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    store: Arc<dyn Store>,
+    store: Store,
     snapshot: Arc<Snapshot>,
     clock: SharedClock,
     /// Those of this process who change roles take turns; otherwise many at once would mostly lose races to each other.
@@ -61,8 +61,8 @@ impl Backend {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn open(store: Arc<dyn Store>, clock: SharedClock) -> Result<Self, StoreError> {
-        let snapshot = Arc::new(Snapshot::load(&*store).await?);
+    pub async fn open(store: Store, clock: SharedClock) -> Result<Self, StoreError> {
+        let snapshot = Arc::new(Snapshot::load(&store).await?);
         Ok(Self { store, snapshot, clock, changing_roles: Arc::default() })
     }
 
@@ -72,8 +72,8 @@ impl Backend {
     }
 
     /// The store underneath.
-    pub fn store(&self) -> &dyn Store {
-        &*self.store
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The clients and roles in memory.
@@ -91,7 +91,7 @@ impl Backend {
     /// # Errors
     /// When the store fails.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        self.snapshot.refresh(&*self.store).await
+        self.snapshot.refresh(&self.store).await
     }
 
     /// Forgets everything and reads it again: for when it is not known what was missed.
@@ -99,7 +99,7 @@ impl Backend {
     /// # Errors
     /// When the store fails.
     pub async fn reload(&self) -> Result<(), StoreError> {
-        self.snapshot.reload(&*self.store).await
+        self.snapshot.reload(&self.store).await
     }
 
     /// What these scopes are worth.

@@ -30,6 +30,4 @@ pub use seal::Sealer;
 pub use service::{AuthService, OpenError, Options, sealer_for};
 pub use snapshot::Snapshot;
 pub use static_clients::StaticClient;
-#[cfg(feature = "postgres")]
-pub use store::Postgres;
-pub use store::{Sqlite, Store};
+pub use store::Store;

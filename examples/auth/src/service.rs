@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use service_kit::frame::Frame;
-use service_kit::outbox::Outbox;
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
@@ -15,9 +14,7 @@ use crate::backend::Backend;
 use crate::loops;
 use crate::seal::{SealError, Sealer};
 use crate::static_clients::{self, StaticClient, SyncError};
-#[cfg(feature = "postgres")]
-use crate::store::Postgres;
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// What a service is made of.
 #[derive(Debug)]
@@ -72,31 +69,6 @@ pub enum OpenError {
     /// The schemas of the references.
     #[error("the schemas of the API")]
     Schemas(#[from] SchemaError),
-    /// This program was built without it.
-    #[error("{0}: this program was built without PostgreSQL; `cargo build --features postgres` has it")]
-    NoPostgres(Database),
-}
-
-/// A store, seen from both sides that use it.
-struct Opened {
-    store: Arc<dyn Store>,
-    outbox: Arc<dyn Outbox>,
-}
-
-async fn open_store(database: &Database, sealer: Sealer) -> Result<Opened, OpenError> {
-    match database {
-        Database::Sqlite(_) | Database::Memory => {
-            let store = Sqlite::open(database, sealer).await?;
-            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store) })
-        }
-        #[cfg(feature = "postgres")]
-        Database::Postgres(_) => {
-            let store = Postgres::open(database, sealer).await?;
-            Ok(Opened { outbox: Arc::new(store.kit().clone()), store: Arc::new(store) })
-        }
-        #[cfg(not(feature = "postgres"))]
-        Database::Postgres(_) => Err(OpenError::NoPostgres(database.clone())),
-    }
 }
 
 /// The sealer of a database: with the key in this file, or for SQLite in the file beside the database. In memory a key for now will do.
@@ -117,7 +89,6 @@ pub struct AuthService {
     frame: Frame,
     backend: Backend,
     settings: Settings,
-    outbox: Arc<dyn Outbox>,
 }
 
 impl fmt::Debug for AuthService {
@@ -133,10 +104,10 @@ impl AuthService {
     /// When the store cannot be opened or the static clients are not right.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         static_clients::check(&options.static_clients).map_err(SyncError::from)?;
-        let opened = open_store(&options.database, options.sealer).await?;
-        let backend = Backend::open(opened.store, Arc::clone(&options.frame.clock)).await?;
+        let store = Store::open(&options.database, options.sealer).await?;
+        let backend = Backend::open(store, Arc::clone(&options.frame.clock)).await?;
         static_clients::sync(&backend, &options.static_clients).await?;
-        Ok(Self { frame: options.frame, backend, settings: options.settings, outbox: opened.outbox })
+        Ok(Self { frame: options.frame, backend, settings: options.settings })
     }
 
     /// Clients and roles.
@@ -168,7 +139,7 @@ impl Service for AuthService {
     fn background(&self) -> Vec<Background> {
         let (backend, bus) = (self.backend.clone(), Arc::clone(&self.frame.bus));
         vec![
-            self.frame.relay("auth", Arc::clone(&self.outbox), taskcluster::auth::events::ALL),
+            self.frame.relay("auth", self.backend.store().outbox(), taskcluster::auth::events::ALL),
             Background::new("auth: loops", move |stop| loops::run(backend, bus, stop)),
         ]
     }

@@ -66,7 +66,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn load(store: &dyn Store) -> Result<Self, StoreError> {
+    pub async fn load(store: &Store) -> Result<Self, StoreError> {
         let everything = store.everything().await?;
         let clients = everything.clients.into_iter().map(|client| (client.client_id.clone(), Known::new(client)));
         Ok(Self {
@@ -87,7 +87,7 @@ impl Snapshot {
     ///
     /// # Cancel safety
     /// Cancelling leaves a snapshot that is right and may be old.
-    pub async fn refresh(&self, store: &dyn Store) -> Result<(), StoreError> {
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
         let begun_before = self.begun.load(Ordering::Acquire);
         let mut position = self.position.lock().await;
         if self.completed.load(Ordering::Acquire) > begun_before {
@@ -108,7 +108,7 @@ impl Snapshot {
     ///
     /// # Cancel safety
     /// Cancelling leaves a snapshot that is right and may be old.
-    pub async fn reload(&self, store: &dyn Store) -> Result<(), StoreError> {
+    pub async fn reload(&self, store: &Store) -> Result<(), StoreError> {
         let mut position = self.position.lock().await;
         let everything = store.everything().await?;
         let clients = everything.clients.into_iter().map(|client| (client.client_id.clone(), Known::new(client)));
@@ -120,7 +120,7 @@ impl Snapshot {
     }
 
     /// Reads a portion of what has changed after a position. Answers the last position of it, if there was any.
-    async fn read_changes(&self, store: &dyn Store, after: i64) -> Result<Option<i64>, StoreError> {
+    async fn read_changes(&self, store: &Store, after: i64) -> Result<Option<i64>, StoreError> {
         let changes = store.changes_since(after, CHANGES).await?;
         let of = |entity: Entity| changes.iter().filter(move |change| change.entity_type == entity.as_str());
         let clients: BTreeSet<&str> = of(Entity::Client).map(|change| change.entity_id.as_str()).collect();

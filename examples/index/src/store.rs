@@ -101,8 +101,7 @@ impl Store {
                 Box::pin(async move {
                     put(sql, &entry, now, true).await?;
                     let args = [(&entry.path.namespace).into(), (&entry.path.name).into()];
-                    let there = sql.row(rows::SELECT_ANY_ENTRY, &args).await?;
-                    rows::entry(&there.ok_or(sqlx::Error::RowNotFound)?)
+                    rows::entry(&sql.one(rows::SELECT_ANY_ENTRY, &args).await?)
                 })
             })
             .await

@@ -6,12 +6,13 @@ use service_kit::blobs::Buckets;
 use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
+use service_kit::sweep;
 use taskcluster_core::caller::Caller;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 
 use crate::api::{self, Api, Settings};
-use crate::loops::{self, ClaimResolver, DeadlineResolver, Expiry, Listener, Sweep, Waker};
+use crate::loops::{ClaimResolver, DeadlineResolver, Expiry, Listener, Waker};
 use crate::store::{Store, StoreError};
 
 /// What a service is made of.
@@ -119,9 +120,9 @@ impl QueueService {
     /// # Errors
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
-        loops::catch_up(&self.claim_resolver()).await?;
-        loops::catch_up(&self.deadline_resolver()).await?;
-        loops::catch_up(&self.expiry()).await
+        sweep::catch_up(&self.claim_resolver()).await?;
+        sweep::catch_up(&self.deadline_resolver()).await?;
+        sweep::catch_up(&self.expiry()).await
     }
 
     fn claim_resolver(&self) -> ClaimResolver {
@@ -135,11 +136,6 @@ impl QueueService {
 
     fn expiry(&self) -> Expiry {
         Expiry::new(self.store.clone(), self.options.blobs.clone(), Arc::clone(&self.options.frame.clock))
-    }
-
-    fn background_of<S: Sweep + 'static>(&self, sweep: S) -> Background {
-        let clock = Arc::clone(&self.options.frame.clock);
-        Background::new(format!("queue: {}", S::NAME), move |stop| loops::run(sweep, clock, stop))
     }
 }
 
@@ -157,10 +153,10 @@ impl Service for QueueService {
         let (store, frame) = (&self.store, &self.options.frame);
         let listener = Listener { store: store.clone() };
         vec![
-            self.background_of(self.claim_resolver()),
-            self.background_of(self.deadline_resolver()),
-            self.background_of(self.expiry()),
-            self.background_of(Waker { store: store.clone(), clock: Arc::clone(&frame.clock) }),
+            frame.sweep("queue", self.claim_resolver()),
+            frame.sweep("queue", self.deadline_resolver()),
+            frame.sweep("queue", self.expiry()),
+            frame.sweep("queue", Waker { store: store.clone(), clock: Arc::clone(&frame.clock) }),
             Background::new("queue: listener", move |stop| listener.run(stop)),
             frame.relay("queue", Arc::new(store.clone()), taskcluster::queue::events::ALL),
         ]

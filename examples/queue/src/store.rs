@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use service_kit::outbox::{POSTGRES_TABLE, SQLITE_TABLE};
-use service_kit::store::{Database, Schema};
+use service_kit::store::{self as kit, Database, Schema};
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_core::time::Timestamp;
 use tokio::sync::watch;
@@ -78,7 +78,7 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     /// The shared handle to the database fails.
     #[error("the store failed: {0}")]
-    Store(#[from] service_kit::store::StoreError),
+    Store(#[source] kit::StoreError),
     /// A batch failed for a reason that another request of it gave.
     #[error("the transaction failed: {0}")]
     Batch(String),
@@ -96,9 +96,6 @@ pub enum StoreError {
     /// Something that was just written is not there.
     #[error("{0} is not where it was written")]
     Lost(&'static str),
-    /// The database cannot be used by this build.
-    #[error("{0} is not supported by this build: it lacks the feature `postgres`")]
-    Unsupported(String),
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
@@ -107,6 +104,16 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn corrupt(column: &'static str, value: &dyn std::fmt::Display) -> Self {
         Self::Corrupt { column, value: value.to_string() }
+    }
+}
+
+impl From<kit::StoreError> for StoreError {
+    fn from(error: kit::StoreError) -> Self {
+        match error {
+            kit::StoreError::Database(error) => Self::Database(error),
+            kit::StoreError::Unreadable { column, value } => Self::Corrupt { column, value },
+            other => Self::Store(other),
+        }
     }
 }
 
@@ -192,7 +199,7 @@ impl Store {
             #[cfg(feature = "postgres")]
             Database::Postgres(_) => Arc::new(postgres::Postgres::open(database).await?),
             #[cfg(not(feature = "postgres"))]
-            Database::Postgres(_) => return Err(StoreError::Unsupported(database.to_string())),
+            Database::Postgres(_) => return Err(kit::StoreError::NoPostgres(database.clone()).into()),
         };
         let waiters = Arc::new(Waiters::default());
         let new_events = watch::Sender::new(0);

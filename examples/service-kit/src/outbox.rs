@@ -1,6 +1,6 @@
 //! Messages that belong to a change of state: written in its transaction, published afterwards.
 //!
-//! A service writes its messages as rows with the change that they tell of ([`insert_sqlite`], [`insert_postgres`]). A
+//! A service writes its messages as rows with the change that they tell of ([`insert`]). A
 //! [`Relay`] publishes the rows and deletes those that the bus has taken. A crash between the two loses nothing; a message may
 //! be published twice.
 //!
@@ -28,9 +28,35 @@ mod sqlite;
 
 #[cfg(feature = "postgres")]
 pub(crate) use postgres::Publisher;
-#[cfg(feature = "postgres")]
-pub use postgres::{POSTGRES_TABLE, insert_postgres};
-pub use sqlite::{SQLITE_TABLE, insert_sqlite};
+
+/// The table in SQLite, as a statement for a service's migrations.
+pub const SQLITE_TABLE: &str = "CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    exchange TEXT NOT NULL,
+    routing_key TEXT NOT NULL,
+    cc TEXT NOT NULL,
+    payload TEXT NOT NULL
+) STRICT;
+";
+
+/// The table in PostgreSQL, as a statement for a service's migrations.
+pub const POSTGRES_TABLE: &str = "CREATE TABLE outbox (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    exchange TEXT NOT NULL,
+    routing_key TEXT NOT NULL,
+    cc TEXT NOT NULL,
+    payload TEXT NOT NULL
+);
+";
+
+/// $1 the messages, each a list of its columns: each statement is a hop to another thread or machine, so all go in one.
+const INSERT_SQLITE: &str = "INSERT INTO outbox (exchange, routing_key, cc, payload)
+     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($1) ORDER BY key";
+
+/// The same.
+const INSERT_POSTGRES: &str = "INSERT INTO outbox (exchange, routing_key, cc, payload)
+     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
+     FROM json_array_elements(CAST($1 AS json)) WITH ORDINALITY AS message (value, place) ORDER BY place";
 
 /// How many rows are published in one step.
 const STEP: usize = 256;
@@ -70,6 +96,24 @@ impl Message {
         let cc = serde_json::from_str(&cc).unwrap_or_default();
         (id, Self { exchange, routing_key, cc, payload })
     }
+}
+
+/// Writes messages in the caller's transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(sql: &mut dyn Sql, messages: &[Message]) -> Result<(), StoreError> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let columns = |message: &Message| {
+        let Message { exchange, routing_key, payload, .. } = message.clone();
+        [exchange, routing_key, message.cc_text(), payload]
+    };
+    let rows: Vec<[String; 4]> = messages.iter().map(columns).collect();
+    let rows = serde_json::to_string(&rows).expect("texts can be written as JSON");
+    sql.run(sql.either(INSERT_SQLITE, INSERT_POSTGRES), &[rows.into()]).await?;
+    Ok(())
 }
 
 impl From<Message> for taskcluster::events::Message {

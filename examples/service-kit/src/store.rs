@@ -1,10 +1,10 @@
 //! Where a service keeps its state: SQLite in a file, or PostgreSQL.
 //!
-//! A service says in a [`Schema`] which tables that takes, and sends statements to an [`AnyStore`], which is one or the other; one that
-//! wants more of its database takes a [`SqliteStore`] or a `PostgresStore`. All have the same shape. *Reads* go to a pool of connections, each seeing the last committed state. *Writes*
-//! are jobs: a closure that gets a connection inside a transaction. Jobs that wait at the same time share one
-//! transaction, each inside a savepoint of its own, so that one `COMMIT` (one `fsync`) serves many requests. A job is
-//! answered after the commit, never before. A job that fails takes back its own changes only.
+//! A service says in a [`Schema`] which tables that takes, and sends statements to an [`AnyStore`], which is one or the other; one
+//! that wants more of its database takes a [`SqliteStore`] or a `PostgresStore`. All have the same shape. *Reads* go to a pool of
+//! connections, each seeing the last committed state. *Writes* are jobs: a closure that gets a connection inside a transaction. Jobs
+//! that wait at the same time share one transaction, each inside a savepoint of its own, so that one `COMMIT` (one `fsync`) serves
+//! many requests. A job is answered after the commit, never before. A job that fails takes back its own changes only.
 //!
 //! ```
 //! use service_kit::store::{AnyStore, Database, Schema, StoreError};

@@ -67,3 +67,60 @@ pub async fn run<S: Sweep>(sweep: S, clock: SharedClock, shutdown: CancellationT
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use taskcluster_core::clock::{Clock as _, ManualClock};
+    use taskcluster_core::time::hours;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// Counts its steps. The first of an hour fails, the second finds more, the third waits for the next hour.
+    struct Steps {
+        taken: watch::Sender<usize>,
+        clock: ManualClock,
+    }
+
+    impl Sweep for Steps {
+        const NAME: &'static str = "test";
+        type Error = std::io::Error;
+
+        async fn step(&self) -> Result<Next, std::io::Error> {
+            self.taken.send_modify(|taken| *taken += 1);
+            match *self.taken.borrow() % 3 {
+                1 => Err(std::io::Error::other("as asked")),
+                2 => Ok(Next::Now),
+                _ => Ok(Next::At(self.clock.now() + hours(1))),
+            }
+        }
+    }
+
+    /// What waits for a failure to pass does not really wait here.
+    #[tokio::test(start_paused = true)]
+    async fn it_steps_until_nothing_is_due_also_after_a_failure_and_again_later() {
+        let clock = ManualClock::at("2026-03-04T05:06:07.000Z".parse().unwrap());
+        let (sender, stop) = (watch::Sender::new(0), CancellationToken::new());
+        let mut taken = sender.subscribe();
+        let running = run(Steps { taken: sender, clock: clock.clone() }, clock.shared(), stop.clone());
+        let test = async {
+            for count in [3, 6] {
+                let reached = taken.wait_for(|taken| *taken == count);
+                tokio::time::timeout(Duration::from_secs(120), reached).await.expect("it takes too long").unwrap();
+                clock.advance(hours(1));
+            }
+            stop.cancel();
+        };
+        tokio::join!(running, test);
+    }
+
+    #[tokio::test]
+    async fn to_catch_up_is_to_step_until_nothing_is_due_or_it_fails() {
+        let steps = Steps { taken: watch::Sender::new(1), clock: ManualClock::default() };
+        catch_up(&steps).await.unwrap();
+        assert_eq!(*steps.taken.borrow(), 3);
+        assert!(catch_up(&steps).await.is_err());
+    }
+}

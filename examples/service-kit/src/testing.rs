@@ -1,10 +1,14 @@
-//! What the tests of stores need.
+//! What the tests of services need.
 
 use tempfile::TempDir;
 
 #[cfg(feature = "postgres")]
 use crate::store::PostgresStore;
 use crate::store::{Database, Schema, SqliteStore, StoreError};
+
+mod program;
+
+pub use program::{output, program};
 
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use proxy::Proxy;
 use service_kit::bus::BusUrl;
 use service_kit::outbox::{self, Message, Relay};
-use service_kit::store::{Database, SqliteStore};
+use service_kit::store::{Database, OnSqlite, SqliteStore};
 use taskcluster::events::Binding;
 use taskcluster_core::clock::SystemClock;
 use taskcluster_core::ids::TaskId;
@@ -49,7 +49,7 @@ async fn write(store: &SqliteStore, exchange: &str, round: usize) {
     let messages: Vec<Message> = (0..TASKS).map(message).collect();
     let written = store.write(move |connection| {
         let messages = messages.clone();
-        Box::pin(async move { outbox::insert_sqlite(connection, &messages).await })
+        Box::pin(async move { outbox::insert(&mut OnSqlite(connection), &messages).await })
     });
     tokio::time::timeout(LONG, written).await.expect("whoever changes something does not wait for the broker").unwrap();
 }

@@ -1,52 +1,44 @@
-//! What every store has to do. Each backend runs this suite, through [`suite!`].
+//! What the store has to do, on each kind of database.
 
 use std::time::Duration;
 
+use service_kit::store::Database;
+use service_kit::testing;
 use taskcluster_core::time::{Timestamp, days};
 
-use super::{Created, Store};
+use super::{Created, SCHEMA, Store, StoreError};
 use crate::client::Client;
 use crate::client::tests::sample;
 use crate::history::{Action, Entity, Entry, Of, Record};
 use crate::role::Role;
+use crate::seal::Sealer;
 
-/// One test per rule, on a store that `$open` makes: an `async fn` of a store and what has to
-/// live as long as it, or of nothing where there is no database.
-macro_rules! suite {
-    ($open:path) => {
-        $crate::store::contract::suite! { $open =>
-            a_client_is_read_back_as_it_was_written,
-            a_second_client_of_the_same_id_changes_nothing,
-            a_change_from_an_old_version_is_refused,
-            clients_come_in_byte_order_page_by_page,
-            a_deleted_client_is_gone_and_deleting_it_again_is_nothing,
-            uses_only_move_forward,
-            roles_change_as_one_unit,
-            every_change_leaves_an_entry_and_a_message,
-            what_changes_nothing_leaves_nothing,
-            histories_are_read_in_pages,
-            expired_clients_are_purged_if_they_want_it,
-            old_entries_are_purged_but_never_the_newest,
-            one_of_many_rivals_wins,
-            everything_is_everything,
-        }
-    };
-    ($open:path => $($rule:ident,)*) => {$(
-        #[tokio::test]
-        async fn $rule() {
-            if let Some((store, _kept)) = $open().await {
-                $crate::store::contract::$rule(&store).await;
-            }
-        }
-    )*};
+service_kit::contract! { SCHEMA, open =>
+    a_client_is_read_back_as_it_was_written,
+    a_second_client_of_the_same_id_changes_nothing,
+    a_change_from_an_old_version_is_refused,
+    clients_come_in_byte_order_page_by_page,
+    a_deleted_client_is_gone_and_deleting_it_again_is_nothing,
+    uses_only_move_forward,
+    roles_change_as_one_unit,
+    every_change_leaves_an_entry_and_a_message,
+    what_changes_nothing_leaves_nothing,
+    histories_are_read_in_pages,
+    expired_clients_are_purged_if_they_want_it,
+    old_entries_are_purged_but_never_the_newest,
+    one_of_many_rivals_wins,
+    everything_is_everything,
 }
-pub(super) use suite;
+
+async fn open(database: &Database) -> Result<Store, StoreError> {
+    Store::open(database, Sealer::ephemeral()?).await
+}
 
 fn record(entity: Entity, entity_id: &str, action: Action) -> Record {
     Record { entity, entity_id: entity_id.into(), action, client_id: "somebody".into(), created: sample("").created }
 }
 
-async fn add(store: &dyn Store, client: Client) {
+async fn add(store: &Store, client: Client) {
     let record = record(Entity::Client, &client.client_id, Action::Created);
     assert_eq!(store.create_client(client, record).await.unwrap(), Created::New);
 }
@@ -61,7 +53,7 @@ fn role(role_id: &str, scopes: &[&str]) -> Role {
     }
 }
 
-async fn put_role(store: &dyn Store, version: i64, role: Role) -> bool {
+async fn put_role(store: &Store, version: i64, role: Role) -> bool {
     let record = record(Entity::Role, &role.role_id, Action::Created);
     store.put_role(version, role, record).await.unwrap()
 }
@@ -70,11 +62,11 @@ fn ids(clients: &[Client]) -> Vec<&str> {
     clients.iter().map(|client| client.client_id.as_str()).collect()
 }
 
-async fn trail(store: &dyn Store) -> Vec<Entry> {
+async fn trail(store: &Store) -> Vec<Entry> {
     store.changes_since(0, 1000).await.unwrap()
 }
 
-pub(super) async fn a_client_is_read_back_as_it_was_written(store: &dyn Store) {
+async fn a_client_is_read_back_as_it_was_written(store: &Store) {
     let client = Client {
         description: "ünïcode \u{1} 'quoted'".into(),
         scopes: vec!["with \"quotes\"".into(), "*".into(), String::new()],
@@ -88,7 +80,7 @@ pub(super) async fn a_client_is_read_back_as_it_was_written(store: &dyn Store) {
     assert_eq!(store.client("a").await.unwrap(), None);
 }
 
-pub(super) async fn a_second_client_of_the_same_id_changes_nothing(store: &dyn Store) {
+async fn a_second_client_of_the_same_id_changes_nothing(store: &Store) {
     let first = sample("c");
     add(store, first.clone()).await;
     let second = Client { description: "another".into(), ..sample("c") };
@@ -97,7 +89,7 @@ pub(super) async fn a_second_client_of_the_same_id_changes_nothing(store: &dyn S
     assert_eq!(trail(store).await.len(), 1);
 }
 
-pub(super) async fn a_change_from_an_old_version_is_refused(store: &dyn Store) {
+async fn a_change_from_an_old_version_is_refused(store: &Store) {
     add(store, sample("c")).await;
     let before = store.client("c").await.unwrap().unwrap();
     let update = || record(Entity::Client, "c", Action::Updated);
@@ -121,7 +113,7 @@ pub(super) async fn a_change_from_an_old_version_is_refused(store: &dyn Store) {
     assert_eq!(trail(store).await.len(), 2);
 }
 
-pub(super) async fn clients_come_in_byte_order_page_by_page(store: &dyn Store) {
+async fn clients_come_in_byte_order_page_by_page(store: &Store) {
     for id in ["b/1", "a", "B", "b/a", "b/Z", "b", "b~", "c", "b0"] {
         add(store, sample(id)).await;
     }
@@ -136,7 +128,7 @@ pub(super) async fn clients_come_in_byte_order_page_by_page(store: &dyn Store) {
     assert!(store.clients("B_", None, 2).await.unwrap().is_empty());
 }
 
-pub(super) async fn a_deleted_client_is_gone_and_deleting_it_again_is_nothing(store: &dyn Store) {
+async fn a_deleted_client_is_gone_and_deleting_it_again_is_nothing(store: &Store) {
     add(store, sample("c")).await;
     let delete = || record(Entity::Client, "c", Action::Deleted);
     assert!(store.delete_client("c", delete()).await.unwrap());
@@ -146,7 +138,7 @@ pub(super) async fn a_deleted_client_is_gone_and_deleting_it_again_is_nothing(st
     assert_eq!(actions, ["created", "deleted"]);
 }
 
-pub(super) async fn uses_only_move_forward(store: &dyn Store) {
+async fn uses_only_move_forward(store: &Store) {
     add(store, sample("c")).await;
     let start = sample("c").last_date_used;
     store.note_uses(vec![("c".into(), start + days(2)), ("absent".into(), start)]).await.unwrap();
@@ -157,7 +149,7 @@ pub(super) async fn uses_only_move_forward(store: &dyn Store) {
     assert_eq!(trail(store).await.len(), 1);
 }
 
-pub(super) async fn roles_change_as_one_unit(store: &dyn Store) {
+async fn roles_change_as_one_unit(store: &Store) {
     let empty = store.roles().await.unwrap();
     assert!(empty.roles.is_empty());
     assert!(put_role(store, empty.version, role("b", &["x", "y"])).await);
@@ -180,7 +172,7 @@ pub(super) async fn roles_change_as_one_unit(store: &dyn Store) {
     assert!(!put_role(store, before, role("c", &[])).await);
 }
 
-pub(super) async fn every_change_leaves_an_entry_and_a_message(store: &dyn Store) {
+async fn every_change_leaves_an_entry_and_a_message(store: &Store) {
     add(store, sample("c")).await;
     let version = store.roles().await.unwrap().version;
     put_role(store, version, role("r", &[])).await;
@@ -195,7 +187,7 @@ pub(super) async fn every_change_leaves_an_entry_and_a_message(store: &dyn Store
     assert!(trail.windows(2).all(|pair| pair[0].position < pair[1].position));
 }
 
-pub(super) async fn what_changes_nothing_leaves_nothing(store: &dyn Store) {
+async fn what_changes_nothing_leaves_nothing(store: &Store) {
     store.delete_client("absent", record(Entity::Client, "absent", Action::Deleted)).await.unwrap();
     store.delete_role("absent", record(Entity::Role, "absent", Action::Deleted)).await.unwrap();
     put_role(store, 17, role("r", &[])).await;
@@ -204,7 +196,7 @@ pub(super) async fn what_changes_nothing_leaves_nothing(store: &dyn Store) {
     assert!(trail(store).await.is_empty());
 }
 
-pub(super) async fn histories_are_read_in_pages(store: &dyn Store) {
+async fn histories_are_read_in_pages(store: &Store) {
     for _ in 0..3 {
         add(store, sample("c")).await;
         store.delete_client("c", record(Entity::Client, "c", Action::Deleted)).await.unwrap();
@@ -228,7 +220,7 @@ pub(super) async fn histories_are_read_in_pages(store: &dyn Store) {
     assert_eq!(store.changes_since(rest[1].position, 100).await.unwrap(), by_other);
 }
 
-pub(super) async fn expired_clients_are_purged_if_they_want_it(store: &dyn Store) {
+async fn expired_clients_are_purged_if_they_want_it(store: &Store) {
     let now = sample("").created + days(10);
     let expiring =
         |id: &str, expires: Timestamp, delete_on_expiration| Client { expires, delete_on_expiration, ..sample(id) };
@@ -245,7 +237,7 @@ pub(super) async fn expired_clients_are_purged_if_they_want_it(store: &dyn Store
     assert!(purged.iter().all(|entry| entry.action_type == "expired" && entry.created == now));
 }
 
-pub(super) async fn old_entries_are_purged_but_never_the_newest(store: &dyn Store) {
+async fn old_entries_are_purged_but_never_the_newest(store: &Store) {
     for id in ["a", "b", "c"] {
         add(store, sample(id)).await;
     }
@@ -257,7 +249,7 @@ pub(super) async fn old_entries_are_purged_but_never_the_newest(store: &dyn Stor
     assert!(trail(store).await[1].position > last.position);
 }
 
-pub(super) async fn one_of_many_rivals_wins(store: &dyn Store) {
+async fn one_of_many_rivals_wins(store: &Store) {
     add(store, sample("c")).await;
     let client = store.client("c").await.unwrap().unwrap();
     let version = store.roles().await.unwrap().version;
@@ -276,7 +268,7 @@ pub(super) async fn one_of_many_rivals_wins(store: &dyn Store) {
     assert_eq!(trail(store).await.len(), 3);
 }
 
-pub(super) async fn everything_is_everything(store: &dyn Store) {
+async fn everything_is_everything(store: &Store) {
     add(store, sample("c")).await;
     let version = store.roles().await.unwrap().version;
     put_role(store, version, role("r", &["s"])).await;
@@ -287,8 +279,18 @@ pub(super) async fn everything_is_everything(store: &dyn Store) {
     assert!(store.changes_since(everything.position, 10).await.unwrap().is_empty());
 }
 
-/// What every later version must find in a database that holds the sample rows, opened with the key of the tests.
-pub(super) async fn the_sample_is_read(store: &dyn Store) {
+/// Rows as the first version of this service left them.
+const SAMPLE: &str = include_str!("../../migrations/0001_auth.sample.sql");
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up_to_date() {
+    for left in testing::left(&SCHEMA.of_version(1), SAMPLE).await {
+        let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
+        the_sample_is_read(&Store::open(&left.database, sealer).await.unwrap()).await;
+    }
+}
+
+async fn the_sample_is_read(store: &Store) {
     let client = store.client("sample/client").await.unwrap().unwrap();
     assert_eq!(client.access_token.expose(), "a-token-of-the-sample-client");
     assert_eq!((client.scopes.as_slice(), client.version), (&["assume:sample:x".to_owned()][..], 3));

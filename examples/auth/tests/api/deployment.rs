@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use service_kit::store::Database;
 use taskcluster::auth::{Auth, Client, CreateClientRequest, CreateClientResponse, CreateRoleRequest, Role};
-use taskcluster_auth::{Api, Backend, Sealer, Settings, Sqlite, StaticClient, static_clients};
+use taskcluster_auth::{Api, Backend, Sealer, Settings, StaticClient, Store, static_clients};
 use taskcluster_core::clock::ManualClock;
 use taskcluster_core::time::{Timestamp, hours};
 use taskcluster_core::transport::in_process;
@@ -34,8 +34,8 @@ impl Deployment {
 
     pub(crate) async fn start_with(settings: Settings) -> Self {
         let clock = ManualClock::at(START.parse().unwrap());
-        let store = Sqlite::open(&Database::Memory, Sealer::ephemeral().unwrap()).await.unwrap();
-        let backend = Backend::open(Arc::new(store), clock.shared()).await.unwrap();
+        let store = Store::open(&Database::Memory, Sealer::ephemeral().unwrap()).await.unwrap();
+        let backend = Backend::open(store, clock.shared()).await.unwrap();
         static_clients::sync(&backend, &[StaticClient::root(ROOT_TOKEN)]).await.unwrap();
         let router = router(&backend, settings, backend.local());
         Self { clock, backend, router }

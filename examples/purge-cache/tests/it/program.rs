@@ -3,20 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-/// The program, with nothing of our own environment that it would take for a setting.
-fn program(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_taskcluster-purge-cache"));
-    command.current_dir(dir);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TC_PURGE_CACHE_")) {
-        command.env_remove(name);
-    }
-    command
-}
+use service_kit::testing::{self, output};
 
-fn output(command: &mut Command) -> (bool, String) {
-    let output = command.output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(text).unwrap())
+fn program(dir: &Path) -> Command {
+    testing::program(env!("CARGO_BIN_EXE_taskcluster-purge-cache"), "TC_PURGE_CACHE", dir)
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use service_kit::sweep::{Next, Sweep};
 use taskcluster_core::clock::SharedClock;
 
-use super::{Next, PORTION, Sweep};
+use super::{PORTION, after};
 use crate::store::{Store, StoreError};
 use crate::task::Event;
 
@@ -19,6 +20,7 @@ pub struct ClaimResolver {
 
 impl Sweep for ClaimResolver {
     const NAME: &'static str = "claim resolver";
+    type Error = StoreError;
 
     async fn step(&self) -> Result<Next, StoreError> {
         let now = self.clock.now();
@@ -37,6 +39,6 @@ impl Sweep for ClaimResolver {
                 }
             }
         }
-        Ok(Next::after(found, self.store.next_lease_end(now).await?, now))
+        Ok(after(found, self.store.next_lease_end(now).await?, now))
     }
 }

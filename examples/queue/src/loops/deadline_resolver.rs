@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use service_kit::sweep::{Next, Sweep};
 use taskcluster_core::clock::SharedClock;
 
-use super::{Next, PORTION, Sweep};
+use super::{PORTION, after};
 use crate::store::{Store, StoreError};
 use crate::task::Event;
 
@@ -23,6 +24,7 @@ pub struct DeadlineResolver {
 
 impl Sweep for DeadlineResolver {
     const NAME: &'static str = "deadline resolver";
+    type Error = StoreError;
 
     async fn step(&self) -> Result<Next, StoreError> {
         let now = self.clock.now();
@@ -42,6 +44,6 @@ impl Sweep for DeadlineResolver {
         }
         // One millisecond more: a deadline is past when it is over.
         let due = self.store.next_deadline().await?.map(|deadline| deadline + self.delay + Duration::from_millis(1));
-        Ok(Next::after(found, due, now))
+        Ok(after(found, due, now))
     }
 }

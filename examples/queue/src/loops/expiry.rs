@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use service_kit::blobs::{BlobError, Buckets};
+use service_kit::sweep::{Next, Sweep};
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::time::{Timestamp, minutes};
 use tokio::sync::Mutex;
 
-use super::{Next, PORTION, Sweep};
+use super::PORTION;
 use crate::artifact::{Artifact, Storage};
 use crate::store::{Store, StoreError};
 
@@ -86,6 +87,7 @@ impl Expiry {
 
 impl Sweep for Expiry {
     const NAME: &'static str = "expiry";
+    type Error = StoreError;
 
     async fn step(&self) -> Result<Next, StoreError> {
         let now = self.clock.now();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use service_kit::sweep::{Next, Sweep};
 use taskcluster_core::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
-use super::{Next, Sweep};
 use crate::store::{Store, StoreError};
 
 /// How often it is looked for work that nobody was woken for.
@@ -22,6 +22,7 @@ pub struct Waker {
 
 impl Sweep for Waker {
     const NAME: &'static str = "waker";
+    type Error = StoreError;
 
     async fn step(&self) -> Result<Next, StoreError> {
         let now = self.clock.now();

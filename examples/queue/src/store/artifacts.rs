@@ -36,14 +36,14 @@ impl Unit<'_> {
     ) -> Result<Result<Artifact, ArtifactRefusal>, StoreError> {
         self.with_locks()?;
         let id = new.task_id.to_string();
-        let run = Arg::Int(i64::from(new.run_id.get()));
+        let run = i64::from(new.run_id.get());
         self.load([new.task_id]).await?;
         let Some(task) = self.task(new.task_id) else { return Ok(Err(ArtifactRefusal::NoSuchTask(new.task_id))) };
         let task = task.clone();
         if let Err(refusal) = new.check(&task, now) {
             return Ok(Err(refusal));
         }
-        let before = self.sql().rows(FIND, &[Arg::Text(&id), run, Arg::Text(&new.name)]).await?;
+        let before = self.sql().rows(FIND, &[Arg::from(&id), run.into(), Arg::from(&new.name)]).await?;
         let kept = match before.first() {
             None => new.clone(),
             Some(row) => match new.clone().replacing(&rows::artifact(row)?, now) {
@@ -53,14 +53,14 @@ impl Unit<'_> {
         };
         let storage = serde_json::to_string(&kept.storage).expect("storage is plain data");
         let args = [
-            Arg::Text(&id),
-            run,
-            Arg::Text(&kept.name),
-            Arg::Text(&kept.content_type),
-            kept.content_length.map_or(Arg::Null, Arg::Int),
+            Arg::from(&id),
+            run.into(),
+            Arg::from(&kept.name),
+            Arg::from(&kept.content_type),
+            kept.content_length.into(),
             kept.expires.into(),
-            Arg::Int(i64::from(kept.present)),
-            Arg::Text(&storage),
+            Arg::from(i64::from(kept.present)),
+            Arg::from(&storage),
         ];
         self.sql().run(PUT, &args).await?;
         match kept.storage.kind() {
@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn artifact(&self, task_id: TaskId, run: RunId, name: &str) -> Result<Option<Artifact>, StoreError> {
-        let args = [Arg::Text(&task_id.to_string()), Arg::Int(i64::from(run.get())), Arg::Text(name)];
+        let args = [Arg::from(task_id.to_string()), Arg::from(i64::from(run.get())), Arg::from(name)];
         self.reader().await?.rows(FIND, &args).await?.first().map(rows::artifact).transpose()
     }
 
@@ -93,7 +93,7 @@ impl Store {
             .transaction(move |sql| {
                 Box::pin(async move {
                     let id = task.task_id.to_string();
-                    let args = [Arg::Text(&id), Arg::Int(i64::from(run.get())), Arg::Text(&name)];
+                    let args = [Arg::from(&id), Arg::from(i64::from(run.get())), Arg::from(&name)];
                     let kept = sql.rows(FINISH, &args).await?.first().map(rows::artifact).transpose()?;
                     if let Some(kept) = &kept {
                         write_messages(sql, dialect, &[messages::artifact_created(&task, kept)]).await?;
@@ -118,10 +118,10 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Artifact>, StoreError> {
         let args = [
-            Arg::Text(&task_id.to_string()),
-            Arg::Int(i64::from(run.get())),
-            Arg::Text(after),
-            Arg::Int(i64::from(limit)),
+            Arg::from(task_id.to_string()),
+            Arg::from(i64::from(run.get())),
+            Arg::from(after),
+            Arg::from(i64::from(limit)),
         ];
         self.reader().await?.rows(LIST, &args).await?.iter().map(rows::artifact).collect()
     }

@@ -47,14 +47,8 @@ impl Store {
                 (last.expires.as_millis(), last.task_id.to_string(), i64::from(last.run_id.get()), last.name.as_str())
             }
         };
-        let args = [
-            before.into(),
-            Arg::Int(expires),
-            Arg::Text(&task_id),
-            Arg::Int(run_id),
-            Arg::Text(name),
-            Arg::Int(limit.into()),
-        ];
+        let args =
+            [before.into(), Arg::from(expires), Arg::from(&task_id), Arg::from(run_id), Arg::from(name), limit.into()];
         self.reader().await?.rows(EXPIRED_ARTIFACTS, &args).await?.iter().map(rows::artifact).collect()
     }
 
@@ -68,9 +62,9 @@ impl Store {
             Box::pin(async move {
                 for artifact in &artifacts {
                     let args = [
-                        Arg::Text(&artifact.task_id.to_string()),
-                        Arg::Int(i64::from(artifact.run_id.get())),
-                        Arg::Text(&artifact.name),
+                        Arg::from(artifact.task_id.to_string()),
+                        Arg::from(i64::from(artifact.run_id.get())),
+                        Arg::from(&artifact.name),
                         artifact.expires.into(),
                     ];
                     sql.run(FORGET_ARTIFACT, &args).await?;
@@ -92,12 +86,12 @@ impl Store {
         let statements = self.backend.dialect().delete_tasks;
         self.transaction(move |sql| {
             Box::pin(async move {
-                let found = sql.rows(EXPIRED_TASKS, &[before.into(), Arg::Int(limit.into())]).await?;
+                let found = sql.rows(EXPIRED_TASKS, &[before.into(), limit.into()]).await?;
                 let ids = found.iter().map(|row| row.text("task_id")).collect::<Result<Vec<_>, _>>()?;
                 if !ids.is_empty() {
                     let list = serde_json::to_string(&ids).expect("a list of texts");
                     for statement in statements {
-                        sql.run(statement, &[Arg::Text(&list)]).await?;
+                        sql.run(statement, &[Arg::from(&list)]).await?;
                     }
                 }
                 Ok(ids.len())

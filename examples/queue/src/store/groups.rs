@@ -55,7 +55,7 @@ impl Store {
         let group = self
             .transaction(move |sql| {
                 Box::pin(async move {
-                    let found = sql.rows(SEAL, &[Arg::Text(&id.to_string()), now.into()]).await?;
+                    let found = sql.rows(SEAL, &[Arg::from(id.to_string()), now.into()]).await?;
                     let group = found.first().map(rows::group).transpose()?;
                     if let Some(group) = &group {
                         write_messages(sql, dialect, &[messages::group_sealed(group)]).await?;
@@ -73,7 +73,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn group_size(&self, id: TaskId) -> Result<u64, StoreError> {
-        let found = self.reader().await?.rows(SIZE, &[Arg::Text(&id.to_string())]).await?;
+        let found = self.reader().await?.rows(SIZE, &[Arg::from(id.to_string())]).await?;
         Ok(found.first().ok_or(StoreError::Lost("a count"))?.int("size")?.unsigned_abs())
     }
 
@@ -115,7 +115,7 @@ impl Store {
         let mut after = String::new();
         let mut changed = Vec::new();
         loop {
-            let args = [Arg::Text(&group), Arg::Text(&after), Arg::Int(PAGE)];
+            let args = [Arg::from(&group), Arg::from(&after), Arg::from(PAGE)];
             let found = self.reader().await?.rows(MEMBER_STATUS, &args).await?;
             let tasks = found.iter().map(rows::task).collect::<Result<Vec<_>, _>>()?;
             let Some(last) = tasks.last() else { return Ok(changed) };

@@ -16,7 +16,7 @@ pub(super) async fn write_messages(
 ) -> Result<(), StoreError> {
     let rows: Vec<rows::MessageRow<'_>> = messages.iter().map(rows::MessageRow::of).collect();
     let list = serde_json::to_string(&rows).expect("events are text");
-    sql.run(dialect.insert_outbox, &[Arg::Text(&list)]).await?;
+    sql.run(dialect.insert_outbox, &[Arg::from(&list)]).await?;
     Ok(())
 }
 

@@ -9,12 +9,11 @@
 //! a transaction of its own, writes what came of it, unless somebody else has changed the same meanwhile
 //! ([`Together::changes_if_same`]). Where somebody has, the batch is done again with locks.
 
-use std::ops::DerefMut;
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use service_kit::outbox::Outbox;
-use service_kit::store::{Database, Notifications, PostgresStore, is_lost};
+use service_kit::store::{self as kit, Database, Notifications, OnPostgres, PostgresStore, is_lost};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, Postgres as Pg};
 use taskcluster_core::ids::TaskId;
@@ -24,7 +23,6 @@ use tokio_util::task::TaskTracker;
 
 use super::announcer::{Announcer, CHANNEL};
 use super::sql::{Arg, Backend, Dialect, Row, Sql, Together, Work, claimable, with_definitions};
-use super::sqlite::bound;
 use super::{SCHEMA, StoreError};
 
 /// New tasks, what happens to tasks, claims, artifacts.
@@ -71,7 +69,7 @@ impl Postgres {
         })
     }
 
-    async fn writer(&self) -> Result<PoolConnection<Pg>, StoreError> {
+    async fn writer(&self) -> Result<PoolConnection<Pg>, kit::StoreError> {
         let kept = self.writers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match kept {
             Some(connection) => Ok(connection),
@@ -80,7 +78,7 @@ impl Postgres {
     }
 
     /// Keeps a connection for the next who writes; one that has failed goes to the pool, which looks what it is good for.
-    fn keep<T>(&self, connection: PoolConnection<Pg>, result: &Result<T, StoreError>) {
+    fn keep<T, E>(&self, connection: PoolConnection<Pg>, result: &Result<T, E>) {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         if result.is_ok() && writers.len() < LANES {
             writers.push(connection);
@@ -113,18 +111,22 @@ struct Alone<'p>(&'p Postgres);
 
 #[async_trait]
 impl Sql for Alone<'_> {
-    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, kit::StoreError> {
         let mut connection = self.0.writer().await?;
-        let result = On(&mut *connection).rows(statement, args).await;
+        let result = OnPostgres(&mut *connection).rows(statement, args).await;
         self.0.keep(connection, &result);
         result
     }
 
-    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, kit::StoreError> {
         let mut connection = self.0.writer().await?;
-        let result = On(&mut *connection).run(statement, args).await;
+        let result = OnPostgres(&mut *connection).run(statement, args).await;
         self.0.keep(connection, &result);
         result
+    }
+
+    fn either(&self, _sqlite: &'static str, postgres: &'static str) -> &'static str {
+        postgres
     }
 }
 
@@ -136,9 +138,9 @@ struct Reader {
 
 impl Reader {
     /// Takes another connection, if that is of any use after this error.
-    async fn anew(&mut self, error: StoreError) -> Result<&mut PgConnection, StoreError> {
+    async fn anew(&mut self, error: kit::StoreError) -> Result<&mut PgConnection, kit::StoreError> {
         match error {
-            StoreError::Database(error) if is_lost(&error) => {
+            kit::StoreError::Database(error) if is_lost(&error) => {
                 self.connection.close_on_drop();
                 self.connection = self.store.reader().await?;
                 Ok(&mut self.connection)
@@ -150,19 +152,23 @@ impl Reader {
 
 #[async_trait]
 impl Sql for Reader {
-    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        match On(&mut *self.connection).rows(statement, args).await {
+    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, kit::StoreError> {
+        match OnPostgres(&mut *self.connection).rows(statement, args).await {
             Ok(rows) => Ok(rows),
-            Err(error) => On(self.anew(error).await?).rows(statement, args).await,
+            Err(error) => OnPostgres(self.anew(error).await?).rows(statement, args).await,
         }
     }
 
     /// Nothing is written through it, so nothing can happen twice.
-    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
-        match On(&mut *self.connection).run(statement, args).await {
+    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, kit::StoreError> {
+        match OnPostgres(&mut *self.connection).run(statement, args).await {
             Ok(count) => Ok(count),
-            Err(error) => On(self.anew(error).await?).run(statement, args).await,
+            Err(error) => OnPostgres(self.anew(error).await?).run(statement, args).await,
         }
+    }
+
+    fn either(&self, _sqlite: &'static str, postgres: &'static str) -> &'static str {
+        postgres
     }
 }
 
@@ -175,26 +181,11 @@ async fn in_transaction(
         Ok(transaction) => transaction,
         Err(error) => return Err((work, error)),
     };
-    if let Err(error) = work(&mut On(&mut *transaction)).await {
+    if let Err(error) = work(&mut OnPostgres(&mut *transaction)).await {
         // The transaction is taken back when the connection is given to the pool.
         return Ok(Err(error));
     }
     Ok(transaction.commit().await.map_err(StoreError::from))
-}
-
-/// A connection, borrowed or owned.
-struct On<C>(C);
-
-#[async_trait]
-impl<C: DerefMut<Target = PgConnection> + Send> Sql for On<C> {
-    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let rows = bound!(statement, args).fetch_all(&mut *self.0).await?;
-        Ok(rows.into_iter().map(Row::Postgres).collect())
-    }
-
-    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
-        Ok(bound!(statement, args).execute(&mut *self.0).await?.rows_affected())
-    }
 }
 
 #[async_trait]

@@ -74,7 +74,7 @@ impl<T> Part<T> {
 
 /// One more than are wanted, to know whether the list goes on.
 fn and_one(limit: u32) -> Arg<'static> {
-    Arg::Int(i64::from(limit) + 1)
+    Arg::from(i64::from(limit) + 1)
 }
 
 /// A run that waits for a worker.
@@ -170,7 +170,7 @@ fn claimed_run(row: &Row) -> Result<ClaimedRun, StoreError> {
 }
 
 fn first_time(found: &[Row]) -> Result<Option<Timestamp>, StoreError> {
-    found.first().map_or(Ok(None), |row| row.time_or_null("next"))
+    Ok(found.first().map(|row| row.time_or_null("next")).transpose()?.flatten())
 }
 
 impl Store {
@@ -179,7 +179,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn task(&self, task_id: TaskId) -> Result<Option<(Task, String)>, StoreError> {
-        let found = self.reader().await?.rows(TASK, &[Arg::Text(&task_id.to_string())]).await?;
+        let found = self.reader().await?.rows(TASK, &[Arg::from(task_id.to_string())]).await?;
         found.first().map(with_definition).transpose()
     }
 
@@ -188,7 +188,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn status(&self, task_id: TaskId) -> Result<Option<Task>, StoreError> {
-        let found = self.reader().await?.rows(STATUS, &[Arg::Text(&task_id.to_string())]).await?;
+        let found = self.reader().await?.rows(STATUS, &[Arg::from(task_id.to_string())]).await?;
         found.first().map(rows::task).transpose()
     }
 
@@ -198,7 +198,7 @@ impl Store {
     /// The store's.
     pub async fn tasks(&self, ids: &[String]) -> Result<Part<(Task, String)>, StoreError> {
         let list = serde_json::to_string(ids).expect("a list of texts");
-        let args = [Arg::Text(&list), Arg::Int(PAGE_BYTES)];
+        let args = [Arg::from(&list), Arg::from(PAGE_BYTES)];
         let found = self.reader().await?.rows(self.backend.dialect().tasks_by_id, &args).await?;
         Part::read(&found, u32::MAX, with_definition)
     }
@@ -209,7 +209,7 @@ impl Store {
     /// The store's.
     pub async fn statuses(&self, ids: &[String]) -> Result<Vec<Task>, StoreError> {
         let list = serde_json::to_string(ids).expect("a list of texts");
-        let found = self.reader().await?.rows(self.backend.dialect().statuses_by_id, &[Arg::Text(&list)]).await?;
+        let found = self.reader().await?.rows(self.backend.dialect().statuses_by_id, &[Arg::from(&list)]).await?;
         found.iter().map(rows::task).collect()
     }
 
@@ -218,7 +218,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn group(&self, id: TaskId) -> Result<Option<Group>, StoreError> {
-        let found = self.reader().await?.rows(GROUP, &[Arg::Text(&id.to_string())]).await?;
+        let found = self.reader().await?.rows(GROUP, &[Arg::from(id.to_string())]).await?;
         found.first().map(rows::group).transpose()
     }
 
@@ -227,7 +227,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn members(&self, group: TaskId, after: &str, limit: u32) -> Result<Part<(Task, String)>, StoreError> {
-        let args = [Arg::Text(&group.to_string()), Arg::Text(after), and_one(limit), Arg::Int(PAGE_BYTES)];
+        let args = [Arg::from(group.to_string()), Arg::from(after), and_one(limit), Arg::from(PAGE_BYTES)];
         Part::read(&self.reader().await?.rows(MEMBERS, &args).await?, limit, with_definition)
     }
 
@@ -241,7 +241,7 @@ impl Store {
         after: &str,
         limit: u32,
     ) -> Result<Part<(Task, String)>, StoreError> {
-        let args = [Arg::Text(&task_id.to_string()), Arg::Text(after), and_one(limit), Arg::Int(PAGE_BYTES)];
+        let args = [Arg::from(task_id.to_string()), Arg::from(after), and_one(limit), Arg::from(PAGE_BYTES)];
         Part::read(&self.reader().await?.rows(DEPENDENTS, &args).await?, limit, with_definition)
     }
 
@@ -256,7 +256,7 @@ impl Store {
         limit: u32,
         now: Timestamp,
     ) -> Result<Part<PendingRun>, StoreError> {
-        let args = [Arg::Text(task_queue_id), now.into(), Arg::Int(after), and_one(limit), Arg::Int(PAGE_BYTES)];
+        let args = [Arg::from(task_queue_id), now.into(), Arg::from(after), and_one(limit), Arg::from(PAGE_BYTES)];
         Part::read(&self.reader().await?.rows(PENDING, &args).await?, limit, pending_run)
     }
 
@@ -272,12 +272,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Part<ClaimedRun>, StoreError> {
         let args = [
-            Arg::Text(task_queue_id),
+            Arg::from(task_queue_id),
             now.into(),
-            Arg::Int(after.claimed),
-            Arg::Text(&after.task_id),
+            Arg::from(after.claimed),
+            Arg::from(&after.task_id),
             and_one(limit),
-            Arg::Int(PAGE_BYTES),
+            Arg::from(PAGE_BYTES),
         ];
         Part::read(&self.reader().await?.rows(CLAIMED, &args).await?, limit, claimed_run)
     }
@@ -287,7 +287,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn counts(&self, task_queue_id: &str, now: Timestamp) -> Result<Counts, StoreError> {
-        let found = self.reader().await?.rows(COUNTS, &[Arg::Text(task_queue_id), now.into()]).await?;
+        let found = self.reader().await?.rows(COUNTS, &[Arg::from(task_queue_id), now.into()]).await?;
         let row = found.first().ok_or(StoreError::Lost("a count"))?;
         Ok(Counts { pending: row.int("pending")?.unsigned_abs(), claimed: row.int("claimed")?.unsigned_abs() })
     }
@@ -299,8 +299,8 @@ impl Store {
     pub async fn with_work(&self, queues: &[String], now: Timestamp) -> Result<Vec<String>, StoreError> {
         let list = serde_json::to_string(queues).expect("a list of texts");
         let statement = self.backend.dialect().with_work;
-        let found = self.reader().await?.rows(statement, &[Arg::Text(&list), now.into()]).await?;
-        found.iter().map(|row| row.text("task_queue_id")).collect()
+        let found = self.reader().await?.rows(statement, &[Arg::from(&list), now.into()]).await?;
+        Ok(found.iter().map(|row| row.text("task_queue_id")).collect::<Result<_, _>>()?)
     }
 
     /// Leases that have ended, of tasks whose deadline has not passed.
@@ -308,7 +308,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn expired_leases(&self, now: Timestamp, limit: u32) -> Result<Vec<LeaseEnd>, StoreError> {
-        let found = self.reader().await?.rows(EXPIRED_LEASES, &[now.into(), Arg::Int(limit.into())]).await?;
+        let found = self.reader().await?.rows(EXPIRED_LEASES, &[now.into(), limit.into()]).await?;
         found
             .iter()
             .map(|row| {
@@ -335,8 +335,8 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn overdue(&self, before: Timestamp, limit: u32) -> Result<Vec<TaskId>, StoreError> {
-        let found = self.reader().await?.rows(OVERDUE, &[before.into(), Arg::Int(limit.into())]).await?;
-        found.iter().map(|row| row.task_id("task_id")).collect()
+        let found = self.reader().await?.rows(OVERDUE, &[before.into(), limit.into()]).await?;
+        Ok(found.iter().map(|row| row.parsed("task_id")).collect::<Result<_, _>>()?)
     }
 
     /// The earliest deadline of an unresolved task.

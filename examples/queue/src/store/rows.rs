@@ -102,7 +102,12 @@ impl<'a> TaskRow<'a> {
 
 /// Reads a row of `tasks`, with what the store adds.
 pub(super) fn kept(row: &Row) -> Result<Kept, StoreError> {
-    Ok(Kept { task: task(row)?, position: row.int_or_null("position")?, awaited: row.flag("awaited")?, version: None })
+    Ok(Kept {
+        task: task(row)?,
+        position: row.int_or_null("position")?,
+        awaited: row.int("awaited")? != 0,
+        version: None,
+    })
 }
 
 /// The same of a row that was looked at without locking it.
@@ -126,11 +131,11 @@ pub(super) fn group_of(task: &Task, row: &Row) -> Result<Option<Group>, StoreErr
 pub(super) fn task(row: &Row) -> Result<Task, StoreError> {
     let runs = row.text("runs")?;
     Ok(Task {
-        task_id: row.task_id("task_id")?,
+        task_id: row.parsed("task_id")?,
         task_queue_id: row.text("task_queue_id")?,
         scheduler_id: row.text("scheduler_id")?,
         project_id: row.text("project_id")?,
-        task_group_id: row.task_id("task_group_id")?,
+        task_group_id: row.parsed("task_group_id")?,
         priority: priority_of(row.int("priority")?),
         deadline: row.time("deadline")?,
         expires: row.time("expires")?,
@@ -138,7 +143,7 @@ pub(super) fn task(row: &Row) -> Result<Task, StoreError> {
         retries_left: row.number("retries_left")?,
         requires: requires_from_text(&row.text("requires")?)?,
         unsatisfied: row.number("unsatisfied")?,
-        ever_resolved: row.flag("ever_resolved")?,
+        ever_resolved: row.int("ever_resolved")? != 0,
         runs: run::from_json(&runs).map_err(|error| StoreError::corrupt("runs", &error))?,
         routes: row.json("routes")?,
         tags: row.text("tags")?,
@@ -148,7 +153,7 @@ pub(super) fn task(row: &Row) -> Result<Task, StoreError> {
 /// Reads a row of `task_groups`.
 pub(super) fn group(row: &Row) -> Result<Group, StoreError> {
     Ok(Group {
-        task_group_id: row.task_id("task_group_id")?,
+        task_group_id: row.parsed("task_group_id")?,
         scheduler_id: row.text("scheduler_id")?,
         expires: row.time("expires")?,
         sealed: row.time_or_null("sealed")?,
@@ -159,13 +164,13 @@ pub(super) fn group(row: &Row) -> Result<Group, StoreError> {
 /// Reads a row of `artifacts`.
 pub(super) fn artifact(row: &Row) -> Result<Artifact, StoreError> {
     Ok(Artifact {
-        task_id: row.task_id("task_id")?,
-        run_id: row.run_id("run_id")?,
+        task_id: row.parsed("task_id")?,
+        run_id: row.number("run_id")?.into(),
         name: row.text("name")?,
         content_type: row.text("content_type")?,
         content_length: row.int_or_null("content_length")?,
         expires: row.time("expires")?,
-        present: row.flag("present")?,
+        present: row.int("present")? != 0,
         storage: row.json("storage")?,
     })
 }

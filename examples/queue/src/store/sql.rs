@@ -1,129 +1,13 @@
-//! The narrow waist between the verbs of the store and the two databases: a statement, its arguments, its rows.
+//! What the two databases have to provide, beside the narrow waist that service-kit has: a statement, its arguments, its rows.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use service_kit::outbox::Outbox;
-use sqlx::Row as _;
-use taskcluster_core::ids::{RunId, TaskId};
-use taskcluster_core::time::Timestamp;
+pub(super) use service_kit::store::{Arg, Row, Sql};
 
 use super::StoreError;
-
-/// An argument of a statement.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Arg<'a> {
-    Text(&'a str),
-    Int(i64),
-    Null,
-}
-
-impl<'a> From<&'a str> for Arg<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl<'a> From<&'a String> for Arg<'a> {
-    fn from(text: &'a String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<i64> for Arg<'_> {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
-
-impl From<Timestamp> for Arg<'_> {
-    fn from(time: Timestamp) -> Self {
-        Self::Int(time.as_millis())
-    }
-}
-
-impl From<Option<Timestamp>> for Arg<'_> {
-    fn from(time: Option<Timestamp>) -> Self {
-        time.map_or(Self::Null, Self::from)
-    }
-}
-
-/// A row of an answer. Both databases hold nothing but text and whole numbers.
-pub(super) enum Row {
-    Sqlite(sqlx::sqlite::SqliteRow),
-    #[cfg(feature = "postgres")]
-    Postgres(sqlx::postgres::PgRow),
-}
-
-macro_rules! get {
-    ($row:expr, $column:expr) => {
-        match $row {
-            Row::Sqlite(row) => row.try_get($column),
-            #[cfg(feature = "postgres")]
-            Row::Postgres(row) => row.try_get($column),
-        }
-        .map_err(StoreError::from)
-    };
-}
-
-impl Row {
-    pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        get!(self, column)
-    }
-
-    pub(super) fn int(&self, column: &'static str) -> Result<i64, StoreError> {
-        get!(self, column)
-    }
-
-    pub(super) fn text_or_null(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        get!(self, column)
-    }
-
-    pub(super) fn int_or_null(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        get!(self, column)
-    }
-
-    pub(super) fn flag(&self, column: &'static str) -> Result<bool, StoreError> {
-        Ok(self.int(column)? != 0)
-    }
-
-    pub(super) fn number(&self, column: &'static str) -> Result<u32, StoreError> {
-        let number = self.int(column)?;
-        u32::try_from(number).map_err(|_| StoreError::corrupt(column, &number))
-    }
-
-    pub(super) fn run_id(&self, column: &'static str) -> Result<RunId, StoreError> {
-        Ok(RunId::from(self.number(column)?))
-    }
-
-    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
-        Ok(Timestamp::from_millis(self.int(column)?))
-    }
-
-    pub(super) fn time_or_null(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.int_or_null(column)?.map(Timestamp::from_millis))
-    }
-
-    pub(super) fn task_id(&self, column: &'static str) -> Result<TaskId, StoreError> {
-        let text = self.text(column)?;
-        text.parse().map_err(|_| StoreError::corrupt(column, &text))
-    }
-
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(column)?).map_err(|error| StoreError::corrupt(column, &error))
-    }
-}
-
-/// Something that statements can be sent to: a reader, or a transaction that writes.
-#[async_trait]
-pub(super) trait Sql: Send {
-    /// Runs the statement and gives its rows.
-    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError>;
-
-    /// Runs the statement and counts the rows that it touched.
-    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError>;
-}
 
 /// Work inside a transaction: it is committed when the work succeeds, and has not happened otherwise.
 pub(super) type Work = Box<dyn for<'c> FnOnce(&'c mut dyn Sql) -> BoxFuture<'c, Result<(), StoreError>> + Send>;

@@ -1,13 +1,10 @@
 //! SQLite: nothing to install, one process. One connection writes, several read; a commit is on disk when it returns.
 
-use std::ops::DerefMut;
-
 use async_trait::async_trait;
 use service_kit::outbox::Outbox;
-use service_kit::store::{Database, SqliteStore};
-use sqlx::SqliteConnection;
+use service_kit::store::{Database, OnSqlite, SqliteStore};
 
-use super::sql::{Arg, Backend, Dialect, Row, Sql, Work, claimable, with_definitions};
+use super::sql::{Backend, Dialect, Sql, Work, claimable, with_definitions};
 use super::{SCHEMA, StoreError};
 
 #[derive(Debug)]
@@ -17,37 +14,6 @@ impl Sqlite {
     /// Opens the database and brings it up to date.
     pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
         Ok(Self(SqliteStore::open(database, SCHEMA.service, SCHEMA.sqlite).await?))
-    }
-}
-
-macro_rules! bound {
-    ($statement:expr, $args:expr) => {{
-        let mut query = sqlx::query($statement);
-        for arg in $args {
-            query = match *arg {
-                Arg::Text(text) => query.bind(text.to_owned()),
-                Arg::Int(number) => query.bind(number),
-                Arg::Null => query.bind(None::<i64>),
-            };
-        }
-        query
-    }};
-}
-#[cfg(feature = "postgres")]
-pub(super) use bound;
-
-/// A connection, borrowed or owned.
-struct On<C>(C);
-
-#[async_trait]
-impl<C: DerefMut<Target = SqliteConnection> + Send> Sql for On<C> {
-    async fn rows(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let rows = bound!(statement, args).fetch_all(&mut *self.0).await?;
-        Ok(rows.into_iter().map(Row::Sqlite).collect())
-    }
-
-    async fn run(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
-        Ok(bound!(statement, args).execute(&mut *self.0).await?.rows_affected())
     }
 }
 
@@ -62,11 +28,11 @@ impl Backend for Sqlite {
     }
 
     async fn reader(&self) -> Result<Box<dyn Sql>, StoreError> {
-        Ok(Box::new(On(self.0.readers().acquire().await?)))
+        Ok(Box::new(OnSqlite(self.0.reader().await?)))
     }
 
     async fn write(&self, work: Work) -> Result<(), StoreError> {
-        self.0.write(move |connection| Box::pin(async move { work(&mut On(connection)).await })).await
+        self.0.write(move |connection| Box::pin(async move { work(&mut OnSqlite(connection)).await })).await
     }
 
     /// There are none: a database belongs to one process.

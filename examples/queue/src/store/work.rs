@@ -102,7 +102,7 @@ impl<'c> Unit<'c> {
             return Ok(());
         }
         let statement = self.unlocked.map_or(self.dialect.lock_tasks, |together| together.look);
-        for row in self.sql.rows(statement, &[Arg::Text(&json_list(&missing))]).await? {
+        for row in self.sql.rows(statement, &[Arg::from(&json_list(&missing))]).await? {
             let kept = self.read(&row)?;
             if self.unlocked.is_some() {
                 self.groups.extend(rows::group_of(&kept.task, &row)?.map(|group| (group.task_group_id, group)));
@@ -194,8 +194,8 @@ impl<'c> Unit<'c> {
         }
         let list: Vec<_> =
             outcomes.iter().map(|(id, completed)| json!({"id": id, "completed": i64::from(*completed)})).collect();
-        let rows = self.sql.rows(self.dialect.satisfy, &[Arg::Text(&json_list(&list))]).await?;
-        let dependents = rows.iter().map(|row| row.task_id("dependent_id")).collect::<Result<Vec<_>, _>>()?;
+        let rows = self.sql.rows(self.dialect.satisfy, &[Arg::from(&json_list(&list))]).await?;
+        let dependents = rows.iter().map(|row| row.parsed("dependent_id")).collect::<Result<Vec<_>, _>>()?;
         self.load(dependents.iter().copied()).await?;
         for id in dependents {
             // The task itself may have expired before its edges are deleted.

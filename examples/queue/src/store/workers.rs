@@ -84,17 +84,17 @@ fn provisioner(row: &super::sql::Row) -> Result<Provisioner, StoreError> {
 
 /// What a worker claimed last, oldest first.
 async fn recent(sql: &mut dyn Sql, seen: &SeenWorker) -> Result<Vec<RecentTask>, StoreError> {
-    let args = [Arg::Text(&seen.task_queue_id), Arg::Text(&seen.worker.group), Arg::Text(&seen.worker.id)];
+    let args = [Arg::from(&seen.task_queue_id), Arg::from(&seen.worker.group), Arg::from(&seen.worker.id)];
     let found = sql.rows(RECENT, &args).await?;
     found
         .iter()
         .rev()
-        .map(|row| Ok(RecentTask { task_id: row.task_id("task_id")?, run_id: row.run_id("run_id")? }))
+        .map(|row| Ok(RecentTask { task_id: row.parsed("task_id")?, run_id: row.number("run_id")?.into() }))
         .collect()
 }
 
 async fn find(sql: &mut dyn Sql, task_queue_id: &str, worker: &Worker) -> Result<Option<SeenWorker>, StoreError> {
-    let args = [Arg::Text(task_queue_id), Arg::Text(&worker.group), Arg::Text(&worker.id)];
+    let args = [Arg::from(task_queue_id), Arg::from(&worker.group), Arg::from(&worker.id)];
     let found = sql.rows(WORKER, &args).await?;
     let Some(row) = found.first() else { return Ok(None) };
     let seen = rows::worker(row)?;
@@ -112,10 +112,10 @@ impl Store {
         self.transaction(move |sql| {
             Box::pin(async move {
                 let expires = now + days(1);
-                let args = [Arg::Text(&queue), Arg::Text(provisioner_of(&queue)), expires.into(), now.into()];
+                let args = [Arg::from(&queue), Arg::from(provisioner_of(&queue)), expires.into(), now.into()];
                 sql.run(SEE_QUEUE, &args).await?;
                 let args =
-                    [Arg::Text(&queue), Arg::Text(&worker.group), Arg::Text(&worker.id), expires.into(), now.into()];
+                    [Arg::from(&queue), Arg::from(&worker.group), Arg::from(&worker.id), expires.into(), now.into()];
                 sql.run(SEE_WORKER, &args).await?;
                 Ok(())
             })
@@ -131,7 +131,7 @@ impl Store {
         let queue = task_queue_id.to_owned();
         self.transaction(move |sql| {
             Box::pin(async move {
-                sql.run(SEE_QUEUE, &[Arg::Text(&queue), Arg::Text(provisioner_of(&queue)), expires.into(), now.into()])
+                sql.run(SEE_QUEUE, &[Arg::from(&queue), Arg::from(provisioner_of(&queue)), expires.into(), now.into()])
                     .await?;
                 Ok(())
             })
@@ -153,10 +153,10 @@ impl Store {
         let (queue, worker) = (task_queue_id.to_owned(), worker.clone());
         self.transaction(move |sql| {
             Box::pin(async move {
-                sql.run(SEE_QUEUE, &[Arg::Text(&queue), Arg::Text(provisioner_of(&queue)), expires.into(), now.into()])
+                sql.run(SEE_QUEUE, &[Arg::from(&queue), Arg::from(provisioner_of(&queue)), expires.into(), now.into()])
                     .await?;
                 let args =
-                    [Arg::Text(&queue), Arg::Text(&worker.group), Arg::Text(&worker.id), expires.into(), now.into()];
+                    [Arg::from(&queue), Arg::from(&worker.group), Arg::from(&worker.id), expires.into(), now.into()];
                 sql.run(DECLARE_WORKER, &args).await?;
                 find(sql, &queue, &worker).await?.ok_or(StoreError::Lost("a worker"))
             })
@@ -185,11 +185,11 @@ impl Store {
                 details.push(quarantine);
                 let details = serde_json::to_string(&details).expect("a history is plain data");
                 let args = [
-                    Arg::Text(&queue),
-                    Arg::Text(&worker.group),
-                    Arg::Text(&worker.id),
+                    Arg::from(&queue),
+                    Arg::from(&worker.group),
+                    Arg::from(&worker.id),
                     until.into(),
-                    Arg::Text(&details),
+                    Arg::from(&details),
                     (now + days(1)).into(),
                 ];
                 sql.run(QUARANTINE, &args).await?;
@@ -204,9 +204,9 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn quarantine_of(&self, task_queue_id: &str, worker: &Worker) -> Result<Option<Timestamp>, StoreError> {
-        let args = [Arg::Text(task_queue_id), Arg::Text(&worker.group), Arg::Text(&worker.id)];
+        let args = [Arg::from(task_queue_id), Arg::from(&worker.group), Arg::from(&worker.id)];
         let found = self.reader().await?.rows(QUARANTINE_OF, &args).await?;
-        found.first().map_or(Ok(None), |row| row.time_or_null("quarantine_until"))
+        Ok(found.first().map(|row| row.time_or_null("quarantine_until")).transpose()?.flatten())
     }
 
     /// A worker, also one that has expired.
@@ -232,17 +232,17 @@ impl Store {
     ) -> Result<Vec<SeenWorker>, StoreError> {
         let quarantined = quarantined.map_or(-1, i64::from);
         let args = [
-            Arg::Text(task_queue_id),
-            Arg::Text(&after.group),
-            Arg::Text(&after.id),
+            Arg::from(task_queue_id),
+            Arg::from(&after.group),
+            Arg::from(&after.id),
             now.into(),
-            Arg::Int(quarantined),
-            Arg::Int(limit.into()),
+            Arg::from(quarantined),
+            limit.into(),
         ];
         let found = self.reader().await?.rows(WORKERS, &args).await?;
         let read = found.iter().map(|row| {
             let latest = match row.int_or_null("run_id")? {
-                Some(_) => vec![RecentTask { task_id: row.task_id("task_id")?, run_id: row.run_id("run_id")? }],
+                Some(_) => vec![RecentTask { task_id: row.parsed("task_id")?, run_id: row.number("run_id")?.into() }],
                 None => Vec::new(),
             };
             Ok(SeenWorker { recent_tasks: latest, ..rows::worker(row)? })
@@ -257,7 +257,7 @@ impl Store {
     pub async fn task_queue(&self, task_queue_id: &str, now: Timestamp) -> Result<Option<TaskQueue>, StoreError> {
         self.reader()
             .await?
-            .rows(QUEUE, &[Arg::Text(task_queue_id), now.into()])
+            .rows(QUEUE, &[Arg::from(task_queue_id), now.into()])
             .await?
             .first()
             .map(rows::task_queue)
@@ -269,7 +269,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn task_queues(&self, after: &str, limit: u32, now: Timestamp) -> Result<Vec<TaskQueue>, StoreError> {
-        let args = [Arg::Text(after), now.into(), Arg::Int(limit.into())];
+        let args = [Arg::from(after), now.into(), limit.into()];
         self.reader().await?.rows(QUEUES, &args).await?.iter().map(rows::task_queue).collect()
     }
 
@@ -284,7 +284,7 @@ impl Store {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<TaskQueue>, StoreError> {
-        let args = [Arg::Text(provisioner), Arg::Text(after), now.into(), Arg::Int(limit.into())];
+        let args = [Arg::from(provisioner), Arg::from(after), now.into(), limit.into()];
         self.reader().await?.rows(QUEUES_OF, &args).await?.iter().map(rows::task_queue).collect()
     }
 
@@ -293,7 +293,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn provisioner(&self, id: &str, now: Timestamp) -> Result<Option<Provisioner>, StoreError> {
-        self.reader().await?.rows(PROVISIONER, &[Arg::Text(id), now.into()]).await?.first().map(provisioner).transpose()
+        self.reader().await?.rows(PROVISIONER, &[Arg::from(id), now.into()]).await?.first().map(provisioner).transpose()
     }
 
     /// Provisioners by name, those after the given one.
@@ -301,7 +301,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn provisioners(&self, after: &str, limit: u32, now: Timestamp) -> Result<Vec<Provisioner>, StoreError> {
-        let args = [Arg::Text(after), now.into(), Arg::Int(limit.into())];
+        let args = [Arg::from(after), now.into(), limit.into()];
         self.reader().await?.rows(PROVISIONERS, &args).await?.iter().map(provisioner).collect()
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn list<T: Serialize>(rows: impl Iterator<Item = T>) -> Option<String
 }
 
 fn or_none(list: &Option<String>) -> Arg<'_> {
-    Arg::Text(list.as_deref().unwrap_or("[]"))
+    Arg::from(list.as_deref().unwrap_or("[]"))
 }
 
 impl Writes {
@@ -78,7 +78,7 @@ impl Writes {
             return Ok(());
         }
         let [tasks, recent, groups, messages] = changes.map(or_none);
-        let changed = Arg::Int(i64::try_from(changed).unwrap_or(i64::MAX));
+        let changed = Arg::from(i64::try_from(changed).unwrap_or(i64::MAX));
         sql.rows(together.changes_if_same, &[tasks, recent, groups, messages, changed]).await?;
         Ok(())
     }
@@ -95,11 +95,11 @@ impl Writes {
         ];
         for (statement, rows) in steps {
             if let Some(rows) = rows {
-                sql.run(statement, &[Arg::Text(rows)]).await?;
+                sql.run(statement, &[Arg::from(rows)]).await?;
             }
         }
         match &self.groups {
-            Some(groups) => sql.rows(d.settle_groups, &[Arg::Text(groups)]).await,
+            Some(groups) => Ok(sql.rows(d.settle_groups, &[Arg::from(groups)]).await?),
             None => Ok(Vec::new()),
         }
     }
@@ -112,7 +112,7 @@ impl Writes {
         together: &Together,
     ) -> Result<Vec<Row>, StoreError> {
         if let Some(edges) = &self.edges {
-            sql.run(d.insert_dependencies, &[Arg::Text(edges)]).await?;
+            sql.run(d.insert_dependencies, &[Arg::from(edges)]).await?;
         }
         if self.tasks.is_some() {
             let messages = self.messages.take();
@@ -122,6 +122,6 @@ impl Writes {
         if changes.iter().all(|rows| rows.is_none()) {
             return Ok(Vec::new());
         }
-        sql.rows(together.changes, &changes.map(or_none)).await
+        Ok(sql.rows(together.changes, &changes.map(or_none)).await?)
     }
 }

@@ -10,6 +10,7 @@ use service_kit::blobs::{Buckets, LocalBlobs};
 use service_kit::frame::Frame;
 use service_kit::service::Service as _;
 use service_kit::store::Database;
+use service_kit::sweep::Sweep as _;
 use taskcluster::events::{Binding, Bus as _, MemoryBus};
 use taskcluster::object::Object;
 use taskcluster::queue::{
@@ -24,7 +25,7 @@ use taskcluster_core::ids::{TaskId, TaskQueueId};
 use taskcluster_core::time::{Timestamp, hours};
 use taskcluster_core::{Error, RetryPolicy, transport};
 use taskcluster_object::ObjectService;
-use taskcluster_queue::loops::{ClaimResolver, DeadlineResolver, Expiry, Sweep as _};
+use taskcluster_queue::loops::{ClaimResolver, DeadlineResolver, Expiry};
 use taskcluster_queue::{Options, QueueService};
 use taskcluster_server::{AuthOutcome, AuthRequest, Authenticator};
 use tokio_util::sync::CancellationToken;

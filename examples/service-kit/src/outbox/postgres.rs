@@ -6,43 +6,8 @@ use taskcluster::events::Bus;
 use tokio::sync::watch;
 
 use super::partitions::{Published, publish_rows};
-use super::{Message, Outbox, OutboxError, Row};
-use crate::store::{PostgresStore, StoreError};
-
-/// The table, as a statement for a service's migrations.
-pub const POSTGRES_TABLE: &str = "CREATE TABLE outbox (
-    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    exchange TEXT NOT NULL,
-    routing_key TEXT NOT NULL,
-    cc TEXT NOT NULL,
-    payload TEXT NOT NULL
-);
-";
-
-/// Writes messages in the caller's transaction.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert_postgres(connection: &mut PgConnection, messages: &[Message]) -> Result<(), StoreError> {
-    if messages.is_empty() {
-        return Ok(());
-    }
-    let column = |text: fn(&Message) -> String| messages.iter().map(text).collect::<Vec<String>>();
-    sqlx::query(
-        "INSERT INTO outbox (exchange, routing_key, cc, payload)
-         SELECT exchange, routing_key, cc, payload
-         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[])
-           WITH ORDINALITY AS message (exchange, routing_key, cc, payload, place)
-         ORDER BY place",
-    )
-    .bind(column(|message| message.exchange.clone()))
-    .bind(column(|message| message.routing_key.clone()))
-    .bind(column(Message::cc_text))
-    .bind(column(|message| message.payload.clone()))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
+use super::{Outbox, OutboxError, Row};
+use crate::store::PostgresStore;
 
 /// One process at a time publishes: that keeps the order. Its connection holds a lock of the session from the first message
 /// to when there is none, or its bus is away: that of another process may not be.

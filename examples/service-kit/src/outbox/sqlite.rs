@@ -1,60 +1,12 @@
 //! The outbox in SQLite.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use taskcluster::events::Bus;
 use tokio::sync::watch;
 
 use super::partitions::{Published, publish_rows};
-use super::{Message, Outbox, OutboxError, Row};
+use super::{Outbox, OutboxError, Row};
 use crate::store::{SqliteStore, StoreError};
-
-/// The table, as a statement for a service's migrations.
-pub const SQLITE_TABLE: &str = "CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    exchange TEXT NOT NULL,
-    routing_key TEXT NOT NULL,
-    cc TEXT NOT NULL,
-    payload TEXT NOT NULL
-) STRICT;
-";
-
-/// Writes messages in the caller's transaction.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert_sqlite(connection: &mut SqliteConnection, messages: &[Message]) -> Result<(), StoreError> {
-    match messages {
-        [] => {}
-        [message] => {
-            sqlx::query("INSERT INTO outbox (exchange, routing_key, cc, payload) VALUES (?, ?, ?, ?)")
-                .bind(&message.exchange)
-                .bind(&message.routing_key)
-                .bind(message.cc_text())
-                .bind(&message.payload)
-                .execute(connection)
-                .await?;
-        }
-        messages => {
-            // Each statement is a hop to the connection's thread, so several rows go in one.
-            let row = |message: &Message| {
-                let Message { exchange, routing_key, payload, .. } = message.clone();
-                [exchange, routing_key, message.cc_text(), payload]
-            };
-            let rows: Vec<[String; 4]> = messages.iter().map(row).collect();
-            sqlx::query(
-                "INSERT INTO outbox (exchange, routing_key, cc, payload)
-                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
-                 FROM json_each(?)
-                 ORDER BY key",
-            )
-            .bind(serde_json::to_string(&rows).expect("texts can be written as JSON"))
-            .execute(connection)
-            .await?;
-        }
-    }
-    Ok(())
-}
 
 #[async_trait]
 impl Outbox for SqliteStore {

@@ -91,6 +91,14 @@ impl AnyStore {
         self.reader().await?.row(statement, args).await
     }
 
+    /// The row of a statement that reads and always gives one.
+    ///
+    /// # Errors
+    /// When there is none, or the database fails.
+    pub async fn one(&self, statement: &'static str, args: &[Arg<'_>]) -> Result<Row, StoreError> {
+        self.reader().await?.one(statement, args).await
+    }
+
     /// Carries out a change inside a transaction that it may share with others, and answers after the commit.
     ///
     /// # Errors

@@ -43,6 +43,14 @@ pub trait Sql: Send {
     async fn row(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(statement, args).await?.into_iter().next())
     }
+
+    /// Runs a statement that always gives a row, and gives that.
+    ///
+    /// # Errors
+    /// When there is none, or as [`row`](Self::row).
+    async fn one(&mut self, statement: &'static str, args: &[Arg<'_>]) -> Result<Row, StoreError> {
+        Ok(self.row(statement, args).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
 }
 
 /// An argument of a statement, made from a value by `into()`.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use service_kit::outbox::{Message, Outbox, insert_sqlite};
-use service_kit::store::{Database, SqliteStore, StoreError};
+use service_kit::outbox::{self, Message, Outbox};
+use service_kit::store::{Database, OnSqlite, SqliteStore, StoreError};
 use tokio::sync::watch;
 
 #[derive(Debug)]
@@ -167,7 +167,7 @@ impl Backend {
                 store
                     .write(move |connection| {
                         Box::pin(async move {
-                            insert_sqlite(connection, &messages).await?;
+                            outbox::insert(&mut OnSqlite(connection), &messages).await?;
                             result
                         })
                     })
@@ -178,7 +178,7 @@ impl Backend {
                 store
                     .write(move |connection| {
                         Box::pin(async move {
-                            service_kit::outbox::insert_postgres(connection, &messages).await?;
+                            outbox::insert(&mut service_kit::store::OnPostgres(connection), &messages).await?;
                             result
                         })
                     })

@@ -159,7 +159,10 @@ impl Fixture {
             .rows("SELECT exchange, routing_key, cc, payload FROM outbox ORDER BY id", &[])
             .await
             .unwrap();
-        self.store.transaction(|sql| Box::pin(async move { sql.run("DELETE FROM outbox", &[]).await })).await.unwrap();
+        self.store
+            .transaction(|sql| Box::pin(async move { Ok(sql.run("DELETE FROM outbox", &[]).await?) }))
+            .await
+            .unwrap();
         rows.iter()
             .map(|row| {
                 let exchange = row.text("exchange").unwrap();

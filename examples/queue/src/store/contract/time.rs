@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use service_kit::blobs::{BlobError, BlobInfo, Blobs};
+use service_kit::sweep::{Next, Sweep as _};
 use url::Url;
 
 use super::fixture::*;
 use super::prelude::*;
-use crate::loops::{Expiry, Next, Sweep as _};
+use crate::loops::Expiry;
 
 pub(super) async fn expired_lease_is_found_and_retried(f: &Fixture) {
     let id = f.create(json!({})).await;

@@ -29,7 +29,7 @@ impl Unit<'_> {
         let Some(first) = wanted.first() else { return Ok(Vec::new()) };
         let total: i64 = wanted.iter().map(|wanted| i64::from(wanted.count)).sum();
         let bytes = PAGE_BYTES * i64::try_from(wanted.len().min(FULL_SHARES)).unwrap_or(1);
-        let args = [Arg::Text(&first.task_queue_id), first.now.into(), total.into(), bytes.into()];
+        let args = [Arg::from(&first.task_queue_id), first.now.into(), total.into(), bytes.into()];
         let mut picked = Vec::new();
         let statement = self.unlocked.map_or(self.dialect.pick, |together| together.spot);
         for row in self.sql.rows(statement, &args).await? {

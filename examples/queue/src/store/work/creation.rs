@@ -122,8 +122,8 @@ impl Unit<'_> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = self.sql.rows(self.dialect.definitions, &[Arg::Text(&json_list(ids))]).await?;
-        rows.iter().map(|row| Ok((row.task_id("task_id")?, row.text("definition")?))).collect()
+        let rows = self.sql.rows(self.dialect.definitions, &[Arg::from(&json_list(ids))]).await?;
+        rows.iter().map(|row| Ok((row.parsed("task_id")?, row.text("definition")?))).collect()
     }
 
     /// Makes or finds the groups of new tasks, counting those tasks in; a task that is refused is taken out again.
@@ -137,7 +137,7 @@ impl Unit<'_> {
             return Ok(HashMap::new());
         }
         let list = json_list(&joining.values().collect::<Vec<_>>());
-        let rows = self.sql.rows(self.dialect.join_groups, &[Arg::Text(&list)]).await?;
+        let rows = self.sql.rows(self.dialect.join_groups, &[Arg::from(&list)]).await?;
         rows.iter().map(|row| rows::group(row).map(|group| (group.task_group_id, group))).collect()
     }
 

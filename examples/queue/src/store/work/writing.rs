@@ -100,7 +100,7 @@ impl Unit<'_> {
 
     pub(super) async fn settle_groups(&mut self, counts: &BTreeMap<TaskId, i64>) -> Result<Vec<Group>, StoreError> {
         let list: Vec<_> = counts.iter().map(|(id, n)| json!({"id": id, "n": n})).collect();
-        let rows = self.sql.rows(self.dialect.settle_groups, &[Arg::Text(&json_list(&list))]).await?;
+        let rows = self.sql.rows(self.dialect.settle_groups, &[Arg::from(&json_list(&list))]).await?;
         rows.iter().map(rows::group).collect()
     }
 }
