@@ -12,6 +12,7 @@ use crate::context::TaskContext;
 use crate::engine::{ResultSet, SandboxHandle};
 use crate::error::Result;
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
+use crate::size::size;
 use crate::stop::Stop;
 
 mod machine;
@@ -102,7 +103,7 @@ impl MemoryGuard {
         if let Some((victim, held)) = watch.take_largest(|running| running.sandbox.memory().unwrap_or(0)) {
             victim.task.stop(Stop::Fail(format!(
                 "the machine runs out of memory ({memory}), and this task holds the most of it, {}",
-                machine::size(held)
+                size(held)
             )));
         }
         Ok(())
