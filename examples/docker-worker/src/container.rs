@@ -265,10 +265,18 @@ impl SandboxBuilder for ContainerBuilder {
                     runtime: tokio::runtime::Handle::current(),
                 });
                 let home = Home { container: running.container, belongings, image, _devices: devices, keep_as };
-                let (Running { output, not_started, .. }, memory) = (running, limits.memory);
-                let control_of_run = control.clone();
-                let execution =
-                    Execution { docker, task, home, output, not_started, stay, idle, memory, control: control_of_run };
+                let Running { output, not_started, .. } = running;
+                let execution = Execution {
+                    docker,
+                    task,
+                    home,
+                    output,
+                    not_started,
+                    stay,
+                    idle,
+                    memory: limits.memory,
+                    control: control.clone(),
+                };
                 Ok(Box::new(ContainerSandbox { execution, control }))
             }
             Err(error) => {
