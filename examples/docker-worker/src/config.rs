@@ -16,6 +16,7 @@ use url::Url;
 use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::DockerWorker;
+use crate::devices::Devices;
 use crate::doctor;
 use crate::engine::Options;
 use crate::image::Registry;
@@ -192,6 +193,7 @@ impl Program for DockerProgram {
 
     async fn examine(config: &Config, examination: &mut Examination) {
         doctor::examine(&config.docker(), examination).await;
+        doctor::examine_devices(&config.devices(), examination);
     }
 
     fn schema(_config: &Config) -> Result<Value> {
@@ -220,6 +222,14 @@ impl Config {
                 .with_min_available(self.min_available_memory.unwrap_or(usual.min_available))
                 .with_patience(self.memory_patience.map_or(usual.patience, Duration::from_secs))
         })
+    }
+
+    fn devices(&self) -> Devices {
+        let mut devices = Devices::default()
+            .with_loopback_video(self.loopback_video_devices.iter().cloned())
+            .with_loopback_audio_cards(self.loopback_audio_cards.iter().copied());
+        devices.kvm_tasks = self.kvm_tasks;
+        devices
     }
 
     fn docker(&self) -> String {
@@ -253,11 +263,7 @@ impl Config {
         ] {
             *flag = said.unwrap_or(*flag);
         }
-        options.devices.kvm_tasks = self.kvm_tasks;
-        options.devices = options
-            .devices
-            .with_loopback_video(self.loopback_video_devices.iter().cloned())
-            .with_loopback_audio_cards(self.loopback_audio_cards.iter().copied());
+        options.devices = self.devices();
         let mut worker = DockerWorker::new(self.docker());
         worker.remove_images = self.remove_images.unwrap_or(worker.remove_images);
         worker.max_silence = self.max_silence.map(Duration::from_secs);

@@ -427,21 +427,21 @@ impl Execution {
         {
             self.task.log().warn("the end of the output is lost: Docker does not give it");
         }
-        let exit = self.judge(exit, &id).await?;
+        let ran_out = self.docker.ran_out_of_memory(&id).await;
+        let exit = self.judge(exit, ran_out)?;
         Ok(self.results(exit))
     }
 
     /// A container that ran out of memory has failed, also where only a part of it was ended for that and the rest went on.
-    async fn judge(&self, exit: Exit, id: &str) -> Result<Exit> {
-        let ran_out = self.docker.ran_out_of_memory(id).await;
+    fn judge(&self, exit: Exit, ran_out: Result<bool>) -> Result<Exit> {
         match exit {
-            Exit::Code(code) if ran_out? => Ok(Exit::OutOfMemory { code, limit: self.memory }),
-            Exit::Killed => {
-                // It may have hung just because of that. Who is not told is the worse off, but nobody else is kept waiting.
-                if ran_out.unwrap_or(false) {
-                    let before = Exit::OutOfMemory { code: 137, limit: self.memory };
-                    self.task.log().error(format!("before it was ended: {before}"));
-                }
+            Exit::Code(code) => {
+                Ok(if ran_out? { Exit::OutOfMemory { code, limit: self.memory } } else { Exit::Code(code) })
+            }
+            // It may have hung just because of that, which is worth a line, but nothing to give up for.
+            Exit::Killed if ran_out.unwrap_or(false) => {
+                let before = Exit::OutOfMemory { code: 137, limit: self.memory };
+                self.task.log().error(format!("before it was ended: {before}"));
                 Ok(Exit::Killed)
             }
             exit => Ok(exit),

@@ -153,11 +153,13 @@ impl Images {
     async fn of_task(&self, task: &TaskContext, task_id: &TaskId, path: &str) -> Result<Found> {
         let artifact = artifact::locate(task, task_id, path).await?;
         let name = artifact.image_name();
-        let _turn = self.turn(&name).await;
+        let _turn_of_run = self.turn(&name).await;
         if let Some(here) = self.find(&name).await? {
             return Ok(self.used(task, here));
         }
         let fetched = artifact::fetch(task, &artifact).await?;
+        let [_, by_content] = &fetched.names;
+        let _turn = self.turn(by_content).await;
         let mut ours = Vec::new();
         for name in &fetched.names {
             if self.find(name).await?.is_none() || self.ledger.is_ours(name) {

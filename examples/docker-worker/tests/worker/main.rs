@@ -1,5 +1,7 @@
 //! The Docker worker on a real engine, which `TEST_DOCKER` names; its queue is one that tests can look into.
 
+#![allow(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
+
 mod bench;
 mod caches;
 mod conformance;

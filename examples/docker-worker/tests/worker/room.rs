@@ -28,6 +28,14 @@ impl Bench {
         format!("sha256:{}", line.1.trim())
     }
 
+    /// An image that is nobody else's, by this name.
+    fn make(&self, name: &str) -> String {
+        let container = String::from_utf8(self.docker(&["create", &self.there.image, "/bin/true"])).unwrap();
+        let id = self.docker(&["commit", "-c", &format!("LABEL of={name}"), container.trim(), name]);
+        self.docker(&["rm", container.trim()]);
+        String::from_utf8(id).unwrap().trim().to_owned()
+    }
+
     fn is_here(&self, image: &str) -> bool {
         let all = self.docker(&["images", "--all", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
         String::from_utf8(all).unwrap().lines().any(|line| line.split(' ').any(|part| part == image))
@@ -71,7 +79,7 @@ async fn a_name_that_somebody_else_gave_stays_theirs() {
     let Some(registry) = Registry::start() else { return };
     let [theirs, ours] = ["theirs", "ours"].map(|name| format!("{}/team/{name}:1", registry.name));
     for image in [&theirs, &ours] {
-        bench.docker(&["tag", &bench.there.greeter, image]);
+        bench.make(image);
         bench.docker(&["push", image]);
     }
     bench.docker(&["rmi", &ours]);
@@ -93,9 +101,7 @@ async fn an_image_whose_tag_has_moved_is_still_known() {
     let id = || String::from_utf8(bench.docker(&["image", "inspect", "--format", "{{.Id}}", &image])).unwrap();
     let mut ids = Vec::new();
     for number in 0..2 {
-        let container = String::from_utf8(bench.docker(&["create", &bench.there.image, "/bin/true"])).unwrap();
-        bench.docker(&["commit", "-c", &format!("LABEL of=moved-{number}"), container.trim(), &image]);
-        bench.docker(&["rm", container.trim()]);
+        bench.make(&image);
         ids.push(id().trim().to_owned());
         bench.docker(&["push", &image]);
         bench.docker(&["rmi", &image]);
