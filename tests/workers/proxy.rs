@@ -33,20 +33,50 @@ struct Bench {
 }
 
 impl Bench {
-    /// Adds a task that listens with these scopes, and gives the file that it makes when it does.
-    async fn add(&self, scopes: &[&str]) -> (TaskId, std::path::PathBuf) {
+    /// `None`, which is said, where there is no `curl` or no program.
+    async fn new() -> Option<Self> {
+        if std::process::Command::new("curl").arg("--version").output().is_err() {
+            println!("skipped: there is no curl");
+            return None;
+        }
+        let process = soon(Process::start(program()?, Ground::default())).await.unwrap();
+        let root = process.root();
+        Some(Self { process, root, folder: tempfile::tempdir().unwrap() })
+    }
+
+    /// A worker that runs until it is told to stop.
+    async fn work(&self) -> (Shutdown, tokio::task::JoinHandle<()>) {
+        let worker = NativeWorker::builder(self.root.caller().root_url().as_str(), QUEUE.parse().unwrap())
+            .credentials(self.root.caller().credentials().unwrap())
+            .worker_group("lives")
+            .worker_id("native")
+            .work_dir(self.folder.path().join("work"))
+            .isolation(Isolation::None)
+            .build();
+        let (worker, shutdown) = (soon(worker).await.unwrap(), Shutdown::new());
+        let stop = shutdown.clone();
+        (shutdown, tokio::spawn(async move { worker.run(stop).await.map(drop).unwrap() }))
+    }
+
+    /// Adds a task that runs a script with the proxy.
+    async fn add_script(&self, script: &str, scopes: &[&str], env: serde_json::Value) -> TaskId {
         let queue: TaskQueueId = QUEUE.parse().unwrap();
         let mut definition =
             harness::task(self.root.now()).with_task_queue_id(queue).with_scopes(scopes.iter().copied());
-        let ready = self.folder.path().join(TaskId::new().to_string());
-        let bindings = json!({"bindings": [{"exchange": EXCHANGE, "routingKeyPattern": "#"}]}).to_string();
         definition.payload = object! {
-            "command": json!([["/bin/sh", "-c", LISTEN]]),
-            "env": json!({"BINDINGS": bindings, "READY": ready}),
+            "command": json!([["/bin/sh", "-c", script]]),
+            "env": env,
             "features": json!({"taskclusterProxy": true}),
             "maxRunTime": 600,
         };
-        (self.root.create(&definition).await, ready)
+        self.root.create(&definition).await
+    }
+
+    /// Adds a task that listens with these scopes, and gives the file that it makes when it does.
+    async fn add(&self, scopes: &[&str]) -> (TaskId, std::path::PathBuf) {
+        let ready = self.folder.path().join(TaskId::new().to_string());
+        let bindings = json!({"bindings": [{"exchange": EXCHANGE, "routingKeyPattern": "#"}]}).to_string();
+        (self.add_script(LISTEN, scopes, json!({"BINDINGS": bindings, "READY": ready})).await, ready)
     }
 
     /// What a task has written, once it has ended as it should.
@@ -60,24 +90,8 @@ impl Bench {
 /// A stream has no end that a proxy could wait for; and the events service shows a task what its scopes allow, no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_hears_events_through_its_proxy() {
-    if std::process::Command::new("curl").arg("--version").output().is_err() {
-        println!("skipped: there is no curl");
-        return;
-    }
-    let Some(program) = program() else { return };
-    let process = soon(Process::start(program, Ground::default())).await.unwrap();
-    let root = process.root();
-    let bench = Bench { process, root, folder: tempfile::tempdir().unwrap() };
-    let worker = NativeWorker::builder(bench.root.caller().root_url().as_str(), QUEUE.parse().unwrap())
-        .credentials(bench.root.caller().credentials().unwrap())
-        .worker_group("lives")
-        .worker_id("native")
-        .work_dir(bench.folder.path().join("work"))
-        .isolation(Isolation::None)
-        .build();
-    let (worker, shutdown) = (soon(worker).await.unwrap(), Shutdown::new());
-    let stop = shutdown.clone();
-    let working = tokio::spawn(async move { worker.run(stop).await.map(drop).unwrap() });
+    let Some(bench) = Bench::new().await else { return };
+    let (shutdown, working) = bench.work().await;
 
     // Otherwise everybody may.
     let auth = Auth::new(bench.root.caller().clone());
@@ -93,6 +107,40 @@ async fn a_task_hears_events_through_its_proxy() {
     assert!(heard.contains(EXCHANGE) && heard.contains(&stranger.to_string()), "{heard}");
     let refused = bench.log(&stranger, "failed").await;
     assert!(refused.contains("InsufficientScopes") && !refused.contains("data: true"), "{refused}");
+    shutdown.now();
+    soon(working).await.unwrap();
+    drop(bench.process);
+}
+
+/// What a task of long ago does, and what none is to do.
+const AS_OF_OLD: &str = r#"
+    current=auth/v1/scopes/current
+    call() { curl -sS --noproxy '*' "$@"; echo; }
+    echo "by service: $(call "$TASKCLUSTER_PROXY_URL/$current")"
+    echo "by host: $(call "$TASKCLUSTER_PROXY_URL/${TASKCLUSTER_ROOT_URL#http://}/api/$current")"
+    echo "unsigned: $(call "$TASKCLUSTER_ROOT_URL/api/$current")"
+    # Follows to where the answer leads, which is past the proxy.
+    echo "signed: $(call -L --data "$TASKCLUSTER_ROOT_URL/api/$current" "$TASKCLUSTER_PROXY_URL/bewit")"
+    echo "elsewhere: $(call -o /dev/null -w '%{http_code}' --data https://elsewhere.example/x "$TASKCLUSTER_PROXY_URL/bewit")"
+    mine='{"clientId": "mine", "accessToken": "mine", "certificate": ""}'
+    echo "credentials: $(call -o /dev/null -w '%{http_code}' -X PUT --data "$mine" "$TASKCLUSTER_PROXY_URL/credentials")"
+    echo "afterwards: $(call "$TASKCLUSTER_PROXY_URL/api/$current")""#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_of_long_ago_finds_the_proxy_that_it_knows() {
+    let Some(bench) = Bench::new().await else { return };
+    let (shutdown, working) = bench.work().await;
+    let task_id = bench.add_script(AS_OF_OLD, &["scope:of:the:task", "auth:current-scopes"], json!({})).await;
+    let log = bench.log(&task_id, "completed").await;
+    let said = |what: &str| {
+        let line = log.lines().find(|line| line.starts_with(&format!("{what}: ")));
+        line.unwrap_or_else(|| panic!("{what} in {log}")).to_owned()
+    };
+    for way in ["by service", "by host", "signed", "afterwards"] {
+        assert!(said(way).contains("\"scope:of:the:task\""), "{log}");
+    }
+    assert!(!said("unsigned").contains("scope:of:the:task"), "{log}");
+    assert!(said("elsewhere").ends_with("400") && said("credentials").ends_with("404"), "{log}");
     shutdown.now();
     soon(working).await.unwrap();
     drop(bench.process);

@@ -149,6 +149,10 @@ pub(crate) struct UpArgs {
     /// Run a native worker for this queue. May be repeated.
     #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve: Vec<TaskQueueId>,
+    /// Run a Docker worker for this queue, in a build with that feature: tasks run in containers of the engine at DOCKER_HOST, else at
+    /// unix:///var/run/docker.sock. May be repeated.
+    #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
+    pub(crate) serve_docker: Vec<TaskQueueId>,
 }
 
 /// Reads the URL of a bus. Other than clap's parsers it does not repeat what it refuses, which may hold a password.

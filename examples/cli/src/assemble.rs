@@ -1,5 +1,5 @@
 //! A whole deployment in one process: auth, queue, index, object, purge-cache, scheduler, events, blobs and a tunnel behind one listener, and
-//! native workers beside them.
+//! workers beside them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
 //! every request's signature over the network; events go over the in-process bus unless there is to be another), and over HTTP everywhere else: the
@@ -34,6 +34,7 @@ use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
 use taskcluster_scheduler::SchedulerService;
 use taskcluster_tunnel::TunnelService;
+use taskcluster_worker::Worker;
 use taskcluster_worker::tunnel::TunnelServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,7 @@ const WORKER_SCOPES: [&str; 5] = [
     "purge-cache:purge-requests::*",
     "auth:websocktunnel-token:tunnel/local.*",
 ];
-const WORKER_GROUP: &str = "local";
+pub(crate) const WORKER_GROUP: &str = "local";
 
 /// Whom workers on other machines are: their credentials are good for the tasks of one queue.
 const DESK_CLIENT: &str = "static/desk-worker";
@@ -236,6 +237,21 @@ impl Deployment {
         &self.desk_credentials
     }
 
+    /// Those of the embedded workers.
+    #[cfg(feature = "docker")]
+    pub(crate) fn worker_credentials(&self) -> &Credentials {
+        &self.worker_credentials
+    }
+
+    #[cfg(feature = "docker")]
+    pub(crate) fn tunnel(&self) -> Option<&TunnelServer> {
+        self.tunnel.as_ref()
+    }
+
+    pub(crate) fn shared_bus(&self) -> Arc<dyn Bus> {
+        Arc::clone(&self.bus)
+    }
+
     pub(crate) fn data(&self) -> &DataDir {
         &self.data
     }
@@ -246,7 +262,6 @@ impl Deployment {
 
     /// Starts a native worker for each of these queues.
     pub(crate) async fn work_for(&self, queues: &BTreeSet<TaskQueueId>) -> Result<()> {
-        let capacity = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         for queue in queues {
             let folder = self.data.folder(&format!("worker/{queue}"))?;
             let mut worker = NativeWorker::builder(&self.root_url, queue.clone())
@@ -256,8 +271,8 @@ impl Deployment {
                 .worker_id(queue.worker_type())
                 // Tasks are the user's own: they run on the user's machine with the user's tools.
                 .isolation(Isolation::None)
-                .capacity(capacity)
-                .bus(Arc::clone(&self.bus) as Arc<dyn Bus>)
+                .capacity(self.capacity())
+                .bus(self.shared_bus())
                 .work_dir(folder)
                 .cache_dir(self.data.folder("caches")?)
                 // No more than that: a user's disk is often fuller than that of a machine which does nothing else.
@@ -265,16 +280,25 @@ impl Deployment {
             if let Some(tunnel) = &self.tunnel {
                 worker = worker.tunnel(tunnel.clone());
             }
-            let worker = worker.build().await?;
-            let (working, serving) = (self.working.clone(), self.serving.clone());
-            self.workers.spawn(async move {
-                if let Err(error) = worker.run(working).await {
-                    tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "a worker stopped");
-                    serving.cancel();
-                }
-            });
+            self.employ(worker.into_worker_builder().await?.build()?);
         }
         Ok(())
+    }
+
+    /// How many tasks a worker runs at once.
+    pub(crate) fn capacity(&self) -> usize {
+        std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2))
+    }
+
+    /// Has a worker take tasks until the deployment stops; it breaks with the worker.
+    pub(crate) fn employ(&self, worker: Worker) {
+        let (working, serving) = (self.working.clone(), self.serving.clone());
+        self.workers.spawn(async move {
+            if let Err(error) = worker.run(working).await {
+                tracing::error!(error = format!("{:#}", anyhow::Error::from(error)), "a worker stopped");
+                serving.cancel();
+            }
+        });
     }
 
     /// Resolves when the deployment broke: it does not end by itself.

@@ -11,6 +11,7 @@ mod assemble;
 mod commands;
 mod commit_server;
 mod disk;
+mod docker_workers;
 mod exit;
 mod first_run;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::plugins::{
-    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, Proxy, ShellPage,
+    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, MaxSilence, MemoryGuard,
+    MemoryLimits, Proxy, ShellPage,
 };
 use taskcluster_worker::tunnel::{TunnelError, TunnelServer};
 use taskcluster_worker::{Error, Identity, PayloadPart, PayloadSchema, Plugin, Settings, Worker, WorkerBuilder};
@@ -47,6 +48,13 @@ pub struct DockerWorker {
     pub cache_dir: Option<PathBuf>,
     /// The longest that tasks may ask to run. Default: a day.
     pub max_run_time: Duration,
+    /// How long a task may print nothing whose payload does not say it. Default: as long as it runs.
+    pub max_silence: Option<Duration>,
+    /// When the machine is short of memory, so that the task that holds the most of it is ended; `None`: never.
+    pub memory_guard: Option<MemoryLimits>,
+    /// Whether images are removed when the disk is short: those that the worker brought in. Default: yes, and which those are is kept
+    /// in the worker's directory.
+    pub remove_images: bool,
     /// Where live logs are served. Default: any port of the loopback interface.
     pub live_log_address: SocketAddr,
     /// Where viewers find the live logs, if not at that address.
@@ -117,6 +125,9 @@ impl DockerWorker {
             options: None,
             cache_dir: None,
             max_run_time: Duration::from_secs(24 * 60 * 60),
+            max_silence: None,
+            memory_guard: Some(MemoryLimits::default()),
+            remove_images: true,
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
             live_log_tls: None,
@@ -130,6 +141,12 @@ impl DockerWorker {
         }
     }
 
+    /// The same on the engine that `DOCKER_HOST` names, else on the one at `unix:///var/run/docker.sock`.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::new(crate::config::default_docker())
+    }
+
     /// Engine and plugins, in a builder that takes what all workers need besides: credentials, events, a bus.
     ///
     /// # Errors
@@ -140,7 +157,10 @@ impl DockerWorker {
         identity: Identity,
         settings: Settings,
     ) -> Result<WorkerBuilder, DockerWorkerError> {
-        let options = self.options.unwrap_or_else(|| Options::new(settings.work_dir.to_string_lossy()));
+        let mut options = self.options.unwrap_or_else(|| Options::new(settings.work_dir.to_string_lossy()));
+        if self.remove_images {
+            options.image_record.get_or_insert_with(|| settings.work_dir.join("images.json"));
+        }
         let engine = DockerEngine::connect(&self.docker, options).await?;
         let path = self.cache_dir.unwrap_or_else(|| settings.work_dir.join("caches"));
         let caches = open_caches(&path).map_err(|source| DockerWorkerError::Caches { path, source })?;
@@ -163,10 +183,11 @@ impl DockerWorker {
         for (name, value) in self.env {
             env = env.with(name, value);
         }
-        Ok(Worker::builder(root_url, identity, engine, settings)
+        let mut builder = Worker::builder(root_url, identity, engine, settings)
             .caches(caches.clone())
             .plugin(env)
             .plugin(MaxRunTime::new(self.max_run_time))
+            .plugin(MaxSilence::new(self.max_silence))
             .plugin(exit_status())
             .plugin(Caches::new(caches))
             .plugin(Proxy::default())
@@ -175,7 +196,11 @@ impl DockerWorker {
             .plugin(live_log)
             // Web interfaces of today have the second page only, those of docker-worker's time the first.
             .plugin(interactive.linger(self.linger).pages([ShellPage::DockerWorker, ShellPage::GenericWorker]))
-            .plugin(self.chain_of_trust))
+            .plugin(self.chain_of_trust);
+        if let Some(limits) = self.memory_guard {
+            builder = builder.plugin(MemoryGuard::new(limits));
+        }
+        Ok(builder)
     }
 
     /// The schema of the payloads that Docker workers take.
@@ -184,10 +209,11 @@ impl DockerWorker {
     /// Never: the parts are known to fit together.
     #[must_use]
     pub fn payload_schema() -> Value {
-        let parts: [(&str, PayloadPart); 11] = [
+        let parts: [(&str, PayloadPart); 12] = [
             ("docker", DockerEngine::payload_part()),
             ("env", Env::default().payload()),
             ("max-run-time", MaxRunTime::default().payload()),
+            ("max-silence", MaxSilence::default().payload()),
             ("exit-status", exit_status().payload()),
             ("caches", Caches::payload_part()),
             ("proxy", Proxy::default().payload()),

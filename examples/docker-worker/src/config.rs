@@ -1,7 +1,7 @@
 //! The program's configuration: what is particular to a Docker worker, beside what all workers have.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_core::TaskId;
 use taskcluster_worker::WorkerBuilder;
+use taskcluster_worker::plugins::MemoryLimits;
 use url::Url;
 use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::DockerWorker;
+use crate::devices::Devices;
 use crate::doctor;
 use crate::engine::Options;
 use crate::image::Registry;
@@ -77,6 +79,44 @@ pub struct Config {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_kvm: Option<bool>,
+    /// How many tasks may have /dev/kvm at once; the worker claims no more tasks than could all have it [default: any number].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kvm_tasks: Option<usize>,
+    /// Video devices for tasks with the scope for them, such as /dev/video0,/dev/video1. Each is one task's at a time, and the worker
+    /// claims no more tasks than could all have one [default: none].
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loopback_video_devices: Vec<PathBuf>,
+    /// The numbers of loopback sound cards, such as 16 for /dev/snd/controlC16 and what belongs to it. Likewise [default: none].
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loopback_audio_cards: Vec<u32>,
+    /// Whether images that the worker brought in are removed when there is less than required_disk_space, those that were not used
+    /// for longest first: true or false [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove_images: Option<bool>,
+    /// Seconds for which a task may print nothing, if its payload does not say it [default: as long as it runs].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_silence: Option<u64>,
+    /// Whether a task is ended when the machine runs out of memory: the one that holds the most [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_guard: Option<bool>,
+    /// The machine runs out of memory when more than so many percent of it are used [default: 90] …
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory_percent: Option<u8>,
+    /// … and fewer bytes available [default: 524288000, which is 500 MiB] …
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_available_memory: Option<u64>,
+    /// … for so many seconds [default: 5].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_patience: Option<u64>,
     /// Address and port at which shells in tasks are served [default: 127.0.0.1:0].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,6 +193,7 @@ impl Program for DockerProgram {
 
     async fn examine(config: &Config, examination: &mut Examination) {
         doctor::examine(&config.docker(), examination).await;
+        doctor::examine_devices(&config.devices(), examination);
     }
 
     fn schema(_config: &Config) -> Result<Value> {
@@ -173,6 +214,24 @@ impl Program for DockerProgram {
 }
 
 impl Config {
+    fn memory_guard(&self) -> Option<MemoryLimits> {
+        let usual = MemoryLimits::default();
+        self.memory_guard.unwrap_or(true).then(|| {
+            usual
+                .with_max_used_percent(self.max_memory_percent.unwrap_or(usual.max_used_percent))
+                .with_min_available(self.min_available_memory.unwrap_or(usual.min_available))
+                .with_patience(self.memory_patience.map_or(usual.patience, Duration::from_secs))
+        })
+    }
+
+    fn devices(&self) -> Devices {
+        let mut devices = Devices::default()
+            .with_loopback_video(self.loopback_video_devices.iter().cloned())
+            .with_loopback_audio_cards(self.loopback_audio_cards.iter().copied());
+        devices.kvm_tasks = self.kvm_tasks;
+        devices
+    }
+
     fn docker(&self) -> String {
         self.docker.clone().unwrap_or_else(default_docker)
     }
@@ -204,7 +263,11 @@ impl Config {
         ] {
             *flag = said.unwrap_or(*flag);
         }
+        options.devices = self.devices();
         let mut worker = DockerWorker::new(self.docker());
+        worker.remove_images = self.remove_images.unwrap_or(worker.remove_images);
+        worker.max_silence = self.max_silence.map(Duration::from_secs);
+        worker.memory_guard = self.memory_guard();
         if let Some(address) = self.shell_address {
             worker.shell_address = address;
         }
@@ -230,7 +293,8 @@ fn millicpus(cpus: f64) -> Option<u64> {
     (millicpus >= 10).then_some(millicpus)
 }
 
-fn default_docker() -> String {
+/// The engine that everything else on this machine uses.
+pub(crate) fn default_docker() -> String {
     let from_env = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
     from_env.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
 }

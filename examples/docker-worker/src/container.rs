@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::belongings::Belongings;
+use crate::devices::{Device, Kind};
 use crate::docker::{Docker, Stream, answer, failed};
 use crate::engine::Limits;
 use crate::image::Found;
@@ -38,6 +39,8 @@ pub(crate) struct Blueprint {
     pub(crate) image: Found,
     pub(crate) command: Vec<String>,
     pub(crate) privileges: Privileges,
+    /// The task's own until it has ended.
+    pub(crate) devices: Vec<Device>,
     pub(crate) mark: Mark,
     pub(crate) network: Option<String>,
     pub(crate) limits: Limits,
@@ -66,6 +69,9 @@ pub(crate) struct ContainerBuilder {
 /// Shared memory of a container in bytes, as tasks expect it: browsers need far more than Docker's own default.
 const SHARED_MEMORY: i64 = 1_800_000_000;
 
+/// Where a task finds its video device, unless its payload says something else.
+const VIDEO_DEVICE: &str = "TASKCLUSTER_VIDEO_DEVICE";
+
 impl ContainerBuilder {
     pub(crate) fn new(docker: Docker, task: Arc<TaskContext>, blueprint: Blueprint) -> Self {
         let hosts = vec!["localhost.localdomain:127.0.0.1".to_owned()];
@@ -84,7 +90,7 @@ impl ContainerBuilder {
     }
 
     fn config(&self) -> ContainerCreateBody {
-        let Blueprint { image, privileges, mark, network, limits, .. } = &self.blueprint;
+        let Blueprint { image, privileges, devices, mark, network, limits, .. } = &self.blueprint;
         let mounts = self.mounts.iter().cloned().chain(self.stay.as_ref().map(Stay::mount)).collect();
         let mut host = HostConfig {
             shm_size: Some(SHARED_MEMORY),
@@ -98,6 +104,7 @@ impl ContainerBuilder {
             memory_swap: limits.memory.map(i64_of),
             nano_cpus: limits.millicpus.map(|cpus| i64_of(cpus.saturating_mul(1_000_000))),
             pids_limit: limits.pids.map(i64::from),
+            devices: (!devices.is_empty()).then(|| devices.iter().flat_map(Device::mappings).collect()),
             ..HostConfig::default()
         };
         privileges.apply(&mut host);
@@ -106,12 +113,19 @@ impl ContainerBuilder {
             image: Some(image.id.clone()),
             entrypoint,
             cmd,
-            env: Some(self.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            env: Some(self.variables()),
             labels: Some(mark.labels(&self.run())),
             tty: Some(true),
             host_config: Some(host),
             ..ContainerCreateBody::default()
         }
+    }
+
+    fn variables(&self) -> Vec<String> {
+        let video = self.blueprint.devices.iter().find(|device| device.kind() == Kind::LoopbackVideo);
+        let video = video.and_then(|device| device.nodes().first()).filter(|_| !self.env.contains_key(VIDEO_DEVICE));
+        let video = video.map(|node| format!("{VIDEO_DEVICE}={}", node.display()));
+        self.env.iter().map(|(name, value)| format!("{name}={value}")).chain(video).collect()
     }
 
     /// Entry point and arguments, where they are not the image's own.
@@ -242,17 +256,27 @@ impl SandboxBuilder for ContainerBuilder {
         match self.start_container().await {
             Ok(running) => {
                 let Self { task, docker, belongings, blueprint, stay, .. } = *self;
-                let Blueprint { image: Found { working_dir, .. }, keep_as, idle, .. } = blueprint;
+                let Blueprint { image, devices, keep_as, idle, limits, .. } = blueprint;
                 let control = Arc::new(Control {
                     docker: docker.clone(),
                     container: running.container.clone(),
                     kill: CancellationToken::new(),
                     over: AtomicBool::new(false),
+                    runtime: tokio::runtime::Handle::current(),
                 });
-                let home = Home { container: running.container, belongings, working_dir, keep_as };
+                let home = Home { container: running.container, belongings, image, _devices: devices, keep_as };
                 let Running { output, not_started, .. } = running;
-                let execution =
-                    Execution { docker, task, home, output, not_started, stay, idle, control: control.clone() };
+                let execution = Execution {
+                    docker,
+                    task,
+                    home,
+                    output,
+                    not_started,
+                    stay,
+                    idle,
+                    memory: limits.memory,
+                    control: control.clone(),
+                };
                 Ok(Box::new(ContainerSandbox { execution, control }))
             }
             Err(error) => {
@@ -285,7 +309,9 @@ pub(crate) struct Home {
     /// The container's id.
     pub(crate) container: String,
     pub(crate) belongings: Belongings,
-    pub(crate) working_dir: String,
+    /// What it was made of, which stays as long.
+    pub(crate) image: Found,
+    pub(crate) _devices: Vec<Device>,
     /// The image that the container is to become.
     pub(crate) keep_as: Option<String>,
 }
@@ -316,12 +342,21 @@ struct Control {
     kill: CancellationToken,
     /// Nothing may be started any more.
     over: AtomicBool,
+    runtime: tokio::runtime::Handle,
 }
+
+/// How long Docker may take to say how much memory a container holds: it is asked when memory is short, and everything slow.
+const TELL_MEMORY: Duration = Duration::from_secs(3);
 
 #[async_trait]
 impl SandboxHandle for Control {
     async fn kill(&self) {
         self.kill.cancel();
+    }
+
+    fn memory(&self) -> Option<u64> {
+        let asking = async { tokio::time::timeout(TELL_MEMORY, self.docker.memory(&self.container)).await };
+        self.runtime.block_on(asking).ok().flatten()
     }
 
     async fn open_shell(&self, request: &ShellRequest) -> Result<Shell> {
@@ -342,6 +377,8 @@ struct Execution {
     not_started: Option<String>,
     stay: Option<Stay>,
     idle: bool,
+    /// The most memory that it may take, in bytes.
+    memory: Option<u64>,
     control: Arc<Control>,
 }
 
@@ -390,10 +427,25 @@ impl Execution {
         {
             self.task.log().warn("the end of the output is lost: Docker does not give it");
         }
-        if exit != Exit::Killed && self.docker.ran_out_of_memory(&id).await? {
-            self.task.log().error("the container wanted more memory than it may have");
-        }
+        let ran_out = self.docker.ran_out_of_memory(&id).await;
+        let exit = self.judge(exit, ran_out)?;
         Ok(self.results(exit))
+    }
+
+    /// A container that ran out of memory has failed, also where only a part of it was ended for that and the rest went on.
+    fn judge(&self, exit: Exit, ran_out: Result<bool>) -> Result<Exit> {
+        match exit {
+            Exit::Code(code) => {
+                Ok(if ran_out? { Exit::OutOfMemory { code, limit: self.memory } } else { Exit::Code(code) })
+            }
+            // It may have hung just because of that, which is worth a line, but nothing to give up for.
+            Exit::Killed if ran_out.unwrap_or(false) => {
+                let before = Exit::OutOfMemory { code: 137, limit: self.memory };
+                self.task.log().error(format!("before it was ended: {before}"));
+                Ok(Exit::Killed)
+            }
+            exit => Ok(exit),
+        }
     }
 
     /// End the container, politely at first. What keeps it is its first process, which passes nothing on to the command.
@@ -408,7 +460,7 @@ impl Execution {
     }
 
     fn results(self, exit: Exit) -> ContainerResults {
-        ContainerResults::new(exit, self.docker, self.home, self.task.scratch().to_owned())
+        ContainerResults::new(exit, self.docker, self.home, &self.task)
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bollard::errors::Error as ApiError;
 use bollard::models::{ContainerConfig, ContainerWaitResponse, ExecConfig};
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, InspectContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
+    CommitContainerOptionsBuilder, InspectContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder,
+    WaitContainerOptions,
 };
 use futures_util::TryStreamExt;
 use taskcluster_worker::error::{Error, Result};
@@ -67,6 +68,26 @@ impl Docker {
 }
 
 impl Docker {
+    /// Where the engine keeps images and containers, if that is a folder here.
+    pub(crate) async fn store(&self) -> Result<Option<PathBuf>> {
+        let info = self.api.info().await.map_err(failed("tell about itself"))?;
+        let store = info.docker_root_dir.map(PathBuf::from).filter(|store| store.is_dir());
+        if store.is_none() {
+            tracing::warn!("Docker keeps its images where this worker cannot see them: nobody looks whether its disk is full");
+        }
+        Ok(store)
+    }
+
+    /// How many bytes of memory a container holds, without files that the system could forget; `None` if Docker does not tell.
+    pub(crate) async fn memory(&self, container: &str) -> Option<u64> {
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        let stats = self.api.stats(container, Some(options)).try_next().await.ok()??.memory_stats?;
+        let detail = stats.stats.unwrap_or_default();
+        // By the two versions of control groups.
+        let files = detail.get("inactive_file").or_else(|| detail.get("total_inactive_file")).copied().unwrap_or(0);
+        Some(stats.usage?.saturating_sub(files))
+    }
+
     /// Wait until a container has ended, and give its exit code, 128 + signal for one that was killed.
     pub(crate) async fn ended(&self, container: &str) -> Result<i32> {
         let waiting = self.api.wait_container(container, None::<WaitContainerOptions>).try_next().await;

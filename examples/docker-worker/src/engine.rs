@@ -1,9 +1,12 @@
 //! The engine: the command of a payload in a container of its own.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use taskcluster_core::Clock as _;
+use taskcluster_core::clock::SystemClock;
 use taskcluster_core::time::Timestamp;
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::engine::{Engine, SandboxBuilder};
@@ -11,6 +14,7 @@ use taskcluster_worker::error::{Error, Result};
 use taskcluster_worker::payload::{Payload, PayloadPart};
 
 use crate::container::{Blueprint, ContainerBuilder};
+use crate::devices::{Devices, Pools};
 use crate::docker::Docker;
 use crate::image::{Images, Registry};
 use crate::leftovers::{self, Mark};
@@ -22,6 +26,9 @@ use crate::privileges::{Allowed, Privileges};
 pub struct DockerEngine {
     docker: Docker,
     images: Arc<Images>,
+    devices: Arc<Pools>,
+    /// Where Docker keeps what it has, if that can be looked at from here.
+    store: Option<PathBuf>,
     options: Options,
     mark: Mark,
     /// When it was last looked for what former lives left.
@@ -54,6 +61,11 @@ pub struct Options {
     pub idle: bool,
     /// What tasks may ask for, if they have the scopes.
     pub allowed: Allowed,
+    /// The devices that there are for them.
+    pub devices: Devices,
+    /// The file in which is kept which images the worker brought in, and when they were last used: these are removed when the disk is
+    /// short. Default: none, and no image is ever removed.
+    pub image_record: Option<PathBuf>,
 }
 
 /// What a container may take of the machine.
@@ -90,6 +102,8 @@ impl Options {
             keep_as: None,
             idle: false,
             allowed: Allowed::default(),
+            devices: Devices::default(),
+            image_record: None,
         }
     }
 }
@@ -101,9 +115,11 @@ impl DockerEngine {
     /// [`Error::Worker`]: there is none.
     pub async fn connect(host: &str, options: Options) -> Result<Self> {
         let docker = Docker::connect(host).await?;
-        let images = Images::new(docker.clone(), &options);
+        let store = docker.store().await?;
+        let images = Arc::new(Images::new(docker.clone(), &options, store.clone()));
+        let devices = Pools::new(options.devices.clone());
         let mark = Mark::new(&options.label);
-        Ok(Self { docker, images: Arc::new(images), options, mark, swept: Mutex::new(Timestamp::UNIX_EPOCH) })
+        Ok(Self { docker, images, devices, store, options, mark, swept: Mutex::new(Timestamp::UNIX_EPOCH) })
     }
 
     /// What it reads of the payload.
@@ -145,13 +161,25 @@ impl Engine for DockerEngine {
         leftovers::remove(&self.docker, &self.mark).await
     }
 
+    fn spare(&self) -> Option<usize> {
+        self.devices.spare()
+    }
+
+    fn store(&self) -> Option<&Path> {
+        self.store.as_deref()
+    }
+
+    async fn make_room(&self) -> Result<bool> {
+        self.images.make_room(SystemClock.now()).await
+    }
+
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
         self.sweep(task);
         let payload: ContainerPayload = payload.part()?;
         if payload.command.iter().any(|argument| argument.contains('\0')) {
             return Err(Error::payload("payload/command: an argument of a program cannot contain the character NUL"));
         }
-        let privileges = Privileges::of(&payload, task, self.options.allowed);
+        let privileges = Privileges::of(&payload, task, self.options.allowed, &self.devices);
         // Both are looked at, so that the author sees everything at once.
         let (privileges, image) = match (privileges, self.images.obtain(task, &payload.image).await) {
             (Ok(privileges), Ok(image)) => (privileges, image),
@@ -168,6 +196,7 @@ impl Engine for DockerEngine {
             task.describe("imageArtifactHash", format!("sha256:{sha256}"));
         }
         let blueprint = Blueprint {
+            devices: privileges.devices(&self.devices)?,
             image,
             command: payload.command,
             privileges,

@@ -1,6 +1,7 @@
 //! Images: fetched once, however many tasks ask for them at the same time, and told apart by what they are, not by name.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,11 +16,18 @@ use crate::payload::{Image, ImageFrom};
 
 mod archive;
 mod artifact;
+mod gauge;
+mod ledger;
+mod progress;
 mod reference;
 mod registry;
+mod sweep;
 
 pub use registry::Registry;
 
+use artifact::NotLoaded;
+use gauge::Bounds;
+use ledger::{Ledger, Use};
 use reference::Reference;
 
 /// The images of the engine.
@@ -35,7 +43,13 @@ pub(crate) struct Images {
     fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// When a registry was last asked for a name.
     asked: Mutex<HashMap<String, Timestamp>>,
+    ledger: Arc<Ledger>,
+    /// Where the engine keeps images, if that can be looked at.
+    store: Option<PathBuf>,
 }
+
+/// Bytes of Docker's disk that images which are artifacts leave free.
+const FREE_DISK: u64 = 1 << 30;
 
 /// An image that is here.
 #[derive(Clone, Debug)]
@@ -51,10 +65,12 @@ pub(crate) struct Found {
     pub(crate) command: Vec<String>,
     /// Whether a registry has it.
     has_registry: bool,
+    /// As long as this is held, it stays.
+    in_use: Option<Arc<Use>>,
 }
 
 impl Images {
-    pub(crate) fn new(docker: Docker, options: &Options) -> Self {
+    pub(crate) fn new(docker: Docker, options: &Options, store: Option<PathBuf>) -> Self {
         Self {
             docker,
             registries: options.registries.clone(),
@@ -62,6 +78,8 @@ impl Images {
             most_bytes: options.image_bytes,
             fetching: Mutex::default(),
             asked: Mutex::default(),
+            ledger: Arc::new(Ledger::open(options.image_record.clone())),
+            store,
         }
     }
 
@@ -94,7 +112,11 @@ impl Images {
         if let Some(here) = &here
             && self.is_fresh(task, &reference, here)
         {
-            return Ok(here.clone());
+            return Ok(self.used(task, here.clone()));
+        }
+        let is_new = here.is_none();
+        if is_new {
+            self.announce(reference.as_str())?;
         }
         match registry::pull(&self.docker, task, &reference, registry).await {
             Ok(()) => {}
@@ -102,11 +124,23 @@ impl Images {
             Err(error @ Error::Worker { .. }) if here.is_some() => {
                 task.log().warn(format!("{}; the image that is here is used", error.reasons().join("; ")));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.came_to_nothing(reference.as_str()).await;
+                return Err(error);
+            }
         }
         self.asked.lock().expect("nothing panics holding it").insert(reference.as_str().to_owned(), task.clock().now());
         let found = self.find(reference.as_str()).await?;
-        found.ok_or_else(|| Error::worker(format!("the image {name:?} is gone as soon as it was here")))
+        let found =
+            found.ok_or_else(|| Error::worker(format!("the image {name:?} is gone as soon as it was here")))?;
+        let changed = here.is_none_or(|here| here.id != found.id);
+        if changed {
+            // A name that somebody else gave stays theirs, whatever it means now.
+            let ours = is_new || self.ledger.is_ours(reference.as_str());
+            let names = if ours { vec![reference.as_str().to_owned()] } else { Vec::new() };
+            self.came(task, &found, &names)?;
+        }
+        Ok(self.used(task, found))
     }
 
     /// Whether no registry need be asked for an image that is here.
@@ -119,23 +153,88 @@ impl Images {
     async fn of_task(&self, task: &TaskContext, task_id: &TaskId, path: &str) -> Result<Found> {
         let artifact = artifact::locate(task, task_id, path).await?;
         let name = artifact.image_name();
-        let _turn = self.turn(&name).await;
+        let _turn_of_run = self.turn(&name).await;
         if let Some(here) = self.find(&name).await? {
-            return Ok(here);
+            return Ok(self.used(task, here));
         }
-        artifact::load(&self.docker, task, &artifact, self.most_bytes).await?;
+        let fetched = artifact::fetch(task, &artifact).await?;
+        let [_, by_content] = &fetched.names;
+        let _turn = self.turn(by_content).await;
+        let mut ours = Vec::new();
+        for name in &fetched.names {
+            if self.find(name).await?.is_none() || self.ledger.is_ours(name) {
+                ours.push(name.clone());
+                self.announce(name)?;
+            }
+        }
+        if let Err(error) = self.load(task, &fetched).await {
+            for name in &ours {
+                self.came_to_nothing(name).await;
+            }
+            return Err(error);
+        }
         let found = self.find(&name).await?;
-        found.ok_or_else(|| Error::payload(format!("the artifact {path:?} of task {task_id} holds no image")))
+        let found =
+            found.ok_or_else(|| Error::payload(format!("the artifact {path:?} of task {task_id} holds no image")))?;
+        self.came(task, &found, &ours)?;
+        Ok(self.used(task, found))
+    }
+
+    /// Load it; where there is no room for it, others have to go.
+    async fn load(&self, task: &TaskContext, fetched: &artifact::Fetched) -> Result<()> {
+        loop {
+            let disk = self.store.clone().map(|store| (store, FREE_DISK));
+            match artifact::load(&self.docker, task, fetched, Bounds::new(self.most_bytes, disk)).await {
+                Ok(()) => return Ok(()),
+                Err(NotLoaded::Failed(error)) => return Err(error),
+                Err(NotLoaded::NoRoom(error)) => {
+                    if !self.make_room(task.clock().now()).await? {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Note that something is about to be fetched under this name.
+    fn announce(&self, name: &str) -> Result<()> {
+        self.ledger.announce(name).map_err(|error| Error::worker_caused("cannot note that an image is fetched", error))
+    }
+
+    /// Nothing was fetched under this name; unless Docker has it all the same, of which it is then known whose it is.
+    async fn came_to_nothing(&self, name: &str) {
+        if let Ok(None) = self.find(name).await
+            && let Err(error) = self.ledger.forget_announced(name)
+        {
+            tracing::warn!(%error, name, "cannot note that an image has not come");
+        }
+    }
+
+    fn came(&self, task: &TaskContext, found: &Found, names: &[String]) -> Result<()> {
+        let noted = self.ledger.came(&found.id, names, task.clock().now());
+        noted.map_err(|error| Error::worker_caused("cannot note that an image is here", error))
+    }
+
+    /// Keep it from being removed as long as the answer lives.
+    fn used(&self, task: &TaskContext, found: Found) -> Found {
+        let in_use = self.ledger.in_use(&found.id, task.clock().now());
+        Found { in_use: Some(Arc::new(in_use)), ..found }
     }
 
     /// Wait until nobody else fetches the image of that name.
     async fn turn(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let turns = {
-            let mut fetching = self.fetching.lock().expect("nothing panics holding it");
-            fetching.retain(|_, turns| Arc::strong_count(turns) > 1);
-            fetching.entry(name.to_owned()).or_default().clone()
-        };
-        turns.lock_owned().await
+        self.turns(name).lock_owned().await
+    }
+
+    /// The same, if nobody fetches it now.
+    fn try_turn(&self, name: &str) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        self.turns(name).try_lock_owned().ok()
+    }
+
+    fn turns(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut fetching = self.fetching.lock().expect("nothing panics holding it");
+        fetching.retain(|_, turns| Arc::strong_count(turns) > 1);
+        fetching.entry(name.to_owned()).or_default().clone()
     }
 
     async fn find(&self, name: &str) -> Result<Option<Found>> {
@@ -152,6 +251,7 @@ impl Images {
                     entry_point: config.entrypoint.unwrap_or_default(),
                     command: config.cmd.unwrap_or_default(),
                     has_registry: image.repo_digests.is_some_and(|digests| !digests.is_empty()),
+                    in_use: None,
                 }))
             }
             Err(error) if is_not_found(&error) => Ok(None),

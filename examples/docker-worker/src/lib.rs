@@ -5,6 +5,7 @@ mod builder;
 mod caches;
 pub mod config;
 mod container;
+mod devices;
 mod docker;
 mod doctor;
 mod engine;
@@ -20,6 +21,7 @@ mod stay;
 
 pub use builder::{DockerWorker, DockerWorkerError};
 pub use caches::Caches;
+pub use devices::Devices;
 pub use engine::{DockerEngine, Limits, Options};
 pub use image::Registry;
 pub use privileges::Allowed;

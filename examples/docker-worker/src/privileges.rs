@@ -1,9 +1,12 @@
 //! What a container may do beyond others: asked for by the payload, granted by scopes, allowed by the worker.
 
-use bollard::models::{DeviceMapping, HostConfig, Mount, MountType};
+use std::sync::Arc;
+
+use bollard::models::{HostConfig, Mount, MountType};
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::error::{Error, Result};
 
+use crate::devices::{Device, Kind, Pools};
 use crate::payload::ContainerPayload;
 
 /// What tasks may ask for at all. Default: to trace their own processes, nothing else.
@@ -28,7 +31,7 @@ impl Default for Allowed {
     }
 }
 
-/// What a task was granted.
+/// What a task was granted, before it has any of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Privileges {
     privileged: bool,
@@ -36,12 +39,19 @@ pub(crate) struct Privileges {
     ptrace: bool,
     host_shared_memory: bool,
     kvm: bool,
+    loopback_video: bool,
+    loopback_audio: bool,
 }
 
 impl Privileges {
     /// # Errors
     /// [`Error::Payload`]: each thing that the worker does not allow, and each scope that the task lacks.
-    pub(crate) fn of(payload: &ContainerPayload, task: &TaskContext, allowed: Allowed) -> Result<Self> {
+    pub(crate) fn of(
+        payload: &ContainerPayload,
+        task: &TaskContext,
+        allowed: Allowed,
+        pools: &Pools,
+    ) -> Result<Self> {
         let pool = &task.identity().task_queue_id;
         let mut reasons = Vec::new();
         let mut granted = |asked: bool, what: &str, allowed: bool, scope: &str| {
@@ -59,16 +69,18 @@ impl Privileges {
             let (what, scope) = device(name);
             granted(asked, &what, allowed, &scope)
         };
-        // The two loopback devices need drivers that are no part of the kernel.
-        device_granted(devices.loopback_video, "loopbackVideo", false);
-        device_granted(devices.loopback_audio, "loopbackAudio", false);
+        // The two loopback devices need drivers that the worker does not load: whoever does so says where they are.
+        let (video, audio) = (pools.has(Kind::LoopbackVideo), pools.has(Kind::LoopbackAudio));
+        let kvm = allowed.kvm && pools.has(Kind::Kvm);
         let privileges = Self {
+            loopback_video: device_granted(devices.loopback_video, "loopbackVideo", video),
+            loopback_audio: device_granted(devices.loopback_audio, "loopbackAudio", audio),
             host_shared_memory: device_granted(
                 devices.host_shared_memory,
                 "hostSharedMemory",
                 allowed.host_shared_memory,
             ),
-            kvm: device_granted(devices.kvm, "kvm", allowed.kvm),
+            kvm: device_granted(devices.kvm, "kvm", kvm),
             privileged: granted(
                 capabilities.privileged,
                 "capabilities/privileged",
@@ -91,7 +103,17 @@ impl Privileges {
         if reasons.is_empty() { Ok(privileges) } else { Err(Error::Payload(reasons)) }
     }
 
-    /// Write them into the description of a container.
+    /// The devices that are the task's from now on.
+    pub(crate) fn devices(self, pools: &Arc<Pools>) -> Result<Vec<Device>> {
+        let asked = [
+            (self.loopback_video, Kind::LoopbackVideo),
+            (self.loopback_audio, Kind::LoopbackAudio),
+            (self.kvm, Kind::Kvm),
+        ];
+        asked.into_iter().filter(|(asked, _)| *asked).map(|(_, kind)| pools.take(kind)).collect()
+    }
+
+    /// Write what is not a device into the description of a container.
     pub(crate) fn apply(self, config: &mut HostConfig) {
         if self.privileged {
             config.privileged = Some(true);
@@ -101,13 +123,6 @@ impl Privileges {
         }
         if self.ptrace {
             config.cap_add.get_or_insert_default().push("SYS_PTRACE".to_owned());
-        }
-        if self.kvm {
-            config.devices.get_or_insert_default().push(DeviceMapping {
-                path_on_host: Some("/dev/kvm".to_owned()),
-                path_in_container: Some("/dev/kvm".to_owned()),
-                cgroup_permissions: Some("rwm".to_owned()),
-            });
         }
         if self.host_shared_memory {
             config.mounts.get_or_insert_default().push(Mount {
@@ -129,12 +144,17 @@ mod tests {
         let mut config = HostConfig::default();
         Privileges::default().apply(&mut config);
         assert_eq!(config, HostConfig::default());
-        let all = Privileges { privileged: true, no_seccomp: true, ptrace: true, host_shared_memory: true, kvm: true };
+        let all = Privileges {
+            privileged: true,
+            no_seccomp: true,
+            ptrace: true,
+            host_shared_memory: true,
+            ..Privileges::default()
+        };
         all.apply(&mut config);
         assert_eq!(config.privileged, Some(true));
         assert_eq!(config.security_opt.unwrap(), ["seccomp=unconfined"]);
         assert_eq!(config.cap_add.unwrap(), ["SYS_PTRACE"]);
-        assert_eq!(config.devices.unwrap()[0].path_on_host.as_deref(), Some("/dev/kvm"));
         assert_eq!(config.mounts.unwrap()[0].source.as_deref(), Some("/dev/shm"));
     }
 }

@@ -11,8 +11,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
 use futures_util::TryStreamExt;
-use tar::{Archive, EntryType};
+use tar::{Archive, Entry, EntryType};
+use taskcluster_worker::artifacts::ArtifactLimits;
 use taskcluster_worker::engine::{Exit, Extracted, Missing, ResultSet};
+use taskcluster_worker::{TaskContext, size};
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::container::{Home, absolute};
@@ -25,13 +27,15 @@ pub(crate) struct ContainerResults {
     docker: Docker,
     home: Home,
     scratch: PathBuf,
+    limits: ArtifactLimits,
     /// Files of directories that were listed, by their path in the container, until somebody takes them.
-    extracted: Mutex<BTreeMap<String, TempPath>>,
+    extracted: Mutex<BTreeMap<String, Result<TempPath, Missing>>>,
 }
 
 impl ContainerResults {
-    pub(crate) fn new(exit: Exit, docker: Docker, home: Home, scratch: PathBuf) -> Self {
-        Self { exit, docker, home, scratch, extracted: Mutex::default() }
+    pub(crate) fn new(exit: Exit, docker: Docker, home: Home, task: &TaskContext) -> Self {
+        let (scratch, limits) = (task.scratch().to_owned(), task.artifact_limits());
+        Self { exit, docker, home, scratch, limits, extracted: Mutex::default() }
     }
 
     /// Read the archive that Docker makes of a path.
@@ -40,19 +44,23 @@ impl ContainerResults {
         path: &str,
         work: impl FnOnce(Archive<&mut dyn Read>) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Missing> {
-        let full = absolute(&self.home.working_dir, path);
+        let full = absolute(&self.home.image.working_dir, path);
         let options = DownloadFromContainerOptionsBuilder::new().path(&full).build();
         let chunks = self.docker.api.download_from_container(&self.home.container, Some(options));
         let chunks = chunks.map_err(|error| match is_not_found(&error) {
             true => io::ErrorKind::NotFound.into(),
             false => io::Error::other(error),
         });
-        pipe::read_from_stream(chunks, |from| work(Archive::new(from))).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Missing::NotFound(path.to_owned()),
-            io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
-                Missing::WrongType(format!("{path} {error}"))
-            }
-            _ => Missing::NotReadable(format!("{path} cannot be read: {error}")),
+        let read = pipe::read_from_stream(chunks, |from| work(Archive::new(from))).await;
+        read.map_err(|error| match error.downcast::<Missing>() {
+            Ok(missing) => missing,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => Missing::NotFound(path.to_owned()),
+                io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
+                    Missing::WrongType(format!("{path} {error}"))
+                }
+                _ => Missing::NotReadable(format!("{path} cannot be read: {error}")),
+            },
         })
     }
 }
@@ -65,14 +73,14 @@ impl ResultSet for ContainerResults {
 
     async fn file(&self, path: &str) -> Result<Extracted, Missing> {
         if let Some(file) = self.extracted.lock().expect("nothing panics holding it").remove(path) {
-            return Ok(Extracted::copy(file));
+            return file.map(Extracted::copy);
         }
-        let scratch = self.scratch.clone();
+        let (scratch, limits, name) = (self.scratch.clone(), self.limits, path.to_owned());
         let file = self.read(path, move |mut archive| {
             let mut entries = archive.entries()?;
             let mut entry = entries.next().ok_or(io::ErrorKind::NotFound)??;
             match entry.header().entry_type() {
-                EntryType::Regular => copy_out(&mut entry, &scratch),
+                EntryType::Regular => copy_out(&mut entry, &name, &scratch, limits)?.map_err(io::Error::other),
                 EntryType::Directory => Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory")),
                 _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file")),
             }
@@ -81,9 +89,9 @@ impl ResultSet for ContainerResults {
     }
 
     async fn directory(&self, path: &str) -> Result<Vec<String>, Missing> {
-        let scratch = self.scratch.clone();
-        let files = self.read(path, move |archive| extract(archive, &scratch)).await?;
-        let base = path.trim_end_matches('/');
+        let (scratch, limits, base) = (self.scratch.clone(), self.limits, path.trim_end_matches('/').to_owned());
+        let within = base.clone();
+        let files = self.read(path, move |archive| extract(archive, &within, &scratch, limits)).await?;
         let names = files.iter().map(|(name, _)| name.clone()).collect();
         let mut extracted = self.extracted.lock().expect("nothing panics holding it");
         extracted.extend(files.into_iter().map(|(name, file)| (format!("{base}/{name}"), file)));
@@ -101,8 +109,17 @@ impl ResultSet for ContainerResults {
     }
 }
 
-/// The regular files of a directory, sorted, by their paths below it. The archive begins with the directory itself.
-fn extract(mut archive: Archive<&mut dyn Read>, scratch: &Path) -> io::Result<Vec<(String, TempPath)>> {
+/// The regular files of a directory, sorted, by their paths below it, or why they are not taken. The archive begins with the directory
+/// itself.
+///
+/// What is too large is passed over, for which it has to be read: only up to as many bytes as all artifacts may have together, since a
+/// file of holes is larger than anybody could read. Then the whole directory is too large.
+fn extract(
+    mut archive: Archive<&mut dyn Read>,
+    base: &str,
+    scratch: &Path,
+    limits: ArtifactLimits,
+) -> io::Result<Vec<(String, Result<TempPath, Missing>)>> {
     let mut entries = archive.entries()?;
     let first = entries.next().ok_or(io::ErrorKind::NotFound)??;
     if first.header().entry_type() != EntryType::Directory {
@@ -110,12 +127,20 @@ fn extract(mut archive: Archive<&mut dyn Read>, scratch: &Path) -> io::Result<Ve
     }
     drop(first);
     let mut files = BTreeMap::new();
+    let mut read: u64 = 0;
     for entry in entries {
         let mut entry = entry?;
+        read = read.saturating_add(entry.size());
+        if read > limits.all {
+            let most = size(limits.all);
+            let why = format!("{base} has more than {most}, which is the most that this worker takes of artifacts from a run");
+            return Err(io::Error::other(Missing::TooLarge(why)));
+        }
         if entry.header().entry_type() == EntryType::Regular
             && let Some(name) = below_first(&entry.path()?)
         {
-            files.insert(name, copy_out(&mut entry, scratch)?);
+            let file = copy_out(&mut entry, &format!("{base}/{name}"), scratch, limits)?;
+            files.insert(name, file);
         }
     }
     Ok(files.into_iter().collect())
@@ -131,15 +156,55 @@ fn below_first(path: &Path) -> Option<String> {
     (plain && !text.is_empty()).then_some(text)
 }
 
-fn copy_out(from: &mut impl Read, scratch: &Path) -> io::Result<TempPath> {
+/// A copy, unless the file is too large.
+fn copy_out(
+    from: &mut Entry<'_, impl Read>,
+    path: &str,
+    scratch: &Path,
+    limits: ArtifactLimits,
+) -> io::Result<Result<TempPath, Missing>> {
+    if let Err(missing) = limits.allow_copy(path, from.size(), scratch) {
+        return Ok(Err(missing));
+    }
     let mut file = NamedTempFile::new_in(scratch)?;
     io::copy(from, &mut file)?;
-    Ok(file.into_temp_path())
+    Ok(Ok(file.into_temp_path()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn extracted(limits: ArtifactLimits) -> io::Result<Vec<(String, Result<u64, Missing>)>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(EntryType::Directory);
+        header.set_size(0);
+        archive.append_data(&mut header, "out", io::empty()).unwrap();
+        for (name, bytes) in [("out/large", 100), ("out/small", 10)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes);
+            archive.append_data(&mut header, name, io::repeat(1).take(bytes)).unwrap();
+        }
+        let (bytes, scratch) = (archive.into_inner().unwrap(), tempfile::tempdir().unwrap());
+        let mut from = &*bytes;
+        let files = extract(Archive::new(&mut from as &mut dyn Read), "/out", scratch.path(), limits.with_free_disk(0))?;
+        let size = |file: TempPath| file.metadata().unwrap().len();
+        Ok(files.into_iter().map(|(name, file)| (name, file.map(size))).collect())
+    }
+
+    #[test]
+    fn what_is_too_large_is_passed_over() {
+        let files = extracted(ArtifactLimits::default().with_each(50)).unwrap();
+        assert_eq!(files[1], ("small".to_owned(), Ok(10)));
+        assert!(matches!(&files[0], (name, Err(Missing::TooLarge(_))) if name == "large"), "{files:?}");
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_passed_over_is_given_up() {
+        let error = extracted(ArtifactLimits::default().with_all(99)).unwrap_err();
+        assert!(matches!(error.downcast::<Missing>(), Ok(Missing::TooLarge(_))));
+    }
 
     #[test]
     fn names_begin_below_the_directory() {

@@ -139,7 +139,7 @@ impl Execution {
         if tokio::time::timeout(DRAIN, copy(&mut receiver, &task)).await.is_err() {
             task.log().warn("the end of the output is lost: a process that is out of reach still holds it");
         }
-        NativeResults::new(exit, home, task.scratch().to_owned())
+        NativeResults::new(exit, home, &task)
     }
 
     /// Keep everything as long as somebody holds it, unless it is to be ended.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use async_trait::async_trait;
+use taskcluster_worker::TaskContext;
+use taskcluster_worker::artifacts::ArtifactLimits;
 use taskcluster_worker::engine::{Exit, Extracted, Missing, ResultSet};
 use tokio::process::Command;
 
@@ -17,11 +19,12 @@ pub(crate) struct NativeResults {
     exit: Exit,
     home: Home,
     scratch: PathBuf,
+    limits: ArtifactLimits,
 }
 
 impl NativeResults {
-    pub(crate) fn new(exit: Exit, home: Home, scratch: PathBuf) -> Self {
-        Self { exit, home, scratch }
+    pub(crate) fn new(exit: Exit, home: Home, task: &TaskContext) -> Self {
+        Self { exit, home, scratch: task.scratch().to_owned(), limits: task.artifact_limits() }
     }
 
     /// A program that runs as the task's user.
@@ -53,12 +56,14 @@ impl ResultSet for NativeResults {
         if !found.is_file() {
             return Err(Missing::WrongType(format!("{path} is not a regular file")));
         }
+        self.limits.allow(path, found.len())?;
         let Some(cat) = self.as_user("cat") else {
             return match fs::File::open(&full) {
                 Ok(_) => Ok(Extracted::in_place(full)),
                 Err(error) => Err(missing(path, &error)),
             };
         };
+        self.limits.allow_copy(path, found.len(), &self.scratch)?;
         match self.copy_as_user(cat, &full).await {
             Ok(Some(copy)) => Ok(copy),
             Ok(None) => Err(Missing::NotReadable(format!("{path} cannot be read by the task's user"))),

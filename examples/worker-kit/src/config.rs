@@ -68,10 +68,20 @@ pub struct WorkerConfig {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
-    /// Bytes that must be free on the disk before tasks are claimed; caches that were not used for longest make room [default: 10 GiB].
+    /// Bytes that must be free on the disk before tasks are claimed; what the worker keeps for tasks to come and was not used for
+    /// longest makes room: images, then caches [default: 10 GiB].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required_disk_space: Option<u64>,
+    /// The most bytes that one artifact may have [default: 68719476736, which is 64 GiB]. What is larger becomes an error artifact.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_artifact_bytes: Option<u64>,
+    /// The most bytes that all artifacts of a run may have together [default: 274877906944, which is 256 GiB]. What no longer fits
+    /// becomes an error artifact.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_run_artifact_bytes: Option<u64>,
     /// The longest that tasks may ask to run, in seconds [default: 86400].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -282,6 +292,12 @@ impl WorkerConfig {
             settings.capacity = capacity;
         }
         settings.required_disk_space = self.required_disk_space.unwrap_or(10 << 30);
+        if let Some(bytes) = self.max_artifact_bytes {
+            settings.artifact_limits.each = bytes;
+        }
+        if let Some(bytes) = self.max_run_artifact_bytes {
+            settings.artifact_limits.all = bytes;
+        }
         settings.task_limit = self.task_limit;
         settings.idle_timeout = self.idle_timeout.map(Duration::from_secs);
         settings.quarantine = match self.quarantine_after {

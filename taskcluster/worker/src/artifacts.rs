@@ -13,6 +13,11 @@ use crate::context::TaskContext;
 use crate::engine::Missing;
 use crate::error::{Error, Result};
 
+mod limits;
+
+pub(crate) use limits::Allowance;
+pub use limits::ArtifactLimits;
+
 /// A file that is to become an artifact.
 #[derive(Clone, Debug)]
 pub struct Upload {

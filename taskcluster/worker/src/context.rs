@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::artifacts::{self, Upload};
+use crate::artifacts::{self, Allowance, ArtifactLimits, Upload};
 use crate::engine::Missing;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -83,6 +83,7 @@ pub(crate) struct Parts {
     pub(crate) scratch: PathBuf,
     /// Uploads go to the object service.
     pub(crate) object_artifacts: bool,
+    pub(crate) artifacts: Allowance,
 }
 
 impl TaskContext {
@@ -259,9 +260,14 @@ impl TaskContext {
         self.stays.store(true, Ordering::SeqCst);
     }
 
+    /// Whether the user's code has ended by itself, and the sandbox is only there for those who hold it.
+    pub(crate) fn is_staying(&self) -> bool {
+        self.stays.load(Ordering::SeqCst)
+    }
+
     /// The time of the run is over: its code is ended, or those who stay when it has ended are.
     pub(crate) fn time_is_over(&self, why: String) {
-        if self.stays.load(Ordering::SeqCst) {
+        if self.is_staying() {
             self.log().info(format!("{why}: whoever is still in a shell has to go"));
             self.dismissed.cancel();
         } else {
@@ -306,6 +312,12 @@ impl TaskContext {
         }
         let fresh = self.names.lock().expect("nothing panics holding it").insert(name.to_owned());
         if fresh { Ok(()) } else { Err(Error::payload(format!("two artifacts have the name {name:?}"))) }
+    }
+
+    /// How large the artifacts of this run may be, for engines that copy them.
+    #[must_use]
+    pub fn artifact_limits(&self) -> ArtifactLimits {
+        self.parts.artifacts.limits()
     }
 
     /// Make an artifact out of a file.

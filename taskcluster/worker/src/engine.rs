@@ -139,6 +139,7 @@ use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
 use crate::shell::{Shell, ShellRequest};
+use crate::size::size;
 
 /// Something that can run tasks: native processes, containers, another system's builds.
 #[async_trait]
@@ -152,6 +153,29 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     /// Called once before the worker claims anything: find out whether tasks can run here, remove what a former worker left.
     async fn set_up(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// How many more tasks could run, whatever their payloads ask for, which is not known before they are claimed: the worker claims
+    /// no more than that beyond those whose payload the engine has not seen yet. `None`: nothing is counted here.
+    ///
+    /// What changes it has to change before [`prepare`](Self::prepare) returns, or when something of a run is released.
+    fn spare(&self) -> Option<usize> {
+        None
+    }
+
+    /// What the engine fills besides the folders of the worker, such as where it keeps images, for the worker to look at how full the
+    /// disk is before it claims. `None`: nothing, or nothing that can be looked at.
+    fn store(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The disk of the [store](Self::store) is short: remove one thing of it that no task uses, what was used least recently. Says
+    /// whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: what is there cannot be looked at.
+    async fn make_room(&self) -> Result<bool> {
+        Ok(false)
     }
 
     /// Check the payload and begin what is slow (fetching an image, making a user). Runs beside the plugins' preparation.
@@ -322,6 +346,13 @@ pub enum Exit {
     Code(i32),
     /// A signal that the worker did not send ended it.
     Signal(i32),
+    /// The system ended something of it for want of memory, whatever the rest came to.
+    OutOfMemory {
+        /// The exit code of what is left.
+        code: i32,
+        /// Bytes that it may take, if that was what it wanted more than.
+        limit: Option<u64>,
+    },
     /// It could not be started, with the reason.
     NotStarted(String),
     /// The worker killed it.
@@ -339,7 +370,7 @@ impl Exit {
     #[must_use]
     pub fn code(&self) -> Option<i32> {
         match self {
-            Self::Code(code) => Some(*code),
+            Self::Code(code) | Self::OutOfMemory { code, .. } => Some(*code),
             Self::Signal(signal) => Some(128 + signal),
             Self::NotStarted(_) | Self::Killed => None,
         }
@@ -352,6 +383,13 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(9) => f.write_str("killed by signal 9, as the system does when memory runs out"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Self::OutOfMemory { code, limit: Some(limit) } => {
+                let limit = size(*limit);
+                write!(f, "out of memory: the task may take {limit}, and was killed, or a part of it, for wanting more (exit code {code})")
+            }
+            Self::OutOfMemory { code, limit: None } => {
+                write!(f, "out of memory: the task was killed, or a part of it, since there was no more (exit code {code})")
+            }
             Self::NotStarted(why) => write!(f, "could not be started: {why}"),
             Self::Killed => f.write_str("killed by the worker"),
         }
@@ -365,6 +403,9 @@ pub trait ResultSet: Send + Sync + fmt::Debug {
     fn exit(&self) -> &Exit;
 
     /// A file that the task made, at a path as the payload writes it.
+    ///
+    /// An engine that copies it to somewhere looks first whether it is [larger than artifacts may be](TaskContext::artifact_limits),
+    /// since a file can be larger than any disk.
     async fn file(&self, path: &str) -> Result<Extracted, Missing>;
 
     /// The regular files below a directory that the task made, with paths relative to it, sorted.
@@ -413,6 +454,9 @@ pub enum Missing {
     /// It may not be read by the task.
     #[error("{0}")]
     NotReadable(String),
+    /// It is larger than [artifacts may be](TaskContext::artifact_limits), or than there is room for.
+    #[error("{0}")]
+    TooLarge(String),
 }
 
 impl Missing {
@@ -423,6 +467,7 @@ impl Missing {
             Self::NotFound(_) => "file-missing-on-worker",
             Self::WrongType(_) => "invalid-resource-on-worker",
             Self::NotReadable(_) => "file-not-readable-on-worker",
+            Self::TooLarge(_) => "too-large-file-on-worker",
         }
     }
 }

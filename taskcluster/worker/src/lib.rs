@@ -25,6 +25,7 @@ pub mod plugins;
 mod run;
 pub mod shell;
 pub mod shutdown;
+mod size;
 pub mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -43,6 +44,7 @@ pub use outcome::{Outcome, Reason};
 pub use payload::{NotAPart, Payload, PayloadForm, PayloadPart, PayloadSchema};
 pub use plugin::{Plugin, TaskPlugin, Verdict};
 pub use shutdown::Shutdown;
+pub use size::size;
 pub use tree::remove_tree;
 pub use worker::{Done, Settings, WhyDone, Worker, WorkerBuilder, WorkerError};
 

@@ -27,12 +27,14 @@ mod lost;
 mod purge;
 mod quarantine;
 mod room;
+mod undecided;
 
 use attend::{Attended, attend};
 use held::RunKey;
 use lost::Lost;
 use purge::Purge;
 use quarantine::Quarantine;
+use undecided::UndecidedTasks;
 
 /// The runs under way, for those who must reach all of them.
 type Running = Arc<Mutex<BTreeMap<RunKey, Arc<TaskContext>>>>;
@@ -102,6 +104,7 @@ struct ClaimLoop {
     runs: JoinSet<Attended>,
     claiming: Option<BoxFuture<'static, Claimed>>,
     lost: Lost,
+    undecided: UndecidedTasks,
     quarantine: Quarantine,
     /// Whether the queue has ever granted a claim, if only one without tasks.
     let_in: bool,
@@ -138,6 +141,7 @@ impl ClaimLoop {
             runs: JoinSet::new(),
             claiming: None,
             lost: Lost::default(),
+            undecided: UndecidedTasks::default(),
             quarantine: Quarantine::default(),
             let_in: false,
             claimed: 0,
@@ -150,7 +154,7 @@ impl ClaimLoop {
     }
 
     async fn run(mut self) -> Result<Done, WorkerError> {
-        let shutdown = self.shutdown.clone();
+        let (shutdown, undecided) = (self.shutdown.clone(), self.undecided.clone());
         loop {
             self.begin_claim();
             if self.runs.is_empty()
@@ -171,6 +175,8 @@ impl ClaimLoop {
                     self.claiming = None;
                     self.claimed(claimed)?;
                 }
+                // There may be room for another one now.
+                () = undecided.fewer() => {}
                 () = async { idle.expect("the branch is off otherwise").await }, if idle.is_some() => {
                     self.claim_no_more(WhyDone::Idle);
                 }
@@ -185,7 +191,8 @@ impl ClaimLoop {
         if left == 0 && self.why.is_none() {
             self.why = Some(WhyDone::TaskLimit);
         }
-        let free = settings.capacity.saturating_sub(self.runs.len()) as u64;
+        let spare = self.undecided.left_of(|| self.inner.engine.spare());
+        let free = settings.capacity.saturating_sub(self.runs.len()).min(spare) as u64;
         // The queue gives at most 32 tasks at once.
         let wanted = free.min(left).min(32);
         if self.why.is_none() && self.claiming.is_none() && wanted > 0 {
@@ -265,7 +272,8 @@ impl ClaimLoop {
             self.claimed += 1;
             self.lost.know((claim.status.task_id, claim.run_id));
             let (inner, running, shutdown) = (self.inner.clone(), self.running.clone(), self.shutdown.clone());
-            self.runs.spawn(attend(inner, running, shutdown, purged.clone(), claim));
+            let undecided = self.undecided.one_more();
+            self.runs.spawn(attend(inner, running, shutdown, purged.clone(), claim, undecided));
         }
     }
 

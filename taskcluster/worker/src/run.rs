@@ -25,6 +25,8 @@ pub(crate) struct Run {
     /// What is left of the sandbox once its code has ended.
     results: Option<Box<dyn ResultSet>>,
     on_start: Box<dyn Fn() + Send + Sync>,
+    /// Called, or dropped, when plugins and engine have seen the payload.
+    on_prepared: Option<Box<dyn FnOnce() + Send + Sync>>,
     /// Whether the worker or a service it needs was at fault.
     pub(crate) own_fault: bool,
 }
@@ -43,12 +45,20 @@ impl Run {
         on_start: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let plugins = plugins.iter().map(|plugin| (plugin.name(), plugin.task(&task))).collect();
-        Self { task, plugins, results: None, on_start: Box::new(on_start), own_fault: false }
+        Self { task, plugins, results: None, on_start: Box::new(on_start), on_prepared: None, own_fault: false }
+    }
+
+    /// Do this when plugins and engine have seen the payload and taken what it needs, or will not.
+    pub(crate) fn once_prepared(&mut self, prepared: impl FnOnce() + Send + Sync + 'static) {
+        self.on_prepared = Some(Box::new(prepared));
     }
 
     /// Run the task until its code has ended and what it left is taken care of, or until the run is abandoned.
     pub(crate) async fn drive(&mut self, engine: &dyn Engine, schema: &PayloadSchema) -> Outcome {
-        let builder = match self.set_up(engine, schema).await {
+        let set_up = self.set_up(engine, schema).await;
+        // Also where nothing was prepared.
+        self.prepared();
+        let builder = match set_up {
             Ok(builder) => builder,
             Err(end) => return self.conclude(end, Phase::BeforeUserCode),
         };
@@ -73,6 +83,7 @@ impl Run {
             prepared = self.prepare(engine, &payload) => prepared,
         };
         let mut builder = prepared?;
+        self.prepared();
         let built = tokio::select! {
             outcome = task.switch.abandon() => Err(End::Abandoned(outcome)),
             built = self.build(builder.as_mut()) => built.map_err(End::Error),
@@ -83,6 +94,12 @@ impl Run {
                 builder.discard().await;
                 Err(end)
             }
+        }
+    }
+
+    fn prepared(&mut self) {
+        if let Some(prepared) = self.on_prepared.take() {
+            prepared();
         }
     }
 

@@ -8,6 +8,7 @@ pub use queue::{FakeArtifact, FakeQueue, Received};
 
 use std::sync::Arc;
 
+use crate::artifacts::{Allowance, ArtifactLimits};
 use crate::context::{Parts, TaskContext};
 use crate::error::Result;
 use crate::identity::Identity;
@@ -63,6 +64,7 @@ pub fn run_without_queue(dir: &std::path::Path, definition: Value) -> Result<Arc
         clock,
         scratch: dir.to_owned(),
         object_artifacts: false,
+        artifacts: Allowance::new(ArtifactLimits::default()),
     }))
 }
 

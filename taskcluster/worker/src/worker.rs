@@ -12,6 +12,7 @@ use taskcluster_core::credentials::{Credentials, CredentialsProvider, SharedCred
 use taskcluster_core::transport::Transport;
 use taskcluster_core::{Caller, CallerBuilder, RetryPolicy};
 
+use crate::artifacts::ArtifactLimits;
 use crate::caches::CacheStore;
 use crate::engine::Engine;
 use crate::events::{Event, EventSink};
@@ -72,12 +73,15 @@ pub struct Settings {
     /// Upload log and artifacts to the object service (storage type `object`), which keeps their checksums, instead of the
     /// queue's own storage. Default: no.
     pub object_artifacts: bool,
-    /// Claim only while this many bytes are free where the work directory and the caches are; caches that nobody uses are
-    /// removed for that, the least recently used first. Default 0: as long as anything works.
+    /// Claim only while this many bytes are free where the work directory, the caches and the engine's [store](Engine::store) are;
+    /// what the engine keeps there and nobody uses, and then caches, are removed for that, the least recently used first. Default 0:
+    /// as long as anything works.
     pub required_disk_space: u64,
     /// After so many runs in a row in which the worker itself was at fault, it asks the queue to keep tasks from it for so long.
     /// Its client needs `queue:quarantine-worker:<task queue>/<worker group>/<worker id>` for that. Default: never.
     pub quarantine: Option<(u32, Duration)>,
+    /// How large the artifacts of a run may be.
+    pub artifact_limits: ArtifactLimits,
 }
 
 impl Settings {
@@ -95,6 +99,7 @@ impl Settings {
             object_artifacts: false,
             required_disk_space: 0,
             quarantine: None,
+            artifact_limits: ArtifactLimits::default(),
         }
     }
 
@@ -145,6 +150,13 @@ impl Settings {
     #[must_use]
     pub fn with_required_disk_space(mut self, bytes: u64) -> Self {
         self.required_disk_space = bytes;
+        self
+    }
+
+    /// Take no larger artifacts than these of a run.
+    #[must_use]
+    pub fn with_artifact_limits(mut self, limits: ArtifactLimits) -> Self {
+        self.artifact_limits = limits;
         self
     }
 

@@ -82,11 +82,34 @@ async fn calls_are_signed_with_the_scopes_of_the_task_and_passed_on_as_they_are(
         for wrong in [
             "/api/echo/v1/x",
             "/guess/api/echo/v1/x",
-            &format!("/{secret}/other/v1/x"),
+            &format!("/{secret}/other/path"),
+            &format!("/{secret}/evil.example/api/echo/v1/x"),
             &format!("/{secret}/api/a/../../x"),
         ] {
             let (head, _) = send(address, format!("GET {wrong} HTTP/1.0\r\nhost: {address}\r\n\r\n")).await;
             assert!(head.starts_with("http/1.0 404"), "{wrong}: {head}");
+        }
+        // As tasks of long ago have it.
+        let host = queue.root_url().trim_start_matches("http://").to_owned();
+        for old in ["echo/v1/old".to_owned(), format!("{host}/api/echo/v1/old")] {
+            let (head, echo) = send(address, format!("GET /{secret}/{old} HTTP/1.0\r\nhost: {address}\r\n\r\n")).await;
+            assert!(head.contains(&format!("x-taskcluster-endpoint: {}/api/echo/v1/old", queue.root_url())), "{head}");
+            let echo: Value = serde_json::from_str(&echo).unwrap();
+            assert_eq!(echo["path"], "/api/echo/v1/old", "{old}");
+        }
+        let post = |path: &str, body: &str| {
+            format!(
+                "POST /{secret}/{path} HTTP/1.0\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        let target = format!("{}/api/echo/v1/signed?a=b", queue.root_url());
+        let (head, url) = send(address, post("bewit", &target)).await;
+        assert!(head.starts_with("http/1.0 303") && head.contains(&format!("location: {}", url.to_lowercase())), "{head}");
+        assert!(url.starts_with(&format!("{target}&bewit=")), "{url}");
+        for (path, body) in [("bewit", "https://evil.example/x"), ("credentials", "{\"clientId\": \"mine\"}")] {
+            let (head, _) = send(address, post(path, body)).await;
+            assert!(head.starts_with("http/1.0 40"), "{path}: {head}");
         }
         shutdown.now();
     };

@@ -9,6 +9,7 @@ use taskcluster::events::{Bus, MemoryBus, Message};
 use taskcluster::queue::events::TaskException;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::{Clock, Credentials, RetryPolicy, SystemClock, time::days};
+use taskcluster_worker::artifacts::ArtifactLimits;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::engine::{ResultSet, SandboxBuilder, SandboxHandle};
 use taskcluster_worker::plugins::{
@@ -323,6 +324,31 @@ async fn failing_code_is_failed_and_artifacts_are_kept() {
     assert_eq!(state, "failed");
     assert_eq!(bench.queue.text(&task_id, "public/a"), "A");
     assert!(bench.log(&task_id).contains("[taskcluster:error] exit code 3"));
+}
+
+#[tokio::test]
+async fn what_is_too_large_becomes_an_error_and_the_run_fails_unless_it_is_optional() {
+    let bench = Bench::new().await;
+    let payload = |optional: bool| {
+        json!({
+            "mock": [{"write": {"path": "large", "text": "12345678901"}}, {"write": {"path": "small", "text": "1234567890"}}],
+            "artifacts": [
+                {"type": "file", "path": "large", "name": "public/large", "optional": optional},
+                {"type": "file", "path": "small", "name": "public/small"},
+            ],
+        })
+    };
+    for (optional, expected) in [(false, "failed"), (true, "completed")] {
+        let task_id = bench.add(payload(optional));
+        let limits = ArtifactLimits::default().with_each(10);
+        bench.run_with(|settings| *settings = settings.clone().with_artifact_limits(limits), None).await;
+        let log = bench.log(&task_id);
+        assert_eq!(bench.queue.state(&task_id), expected, "{log}");
+        let error = bench.queue.artifact(&task_id, "public/large").unwrap().created;
+        assert_eq!(error["reason"], "too-large-file-on-worker");
+        assert!(log.contains("large has 11 bytes; this worker takes artifacts of 10 bytes at most"), "{log}");
+        assert_eq!(bench.queue.text(&task_id, "public/small"), "1234567890");
+    }
 }
 
 #[tokio::test]

@@ -15,13 +15,15 @@ use super::{Stops, exports, runtime};
 use crate::args::UpArgs;
 use crate::assemble::{DESK_GROUP, DESK_QUEUE, Deployment, Parts, TUNNEL_AUDIENCE, TUNNEL_PATH};
 use crate::exit::Outcome;
-use crate::state_dir;
+use crate::{docker_workers, state_dir};
 
 /// Serves until the user says stop.
 pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
     telemetry::init(LogFormat::Text, "warn");
     let data = args.data.clone().map_or_else(state_dir::of_up, Ok)?;
     let served: BTreeSet<TaskQueueId> = args.serve.iter().cloned().collect();
+    let in_docker: BTreeSet<TaskQueueId> = args.serve_docker.iter().cloned().collect();
+    docker_workers::check(&served, &in_docker)?;
     runtime()?.block_on(async {
         let (stops, listening) = Stops::listen()?;
         let serving = async {
@@ -42,7 +44,8 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
             if !served.is_empty() {
                 deployment.work_for(&served).await?;
             }
-            greet(&deployment, &served, address, args.public_url.is_some());
+            docker_workers::start(&deployment, &in_docker).await?;
+            greet(&deployment, &served, &in_docker, address, args.public_url.is_some());
             let outcome = tokio::select! {
                 () = stops.politely.cancelled() => Ok(Outcome::Green),
                 () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
@@ -68,7 +71,13 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Says how to use it, at this address; `is_named` if others know it by another one.
-fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: SocketAddr, is_named: bool) {
+fn greet(
+    deployment: &Deployment,
+    served: &BTreeSet<TaskQueueId>,
+    in_docker: &BTreeSet<TaskQueueId>,
+    address: SocketAddr,
+    is_named: bool,
+) {
     let root_url = deployment.root_url();
     let mut lines = exports(deployment);
     lines.push(String::new());
@@ -77,10 +86,15 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: Socke
             "It listens on {address}; what stands in front of it must pass on Host, X-Forwarded-Proto and websockets."
         ));
     }
-    lines.push(match served.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => "No worker runs here; with `--serve local/native` one does.".to_owned(),
-        queues => format!("A native worker serves {queues}; what it runs can do what you can."),
-    });
+    if served.is_empty() && in_docker.is_empty() {
+        lines.push("No worker runs here; with `--serve local/native` one does.".to_owned());
+    }
+    if !served.is_empty() {
+        lines.push(format!("A native worker serves {}; what it runs can do what you can.", joined(served)));
+    }
+    if !in_docker.is_empty() {
+        lines.push(format!("A Docker worker serves {}; what it runs is in containers.", joined(in_docker)));
+    }
     if is_named || !(address.ip().is_unspecified() || address.ip().is_loopback()) {
         lines.push(format!("Another machine with this program takes the tasks of {DESK_QUEUE} by:"));
         lines.push(format!("  {}", desk_line(root_url, deployment.desk_credentials())));
@@ -93,6 +107,10 @@ fn greet(deployment: &Deployment, served: &BTreeSet<TaskQueueId>, address: Socke
     // Whoever reads may have heard enough; that is no reason to stop.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush());
+}
+
+fn joined(queues: &BTreeSet<TaskQueueId>) -> String {
+    queues.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What starts a worker on another machine, with credentials that are good for that alone. Its logs and shells are reached through

@@ -72,11 +72,16 @@ impl Client<'_> {
 
     /// A new task for this queue that runs a shell script, and its id.
     pub(crate) fn create(&self, queue: &str, name: &str, script: &str) -> String {
+        self.create_with(queue, name, &json!({ "command": [["sh", "-c", script]], "maxRunTime": 3600 }))
+    }
+
+    /// A new task for this queue with this payload, and its id.
+    pub(crate) fn create_with(&self, queue: &str, name: &str, payload: &Value) -> String {
         let id = self.says(&["slugid"]).trim().to_owned();
         let time = |offset| self.says(&["from-now", offset]).trim().to_owned();
         let definition = json!({
             "taskQueueId": queue, "schedulerId": "tests", "created": time("0 s"), "deadline": time("2 hours"),
-            "payload": { "command": [["sh", "-c", script]], "maxRunTime": 3600 },
+            "payload": payload,
             "metadata": { "name": name, "description": "A test.", "owner": "me@example.com", "source": "https://example.com" },
         });
         let status: Value =

@@ -20,7 +20,19 @@ pub(crate) struct Up {
 impl Up {
     /// Starts one on the fixture's data folder, at a free port.
     pub(crate) fn start(fixture: &Fixture, args: &[&str]) -> Self {
-        let mut child = command(fixture, args).spawn().unwrap();
+        Self::begin(command(fixture, args))
+    }
+
+    /// The same with more variables.
+    #[cfg(feature = "docker")]
+    pub(crate) fn start_with(fixture: &Fixture, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = command(fixture, args);
+        command.envs(variables.iter().copied());
+        Self::begin(command)
+    }
+
+    fn begin(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut said = Vec::new();
         for line in stdout.by_ref().lines().map_while(Result::ok) {

@@ -7,6 +7,7 @@ mod bad_input;
 mod by_hand;
 mod client;
 mod deployment;
+mod docker;
 mod fixture;
 mod guide;
 mod hello;

@@ -7,20 +7,29 @@
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
+use super::gauge::{Bounds, Measured};
+
 /// The most that a list of images may take.
 const LARGEST_LIST: u64 = 16 << 20;
 
-/// Copy the archive of one image, which is to have these names and no more bytes than `most`.
+/// Copy the archive of one image, which is to have these names and to become no more than the bounds allow.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] with a reason: it is none, or larger. [`io::ErrorKind::BrokenPipe`]: nobody reads.
-pub(super) fn rename(from: impl Read, to: impl Write, names: &[String], most: u64) -> io::Result<()> {
-    let mut archive = Archive::new(Limited { from, left: most });
-    let mut copy = Copy { to: Builder::new(to), names, links: HashSet::new(), lists: 0 };
+/// [`io::ErrorKind::InvalidData`] with a reason: it is none, or larger. [`io::ErrorKind::StorageFull`]: the disk is too small for
+/// it. [`io::ErrorKind::BrokenPipe`]: nobody reads.
+pub(super) fn rename(from: impl Read, to: impl Write, names: &[String], bounds: &Arc<Bounds>) -> io::Result<()> {
+    // Readers of archives say in words of their own that they get no more.
+    copy(from, to, names, bounds).map_err(|error| bounds.check().err().unwrap_or(error))
+}
+
+fn copy(from: impl Read, to: impl Write, names: &[String], bounds: &Arc<Bounds>) -> io::Result<()> {
+    let mut archive = Archive::new(Limited { from, bounds });
+    let mut copy = Copy { to: Builder::new(to), names, bounds, links: HashSet::new(), lists: 0 };
     for entry in archive.entries()? {
         copy.entry(entry?)?;
     }
@@ -31,16 +40,15 @@ pub(super) fn rename(from: impl Read, to: impl Write, names: &[String], most: u6
 }
 
 /// Fails instead of giving more bytes.
-struct Limited<R> {
+struct Limited<'a, R> {
     from: R,
-    left: u64,
+    bounds: &'a Bounds,
 }
 
-impl<R: Read> Read for Limited<R> {
+impl<R: Read> Read for Limited<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer)?;
-        let left = self.left.checked_sub(read as u64);
-        self.left = left.ok_or_else(|| bad("unpacked, it is larger than this worker takes"))?;
+        self.bounds.take(read as u64)?;
         Ok(read)
     }
 }
@@ -48,6 +56,7 @@ impl<R: Read> Read for Limited<R> {
 struct Copy<'a, W: Write> {
     to: Builder<W>,
     names: &'a [String],
+    bounds: &'a Arc<Bounds>,
     links: HashSet<PathBuf>,
     /// Lists of images met so far.
     lists: u32,
@@ -67,9 +76,13 @@ impl<W: Write> Copy<'_, W> {
             (Some("index.json"), EntryType::Regular) => self.list(entry, &path, rename_in_index),
             // Names once more, for engines of long ago.
             (Some("repositories"), _) => Ok(()),
-            (_, EntryType::Regular | EntryType::Directory) => {
+            (_, EntryType::Directory) => self.to.append_data(&mut fresh(kind, 0), &path, io::empty()),
+            // Whatever its name is, it may be a layer.
+            (_, EntryType::Regular) => {
                 let mut header = fresh(kind, entry.size());
-                self.to.append_data(&mut header, &path, entry)
+                let mut measured = Measured::new(entry, self.bounds);
+                self.to.append_data(&mut header, &path, &mut measured)?;
+                measured.finish()
             }
             // How a layer is told to be the same as another one.
             (_, EntryType::Symlink) if path.ends_with("layer.tar") => {
@@ -184,7 +197,8 @@ mod tests {
 
         fn renamed(self) -> Result<Vec<(String, String)>, String> {
             let mut out = Vec::new();
-            rename(&*self.0.into_inner().unwrap(), &mut out, &["ours:1".to_owned()], 1 << 20)
+            let bounds = Bounds::new(1 << 20, None);
+            rename(&*self.0.into_inner().unwrap(), &mut out, &["ours:1".to_owned()], &bounds)
                 .map_err(|error| error.to_string())?;
             let mut archive = Archive::new(&*out);
             let entries = archive.entries().unwrap().map(|entry| {
@@ -248,6 +262,7 @@ mod tests {
         assert!(Packing::new().file("c.json", "{}").renamed().unwrap_err().contains("no manifest.json"));
         assert!(Packing::new().file("manifest.json", "[{}, {}]").renamed().unwrap_err().contains("one image"));
         assert!(Packing::new().file("manifest.json", "{").renamed().unwrap_err().contains("manifest.json"));
-        assert!(rename(&b"\x1f\x8b not a tar"[..], &mut Vec::new(), &[], 1 << 20).is_err());
+        let bounds = Bounds::new(1 << 20, None);
+        assert!(rename(&b"\x1f\x8b not a tar"[..], &mut Vec::new(), &[], &bounds).is_err());
     }
 }

@@ -3,20 +3,25 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use bollard::errors::Error as ApiError;
 use bollard::query_parameters::ImportImageOptionsBuilder;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
-use taskcluster::artifacts::Artifacts;
+use taskcluster::artifacts::{Artifacts, Progress};
 use taskcluster::index::Index;
 use taskcluster_core::chain;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::decode::{Lz4Decoder, ZstdDecoder};
 use taskcluster_worker::error::{Error, Result};
+use taskcluster_worker::size;
+use tempfile::TempPath;
 
 use super::archive;
+use super::gauge::Bounds;
+use super::progress::{Pace, Passed};
 use super::reference::{OF_ARTIFACTS, name_of_content};
 use crate::docker::Docker;
 use crate::pipe;
@@ -69,8 +74,33 @@ pub(super) async fn locate(task: &TaskContext, task_id: &TaskId, path: &str) -> 
     Ok(Located { task_id: *task_id, run_id, path: path.to_owned() })
 }
 
-/// Fetch the artifact and have Docker load it under its own name. Unpacked, it may be no larger than `most`.
-pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located, most: u64) -> Result<()> {
+/// An artifact that has been fetched, for Docker to load.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    what: String,
+    file: TempPath,
+    packed: Packed,
+    /// The names that the image is to have.
+    pub(super) names: [String; 2],
+}
+
+/// Why an artifact has not become an image.
+#[derive(Debug)]
+pub(super) enum NotLoaded {
+    /// There is no room for it on Docker's disk.
+    NoRoom(Error),
+    /// Whatever else.
+    Failed(Error),
+}
+
+impl From<Error> for NotLoaded {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Fetch the artifact.
+pub(super) async fn fetch(task: &TaskContext, artifact: &Located) -> Result<Fetched> {
     let Located { task_id, path, .. } = artifact;
     let what = format!("the image {path:?} of task {task_id}");
     let packed = Packed::by_name(path)
@@ -79,15 +109,60 @@ pub(super) async fn load(docker: &Docker, task: &TaskContext, artifact: &Located
     let file = tempfile::NamedTempFile::new_in(task.scratch())
         .map_err(|error| Error::worker_caused("cannot write an image", error))?
         .into_temp_path();
+    let (pace, log, clock, named) = (Pace::new(task.clock().now()), task.log().clone(), task.clock().clone(), what.clone());
+    let tell = move |progress: Progress| {
+        if pace.is_due(clock.now()) {
+            let of_all = progress.total.map(|total| format!(" of {}", size(total))).unwrap_or_default();
+            log.info(format!("fetching {named}: {}{of_all}", size(progress.done)));
+        }
+    };
     let downloaded = Artifacts::new(task.caller())
         .download_latest(task_id, path)
+        .progress(tell)
         .to_file(&file)
         .await
         .map_err(|error| Error::worker_caused(format!("cannot fetch {what}"), error))?;
-    task.log().info(format!("loading {what}"));
     let names = [artifact.image_name(), name_of_content(&downloaded.sha256)];
-    let path = file.to_path_buf();
-    import(docker, &what, move |out| archive::rename(packed.open(&path)?, out, &names, most)).await
+    Ok(Fetched { what, file, packed, names })
+}
+
+/// Have Docker load what was fetched, under its own names. Unpacked, it may be no larger than the bounds allow.
+pub(super) async fn load(
+    docker: &Docker,
+    task: &TaskContext,
+    fetched: &Fetched,
+    bounds: Arc<Bounds>,
+) -> Result<(), NotLoaded> {
+    let Fetched { what, file, packed, names } = fetched;
+    task.log().info(format!("loading {what}"));
+    let (path, packed, names) = (file.to_path_buf(), *packed, names.clone());
+    let passed = Arc::new(Passed::default());
+    let counted = passed.clone();
+    let renaming = move |out: &mut dyn Write| {
+        archive::rename(packed.open(&path)?, Counting { out, passed: &counted }, &names, &bounds)
+    };
+    tokio::select! {
+        loaded = import(docker, what, renaming) => loaded,
+        never = passed.tell(task, what) => match never {},
+    }
+}
+
+/// Counts what is written.
+struct Counting<'a> {
+    out: &'a mut dyn Write,
+    passed: &'a Passed,
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.passed.add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// How an archive is compressed.
@@ -119,7 +194,7 @@ async fn import(
     docker: &Docker,
     what: &str,
     rename: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
-) -> Result<()> {
+) -> Result<(), NotLoaded> {
     let (renaming, chunks) = pipe::write_to_stream(rename);
     let options = ImportImageOptionsBuilder::new().build();
     let loading = docker.api.import_image_stream(options, chunks, None).try_for_each(|_| async { Ok(()) });
@@ -127,15 +202,21 @@ async fn import(
     let renamed = renamed.map_err(|error| Error::worker_caused(format!("cannot unpack {what}"), error))?;
     match (renamed, loaded) {
         (Ok(()), Ok(())) => Ok(()),
+        (Err(error), _) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(NotLoaded::NoRoom(Error::worker(format!("{what} cannot be loaded: {error}"))))
+        }
+        (_, Err(error)) if error.to_string().contains("no space left") => {
+            Err(NotLoaded::NoRoom(Error::worker_caused(format!("cannot load {what}"), error)))
+        }
         // What Docker says counts where it stopped reading; otherwise the archive broke first.
         (Err(error), _) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::payload(format!("{what} cannot be loaded: {error}")))
+            Err(Error::payload(format!("{what} cannot be loaded: {error}")).into())
         }
         (_, Err(error)) if is_content_at_fault(&error) => {
-            Err(Error::payload(format!("{what} cannot be loaded: {error}")))
+            Err(Error::payload(format!("{what} cannot be loaded: {error}")).into())
         }
-        (_, Err(error)) => Err(Error::worker_caused(format!("cannot load {what}"), error)),
-        (Err(error), Ok(())) => Err(Error::worker_caused(format!("cannot load {what}"), error)),
+        (_, Err(error)) => Err(Error::worker_caused(format!("cannot load {what}"), error).into()),
+        (Err(error), Ok(())) => Err(Error::worker_caused(format!("cannot load {what}"), error).into()),
     }
 }
 

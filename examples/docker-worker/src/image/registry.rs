@@ -12,6 +12,7 @@ use taskcluster_core::secret::Secret;
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::error::{Error, Result};
 
+use super::progress::{Pace, Pulling};
 use super::reference::Reference;
 use crate::docker::{Docker, answer};
 
@@ -54,7 +55,7 @@ pub(super) async fn pull(
     task.log().info(format!("pulling the image {name}"));
     let mut wait = FIRST_WAIT;
     for attempt in 1.. {
-        let error = match pull_once(docker, reference, registry).await {
+        let error = match pull_once(docker, task, reference, registry).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -71,14 +72,27 @@ pub(super) async fn pull(
     unreachable!("the last attempt returns")
 }
 
-async fn pull_once(docker: &Docker, reference: &Reference, registry: Option<&Registry>) -> Result<(), ApiError> {
+async fn pull_once(
+    docker: &Docker,
+    task: &TaskContext,
+    reference: &Reference,
+    registry: Option<&Registry>,
+) -> Result<(), ApiError> {
     let options = CreateImageOptionsBuilder::new().from_image(reference.repository()).tag(reference.rest()).build();
     let credentials = registry.map(|registry| DockerCredentials {
         username: Some(registry.username.clone()),
         password: Some(registry.password.expose().to_owned()),
         ..DockerCredentials::default()
     });
-    docker.api.create_image(Some(options), None, credentials).try_for_each(|_| async { Ok(()) }).await
+    let mut said = std::pin::pin!(docker.api.create_image(Some(options), None, credentials));
+    let (pace, mut pulling) = (Pace::new(task.clock().now()), Pulling::default());
+    while let Some(info) = said.try_next().await? {
+        pulling.hear(&info);
+        if pace.is_due(task.clock().now()) {
+            task.log().info(format!("pulling the image {}: {pulling}", reference.as_str()));
+        }
+    }
+    Ok(())
 }
 
 /// What a registry says of an image that it will never give, whoever asks when.

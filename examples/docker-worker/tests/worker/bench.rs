@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use taskcluster_core::Credentials;
 use taskcluster_core::ids::TaskId;
 use taskcluster_docker_worker::{DockerWorker, Options, Shutdown};
+use taskcluster_worker::artifacts::ArtifactLimits;
 use taskcluster_worker::events::Event;
 use taskcluster_worker::plugins::BACKING_LOG;
 use taskcluster_worker::testing::{FakeQueue, task_with_payload};
@@ -23,6 +24,7 @@ pub(crate) struct Bench {
     pub(crate) label: String,
     pub(crate) shutdown: Shutdown,
     pub(crate) printed: Arc<Mutex<Vec<u8>>>,
+    pub(crate) artifact_limits: ArtifactLimits,
 }
 
 impl Bench {
@@ -31,8 +33,8 @@ impl Bench {
         let there = docker::find().await?;
         let queue = FakeQueue::start().await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let label = docker::label();
-        Some(Self { queue, dir, there, label, shutdown: Shutdown::new(), printed: Arc::default() })
+        let (label, artifact_limits) = (docker::label(), ArtifactLimits::default());
+        Some(Self { queue, dir, there, label, shutdown: Shutdown::new(), printed: Arc::default(), artifact_limits })
     }
 
     /// A task that runs a script.
@@ -82,7 +84,10 @@ impl Bench {
         worker.options = Some(options);
         further(&mut worker);
         let identity = Identity::new("test/worker".parse().unwrap(), "group", "worker");
-        let settings = Settings::new(self.dir.path().join("work")).with_task_limit(tasks).with_capacity(capacity);
+        let settings = Settings::new(self.dir.path().join("work"))
+            .with_task_limit(tasks)
+            .with_capacity(capacity)
+            .with_artifact_limits(self.artifact_limits);
         let printed = self.printed.clone();
         let worker = worker
             .builder(self.queue.root_url(), identity, settings)
@@ -124,6 +129,11 @@ impl Bench {
     /// Wait until this stands somewhere in a log.
     pub(crate) async fn text(&self, text: &str) {
         self.until(text, |printed| printed.contains(text)).await;
+    }
+
+    /// Wait until this stands so many times in the logs.
+    pub(crate) async fn text_times(&self, text: &str, times: usize) {
+        self.until(text, |printed| printed.matches(text).count() >= times).await;
     }
 
     async fn until(&self, text: &str, is_there: impl Fn(&str) -> bool) {

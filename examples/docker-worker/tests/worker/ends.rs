@@ -74,7 +74,19 @@ async fn a_task_that_wants_too_much_memory_is_ended_and_told() {
     bench.run_with(1, |options| options.limits.memory = Some(32 << 20)).await;
     let log = bench.log(&task_id);
     assert_eq!(bench.queue.state(&task_id), "failed", "{log}");
-    assert!(log.contains("wanted more memory than it may have"), "{log}");
+    assert!(log.contains("[taskcluster:error] out of memory: the task may take 32 MiB"), "{log}");
+    assert_eq!(log.matches("[taskcluster:error]").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_task_of_which_a_part_wants_too_much_memory_has_failed_whatever_the_rest_comes_to() {
+    let Some(bench) = Bench::new().await else { return };
+    let task_id = bench.script("sh -c 'x=x; while :; do x=$x$x; done'; echo the rest goes on; exit 0");
+    bench.run_with(1, |options| options.limits.memory = Some(32 << 20)).await;
+    let log = bench.log(&task_id);
+    assert!(log.contains("the rest goes on\r\n"), "{log}");
+    assert_eq!(bench.queue.state(&task_id), "failed", "{log}");
+    assert!(log.contains("[taskcluster:error] out of memory: the task may take 32 MiB"), "{log}");
 }
 
 #[tokio::test]

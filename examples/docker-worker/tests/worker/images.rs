@@ -13,21 +13,22 @@ use taskcluster::{TaskId, TaskQueueId, Taskcluster};
 use taskcluster_docker_worker::{DockerWorker, Options, Shutdown};
 use taskcluster_fake::Fake;
 use taskcluster_worker::{Identity, Settings};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::docker::{self, There};
 
 const TIMEOUT: Duration = Duration::from_secs(180);
 const QUEUE: &str = "test/docker";
 
-struct Bench {
-    fake: Fake,
-    tc: Taskcluster,
-    there: There,
-    dir: tempfile::TempDir,
+pub(crate) struct Bench {
+    pub(crate) fake: Fake,
+    pub(crate) tc: Taskcluster,
+    pub(crate) there: There,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Bench {
-    async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         let there = docker::find().await?;
         let fake = Fake::builder().system_clock().claim_wait(Duration::from_secs(2)).start().await.unwrap();
         let tc = fake.handle();
@@ -37,7 +38,7 @@ impl Bench {
         Some(Self { fake, tc, there, dir: tempfile::tempdir().unwrap() })
     }
 
-    async fn create(&self, queue: &str, scopes: &[&str], payload: Value) -> TaskId {
+    pub(crate) async fn create(&self, queue: &str, scopes: &[&str], payload: Value) -> TaskId {
         let now = self.fake.now();
         let metadata = TaskMetadata::new("a test", "of images", "nobody@example.com", "https://example.com/");
         let Value::Object(payload) = payload else { panic!("a payload is an object") };
@@ -51,7 +52,7 @@ impl Bench {
     }
 
     /// A completed task that left an artifact.
-    async fn artifact(&self, name: &str, content: &[u8]) -> TaskId {
+    pub(crate) async fn artifact(&self, name: &str, content: &[u8]) -> TaskId {
         let task_id = self.create("test/builder", &[], json!({})).await;
         let claims = self.tc.queue().claim_work("test/builder", &ClaimWorkRequest::new("g", "w", 1)).await.unwrap();
         assert_eq!(claims.tasks[0].status.task_id, task_id);
@@ -62,12 +63,17 @@ impl Bench {
     }
 
     /// Run one task in this image; gives how its run ended and its log.
-    async fn run(&self, image: Value, scopes: &[&str]) -> (String, String) {
+    pub(crate) async fn run(&self, image: Value, scopes: &[&str]) -> (String, String) {
         self.run_with(image, scopes, |_| {}).await
     }
 
     /// The same by a worker that is put together a little differently.
-    async fn run_with(&self, image: Value, scopes: &[&str], change: impl FnOnce(&mut Options)) -> (String, String) {
+    pub(crate) async fn run_with(
+        &self,
+        image: Value,
+        scopes: &[&str],
+        change: impl FnOnce(&mut Options),
+    ) -> (String, String) {
         let payload = json!({"image": image, "command": ["/bin/sh", "-c", "echo it runs"], "maxRunTime": 600});
         let task_id = self.create(QUEUE, scopes, payload).await;
         let mut worker = DockerWorker::new(&self.there.host);
@@ -86,12 +92,12 @@ impl Bench {
         (reason, String::from_utf8(log.await.unwrap().to_vec()).unwrap())
     }
 
-    fn docker(&self, arguments: &[&str]) -> Vec<u8> {
+    pub(crate) fn docker(&self, arguments: &[&str]) -> Vec<u8> {
         docker::call(&self.there.host, arguments)
     }
 
     /// The archive of a new image, which is then no longer here; `tag` is what it says its name is.
-    fn archive(&self, tag: &str) -> Vec<u8> {
+    pub(crate) fn archive(&self, tag: &str) -> Vec<u8> {
         let container = String::from_utf8(self.docker(&["create", &self.there.image, "/bin/sh"])).unwrap();
         // Another one for each archive.
         let label = format!("LABEL of={tag}");
@@ -103,7 +109,7 @@ impl Bench {
     }
 }
 
-fn task_image(task_id: &TaskId, path: &str) -> Value {
+pub(crate) fn task_image(task_id: &TaskId, path: &str) -> Value {
     json!({"type": "task-image", "taskId": task_id, "path": path})
 }
 
@@ -221,16 +227,62 @@ async fn an_image_that_grows_without_end_is_refused_and_the_next_task_served() {
     assert_eq!(reason, "completed", "{log}");
 }
 
+/// The archive of an image, with each layer changed.
+fn with_layers(archive: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let mut changed = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(archive).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        let path = entry.path().unwrap().into_owned();
+        if path.ends_with("layer.tar") {
+            content = change(&content);
+        }
+        let mut header = entry.header().clone();
+        header.set_size(content.len() as u64);
+        changed.append_data(&mut header, path, &*content).unwrap();
+    }
+    changed.into_inner().unwrap()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_layer_counts_as_what_becomes_of_it() {
+    let Some(bench) = Bench::new().await else { return };
+    let archive = bench.archive("taskcluster-test-layers:1");
+    let task_id = bench.artifact("public/image.tar", &with_layers(&archive, gzip)).await;
+    let image = task_image(&task_id, "public/image.tar");
+    let (reason, log) = bench.run(image, &[]).await;
+    assert_eq!(reason, "completed", "{log}");
+
+    let mut bomb = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(64 << 20);
+    bomb.append_data(&mut header, "zeros", std::io::repeat(0).take(64 << 20)).unwrap();
+    let bomb = gzip(&bomb.into_inner().unwrap());
+    assert!(bomb.len() < 1 << 20, "it is one: {}", bomb.len());
+    let task_id = bench.artifact("public/bomb.tar", &with_layers(&archive, |_| bomb.clone())).await;
+    let few = |options: &mut Options| options.image_bytes = 16 << 20;
+    let (reason, log) = bench.run_with(task_image(&task_id, "public/bomb.tar"), &[], few).await;
+    assert_eq!(reason, "malformed-payload", "{log}");
+    assert!(log.contains("larger than this worker takes, which is 16 MiB"), "{log}");
+}
+
 /// Docker's own registry, on loopback, as long as this lives.
-struct Registry {
+pub(crate) struct Registry {
     process: std::process::Child,
-    name: String,
+    pub(crate) name: String,
     _dir: tempfile::TempDir,
 }
 
 impl Registry {
     /// `None`, which is said, where there is no such program.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let Ok(program) = std::env::var("TEST_DOCKER_REGISTRY") else {
             println!("skipped: TEST_DOCKER_REGISTRY names no registry server");
             return None;
@@ -289,4 +341,63 @@ async fn an_image_of_a_registry_is_pulled_and_one_that_it_has_not_is_refused() {
     assert_eq!(reason, "malformed-payload", "{log}");
     assert!(log.contains("cannot be had"), "{log}");
     bench.docker(&["rmi", &image]);
+}
+
+/// Passes connections on to a server, slowly in one direction.
+async fn slowed(server: String, chunk: usize) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let server = tokio::net::TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(async move {
+                let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                    (client.into_split(), server.into_split());
+                let asking = tokio::io::copy(&mut from_client, &mut to_server);
+                let answering = async {
+                    let mut buffer = vec![0; chunk];
+                    loop {
+                        let read = from_server.read(&mut buffer).await?;
+                        if read == 0 {
+                            return to_client.shutdown().await;
+                        }
+                        to_client.write_all(&buffer[..read]).await?;
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                };
+                let _ = tokio::join!(asking, answering);
+            });
+        }
+    });
+    name
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_an_image_is_told_how_far_it_is() {
+    let Some(bench) = Bench::new().await else { return };
+    let Some(registry) = Registry::start() else { return };
+    let through = slowed(registry.name.clone(), 8 << 10).await;
+    // A layer that cannot be compressed.
+    let container = String::from_utf8(bench.docker(&[
+        "create",
+        &bench.there.image,
+        "/bin/sh",
+        "-c",
+        "dd if=/dev/urandom of=/noise bs=1M count=4",
+    ]))
+    .unwrap();
+    let container = container.trim();
+    bench.docker(&["start", "-a", container]);
+    let fast = format!("{}/team/noise:1", registry.name);
+    bench.docker(&["commit", container, &fast]);
+    bench.docker(&["push", &fast]);
+    bench.docker(&["rm", container]);
+    bench.docker(&["rmi", &fast]);
+    let slow = format!("{through}/team/noise:1");
+    let (reason, log) = bench.run(json!(slow), &[]).await;
+    assert_eq!(reason, "completed", "{log}");
+    let told = log.lines().find(|line| line.contains("layers are unpacked"));
+    assert!(told.is_some_and(|line| line.contains(&slow) && line.contains("have come")), "{log}");
+    bench.docker(&["rmi", &slow]);
 }

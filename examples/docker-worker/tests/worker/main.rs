@@ -1,16 +1,22 @@
 //! The Docker worker on a real engine, which `TEST_DOCKER` names; its queue is one that tests can look into.
 
+#![allow(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
+
 mod bench;
 mod caches;
 mod conformance;
+mod devices;
 mod docker;
 mod dropped;
 mod ends;
+mod guards;
 mod hostile;
 mod images;
 mod kept;
+mod large;
 mod leftovers;
 mod local;
 mod payload;
 mod proxy;
+mod room;
 mod shell;

@@ -9,6 +9,7 @@ mod ends;
 mod groups;
 mod hostile;
 mod isolation;
+mod large;
 mod local;
 mod mounts;
 mod processes;

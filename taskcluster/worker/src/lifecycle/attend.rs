@@ -11,6 +11,8 @@ use taskcluster_core::credentials::{Certificate, Credentials, SharedCredentials}
 use taskcluster_core::time::Timestamp;
 
 use super::Running;
+use super::undecided::Undecided;
+use crate::artifacts::Allowance;
 use crate::context::{Parts, TaskContext};
 use crate::events::Event;
 use crate::log::TaskLog;
@@ -31,13 +33,15 @@ pub(super) struct Attended {
 /// How long to wait before a failed reclaim or report is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Attend to a run from its claim to its end. Its task waits until caches are `purged`.
+/// Attend to a run from its claim to its end. Its task waits until caches are `purged`; it is `undecided` what it needs until the
+/// engine has seen its payload.
 pub(super) async fn attend(
     inner: Arc<Inner>,
     running: Running,
     shutdown: Shutdown,
     purged: impl Future<Output = ()>,
     claim: TaskClaim,
+    undecided: Undecided,
 ) -> Attended {
     let (task_id, run_id) = (claim.status.task_id, claim.run_id);
     tracing::info!(task.id = %task_id, run.id = %run_id, "claimed");
@@ -54,7 +58,7 @@ pub(super) async fn attend(
     let key = (task_id, run_id);
     running.lock().expect("nothing panics holding it").insert(key, claimed.task.clone());
     let (outcome, own_fault) = tokio::select! {
-        end = claimed.attend(purged) => end,
+        end = claimed.attend(purged, undecided) => end,
         never = claimed.keep() => match never {},
         never = claimed.give_back(&shutdown) => match never {},
     };
@@ -98,13 +102,14 @@ impl Claimed {
             clock: inner.clock.clone(),
             scratch: scratch.0.clone(),
             object_artifacts: inner.settings.object_artifacts,
+            artifacts: Allowance::new(inner.settings.artifact_limits),
         });
         let taken_until = Mutex::new(claim.taken_until);
         Ok(Self { inner: inner.clone(), task, taken_until, told: Default::default(), _scratch: scratch })
     }
 
     /// Run the task and tell the queue how it ended.
-    async fn attend(&self, purged: impl Future<Output = ()>) -> (Outcome, bool) {
+    async fn attend(&self, purged: impl Future<Output = ()>, undecided: Undecided) -> (Outcome, bool) {
         let task = &self.task;
         self.header();
         tokio::select! {
@@ -115,6 +120,7 @@ impl Claimed {
         let mut run = Run::new(task.clone(), &self.inner.plugins, move || {
             inner.emit(Event::Started { task_id: context.task_id(), run_id: context.run_id() });
         });
+        run.once_prepared(move || drop(undecided));
         let outcome = run.drive(&*self.inner.engine, &self.inner.schema).await;
         let outcome = self.end(&mut run, outcome).await;
         let own_fault = run.own_fault;

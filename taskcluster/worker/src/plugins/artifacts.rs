@@ -23,7 +23,8 @@ pub use declared::{Declared, Kind};
 /// Uploads the declared artifacts once the user's code has ended, also after it failed.
 ///
 /// What is missing or of the wrong type becomes an `error` artifact, and the run `failed` if the artifact is required; so it does
-/// if a file of a directory has a name that no artifact can have, which is told in the log.
+/// if a file of a directory has a name that no artifact can have, which is told in the log. So does what is larger than the
+/// worker's [limits](crate::artifacts::ArtifactLimits).
 /// An upload that fails does not keep the others from being tried.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -181,13 +182,24 @@ impl TaskArtifacts {
             let line = format!("no artifact can have the name {:?}: {RULE_OF_NAMES}", found.name);
             return Ok(self.judge(found.declared, line));
         }
-        match results.file(&found.path).await {
+        let file = match results.file(&found.path).await {
+            Ok(file) => self.allowed(found, file).await?,
+            Err(missing) => Err(missing),
+        };
+        match file {
             Ok(file) => {
                 self.task.upload(&found.name, &upload(found.declared, &file)).await?;
                 Ok(Verdict::Good)
             }
             Err(missing) => self.missing(found.declared, &found.name, &missing).await,
         }
+    }
+
+    /// The file, unless it is too large.
+    async fn allowed(&self, found: &Found<'_>, file: Extracted) -> Result<Result<Extracted, Missing>> {
+        let failed = |error| Error::worker_caused(format!("cannot look at the artifact {:?}", found.name), error);
+        let bytes = tokio::fs::metadata(file.path()).await.map_err(failed)?.len();
+        Ok(self.task.parts.artifacts.take(&found.path, bytes).map(|()| file))
     }
 
     async fn missing(&self, declared: &Declared, name: &str, missing: &Missing) -> Result<Verdict> {

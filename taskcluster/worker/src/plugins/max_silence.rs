@@ -80,6 +80,10 @@ impl TaskPlugin for TaskMaxSilence {
             tokio::select! {
                 () = over.cancelled() => {}
                 () = silence(&task, start, time) => {
+                    // Whoever looks around in a shell need not say anything.
+                    if task.is_staying() {
+                        return;
+                    }
                     let seconds = time.as_secs();
                     task.stop(Stop::Fail(format!("the task printed nothing for its maxSilence of {seconds} s")));
                 }

@@ -12,6 +12,7 @@ use crate::context::TaskContext;
 use crate::engine::{ResultSet, SandboxHandle};
 use crate::error::Result;
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
+use crate::size::size;
 use crate::stop::Stop;
 
 mod machine;
@@ -95,14 +96,16 @@ impl MemoryGuard {
 
     fn look(&self, now: Timestamp) -> std::io::Result<()> {
         let memory = Memory::of_machine()?;
-        let mut watch = self.watch();
-        if !watch.short_for(memory.is_short(&self.limits), self.limits.patience, now) {
+        let Some(running) = self.watch().short_for(memory.is_short(&self.limits), self.limits.patience, now) else {
             return Ok(());
-        }
-        if let Some((victim, held)) = watch.take_largest(|running| running.sandbox.memory().unwrap_or(0)) {
+        };
+        // Nobody who comes or goes waits for this, which takes its time.
+        let held = running.into_iter().map(|(number, running)| (running.sandbox.memory().unwrap_or(0), number));
+        let Some((held, number)) = held.max().filter(|(held, _)| *held > 0) else { return Ok(()) };
+        if let Some(victim) = self.watch().take(number) {
             victim.task.stop(Stop::Fail(format!(
                 "the machine runs out of memory ({memory}), and this task holds the most of it, {}",
-                machine::size(held)
+                size(held)
             )));
         }
         Ok(())
@@ -119,7 +122,7 @@ impl Default for MemoryGuard {
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A task whose code runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Running {
     task: Arc<TaskContext>,
     sandbox: Arc<dyn SandboxHandle>,

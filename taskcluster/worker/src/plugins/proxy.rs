@@ -8,7 +8,9 @@
 //!
 //! What arrives below `/api/<service>/<version>/` is signed with the run's credentials, limited to the
 //! task's scopes and to making artifacts of this run (so a task cannot resolve itself), and passed on as it is; bodies are
-//! streamed both ways. Renewed credentials are used from the next request on.
+//! streamed both ways. Renewed credentials are used from the next request on. `/<service>/<version>/` means the same. What is posted
+//! to `/bewit`, a URL of the deployment, comes back signed, good for an hour to whoever has it. Nothing is signed for another
+//! host, and nothing that arrives here changes the credentials.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use taskcluster_core::credentials::CredentialsProvider;
 use taskcluster_core::hawk::{RequestFacts, Signer};
+use taskcluster_core::root_url::RootUrl;
 use taskcluster_core::transport;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,6 +38,11 @@ use crate::payload::{Payload, PayloadPart};
 use crate::peer::{Peer, Visitor};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
 use taskcluster_core::chain;
+
+mod route;
+mod signed_url;
+
+use route::Route;
 
 /// Gives a task that asks for it the address of a proxy in `TASKCLUSTER_PROXY_URL`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +76,10 @@ impl Plugin for Proxy {
         Box::new(TaskProxy { task: task.clone(), wanted: false, server: None })
     }
 }
+
+/// The URL that a call was passed on to, in its answer.
+const ENDPOINT: HeaderName = HeaderName::from_static("x-taskcluster-endpoint");
+const VERSION: HeaderName = HeaderName::from_static("x-taskcluster-proxy-version");
 
 /// By this name, or at `TASKCLUSTER_PROXY_URL`, tasks in containers expect the proxy.
 const HOST: &str = "taskcluster";
@@ -143,9 +155,16 @@ async fn forward(
     request: Request,
 ) -> Response {
     let refuse = |status: StatusCode, message: String| (status, Json(json!({"message": message}))).into_response();
-    let Some(resource) = forwarder.resource(&request).filter(|_| forwarder.serves(visitor)) else {
-        let help = "the proxy serves <TASKCLUSTER_PROXY_URL>/api/<service>/<version>/...";
-        return refuse(StatusCode::NOT_FOUND, help.to_owned());
+    let Some(rest) = forwarder.rest(&request).filter(|_| forwarder.serves(visitor)) else {
+        return refuse(StatusCode::NOT_FOUND, route::HELP.to_owned());
+    };
+    let resource = match Route::parse(rest, forwarder.root()) {
+        Ok(Route::Call(resource)) => resource,
+        Ok(Route::Sign) => {
+            let answer = forwarder.sign_url(request.into_body()).await;
+            return answer.unwrap_or_else(|message| refuse(StatusCode::BAD_REQUEST, message));
+        }
+        Err(help) => return refuse(StatusCode::NOT_FOUND, help.to_owned()),
     };
     match forwarder.send(&resource, request).await {
         Ok(response) => response,
@@ -166,29 +185,25 @@ impl Forwarder {
         serves
     }
 
-    /// Path and query below the root URL, still encoded as they came; `None` for what is not served here.
-    fn resource(&self, request: &Request) -> Option<String> {
-        let resource = request.uri().path_and_query()?.as_str();
-        let mut rest = resource.strip_prefix('/')?;
-        if let Some(secret) = &self.secret {
-            let (first, others) = rest.split_once('/')?;
-            if !bool::from(first.as_bytes().ct_eq(secret.as_bytes())) {
-                return None;
-            }
-            rest = others;
-        }
-        let mut segments = rest.split(['/', '?']);
-        let served =
-            segments.next() == Some("api") && segments.by_ref().take(2).filter(|part| !part.is_empty()).count() == 2;
-        // Whoever resolves dots further on must not come out elsewhere than was signed for.
-        let dots = rest.split(['/', '?']).any(|part| part == "." || part == "..");
-        (served && !dots).then(|| format!("/{rest}"))
+    /// Path and query below the address that the task has, still encoded as they came; `None` for who does not know it.
+    fn rest<'a>(&self, request: &'a Request) -> Option<&'a str> {
+        let rest = request.uri().path_and_query()?.as_str().strip_prefix('/')?;
+        let Some(secret) = &self.secret else { return Some(rest) };
+        let (first, others) = rest.split_once('/')?;
+        bool::from(first.as_bytes().ct_eq(secret.as_bytes())).then_some(others)
+    }
+
+    fn root(&self) -> &RootUrl {
+        self.task.parts.caller.root_url()
+    }
+
+    async fn sign_url(&self, body: Body) -> Result<Response, String> {
+        signed_url::answer(body, self.root(), &self.signer()?, self.task.clock().now()).await
     }
 
     async fn send(&self, resource: &str, request: Request) -> Result<Response, String> {
-        let uri: Uri = format!("{}{resource}", self.task.parts.caller.root_url().as_str())
-            .parse()
-            .map_err(|error| format!("{resource} cannot be called: {error}"))?;
+        let target = format!("{}{resource}", self.root().as_str());
+        let uri: Uri = target.parse().map_err(|error| format!("{resource} cannot be called: {error}"))?;
         let signed = uri.path_and_query().map_or(resource, |path| path.as_str());
         let authorization = self.sign(request.method().as_str(), signed)?;
         let (mut parts, body) = request.into_parts();
@@ -203,19 +218,27 @@ impl Forwarder {
             self.task.parts.caller.transport().send(outgoing).await.map_err(|error| chain(&error).to_string())?;
         let (mut parts, body) = response.into_parts();
         remove_hop_headers(&mut parts.headers);
+        // What was called, for whoever wonders.
+        for (name, value) in [(ENDPOINT, &*target), (VERSION, env!("CARGO_PKG_VERSION"))] {
+            if let Ok(value) = http::HeaderValue::from_str(value) {
+                parts.headers.insert(name, value);
+            }
+        }
         Ok(Response::from_parts(parts, Body::new(body)))
     }
 
-    fn sign(&self, method: &str, resource: &str) -> Result<http::HeaderValue, String> {
+    /// Signs as the task, with no more than it may.
+    fn signer(&self) -> Result<Signer, String> {
         let task = &self.task;
         let credentials = task.credentials().credentials().ok_or("the task has no credentials")?;
         let own = format!("queue:create-artifact:{}/{}", task.task_id(), task.run_id());
         let scopes = task.scopes().iter().cloned().chain([own]);
-        let signer =
-            Signer::new(&credentials.with_authorized_scopes(scopes)).map_err(|error| chain(&error).to_string())?;
-        let root = task.parts.caller.root_url();
-        let facts = RequestFacts { method, resource, host: root.host(), port: root.port() };
-        signer.header(facts, None, task.clock().now()).map_err(|error| chain(&error).to_string())
+        Signer::new(&credentials.with_authorized_scopes(scopes)).map_err(|error| chain(&error).to_string())
+    }
+
+    fn sign(&self, method: &str, resource: &str) -> Result<http::HeaderValue, String> {
+        let facts = RequestFacts { method, resource, host: self.root().host(), port: self.root().port() };
+        self.signer()?.header(facts, None, self.task.clock().now()).map_err(|error| chain(&error).to_string())
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::MemoryLimits;
+use crate::size::size;
 
 /// In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +41,6 @@ impl Memory {
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} % of it are used, {} are available", self.used_percent(), size(self.available))
-    }
-}
-
-/// Bytes as people read them.
-pub(super) fn size(bytes: u64) -> String {
-    const MIB: u64 = 1 << 20;
-    match bytes / MIB {
-        mib @ 0..10_240 => format!("{mib} MiB"),
-        mib => format!("{} GiB", mib / 1024),
     }
 }
 

@@ -19,7 +19,7 @@ impl<T> Default for Watch<T> {
     }
 }
 
-impl<T> Watch<T> {
+impl<T: Clone> Watch<T> {
     /// The number by which it is removed.
     pub(super) fn add(&mut self, running: T) -> u64 {
         let number = self.next;
@@ -32,23 +32,23 @@ impl<T> Watch<T> {
         self.running.remove(&number);
     }
 
-    /// Whether there has been too little for so long.
-    pub(super) fn short_for(&mut self, short: bool, patience: Duration, now: Timestamp) -> bool {
+    /// Those that run, by their numbers, if there has been too little for so long.
+    pub(super) fn short_for(&mut self, short: bool, patience: Duration, now: Timestamp) -> Option<Vec<(u64, T)>> {
         if !short {
             self.short_since = None;
         } else if self.short_since.is_none() {
             self.short_since = Some(now);
         }
-        self.short_since.is_some_and(|since| now.since(since) >= patience)
+        let long = self.short_since.is_some_and(|since| now.since(since) >= patience);
+        long.then(|| self.running.iter().map(|(number, running)| (*number, running.clone())).collect())
     }
 
-    /// Take out who holds the most, if anybody holds something, with how much it is. The others get as much time as they had, for
-    /// this one to end.
-    pub(super) fn take_largest(&mut self, held: impl Fn(&T) -> u64) -> Option<(T, u64)> {
-        let sizes = self.running.iter().map(|(number, running)| (held(running), *number));
-        let (size, number) = sizes.max().filter(|(size, _)| *size > 0)?;
+    /// Take one out. The others get as much time as they had, for this one to end; so whoever has looked at the same time gets none.
+    pub(super) fn take(&mut self, number: u64) -> Option<T> {
+        self.short_since?;
+        let taken = self.running.remove(&number)?;
         self.short_since = None;
-        self.running.remove(&number).map(|running| (running, size))
+        Some(taken)
     }
 }
 
@@ -65,24 +65,25 @@ mod tests {
     #[test]
     fn it_is_ended_only_when_memory_was_short_all_the_time() {
         let mut watch = Watch::<u64>::default();
-        assert!(!watch.short_for(true, PATIENCE, at(0)));
-        assert!(!watch.short_for(true, PATIENCE, at(4)));
-        assert!(!watch.short_for(false, PATIENCE, at(5)));
-        assert!(!watch.short_for(true, PATIENCE, at(6)));
-        assert!(watch.short_for(true, PATIENCE, at(11)));
+        assert_eq!(watch.short_for(true, PATIENCE, at(0)), None);
+        assert_eq!(watch.short_for(true, PATIENCE, at(4)), None);
+        assert_eq!(watch.short_for(false, PATIENCE, at(5)), None);
+        assert_eq!(watch.short_for(true, PATIENCE, at(6)), None);
+        assert_eq!(watch.short_for(true, PATIENCE, at(11)), Some(Vec::new()));
     }
 
     #[test]
-    fn the_largest_goes_and_the_next_has_to_wait() {
+    fn one_goes_and_the_next_has_to_wait() {
         let mut watch = Watch::default();
-        watch.add(10);
-        let large = watch.add(30);
-        watch.add(20);
-        assert!(watch.short_for(true, Duration::ZERO, at(0)));
-        assert_eq!(watch.take_largest(|size| *size), Some((30, 30)));
-        watch.remove(large);
-        assert!(!watch.short_for(true, PATIENCE, at(1)), "the first needs time to end");
-        assert_eq!(watch.take_largest(|size| *size), Some((20, 20)));
-        assert_eq!(watch.take_largest(|_| 0), None, "who holds nothing is left alone");
+        let numbers = [10, 30, 20].map(|size| watch.add(size));
+        let running = watch.short_for(true, Duration::ZERO, at(0)).unwrap();
+        assert_eq!(running.iter().map(|(_, size)| *size).collect::<Vec<_>>(), [10, 30, 20]);
+        assert_eq!(watch.take(numbers[1]), Some(30));
+        assert_eq!(watch.take(numbers[2]), None, "who looked at the same time takes none");
+        watch.remove(numbers[1]);
+        assert_eq!(watch.short_for(true, PATIENCE, at(1)), None, "the first needs time to end");
+        assert_eq!(watch.short_for(true, PATIENCE, at(6)).unwrap().len(), 2);
+        assert_eq!(watch.take(numbers[1]), None, "it is gone");
+        assert_eq!(watch.take(numbers[2]), Some(20));
     }
 }

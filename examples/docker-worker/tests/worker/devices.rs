@@ -1,0 +1,93 @@
+//! Devices of which there are few: each is one task's at a time, and no task waits for one or is sent back.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::json;
+use taskcluster_core::ids::TaskId;
+use taskcluster_docker_worker::Devices;
+
+use crate::bench::Bench;
+
+const SCOPE: &str = "docker-worker:capability:device:loopbackVideo";
+
+/// Nodes of the device that forgets everything; `None`, which is said, where none can be made.
+fn nodes(bench: &Bench, count: usize) -> Option<Vec<PathBuf>> {
+    let nodes: Vec<PathBuf> = (0..count).map(|number| bench.dir.path().join(format!("video{number}"))).collect();
+    for node in &nodes {
+        let made = Command::new("mknod").arg(node).args(["c", "1", "3"]).status();
+        if !made.is_ok_and(|status| status.success()) {
+            println!("skipped: nodes of devices cannot be made here");
+            return None;
+        }
+    }
+    Some(nodes)
+}
+
+/// A task that says which device it has, and ends when it may.
+fn films(bench: &Bench) -> TaskId {
+    let script = "test -c $TASKCLUSTER_VIDEO_DEVICE && echo x >$TASKCLUSTER_VIDEO_DEVICE && \
+                  echo has $(basename $TASKCLUSTER_VIDEO_DEVICE); while ! test -e /go; do sleep 0.05; done";
+    let payload =
+        json!({"command": ["/bin/sh", "-c", script], "capabilities": {"devices": {"loopbackVideo": true}}});
+    bench.add_with_scopes(payload, &[SCOPE])
+}
+
+#[tokio::test]
+async fn no_more_tasks_are_claimed_than_could_have_a_device() {
+    let Some(bench) = Bench::new().await else { return };
+    let Some(nodes) = nodes(&bench, 2) else { return };
+    let tasks = [films(&bench), films(&bench), films(&bench)];
+    let watch = async {
+        bench.line("has video0").await;
+        bench.line("has video1").await;
+        let running: Vec<TaskId> =
+            tasks.iter().copied().filter(|task_id| bench.queue.state(task_id) == "running").collect();
+        assert_eq!(running.len(), 2, "the third is not claimed, although the worker has the capacity");
+        bench.touch(&running[0], "/go");
+        bench.queue.resolved(&running[0]).await;
+        let third = *tasks.iter().find(|task_id| !running.contains(task_id)).unwrap();
+        bench.queue.until(|queue| queue.state(&third) == "running").await;
+        bench.touch(&running[1], "/go");
+        bench.queue.resolved(&running[1]).await;
+        bench.text_times("has video", 3).await;
+        bench.touch(&third, "/go");
+    };
+    let devices = Devices::default().with_loopback_video(nodes);
+    tokio::join!(bench.run_with(3, |options| options.devices = devices), watch);
+    for task_id in tasks {
+        assert_eq!(bench.queue.state(&task_id), "completed", "{}", bench.log(&task_id));
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_need_no_device_leave_them_to_others() {
+    let Some(bench) = Bench::new().await else { return };
+    let Some(nodes) = nodes(&bench, 1) else { return };
+    let plain = [(); 2].map(|()| bench.script("echo plain; while ! test -e /go; do sleep 0.05; done"));
+    let films = films(&bench);
+    let watch = async {
+        bench.text_times("plain\r\n", 2).await;
+        bench.line("has video0").await;
+        for task_id in plain.iter().chain([&films]) {
+            bench.touch(task_id, "/go");
+        }
+    };
+    let devices = Devices::default().with_loopback_video(nodes);
+    tokio::join!(bench.run_with(3, |options| options.devices = devices), watch);
+    for task_id in plain.iter().chain([&films]) {
+        assert_eq!(bench.queue.state(task_id), "completed", "{}", bench.log(task_id));
+    }
+}
+
+#[tokio::test]
+async fn a_device_takes_a_scope() {
+    let Some(bench) = Bench::new().await else { return };
+    let Some(nodes) = nodes(&bench, 1) else { return };
+    let payload = json!({"command": ["/bin/true"], "capabilities": {"devices": {"loopbackVideo": true}}});
+    let task_id = bench.add_with_scopes(payload, &[]);
+    bench.run_with(1, |options| options.devices = Devices::default().with_loopback_video(nodes)).await;
+    let log = bench.log(&task_id);
+    assert_eq!(bench.queue.state(&task_id), "exception malformed-payload", "{log}");
+    assert!(log.contains(&format!("needs the scope {SCOPE}")), "{log}");
+}
