@@ -24,8 +24,10 @@ use taskcluster_worker::{
 };
 use url::Url;
 
-use crate::engine::{Limits, NativeEngine};
+use crate::devices::LoopbackDevices;
+use crate::engine::NativeEngine;
 use crate::isolation::Isolation;
+use crate::limits::Limits;
 use crate::payload::{KeptLog, ReadableLog};
 
 /// A worker that runs commands on this machine.
@@ -113,6 +115,9 @@ impl NativeWorker {
             memory_guard: Some(MemoryLimits::default()),
             limits: Limits::default(),
             spare_users: None,
+            run_task_as_current_user: false,
+            loopback_devices: LoopbackDevices::default(),
+            docker_bridge: None,
             live_log_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             live_log_url: None,
             shell_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -185,6 +190,9 @@ pub struct NativeWorkerBuilder {
     memory_guard: Option<MemoryLimits>,
     limits: Limits,
     spare_users: Option<usize>,
+    run_task_as_current_user: bool,
+    loopback_devices: LoopbackDevices,
+    docker_bridge: Option<String>,
     live_log_address: SocketAddr,
     live_log_url: Option<Url>,
     shell_address: SocketAddr,
@@ -295,7 +303,7 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// What a task may take. Default: 512 processes for each processor, where it is a user of its own.
+    /// What a task may take. Default: 512 processes for each processor.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -306,6 +314,28 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn spare_users(mut self, users: usize) -> Self {
         self.spare_users = Some(users);
+        self
+    }
+
+    /// Whether tasks may run as the user of the worker, see [`NativeEngine::with_run_task_as_current_user`]. Nothing signs for any task
+    /// then: such a task could read the key. Default: no.
+    #[must_use]
+    pub fn run_task_as_current_user(mut self, allow: bool) -> Self {
+        self.run_task_as_current_user = allow;
+        self
+    }
+
+    /// The loopback devices that tasks with the scopes may have, each for itself. Default: none.
+    #[must_use]
+    pub fn loopback_devices(mut self, devices: LoopbackDevices) -> Self {
+        self.loopback_devices = devices;
+        self
+    }
+
+    /// The network interface on which a task's containers reach its proxy, where it asks for that. Default: `docker0`.
+    #[must_use]
+    pub fn docker_bridge(mut self, interface: impl Into<String>) -> Self {
+        self.docker_bridge = Some(interface.into());
         self
     }
 
@@ -429,7 +459,8 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// What signs for tasks with `features.chainOfTrust`. Default: nothing; with isolation `none` a task could read its key.
+    /// What signs for tasks with `features.chainOfTrust`. Default: nothing. It signs for nothing where a task could
+    /// read its key: with isolation `none`, or where tasks [may run as the worker's user](Self::run_task_as_current_user).
     #[must_use]
     pub fn chain_of_trust(mut self, chain_of_trust: ChainOfTrust) -> Self {
         self.chain_of_trust = chain_of_trust;
@@ -479,14 +510,19 @@ impl NativeWorkerBuilder {
         };
         let mut engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
             .with_limits(self.limits)
-            .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity));
+            .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity))
+            .with_run_task_as_current_user(self.run_task_as_current_user)
+            .with_loopback_devices(self.loopback_devices);
+        if let Some(interface) = self.docker_bridge {
+            engine = engine.with_docker_bridge(interface);
+        }
         if self.only_shells {
             engine = engine.with_only_shells();
         }
-        // A key that the task can read signs for nothing.
+        // A key that a task can read signs for nothing.
         let chain_of_trust = match self.isolation {
-            Isolation::User => self.chain_of_trust,
-            Isolation::None => ChainOfTrust::new(None),
+            Isolation::User if !self.run_task_as_current_user => self.chain_of_trust,
+            Isolation::User | Isolation::None => ChainOfTrust::new(None),
         };
         let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
             .caches(caches.clone())

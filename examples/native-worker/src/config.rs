@@ -1,7 +1,7 @@
 //! The program's configuration: what is particular to a native worker, beside what all workers have.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -15,9 +15,10 @@ use url::Url;
 use worker_kit::{Examination, Program, WorkerConfig};
 
 use crate::builder::NativeWorker;
+use crate::devices::LoopbackDevices;
 use crate::doctor;
-use crate::engine::Limits;
 use crate::isolation::Isolation;
+use crate::limits::Limits;
 
 /// What can be configured.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
@@ -60,10 +61,27 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_silence: Option<u64>,
-    /// Processes and threads that the user of a task may have at once [default: 512 for each processor].
+    /// Processes and threads that a task may have at once [default: 512 for each processor].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_processes: Option<u64>,
+    /// Whether tasks with features.runTaskAsCurrentUser and the scope for it run as the user of the worker: whoever may create such
+    /// tasks has all that this user has; as root, the machine. True or false [default: false].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_task_as_current_user: Option<bool>,
+    /// Loopback video devices for tasks, such as /dev/video0; once for each [default: none].
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loopback_video: Vec<PathBuf>,
+    /// Numbers of the loopback sound cards for tasks, such as 16; once for each [default: none].
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loopback_audio: Vec<u32>,
+    /// The network interface on which containers of a task reach its proxy, if the task asks for that [default: docker0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_bridge: Option<String>,
     /// Users that are kept ready for tasks to come [default: as many as the capacity].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +129,9 @@ impl Program for NativeProgram {
         if config.worker.ed25519_signing_key.is_some() && config.isolation() == Isolation::None {
             bail!("ed25519_signing_key is of no use with isolation \"none\": every task could read it");
         }
+        if config.worker.ed25519_signing_key.is_some() && config.as_current_user() {
+            bail!("ed25519_signing_key is of no use with run_task_as_current_user: such a task could read it");
+        }
         config.worker.base(Self::NAME).map(drop)
     }
 
@@ -126,6 +147,8 @@ impl Program for NativeProgram {
             .mount_limits(config.mount_limits())
             .memory_guard(config.memory_guard())
             .limits(config.limits())
+            .run_task_as_current_user(config.as_current_user())
+            .loopback_devices(config.loopback_devices())
             .cache_dir(base.cache_dir)
             .max_run_time(base.max_run_time)
             .chain_of_trust(base.chain_of_trust)
@@ -149,6 +172,9 @@ impl Program for NativeProgram {
         if let Some(users) = config.spare_users {
             builder = builder.spare_users(users);
         }
+        if let Some(interface) = &config.docker_bridge {
+            builder = builder.docker_bridge(interface);
+        }
         if let Some(address) = config.shell_address {
             builder = builder.shell_address(address);
         }
@@ -171,7 +197,9 @@ impl Program for NativeProgram {
 
     async fn examine(config: &Config, examination: &mut Examination) {
         let work_dir = config.worker.base(Self::NAME).map(|base| base.settings.work_dir).unwrap_or_default();
-        doctor::examine(config.isolation(), work_dir, examination).await;
+        doctor::users(config.isolation(), work_dir, examination).await;
+        doctor::current_user(config.as_current_user(), config.isolation(), examination);
+        doctor::devices(&config.loopback_devices(), examination);
     }
 
     fn schema(_config: &Config) -> Result<Value> {
@@ -200,6 +228,15 @@ impl Config {
                 .with_min_available(self.min_available_memory.unwrap_or(usual.min_available))
                 .with_patience(self.memory_patience.map_or(usual.patience, Duration::from_secs))
         })
+    }
+
+    fn as_current_user(&self) -> bool {
+        self.run_task_as_current_user.unwrap_or(false)
+    }
+
+    fn loopback_devices(&self) -> LoopbackDevices {
+        let video = self.loopback_video.iter().fold(LoopbackDevices::default(), LoopbackDevices::with_video);
+        self.loopback_audio.iter().fold(video, |devices, number| devices.with_sound_card(*number))
     }
 
     fn limits(&self) -> Limits {

@@ -1,14 +1,16 @@
-//! What this worker needs of its machine: users for tasks.
+//! What this worker needs of its machine: users for tasks, and devices.
 
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use worker_kit::Examination;
 
+use crate::devices::LoopbackDevices;
 use crate::isolation::Isolation;
 use crate::user::TemporaryUser;
 
 /// Make a user and remove it, if tasks are to have their own.
-pub(crate) async fn examine(isolation: Isolation, work_dir: PathBuf, examination: &mut Examination) {
+pub(crate) async fn users(isolation: Isolation, work_dir: PathBuf, examination: &mut Examination) {
     let what = "users";
     match isolation {
         Isolation::None => examination
@@ -27,6 +29,29 @@ pub(crate) async fn examine(isolation: Isolation, work_dir: PathBuf, examination
                     examination.wrong(what, format!("none can be made: {error}"), remedy);
                 }
             }
+        }
+    }
+}
+
+/// Say what it means if tasks may be the worker's user.
+pub(crate) fn current_user(allowed: bool, isolation: Isolation, examination: &mut Examination) {
+    if allowed && isolation == Isolation::User {
+        examination.note("run_task_as_current_user", "whoever may create tasks with the scope for it is root on this machine");
+    }
+}
+
+/// Look for the devices that tasks are to have.
+pub(crate) fn devices(devices: &LoopbackDevices, examination: &mut Examination) {
+    for file in devices.files() {
+        let (what, shown) = ("loopback devices", file.display());
+        match file.metadata() {
+            Ok(found) if found.file_type().is_char_device() => examination.good(what, format!("{shown} is there")),
+            Ok(_) => examination.wrong(what, format!("{shown} is no device"), "Set loopback_video to files of devices."),
+            Err(error) => examination.wrong(
+                what,
+                format!("{shown}: {error}"),
+                "Load the kernel module that makes it: v4l2loopback with video_nr, snd-aloop with index.",
+            ),
         }
     }
 }

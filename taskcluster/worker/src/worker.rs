@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) events: Option<EventSink>,
     pub(crate) bus: Option<Arc<dyn Bus>>,
     pub(crate) caches: Option<CacheStore>,
+    /// No queue waits for the ends of its runs.
+    pub(crate) local: bool,
 }
 
 /// How a worker behaves.
@@ -319,6 +321,7 @@ pub struct WorkerBuilder {
     events: Option<EventSink>,
     bus: Option<Arc<dyn Bus>>,
     caches: Option<CacheStore>,
+    local: bool,
 }
 
 impl WorkerBuilder {
@@ -333,6 +336,7 @@ impl WorkerBuilder {
             events: None,
             bus: None,
             caches: None,
+            local: false,
         }
     }
 
@@ -396,6 +400,7 @@ impl WorkerBuilder {
 
     /// A worker of one task, whose former life left nothing.
     pub(crate) fn for_one_local_run(mut self) -> Self {
+        self.local = true;
         self.settings.task_limit = Some(1);
         self.settings.recover_claims = false;
         // Nobody cancels it but who started it.
@@ -437,6 +442,7 @@ impl WorkerBuilder {
                 events: self.events,
                 bus: self.bus,
                 caches: self.caches,
+                local: self.local,
             }),
         })
     }

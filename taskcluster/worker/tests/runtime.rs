@@ -676,6 +676,39 @@ async fn shutdown_tells_the_queue_without_waiting_for_what_does_not_end() {
 }
 
 #[tokio::test]
+async fn the_log_says_why_the_worker_goes() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let shut = async {
+        bench.live(&task_id).await;
+        bench.shutdown.now_because("the house is on fire");
+        bench.shutdown.now_because("there is a flood");
+    };
+    tokio::join!(bench.run_with(|settings| settings.task_limit = None, None), shut);
+    let log = bench.log(&task_id);
+    assert!(log.contains("[taskcluster:error] the run is stopped: the house is on fire\n"), "{log}");
+    assert!(log.contains("=== Task Ends: worker-shutdown ===") && !log.contains("flood"), "{log}");
+}
+
+#[tokio::test]
+async fn what_was_cancelled_before_the_worker_was_told_to_go_was_cancelled() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+    let shut = async {
+        bench.live(&task_id).await;
+        bench.queue.cancel(&task_id);
+        bench.shutdown.now();
+    };
+    let settings = |settings: &mut Settings| {
+        settings.task_limit = None;
+        settings.cancel_poll = Duration::from_secs(3600);
+    };
+    tokio::join!(bench.run_with(settings, None), shut);
+    assert_eq!(bench.queue.state(&task_id), "exception canceled");
+    assert!(bench.log(&task_id).contains("=== Task Ends: cancelled ==="), "{}", bench.log(&task_id));
+}
+
+#[tokio::test]
 async fn drain_lets_the_run_end() {
     let bench = Bench::new().await;
     let task_id = bench.add(json!({"mock": [{"forever": "running"}], "maxRunTime": 2}));

@@ -11,6 +11,7 @@ mod hostile;
 mod isolation;
 mod local;
 mod mounts;
+mod privileges;
 mod processes;
 mod proxy;
 mod resources;
