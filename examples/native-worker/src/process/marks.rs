@@ -51,7 +51,7 @@ impl Marks {
         let (mut found, mut others): (Vec<_>, Vec<_>) = living.into_iter().partition(is_marked);
         let mut parents = HashSet::new();
         let mut new = found.clone();
-        while !new.is_empty() {
+        loop {
             parents.extend(new.iter().map(|(process, _)| process.number()));
             if let Some(own) = own_session {
                 sessions.extend(new.iter().map(|(_, stat)| stat.session).filter(|session| ![0, own].contains(session)));
@@ -60,6 +60,9 @@ impl Marks {
                 parents.contains(&stat.parent) || sessions.contains(&stat.session)
             };
             (new, others) = others.into_iter().partition(descends);
+            if new.is_empty() {
+                break;
+            }
             found.extend(new.iter().copied());
         }
         // Somebody may just look around there, from a session that has nothing to do with the task.
