@@ -32,14 +32,20 @@ impl Crowd {
         let since = *self.full_since.get_or_insert(now);
         let too_long = now.saturating_duration_since(since) >= PATIENCE;
         (count > self.most || too_long).then(|| {
-            format!("the task has too many processes: {count} with their threads, and {} are the most that it may have", self.most)
+            format!(
+                "the task has too many processes: {count} with their threads, and {} are the most that it may have",
+                self.most
+            )
         })
     }
 
     /// What is to be known of a command that failed, if it may have failed for that.
     pub(crate) fn excuse(&self, refused: bool) -> Option<String> {
         (refused || self.is_full(self.peak)).then(|| {
-            format!("the task could start no more processes at times: {} with their threads are the most that it may have", self.most)
+            format!(
+                "the task could start no more processes at times: {} with their threads are the most that it may have",
+                self.most
+            )
         })
     }
 

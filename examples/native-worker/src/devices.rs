@@ -136,7 +136,8 @@ impl Devices {
     /// Take back what a worker had lent that was killed: what belongs to a user who is no more. Blocks.
     pub(crate) fn take_back_leftovers(&self) -> io::Result<()> {
         let users = accounts::users()?;
-        let files: Vec<PathBuf> = [&self.video, &self.audio].into_iter().flat_map(|pool| pool.shelf().concat()).collect();
+        let files: Vec<PathBuf> =
+            [&self.video, &self.audio].into_iter().flat_map(|pool| pool.shelf().concat()).collect();
         for file in files {
             let Ok(found) = fs::symlink_metadata(&file) else { continue };
             let is_device = found.file_type().is_char_device();

@@ -36,7 +36,8 @@ pub(crate) async fn users(isolation: Isolation, work_dir: PathBuf, examination: 
 /// Say what it means if tasks may be the worker's user.
 pub(crate) fn current_user(allowed: bool, isolation: Isolation, examination: &mut Examination) {
     if allowed && isolation == Isolation::User {
-        examination.note("run_task_as_current_user", "whoever may create tasks with the scope for it is root on this machine");
+        examination
+            .note("run_task_as_current_user", "whoever may create tasks with the scope for it is root on this machine");
     }
 }
 
@@ -46,7 +47,9 @@ pub(crate) fn devices(devices: &LoopbackDevices, examination: &mut Examination) 
         let (what, shown) = ("loopback devices", file.display());
         match file.metadata() {
             Ok(found) if found.file_type().is_char_device() => examination.good(what, format!("{shown} is there")),
-            Ok(_) => examination.wrong(what, format!("{shown} is no device"), "Set loopback_video to files of devices."),
+            Ok(_) => {
+                examination.wrong(what, format!("{shown} is no device"), "Set loopback_video to files of devices.")
+            }
             Err(error) => examination.wrong(
                 what,
                 format!("{shown}: {error}"),

@@ -69,9 +69,7 @@ impl CommandPayload {
     /// Refuse what a schema cannot.
     pub(crate) fn check(&self) -> Result<()> {
         if self.command.iter().flat_map(|argv| &argv.0).any(|argument| argument.contains('\0')) {
-            return Err(Error::payload(
-                "payload/command: an argument of a program cannot contain the character NUL",
-            ));
+            return Err(Error::payload("payload/command: an argument of a program cannot contain the character NUL"));
         }
         Ok(())
     }

@@ -220,9 +220,8 @@ impl Tree {
         }
         let grouped: HashSet<Pid> = self.cgroups.iter().flat_map(|cgroup| cgroup.processes()).collect();
         let young: Vec<_> = others.filter(|(_, stat)| stat.start >= self.since).collect();
-        let known = |process: &Process, stat: &Stat| {
-            self.groups.contains(&stat.group) || grouped.contains(&process.pid())
-        };
+        let known =
+            |process: &Process, stat: &Stat| self.groups.contains(&stat.group) || grouped.contains(&process.pid());
         self.marks.members(young, known)
     }
 }

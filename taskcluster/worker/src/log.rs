@@ -66,7 +66,11 @@ impl TaskLog {
     pub fn write(&self, bytes: &[u8]) {
         let mut appender = self.lock();
         if let Some(error) = self.append(&mut appender, bytes) {
-            self.append_lines(&mut appender, ERROR, &format!("{error}: what the task printed from here on is not in its log"));
+            self.append_lines(
+                &mut appender,
+                ERROR,
+                &format!("{error}: what the task printed from here on is not in its log"),
+            );
         }
     }
 
@@ -316,7 +320,10 @@ mod tests {
         assert!(log.is_truncated());
         let heard = String::from_utf8(heard.lock().unwrap().clone()).unwrap();
         assert_eq!(heard.matches("from here on is not in its log").count(), 1, "{heard}");
-        assert!(heard.matches("printed\n").count() == 3 && heard.ends_with("[taskcluster:error] exit code 3\n"), "{heard}");
+        assert!(
+            heard.matches("printed\n").count() == 3 && heard.ends_with("[taskcluster:error] exit code 3\n"),
+            "{heard}"
+        );
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 mod mock_engine;
 mod queue;
+#[cfg(feature = "interactive")]
+mod visits;
 
 pub use mock_engine::MockEngine;
 pub use queue::{FakeArtifact, FakeQueue, Received};
+#[cfg(feature = "interactive")]
+pub use visits::{BRIEFLY, shells_of, visit};
 
 use std::sync::Arc;
 

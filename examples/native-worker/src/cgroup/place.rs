@@ -80,10 +80,7 @@ mod tests {
         assert_eq!(Hierarchy::Unified.group(groups), Some(Path::new("/c")));
         let mounts = "38 31 0:35 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
                       39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids\n";
-        assert_eq!(
-            Hierarchy::Pids.place_of(Path::new("/b"), mounts),
-            Some(PathBuf::from("/sys/fs/cgroup/pids/b"))
-        );
+        assert_eq!(Hierarchy::Pids.place_of(Path::new("/b"), mounts), Some(PathBuf::from("/sys/fs/cgroup/pids/b")));
         assert_eq!(Hierarchy::Unified.place_of(Path::new("/"), mounts), None);
     }
 }

@@ -56,9 +56,8 @@ impl Marks {
             if let Some(own) = own_session {
                 sessions.extend(new.iter().map(|(_, stat)| stat.session).filter(|session| ![0, own].contains(session)));
             }
-            let descends = |(_, stat): &(Process, Stat)| {
-                parents.contains(&stat.parent) || sessions.contains(&stat.session)
-            };
+            let descends =
+                |(_, stat): &(Process, Stat)| parents.contains(&stat.parent) || sessions.contains(&stat.session);
             (new, others) = others.into_iter().partition(descends);
             if new.is_empty() {
                 break;

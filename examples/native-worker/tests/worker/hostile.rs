@@ -199,7 +199,10 @@ async fn a_task_that_fills_the_disk_loses_what_it_made_and_the_next_has_room() {
         let said = log.lines().filter(|line| line.contains("what the task printed from here on is not in its log"));
         assert_eq!(said.count(), 1, "{log}");
         let last: Vec<&str> = log.lines().rev().take(2).collect();
-        assert!(last[0].ends_with("=== Task Ends: failed ===") && last[1] == "[taskcluster:error] exit code 3", "{log}");
+        assert!(
+            last[0].ends_with("=== Task Ends: failed ===") && last[1] == "[taskcluster:error] exit code 3",
+            "{log}"
+        );
     }
 }
 

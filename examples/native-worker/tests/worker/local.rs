@@ -49,7 +49,8 @@ fn a_disk_that_a_task_fills_is_told_in_one_line() {
         let mut command = run_local(&file, &dir.path().join(artifacts));
         let output = command.env("TMPDIR", dir.path().join("disk")).output().unwrap();
         let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let errors: Vec<&str> = errors.lines().filter(|line| line.contains(" ERROR ") || line.contains(" WARN ")).collect();
+        let errors: Vec<&str> =
+            errors.lines().filter(|line| line.contains(" ERROR ") || line.contains(" WARN ")).collect();
         assert!(errors.len() <= told && errors[0].contains("No space left on device"), "{errors:#?}");
         assert!(said.contains("what the task printed from here on is not in its log"), "{said}");
         assert!(said.contains("=== Task Ends: "), "the terminal has all of it: {said}");

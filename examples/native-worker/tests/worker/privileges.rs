@@ -28,7 +28,8 @@ fn allowing(builder: NativeWorkerBuilder) -> NativeWorkerBuilder {
 #[tokio::test]
 async fn a_task_runs_as_the_workers_user_where_that_is_allowed() {
     let Some(bench) = bench_of_users().await else { return };
-    let script = "echo ID $(id -u) $(stat -c %u .); echo text > file; chmod 600 file; (setsid sleep 1000 &); echo DAEMON $!";
+    let script =
+        "echo ID $(id -u) $(stat -c %u .); echo text > file; chmod 600 file; (setsid sleep 1000 &); echo DAEMON $!";
     let task_id = add(&bench, script, json!({"runTaskAsCurrentUser": true}), &[AS_CURRENT_USER]);
     bench.run_as(allowing).await;
     let log = bench.log(&task_id);
@@ -153,5 +154,8 @@ async fn a_device_that_is_not_there_is_the_workers_fault() {
     bench.run_as(|builder| builder.loopback_devices(LoopbackDevices::default().with_video(&missing))).await;
     let log = bench.log(&task_id);
     assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown", "{log}");
-    assert!(log.contains(&format!("cannot have a loopback video device: {}: No such file", missing.display())), "{log}");
+    assert!(
+        log.contains(&format!("cannot have a loopback video device: {}: No such file", missing.display())),
+        "{log}"
+    );
 }

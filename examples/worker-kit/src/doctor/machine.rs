@@ -48,8 +48,9 @@ fn room(path: &Path) -> io::Result<Room> {
     let path = std::path::absolute(path)?;
     let there = path.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok());
     let there = there.ok_or(io::ErrorKind::NotFound)?;
-    tempfile::tempfile_in(there)
-        .map_err(|error| io::Error::new(error.kind(), format!("nothing can be written in {}: {error}", there.display())))?;
+    tempfile::tempfile_in(there).map_err(|error| {
+        io::Error::new(error.kind(), format!("nothing can be written in {}: {error}", there.display()))
+    })?;
     let disk = rustix::fs::statvfs(there)?;
     Ok(Room { free: disk.f_bavail.saturating_mul(disk.f_frsize), exists: there == path })
 }

@@ -139,11 +139,9 @@ fn a_whole_number_is_an_integer_however_it_is_written() {
 
 #[test]
 fn one_property_has_one_owner() {
-    let conflict = PayloadSchema::compose([
-        ("engine", PayloadPart::of::<Commands>()),
-        ("shell", PayloadPart::of::<Commands>()),
-    ])
-    .unwrap_err();
+    let conflict =
+        PayloadSchema::compose([("engine", PayloadPart::of::<Commands>()), ("shell", PayloadPart::of::<Commands>())])
+            .unwrap_err();
     assert_eq!(conflict.property, "/command");
     assert_eq!(conflict.second, "shell");
 }

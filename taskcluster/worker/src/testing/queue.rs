@@ -52,7 +52,8 @@ pub struct Received {
     pub body: Bytes,
 }
 
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 impl FakeQueue {
     /// Begin with no tasks.

@@ -10,9 +10,13 @@ use taskcluster_core::ids::TaskId;
 use taskcluster_core::{Credentials, RetryPolicy};
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::engine::{ResultSet, SandboxBuilder, SandboxHandle};
+use taskcluster_worker::plugins::{
+    Artifacts, BACKING_LOG, BackingLog, Env, ExitStatus, LIVE_LOG, LiveLog, MaxRunTime, Mounts, Proxy,
+};
 use taskcluster_worker::testing::{FakeQueue, MockEngine, task_with_payload};
-use taskcluster_worker::plugins::{Artifacts, BACKING_LOG, BackingLog, Env, ExitStatus, LIVE_LOG, LiveLog, MaxRunTime, Mounts, Proxy};
-use taskcluster_worker::{Done, Error, Event, Identity, Plugin, Result, Settings, Shutdown, TaskContext, TaskPlugin, Verdict, WhyDone, Worker};
+use taskcluster_worker::{
+    Done, Error, Event, Identity, Plugin, Result, Settings, Shutdown, TaskContext, TaskPlugin, Verdict, WhyDone, Worker,
+};
 
 /// A queue and a worker with the mock engine and all plugins.
 pub(crate) struct Bench {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::Event;
+use taskcluster_worker::caches::CacheStore;
 
 use crate::bench::{Bench, TIMEOUT, Trouble};
 

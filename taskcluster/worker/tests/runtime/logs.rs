@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 use taskcluster_worker::Event;
+use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 
 use crate::bench::Bench;
 

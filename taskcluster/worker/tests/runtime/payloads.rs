@@ -2,10 +2,10 @@
 
 use serde_json::{Map, json};
 use taskcluster_core::ids::TaskId;
-use taskcluster_core::{Clock, SystemClock};
 use taskcluster_core::time::days;
-use taskcluster_worker::testing::task_with_payload;
+use taskcluster_core::{Clock, SystemClock};
 use taskcluster_worker::plugins::BACKING_LOG;
+use taskcluster_worker::testing::task_with_payload;
 
 use crate::bench::Bench;
 

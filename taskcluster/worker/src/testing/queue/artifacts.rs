@@ -39,7 +39,11 @@ pub(super) async fn create_artifact(
     })
 }
 
-pub(super) async fn upload(State(shared): State<Shared>, Path((task_id, name)): Path<(TaskId, String)>, body: Bytes) -> Response {
+pub(super) async fn upload(
+    State(shared): State<Shared>,
+    Path((task_id, name)): Path<(TaskId, String)>,
+    body: Bytes,
+) -> Response {
     shared.change(|books| {
         if books.uploads_fail {
             return StatusCode::FORBIDDEN.into_response();
@@ -54,7 +58,10 @@ pub(super) async fn upload(State(shared): State<Shared>, Path((task_id, name)): 
     })
 }
 
-pub(super) async fn latest_artifact(State(shared): State<Shared>, Path((task_id, name)): Path<(TaskId, String)>) -> Response {
+pub(super) async fn latest_artifact(
+    State(shared): State<Shared>,
+    Path((task_id, name)): Path<(TaskId, String)>,
+) -> Response {
     shared.look(|books| {
         let url = books.content_url(&task_id, &name);
         match books.artifacts.get(&(task_id, name)) {
@@ -71,7 +78,10 @@ pub(super) async fn latest_artifact(State(shared): State<Shared>, Path((task_id,
     })
 }
 
-pub(super) async fn artifact_content(State(shared): State<Shared>, Path((task_id, name)): Path<(TaskId, String)>) -> Response {
+pub(super) async fn artifact_content(
+    State(shared): State<Shared>,
+    Path((task_id, name)): Path<(TaskId, String)>,
+) -> Response {
     shared.look(|books| {
         let url = books.content_url(&task_id, &name);
         let Some(artifact) = books.artifacts.get(&(task_id, name)) else { return not_found() };
