@@ -48,7 +48,7 @@ pub(crate) fn devices(devices: &LoopbackDevices, examination: &mut Examination) 
         match file.metadata() {
             Ok(found) if found.file_type().is_char_device() => examination.good(what, format!("{shown} is there")),
             Ok(_) => {
-                examination.wrong(what, format!("{shown} is no device"), "Set loopback_video to files of devices.")
+                examination.wrong(what, format!("{shown} is no device"), "Set loopback_video_devices to files of devices.")
             }
             Err(error) => examination.wrong(
                 what,
