@@ -86,7 +86,8 @@ impl Tree {
         self
     }
 
-    pub(crate) fn cgroups(&self) -> &[Arc<Cgroup>] {
+    #[cfg(test)]
+    fn cgroups(&self) -> &[Arc<Cgroup>] {
         &self.cgroups
     }
 
@@ -194,8 +195,9 @@ impl Tree {
         }
         let members = self.members();
         let of_each = || members.iter().filter_map(|(process, _)| process.memory()).sum();
-        let of_all = || members.iter().map(|(_, stat)| stat.threads).sum();
-        Look { memory: memory.unwrap_or_else(of_each), processes: count.unwrap_or_else(of_all) }
+        // What a command started before it was in a group is in none.
+        let of_all: u64 = members.iter().map(|(_, stat)| stat.threads).sum();
+        Look { memory: memory.unwrap_or_else(of_each), processes: of_all.max(count.unwrap_or_default()) }
     }
 
     /// Bytes of memory that the task's processes hold, apart from what they share with others.

@@ -206,7 +206,7 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// Whether tasks may run as the user of the worker, see [`NativeEngine::with_run_task_as_current_user`]. Nothing signs for any task
+    /// Whether tasks may run as the user of the worker, see [`NativeEngine::with_run_task_as_current_user`](crate::NativeEngine::with_run_task_as_current_user). Nothing signs for any task
     /// then: such a task could read the key. Default: no.
     #[must_use]
     pub fn run_task_as_current_user(mut self, allow: bool) -> Self {
@@ -263,7 +263,7 @@ impl NativeWorkerBuilder {
         self
     }
 
-    /// Run no commands, see [`NativeEngine::with_only_shells`].
+    /// Run no commands, see [`NativeEngine::with_only_shells`](crate::NativeEngine::with_only_shells).
     #[must_use]
     pub fn only_shells(mut self) -> Self {
         self.only_shells = true;

@@ -101,7 +101,8 @@ fn a_control_group_holds_no_more_than_it_may_and_counts_what_it_refused() {
     assert_eq!(tree.look().processes, 3, "all but the one that has ended");
     assert!(tree.first(Cgroup::refused).unwrap() > 0);
     tree.kill();
-    assert_eq!(tree.look().processes, 0);
+    // The dead count until somebody has taken notice.
+    patient(|| tree.look().processes == 0);
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn who_was_seen_beside_its_parent_is_found_when_that_is_gone() {
     drop(child.stdin.take());
     child.wait().unwrap();
     tree.forget_empty_groups();
-    assert_eq!(Tree::new(&path, None).since_now().find(), [], "nothing else tells");
+    assert_eq!(Tree::new(&path, None).find(), [], "nothing else tells");
     assert_eq!(tree.find().len(), 2);
     tree.kill();
     assert_eq!(tree.find(), []);

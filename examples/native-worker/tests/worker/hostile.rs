@@ -174,13 +174,13 @@ async fn a_task_that_goes_on_starting_more_than_it_may_is_ended_with_one_line_th
 
 #[tokio::test]
 async fn a_task_that_fails_for_want_of_processes_is_told_so() {
-    for bench in benches().await {
-        let few = |builder: NativeWorkerBuilder| builder.limits(Limits::default().with_processes(20));
-        let script = "n=0; while test $n -lt 60; do sleep 60 & n=$((n+1)); done";
-        let (state, log) = served_after_as(&bench, json!({"command": sh(script)}), few).await;
-        assert_eq!(state, "failed", "{log}");
-        assert!(log.contains("[taskcluster:error] the task could start no more processes at times: 20 "), "{log}");
-    }
+    // Without a user of its own it may be over before anybody has looked.
+    let Some(bench) = bench_of_users().await else { return };
+    let few = |builder: NativeWorkerBuilder| builder.limits(Limits::default().with_processes(20));
+    let script = "n=0; while test $n -lt 60; do sleep 60 & n=$((n+1)); done";
+    let (state, log) = served_after_as(&bench, json!({"command": sh(script)}), few).await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("[taskcluster:error] the task could start no more processes at times: 20 "), "{log}");
 }
 
 /// The task said who it was; nobody of that user is left.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use taskcluster_worker::Event;
 use taskcluster_worker::caches::CacheStore;
 
-use crate::bench::{Bench, TIMEOUT, Trouble};
+use crate::bench::{Bench, TIMEOUT};
 
 #[tokio::test]
 async fn caches_persist_from_task_to_task() {

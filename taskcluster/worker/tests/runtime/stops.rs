@@ -7,7 +7,7 @@ use taskcluster::events::{Bus, MemoryBus, Message};
 use taskcluster::queue::events::TaskException;
 use taskcluster_core::ids::TaskId;
 use taskcluster_worker::testing::FakeQueue;
-use taskcluster_worker::{Settings, Shutdown, WhyDone};
+use taskcluster_worker::{Settings, WhyDone};
 
 use crate::bench::{Bench, Trouble};
 
