@@ -51,9 +51,9 @@ impl LoopbackDevices {
         self
     }
 
-    /// All files of all devices.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.video.iter().chain(self.audio.iter().flatten()).map(PathBuf::as_path)
+    /// The files of each device.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &[PathBuf]> {
+        self.video.iter().map(std::slice::from_ref).chain(self.audio.iter().map(Vec::as_slice))
     }
 }
 

@@ -43,19 +43,27 @@ pub(crate) fn current_user(allowed: bool, isolation: Isolation, examination: &mu
 
 /// Look for the devices that tasks are to have.
 pub(crate) fn devices(devices: &LoopbackDevices, examination: &mut Examination) {
-    for file in devices.files() {
-        let (what, shown) = ("loopback devices", file.display());
-        match file.metadata() {
-            Ok(found) if found.file_type().is_char_device() => examination.good(what, format!("{shown} is there")),
-            Ok(_) => {
-                examination.wrong(what, format!("{shown} is no device"), "Set loopback_video_devices to files of devices.")
-            }
-            Err(error) => examination.wrong(
+    let what = "loopback device";
+    for files in devices.each() {
+        match files.iter().find_map(|file| Some((file, why_no_device(file)?))) {
+            Some((file, why)) => examination.wrong(
                 what,
-                format!("{shown}: {error}"),
+                format!("{}: {why}", file.display()),
                 "Load the kernel module that makes it: v4l2loopback with video_nr, snd-aloop with index.",
             ),
+            None => {
+                let first = files.first().map(|file| file.to_string_lossy()).unwrap_or_default();
+                examination.good(what, format!("{first} is there"));
+            }
         }
+    }
+}
+
+fn why_no_device(file: &Path) -> Option<String> {
+    match file.metadata() {
+        Ok(found) if found.file_type().is_char_device() => None,
+        Ok(_) => Some("it is no device".to_owned()),
+        Err(error) => Some(error.to_string()),
     }
 }
 
