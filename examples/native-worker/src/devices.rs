@@ -119,18 +119,16 @@ impl Devices {
     /// Lend a device to a task, as soon as no other task has it. Cancel safe.
     ///
     /// # Errors
-    /// [`Error::Worker`]: the machine does not have it as it should.
-    pub(crate) async fn lend(&self, kind: Kind, task: &TaskContext, user: Option<&TemporaryUser>) -> Result<Lent> {
+    /// [`Error::Worker`]: there is none, which [`Self::has`] would have told.
+    pub(crate) async fn lend(&self, kind: Kind, task: &TaskContext) -> Result<Lent> {
         let pool = self.pool(kind);
         if pool.free.available_permits() == 0 {
             task.log().info(format!("waiting for a {kind}, which other tasks have"));
         }
-        let failed = |error| Error::worker_caused(format!("the task cannot have a {kind}"), error);
-        let permit = pool.free.clone().acquire_owned().await.map_err(|error| failed(io::Error::other(error)))?;
+        let permit = pool.free.clone().acquire_owned().await;
+        let permit = permit.map_err(|error| Error::worker_caused(format!("there is no {kind}"), error))?;
         let files = pool.shelf().pop().unwrap_or_default();
-        let mut lent = Lent { kind, files, owners: Vec::new(), shelf: pool.shelf.clone(), _permit: permit };
-        lent.give(user.map(|user| user.uid)).map_err(failed)?;
-        Ok(lent)
+        Ok(Lent { kind, files, owners: Vec::new(), shelf: pool.shelf.clone(), _permit: permit })
     }
 
     /// Take back what a worker had lent that was killed: what belongs to a user who is no more. Blocks.
@@ -198,7 +196,17 @@ impl Lent {
         }
     }
 
-    fn give(&mut self, user: Option<u32>) -> io::Result<()> {
+    /// Give it to the task's user; if it has none of its own, make sure that the worker's user can use it.
+    ///
+    /// # Errors
+    /// [`Error::Worker`]: the machine does not have it as it should.
+    pub(crate) fn give(&mut self, user: Option<&TemporaryUser>) -> Result<()> {
+        let kind = self.kind;
+        let given = self.give_files(user.map(|user| user.uid));
+        given.map_err(|error| Error::worker_caused(format!("the task cannot have a {kind}"), error))
+    }
+
+    fn give_files(&mut self, user: Option<u32>) -> io::Result<()> {
         for file in &self.files {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
             let found = fs::symlink_metadata(file).map_err(named)?;

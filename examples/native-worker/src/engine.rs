@@ -156,11 +156,15 @@ impl Engine for NativeEngine {
         let payload = payload.part::<CommandPayload>()?;
         payload.check()?;
         let Granted { isolation, groups, devices } = self.allowed.grant(task, &payload)?;
-        let mut home = self.make_home(task, isolation, groups).await?;
+        let mut lent = Vec::new();
         for kind in devices {
-            let lent = self.allowed.devices.lend(kind, task, home.user.as_ref()).await?;
-            home.devices.push(lent);
+            lent.push(self.allowed.devices.lend(kind, task).await?);
         }
+        let mut home = self.make_home(task, isolation, groups).await?;
+        for device in &mut lent {
+            device.give(home.user.as_ref())?;
+        }
+        home.devices = lent;
         if isolation == Isolation::None {
             task.log().info(as_whom(&payload));
         }
