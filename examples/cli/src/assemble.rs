@@ -308,7 +308,7 @@ impl Deployment {
 
     /// Ends what the workers run, and the workers.
     pub(crate) async fn stop_working(&self) {
-        self.working.now();
+        self.working.now_because("the deployment is stopped");
         self.workers.close();
         self.workers.wait().await;
     }

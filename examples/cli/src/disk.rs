@@ -1,6 +1,7 @@
 //! Room on the disk: without any, nothing can be remembered of what the tasks do.
 
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -34,10 +35,22 @@ pub(crate) fn refuse_full(data: &Path) -> Result<()> {
 pub(crate) async fn filled_up(data: &Path) -> anyhow::Error {
     loop {
         tokio::time::sleep(PAUSE).await;
-        if free(data).is_some_and(|free| free < LEAST_TO_GO_ON) {
+        if is_full(data) {
             return anyhow!("the data directory {} cannot be used any more: the disk is full", data.display());
         }
     }
+}
+
+/// Where complaints go of what can no longer be done: nowhere once the disk is full, which is then said once, by [`filled_up`].
+pub(crate) fn complaints(data: PathBuf) -> impl Fn() -> Box<dyn Write> + Send + Sync + 'static {
+    move || match is_full(&data) {
+        true => Box::new(io::sink()),
+        false => Box::new(io::stderr()),
+    }
+}
+
+fn is_full(data: &Path) -> bool {
+    free(data).is_some_and(|free| free < LEAST_TO_GO_ON)
 }
 
 /// The bytes that this process may still write there, where the system tells.

@@ -1,7 +1,9 @@
-//! A control group (version 2) per task: where there is one, a single call ends all processes of the task, wherever they went, and
-//! the system itself counts what they took.
+//! Control groups per task: where there are such, a call ends all processes of the task, wherever they went, the system itself
+//! counts what they took, and keeps them from becoming too many.
 //!
-//! It comes on top of what tells a task's processes otherwise: a system may have no such groups, or not let this worker make any.
+//! They come on top of what tells a task's processes otherwise: a system may have none, or not let this worker make any. A task gets
+//! one in the unified hierarchy (version 2), and where that does not limit processes another one in the hierarchy of version 1
+//! that does.
 
 use std::fs;
 use std::io;
@@ -11,6 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use crate::usage::Cpu;
+
+mod place;
+
+use place::Hierarchy;
 
 /// Names of such groups begin like this; the number of the worker's process follows.
 const PREFIX: &str = "tctask-";
@@ -22,16 +28,38 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Make a group below the worker's own, if that can be done.
-    pub(crate) fn create(task: &str) -> Option<Self> {
-        let dir = own_group()?.join(format!("{PREFIX}{}-{task}", std::process::id()));
-        match fs::create_dir(&dir) {
-            Ok(()) => Some(Self { dir }),
-            Err(error) => {
-                tracing::debug!(path = %dir.display(), %error, "no control group for a task");
-                None
+    /// Make the groups that can be made for a task, for no more than `most` processes and threads.
+    pub(crate) fn create_all(task: &str, most: u64) -> Vec<Self> {
+        let mut made = Vec::new();
+        for hierarchy in [Hierarchy::Unified, Hierarchy::Pids] {
+            made.extend(Self::create(hierarchy, task));
+            if made.last().is_some_and(|group| group.limit(most)) {
+                break;
             }
         }
+        made
+    }
+
+    /// Make a group below the worker's own, if that can be done.
+    fn create(hierarchy: Hierarchy, task: &str) -> Option<Self> {
+        let own = hierarchy.own_group()?;
+        let dir = own.join(format!("{PREFIX}{}-{task}", std::process::id()));
+        if let Err(error) = fs::create_dir(&dir) {
+            tracing::debug!(path = %dir.display(), %error, "no control group for a task");
+            return None;
+        }
+        if hierarchy == Hierarchy::Unified && !dir.join(PIDS_MAX).exists() {
+            // It may be left to whoever has groups below its own whether these are counted. Where it is not, that is all.
+            let _ = fs::write(own.join("cgroup.subtree_control"), "+pids");
+        }
+        Some(Self { dir })
+    }
+
+    /// Whether it now holds no more than `most` processes and threads.
+    fn limit(&self, most: u64) -> bool {
+        // Not to be made where it is not: in the unified hierarchy that needs the right controller.
+        let file = self.dir.join(PIDS_MAX);
+        file.exists() && fs::write(file, most.to_string()).is_ok()
     }
 
     /// Take a process in; what it starts from then on is in the group as well.
@@ -41,7 +69,11 @@ impl Cgroup {
 
     /// Kill whoever is in the group, or will be by the time the system has done so.
     pub(crate) fn kill(&self) {
-        if let Err(error) = fs::write(self.dir.join("cgroup.kill"), "1") {
+        let file = self.dir.join("cgroup.kill");
+        // Version 1 has no such thing.
+        if file.exists()
+            && let Err(error) = fs::write(file, "1")
+        {
             tracing::debug!(path = %self.dir.display(), %error, "the system does not kill whole control groups");
         }
     }
@@ -49,12 +81,12 @@ impl Cgroup {
     /// The killed take a moment to be gone.
     fn wait_until_empty(&self) {
         let patience = Instant::now();
-        while self.is_inhabited() && patience.elapsed() < Duration::from_secs(10) {
+        while (self.is_inhabited() || !self.processes().is_empty()) && patience.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Whether anybody lives in the group, or in one that the task made inside.
+    /// Whether anybody lives in the group, or in one that the task made inside, as far as the system tells that.
     pub(crate) fn is_inhabited(&self) -> bool {
         self.read("cgroup.events").is_some_and(|text| text.lines().any(|line| line == "populated 1"))
     }
@@ -63,6 +95,17 @@ impl Cgroup {
     pub(crate) fn processes(&self) -> Vec<Pid> {
         let text = self.read("cgroup.procs").unwrap_or_default();
         text.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+    }
+
+    /// How many processes and threads are in the group and in those inside, where the system counts them for groups.
+    pub(crate) fn count(&self) -> Option<u64> {
+        self.read("pids.current")?.trim().parse().ok()
+    }
+
+    /// How often somebody in the group could start nothing because there were as many as may be.
+    pub(crate) fn refused(&self) -> Option<u64> {
+        let text = self.read("pids.events")?;
+        text.lines().find_map(|line| line.strip_prefix("max ")?.parse().ok())
     }
 
     /// Time of the processor that the group had until now.
@@ -86,6 +129,9 @@ impl Cgroup {
     }
 }
 
+/// Where the most processes and threads stand that a group may have.
+const PIDS_MAX: &str = "pids.max";
+
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // Workers that begin at the same time may find the same one left.
@@ -99,16 +145,24 @@ impl Drop for Cgroup {
 
 /// End and remove the groups of workers that are gone.
 pub(crate) fn remove_leftovers() {
-    let Some(entries) = own_group().and_then(|own| fs::read_dir(own).ok()) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let worker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-        if worker.is_some_and(|worker| !Path::new("/proc").join(worker).exists()) {
-            let left = Cgroup { dir: entry.path() };
-            left.kill();
-            left.wait_until_empty();
+    for hierarchy in [Hierarchy::Unified, Hierarchy::Pids] {
+        let Some(entries) = hierarchy.own_group().and_then(|own| fs::read_dir(own).ok()) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let worker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+            if worker.is_some_and(|worker| !Path::new("/proc").join(worker).exists()) {
+                end(&Cgroup { dir: entry.path() });
+            }
         }
     }
+}
+
+fn end(left: &Cgroup) {
+    left.kill();
+    for process in left.processes() {
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+    }
+    left.wait_until_empty();
 }
 
 /// Groups that the task itself made come first.
@@ -120,42 +174,4 @@ fn remove(dir: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir(dir)
-}
-
-/// The directory of the group that this process is in.
-fn own_group() -> Option<PathBuf> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    place_of(Path::new(group), &mounts)
-}
-
-/// Where a group is found, given the table of mounts.
-fn place_of(group: &Path, mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        if kind.split(' ').next() != Some("cgroup2") {
-            return None;
-        }
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        Some(Path::new(point).join(group.strip_prefix(root).ok()?))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_is_found_among_the_mounts() {
-        let mounts = "25 1 0:22 / /proc rw - proc proc rw\n\
-                      36 32 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
-        let place = place_of(Path::new("/system.slice/worker.service"), mounts);
-        assert_eq!(place, Some(PathBuf::from("/sys/fs/cgroup/system.slice/worker.service")));
-        let inside = "36 32 0:28 /docker/1 /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
-        assert_eq!(place_of(Path::new("/docker/1/a"), inside), Some(PathBuf::from("/sys/fs/cgroup/a")));
-        assert_eq!(place_of(Path::new("/elsewhere"), inside), None);
-        assert_eq!(place_of(Path::new("/"), "25 1 0:22 / /proc rw - proc proc rw\n"), None);
-    }
 }

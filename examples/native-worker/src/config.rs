@@ -1,23 +1,21 @@
 //! The program's configuration: what is particular to a native worker, beside what all workers have.
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_worker::WorkerBuilder;
-use taskcluster_worker::plugins::{MemoryLimits, MountLimits};
-use url::Url;
-use worker_kit::{Examination, Program, WorkerConfig};
+use taskcluster_worker::plugins::MountLimits;
+use worker_kit::{Examination, GuardConfig, Program, ShellConfig, WorkerConfig};
 
 use crate::builder::NativeWorker;
+use crate::devices::LoopbackDevices;
 use crate::doctor;
-use crate::engine::Limits;
 use crate::isolation::Isolation;
+use crate::limits::Limits;
 
 /// What can be configured.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
@@ -32,14 +30,14 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
-    /// Address and port at which shells in tasks are served, by TLS if live logs are [default: 127.0.0.1:0].
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shell_address: Option<SocketAddr>,
-    /// Where visitors find the shells, if not at that address.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shell_url: Option<String>,
+    /// Where shells are served.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub shells: ShellConfig,
+    /// When a task is ended for the sake of others.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub guards: GuardConfig,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,34 +54,31 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount_free_disk: Option<u64>,
-    /// Seconds for which a task may print nothing, if its payload does not say it [default: as long as it runs].
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_silence: Option<u64>,
-    /// Processes and threads that the user of a task may have at once [default: 512 for each processor].
+    /// Processes and threads that a task may have at once [default: 512 for each processor].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_processes: Option<u64>,
+    /// Whether tasks with features.runTaskAsCurrentUser and the scope for it run as the user of the worker: whoever may create such
+    /// tasks has all that this user has; as root, the machine. True or false [default: false].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_task_as_current_user: Option<bool>,
+    /// Loopback video devices for tasks, such as /dev/video0; once for each [default: none].
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loopback_video_devices: Vec<PathBuf>,
+    /// Numbers of the loopback sound cards for tasks, such as 16; once for each [default: none].
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loopback_audio_cards: Vec<u32>,
+    /// The network interface on which containers of a task reach its proxy, if the task asks for that [default: docker0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_bridge: Option<String>,
     /// Users that are kept ready for tasks to come [default: as many as the capacity].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spare_users: Option<usize>,
-    /// Whether a task is ended when the machine runs out of memory: the one that holds the most [default: true].
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_guard: Option<bool>,
-    /// The machine runs out of memory when more than so many percent of it are used [default: 90] …
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_memory_percent: Option<u8>,
-    /// … and fewer bytes available [default: 524288000, which is 500 MiB] …
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_available_memory: Option<u64>,
-    /// … for so many seconds [default: 5].
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_patience: Option<u64>,
     /// Run nothing but shells.
     #[arg(skip)]
     #[serde(skip)]
@@ -111,11 +106,15 @@ impl Program for NativeProgram {
         if config.worker.ed25519_signing_key.is_some() && config.isolation() == Isolation::None {
             bail!("ed25519_signing_key is of no use with isolation \"none\": every task could read it");
         }
+        if config.worker.ed25519_signing_key.is_some() && config.as_current_user() {
+            bail!("ed25519_signing_key is of no use with run_task_as_current_user: such a task could read it");
+        }
         config.worker.base(Self::NAME).map(drop)
     }
 
     async fn worker(config: Config) -> Result<WorkerBuilder> {
         let base = config.worker.base(Self::NAME)?;
+        let (shell_address, shell_url) = config.shells.place(&base)?;
         let identity = base.identity;
         let mut builder = NativeWorker::builder(base.root_url, identity.task_queue_id)
             .worker_group(identity.worker_group)
@@ -124,12 +123,15 @@ impl Program for NativeProgram {
             .settings(|settings| *settings = base.settings)
             .isolation(config.isolation())
             .mount_limits(config.mount_limits())
-            .memory_guard(config.memory_guard())
+            .memory_guard(config.guards.memory())
             .limits(config.limits())
+            .run_task_as_current_user(config.as_current_user())
+            .loopback_devices(config.loopback_devices())
             .cache_dir(base.cache_dir)
             .max_run_time(base.max_run_time)
             .chain_of_trust(base.chain_of_trust)
             .live_log_address(base.live_log_address)
+            .shell_address(shell_address)
             .log_interval(base.log_interval);
         if let Some(url) = base.live_log_url {
             builder = builder.live_log_url(url);
@@ -138,22 +140,19 @@ impl Program for NativeProgram {
             builder = builder.live_log_tls(certificate, key);
         }
         if let Some(server) = base.tunnel {
-            if config.shell_url.is_some() {
-                bail!("shell_url is of no use with tunnel_url: visitors come in through the tunnel");
-            }
             builder = builder.tunnel(server);
         }
-        if let Some(seconds) = config.max_silence {
-            builder = builder.max_silence(Duration::from_secs(seconds));
+        if let Some(url) = shell_url {
+            builder = builder.shell_url(url);
+        }
+        if let Some(silence) = config.guards.silence() {
+            builder = builder.max_silence(silence);
         }
         if let Some(users) = config.spare_users {
             builder = builder.spare_users(users);
         }
-        if let Some(address) = config.shell_address {
-            builder = builder.shell_address(address);
-        }
-        if let Some(url) = &config.shell_url {
-            builder = builder.shell_url(Url::parse(url).with_context(|| format!("shell_url {url:?} is none"))?);
+        if let Some(interface) = &config.docker_bridge {
+            builder = builder.docker_bridge(interface);
         }
         if let Some(cache_scope) = config.cache_scope {
             builder = builder.cache_scope(cache_scope);
@@ -171,7 +170,9 @@ impl Program for NativeProgram {
 
     async fn examine(config: &Config, examination: &mut Examination) {
         let work_dir = config.worker.base(Self::NAME).map(|base| base.settings.work_dir).unwrap_or_default();
-        doctor::examine(config.isolation(), work_dir, examination).await;
+        doctor::users(config.isolation(), work_dir, examination).await;
+        doctor::current_user(config.as_current_user(), config.isolation(), examination);
+        doctor::devices(&config.loopback_devices(), examination);
     }
 
     fn schema(_config: &Config) -> Result<Value> {
@@ -192,14 +193,13 @@ impl Config {
             .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
     }
 
-    fn memory_guard(&self) -> Option<MemoryLimits> {
-        let usual = MemoryLimits::default();
-        self.memory_guard.unwrap_or(true).then(|| {
-            usual
-                .with_max_used_percent(self.max_memory_percent.unwrap_or(usual.max_used_percent))
-                .with_min_available(self.min_available_memory.unwrap_or(usual.min_available))
-                .with_patience(self.memory_patience.map_or(usual.patience, Duration::from_secs))
-        })
+    fn as_current_user(&self) -> bool {
+        self.run_task_as_current_user.unwrap_or(false)
+    }
+
+    fn loopback_devices(&self) -> LoopbackDevices {
+        let video = self.loopback_video_devices.iter().fold(LoopbackDevices::default(), LoopbackDevices::with_video);
+        self.loopback_audio_cards.iter().fold(video, |devices, number| devices.with_sound_card(*number))
     }
 
     fn limits(&self) -> Limits {

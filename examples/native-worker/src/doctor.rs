@@ -1,14 +1,16 @@
-//! What this worker needs of its machine: users for tasks.
+//! What this worker needs of its machine: users for tasks, and devices.
 
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use worker_kit::Examination;
 
+use crate::devices::LoopbackDevices;
 use crate::isolation::Isolation;
 use crate::user::TemporaryUser;
 
 /// Make a user and remove it, if tasks are to have their own.
-pub(crate) async fn examine(isolation: Isolation, work_dir: PathBuf, examination: &mut Examination) {
+pub(crate) async fn users(isolation: Isolation, work_dir: PathBuf, examination: &mut Examination) {
     let what = "users";
     match isolation {
         Isolation::None => examination
@@ -28,6 +30,40 @@ pub(crate) async fn examine(isolation: Isolation, work_dir: PathBuf, examination
                 }
             }
         }
+    }
+}
+
+/// Say what it means if tasks may be the worker's user.
+pub(crate) fn current_user(allowed: bool, isolation: Isolation, examination: &mut Examination) {
+    if allowed && isolation == Isolation::User {
+        examination
+            .note("run_task_as_current_user", "whoever may create tasks with the scope for it is root on this machine");
+    }
+}
+
+/// Look for the devices that tasks are to have.
+pub(crate) fn devices(devices: &LoopbackDevices, examination: &mut Examination) {
+    let what = "loopback device";
+    for files in devices.each() {
+        match files.iter().find_map(|file| Some((file, why_no_device(file)?))) {
+            Some((file, why)) => examination.wrong(
+                what,
+                format!("{}: {why}", file.display()),
+                "Load the kernel module that makes it: v4l2loopback with video_nr, snd-aloop with index.",
+            ),
+            None => {
+                let first = files.first().map(|file| file.to_string_lossy()).unwrap_or_default();
+                examination.good(what, format!("{first} is there"));
+            }
+        }
+    }
+}
+
+fn why_no_device(file: &Path) -> Option<String> {
+    match file.metadata() {
+        Ok(found) if found.file_type().is_char_device() => None,
+        Ok(_) => Some("it is no device".to_owned()),
+        Err(error) => Some(error.to_string()),
     }
 }
 

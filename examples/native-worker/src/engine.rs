@@ -1,6 +1,6 @@
 //! The engine: the commands of a payload as processes of this machine, one after the other.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,58 +8,40 @@ use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Engine, SandboxBuilder};
 use taskcluster_worker::error::{Error, Result};
 use taskcluster_worker::payload::{Payload, PayloadPart};
-use taskcluster_worker::remove_tree;
 
-use crate::cgroup;
-use crate::groups;
+use crate::devices::{Devices, LoopbackDevices};
+use crate::groups::Group;
 use crate::isolation::Isolation;
+use crate::limits::Limits;
 use crate::payload::CommandPayload;
-use crate::process::Tree;
-use crate::sandbox::{Furniture, NativeBuilder};
-use crate::user;
+use crate::privileges::{Allowed, Granted};
+use crate::sandbox::{Furniture, Home, NativeBuilder};
+use crate::task_dir::{self, TaskDir};
+use crate::user::TemporaryUser;
 use crate::users::UserPool;
 
 /// Runs commands on the machine itself.
 #[derive(Debug)]
 pub struct NativeEngine {
     tasks_dir: PathBuf,
-    isolation: Isolation,
+    allowed: Allowed,
     limits: Limits,
     users: UserPool,
+    bridge: String,
     idle: bool,
 }
 
-/// What tasks may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Processes and threads that a task's user may have at once. Without a user of its own, a task has no such limit.
-    pub processes: u64,
-}
-
-impl Limits {
-    /// The user of a task may have so many processes and threads.
-    #[must_use]
-    pub fn with_processes(mut self, processes: u64) -> Self {
-        self.processes = processes;
-        self
-    }
-}
-
-impl Default for Limits {
-    /// 512 processes for each processor of the machine: the worker has to come to its turn whatever a task does.
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { processes: 512 * processors as u64 }
-    }
-}
+/// The bridge that Docker makes for its containers.
+const DOCKER_BRIDGE: &str = "docker0";
 
 impl NativeEngine {
     /// Each task gets a directory of its own below `tasks_dir`, which nobody else uses.
     pub fn new(tasks_dir: impl Into<PathBuf>, isolation: Isolation) -> Self {
         let tasks_dir = tasks_dir.into();
         let users = UserPool::new(tasks_dir.clone(), 1);
-        Self { tasks_dir, isolation, limits: Limits::default(), users, idle: false }
+        let allowed = Allowed { isolation, as_current_user: false, devices: Devices::default() };
+        let bridge = DOCKER_BRIDGE.to_owned();
+        Self { tasks_dir, allowed, limits: Limits::default(), users, bridge, idle: false }
     }
 
     /// Tasks may take no more than this.
@@ -76,6 +58,29 @@ impl NativeEngine {
         self
     }
 
+    /// Whether tasks with `features.runTaskAsCurrentUser`, and the scope for it, run as the user of the worker, whatever the
+    /// isolation of others. Such a task is kept from nothing that this user may do: with isolation [`Isolation::User`] that is root.
+    /// Default: no.
+    #[must_use]
+    pub fn with_run_task_as_current_user(mut self, allow: bool) -> Self {
+        self.allowed.as_current_user = allow;
+        self
+    }
+
+    /// The loopback devices that tasks with the scopes may have. Default: none.
+    #[must_use]
+    pub fn with_loopback_devices(mut self, devices: LoopbackDevices) -> Self {
+        self.allowed.devices = Devices::new(devices);
+        self
+    }
+
+    /// The network interface on which a task's containers reach its proxy, where it asks for that. Default: `docker0`.
+    #[must_use]
+    pub fn with_docker_bridge(mut self, interface: impl Into<String>) -> Self {
+        self.bridge = interface.into();
+        self
+    }
+
     /// Run no commands: the task's surroundings are there for the shells that are opened in them, as long as somebody
     /// [holds](TaskContext::hold) them.
     #[must_use]
@@ -86,7 +91,7 @@ impl NativeEngine {
 
     /// Make users for tasks to come, beside everything else.
     fn fill_pool(&self) {
-        if self.isolation == Isolation::User {
+        if self.allowed.isolation == Isolation::User {
             let users = self.users.clone();
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = users.fill() {
@@ -95,6 +100,30 @@ impl NativeEngine {
             });
         }
     }
+
+    /// The directory of a task, and its user where it has one of its own.
+    async fn make_home(&self, task: &TaskContext, isolation: Isolation, groups: Vec<Group>) -> Result<Home> {
+        match isolation {
+            Isolation::None => {
+                let dir = self.tasks_dir.join(format!("{}_{}", task.task_id(), task.run_id()));
+                let dir = blocking("make the task's directory", move || TaskDir::make(&dir)).await?;
+                Ok(Home::new(dir, None))
+            }
+            Isolation::User => {
+                let users = self.users.clone();
+                let user = blocking("make the task's user", move || users.take()).await?;
+                self.fill_pool();
+                blocking("make the task's directory", move || home_of(user, &groups)).await
+            }
+        }
+    }
+}
+
+fn home_of(mut user: TemporaryUser, groups: &[Group]) -> std::io::Result<Home> {
+    user.join(groups)?;
+    let dir = TaskDir::make(&user.home)?;
+    std::os::unix::fs::lchown(&dir.0, Some(user.uid), Some(user.gid))?;
+    Ok(Home::new(dir, Some(user)))
 }
 
 #[async_trait]
@@ -108,9 +137,17 @@ impl Engine for NativeEngine {
     }
 
     async fn set_up(&self) -> Result<()> {
-        tracing::info!(isolation = %self.isolation, "tasks run on the machine itself");
-        let (tasks_dir, isolation) = (self.tasks_dir.clone(), self.isolation);
-        blocking("prepare the directory of tasks", move || set_up(&tasks_dir, isolation)).await?;
+        let isolation = self.allowed.isolation;
+        tracing::info!(%isolation, "tasks run on the machine itself");
+        if self.allowed.as_current_user && isolation == Isolation::User {
+            tracing::warn!("tasks with features.runTaskAsCurrentUser and the scope for it run as root");
+        }
+        let (tasks_dir, devices) = (self.tasks_dir.clone(), self.allowed.devices.clone());
+        let prepared = blocking("prepare the directory of tasks", move || {
+            task_dir::prepare(&tasks_dir, isolation)?;
+            if isolation == Isolation::User { devices.take_back_leftovers() } else { Ok(()) }
+        });
+        prepared.await?;
         self.fill_pool();
         Ok(())
     }
@@ -118,46 +155,40 @@ impl Engine for NativeEngine {
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
         let payload = payload.part::<CommandPayload>()?;
         payload.check()?;
-        let groups = groups::allowed(task, &payload.os_groups, self.isolation)?;
-        let (dir, user) = match self.isolation {
-            Isolation::None => {
-                let dir = self.tasks_dir.join(format!("{}_{}", task.task_id(), task.run_id()));
-                (blocking("make the task's directory", move || TaskDir::make(&dir)).await?, None)
-            }
-            Isolation::User => {
-                let users = self.users.clone();
-                let mut user = blocking("make the task's user", move || users.take()).await?;
-                self.fill_pool();
-                let made = blocking("make the task's directory", move || {
-                    user.join(&groups)?;
-                    let dir = TaskDir::make(&user.home)?;
-                    std::os::unix::fs::lchown(&dir.0, Some(user.uid), Some(user.gid))?;
-                    Ok((dir, user))
-                });
-                let (dir, user) = made.await?;
-                (dir, Some(user))
-            }
-        };
-        if self.isolation == Isolation::None {
-            task.log().info(
-                "isolation \"none\": commands run as the user of the worker, with HOME, PATH, CARGO_HOME and RUSTUP_HOME of it",
-            );
+        let Granted { isolation, groups, devices } = self.allowed.grant(task, &payload)?;
+        let mut lent = Vec::new();
+        for kind in devices {
+            lent.push(self.allowed.devices.lend(kind, task).await?);
         }
-        Ok(Box::new(NativeBuilder::new(
-            task.clone(),
-            dir,
-            user,
-            Furniture {
-                commands: match self.idle {
-                    true => Vec::new(),
-                    false => payload.command.into_iter().map(|argv| argv.0).collect(),
-                },
-                env: self.isolation.environment(),
-                limits: self.limits,
-                measured: payload.features.resource_monitor,
+        let mut home = self.make_home(task, isolation, groups).await?;
+        for device in &mut lent {
+            device.give(home.user.as_ref())?;
+        }
+        home.devices = lent;
+        if isolation == Isolation::None {
+            task.log().info(as_whom(&payload));
+        }
+        let furniture = Furniture {
+            env: isolation.environment(),
+            limits: self.limits,
+            measured: payload.features.resource_monitor,
+            bridge: payload.wants_bridge().then(|| self.bridge.clone()),
+            commands: match self.idle {
+                true => Vec::new(),
+                false => payload.command.into_iter().map(|argv| argv.0).collect(),
             },
-        )))
+        };
+        Ok(Box::new(NativeBuilder::new(task.clone(), home, furniture)))
     }
+}
+
+/// What a task that has no user of its own is told.
+fn as_whom(payload: &CommandPayload) -> String {
+    let why = match payload.features.run_task_as_current_user {
+        true => "features.runTaskAsCurrentUser",
+        false => "isolation \"none\"",
+    };
+    format!("{why}: commands run as the user of the worker, with HOME, PATH, CARGO_HOME and RUSTUP_HOME of it")
 }
 
 /// Do something that blocks.
@@ -167,54 +198,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     let failed = |error| Error::worker_caused(format!("cannot {what}"), error);
     tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.into()))?.map_err(failed)
-}
-
-fn set_up(tasks_dir: &Path, isolation: Isolation) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(tasks_dir)?;
-    let tasks_dir = tasks_dir.canonicalize()?;
-    if isolation == Isolation::User {
-        if !rustix::process::geteuid().is_root() {
-            return Err(std::io::Error::other("isolation \"user\" needs root; use isolation \"none\" or run as root"));
-        }
-        std::fs::set_permissions(&tasks_dir, std::fs::Permissions::from_mode(0o711))?;
-        for ancestor in tasks_dir.ancestors() {
-            if std::fs::metadata(ancestor)?.permissions().mode() & 0o001 == 0 {
-                let text =
-                    format!("the users of tasks cannot pass {}; choose another work directory", ancestor.display());
-                return Err(std::io::Error::other(text));
-            }
-        }
-        user::remove_leftovers(&tasks_dir)?;
-    }
-    cgroup::remove_leftovers();
-    for entry in std::fs::read_dir(&tasks_dir)? {
-        let left = entry?.path();
-        Tree::new(&left, None).kill();
-        remove_tree(&left)?;
-    }
-    Ok(())
-}
-
-/// A task's directory, removed when dropped.
-#[derive(Debug)]
-pub(crate) struct TaskDir(pub(crate) PathBuf);
-
-impl TaskDir {
-    /// Make a directory that nobody else may look into.
-    fn make(dir: &Path) -> std::io::Result<Self> {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::create_dir_all(dir)?;
-        let made = Self(dir.canonicalize()?);
-        std::fs::set_permissions(&made.0, std::fs::Permissions::from_mode(0o700))?;
-        Ok(made)
-    }
-}
-
-impl Drop for TaskDir {
-    fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.0) {
-            tracing::error!(path = %self.0.display(), %error, "cannot remove the directory of a task");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! The commands of a task under way: started one after the other, attended to, measured, ended.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::process::Stdio;
@@ -13,13 +14,15 @@ use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Exit, ResultSet, Sandbox, SandboxHandle};
 use taskcluster_worker::error::{Error, Result};
 use taskcluster_worker::shell::{Shell, ShellRequest};
+use taskcluster_worker::stop::Stop;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::owner::Owner;
+use crate::cgroup::Cgroup;
+use crate::owner::{Owner, TaskUser};
 use crate::proc::Process;
 use crate::process::{KillOnDrop, Tree};
 use crate::results::NativeResults;
@@ -30,14 +33,16 @@ use crate::usage::{Cpu, Meter, Usage};
 /// Start the commands of a task in its directory.
 pub(crate) fn start(task: Arc<TaskContext>, home: Home, furniture: Furniture) -> Result<Box<dyn Sandbox>> {
     let (receiver, sender) = output_pipe().map_err(|error| Error::worker_caused("cannot make a pipe", error))?;
-    let tree = Tree::new(&home.dir.0, home.user.as_ref().map(|user| user.uid)).since_now().with_cgroup();
-    let Furniture { commands, env, limits, measured } = furniture;
-    let owner = home.user.as_ref().map(|user| Owner {
-        uid: user.uid,
-        gid: user.gid,
-        groups: user.groups.clone(),
-        processes: limits.processes,
-    });
+    let Furniture { commands, env, limits, measured, .. } = furniture;
+    let most = limits.processes;
+    let tree = Tree::new(&home.dir.0, home.user.as_ref().map(|user| user.uid)).since_now().with_cgroups(most);
+    let owner = match &home.user {
+        Some(user) => {
+            Owner::Task(TaskUser { uid: user.uid, gid: user.gid, groups: user.groups.clone(), processes: most })
+        }
+        // One that counts for the task alone is better.
+        None => Owner::Worker { processes: tree.first(Cgroup::count).is_none().then_some(most) },
+    };
     let control = Arc::new(Control {
         kill: CancellationToken::new(),
         over: AtomicBool::new(false),
@@ -45,7 +50,7 @@ pub(crate) fn start(task: Arc<TaskContext>, home: Home, furniture: Furniture) ->
         tree: tree.clone(),
     });
     let tree = KillOnDrop(tree);
-    let execution = Execution { task, measured, tree, home, receiver, sender, control: control.clone() };
+    let execution = Execution { task, measured, most, tree, home, receiver, sender, control: control.clone() };
     #[expect(clippy::disallowed_methods, reason = "the sandbox holds it and waits for it")]
     let running = AbortOnDropHandle::new(tokio::spawn(execution.run(commands)));
     Ok(Box::new(NativeSandbox { running, control }))
@@ -109,6 +114,8 @@ impl SandboxHandle for Control {
 struct Execution {
     task: Arc<TaskContext>,
     measured: bool,
+    /// Processes and threads that the task may have.
+    most: u64,
     // Before the home: processes end first.
     tree: KillOnDrop,
     home: Home,
@@ -169,7 +176,7 @@ impl Execution {
             Ok(child) => child,
             Err(error) => return not_started(argv, &error),
         };
-        let meter = Meter::start(&self.tree.0);
+        let meter = Meter::start(&self.tree.0, self.most);
         let (exit, usage) = self.measure(&mut child, meter).await;
         if self.measured {
             self.task.log().info(usage.report(&exit));
@@ -179,18 +186,16 @@ impl Execution {
 
     /// Attend to a command until it has ended, by itself or killed, and say what it took.
     async fn measure(&mut self, child: &mut Child, mut meter: Meter) -> (Exit, Usage) {
-        let kill = self.control.kill.clone();
-        let measured = self.measured;
-        let looks = async {
-            match measured {
-                true => meter.watch().await,
-                false => std::future::pending().await,
-            }
+        let (kill, task) = (self.control.kill.clone(), self.task.clone());
+        let watch = async {
+            task.stop(Stop::Fail(meter.watch().await));
+            // Whoever is told so kills the task.
+            std::future::pending::<Infallible>().await
         };
         let end = tokio::select! {
             end = self.attend(child) => Some(end),
             () = kill.cancelled() => None,
-            never = looks => match never {},
+            never = watch => match never {},
         };
         let Some(end) = end else {
             let tree = self.tree.0.clone();
@@ -204,6 +209,11 @@ impl Execution {
             Ok(status) => exit_of(status),
             Err(error) => Exit::NotStarted(error.to_string()),
         };
+        if !exit.is_success()
+            && let Some(excuse) = meter.excuse().await
+        {
+            self.task.log().error(excuse);
+        }
         (exit, meter.stop(end.cpu))
     }
 
@@ -253,8 +263,10 @@ impl Execution {
             .stderr(self.sender.try_clone()?)
             .process_group(0)
             .kill_on_drop(true);
-        let Some(owner) = &self.control.place.owner else { return command.spawn() };
-        command.uid(owner.uid).gid(owner.gid);
+        let owner = &self.control.place.owner;
+        if let Some(user) = owner.user() {
+            command.uid(user.uid).gid(user.gid);
+        }
         owner.start(|| command.spawn())
     }
 }

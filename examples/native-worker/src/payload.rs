@@ -37,12 +37,15 @@ pub(crate) struct Argv(#[schemars(length(min = 1))] pub(crate) Vec<String>);
 pub(crate) struct EngineFeatures {
     /// Whether the log tells what each command took of processor and memory.
     pub(crate) resource_monitor: bool,
-    /// Whether the commands run as the user of the worker. It cannot be had here.
-    run_task_as_current_user: bool,
-    /// A video device of the task's own. It cannot be had here.
-    loopback_video: bool,
-    /// An audio device of the task's own. It cannot be had here.
-    loopback_audio: bool,
+    /// Whether the commands run as the user of the worker. Takes the scope `generic-worker:run-task-as-current-user:<task queue>`,
+    /// and a worker that allows it.
+    pub(crate) run_task_as_current_user: bool,
+    /// A loopback video device of the task's own, named by `TASKCLUSTER_VIDEO_DEVICE`. Takes the scope
+    /// `generic-worker:loopback-video` or `generic-worker:loopback-video:<task queue>`, and a worker that has one.
+    pub(crate) loopback_video: bool,
+    /// A loopback audio device of the task's own, in `/dev/snd`. Takes the scope `generic-worker:loopback-audio` or
+    /// `generic-worker:loopback-audio:<task queue>`, and a worker that has one.
+    pub(crate) loopback_audio: bool,
 }
 
 impl Default for EngineFeatures {
@@ -58,31 +61,22 @@ enum ProxyInterface {
     /// The loopback interface.
     #[default]
     Localhost,
-    /// That of Docker's network, for containers of the task. It cannot be had here.
+    /// The bridge of Docker's network, for containers of the task.
     DockerBridge,
 }
 
 impl CommandPayload {
-    /// Refuse what a schema cannot, and what this worker does not have.
+    /// Refuse what a schema cannot.
     pub(crate) fn check(&self) -> Result<()> {
-        let mut reasons = Vec::new();
         if self.command.iter().flat_map(|argv| &argv.0).any(|argument| argument.contains('\0')) {
-            reasons.push("payload/command: an argument of a program cannot contain the character NUL".to_owned());
+            return Err(Error::payload("payload/command: an argument of a program cannot contain the character NUL"));
         }
-        let features = &self.features;
-        for (asked, name) in [
-            (features.run_task_as_current_user, "runTaskAsCurrentUser"),
-            (features.loopback_video, "loopbackVideo"),
-            (features.loopback_audio, "loopbackAudio"),
-        ] {
-            if asked {
-                reasons.push(format!("payload/features/{name}: this worker does not have it"));
-            }
-        }
-        if self.taskcluster_proxy_interface == ProxyInterface::DockerBridge {
-            reasons.push("payload/taskclusterProxyInterface: this worker has the proxy on localhost only".to_owned());
-        }
-        if reasons.is_empty() { Ok(()) } else { Err(Error::Payload(reasons)) }
+        Ok(())
+    }
+
+    /// Whether the proxy is for containers of the task.
+    pub(crate) fn wants_bridge(&self) -> bool {
+        self.taskcluster_proxy_interface == ProxyInterface::DockerBridge
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the system says of processes, in `/proc`.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,8 +31,14 @@ pub(crate) fn processes() -> impl Iterator<Item = Process> {
 pub(crate) struct Stat {
     /// It only waits for its parent to take notice.
     pub(crate) dead: bool,
+    /// Who started it; once that process is gone, who looks after it instead.
+    pub(crate) parent: i32,
     /// Its process group.
     pub(crate) group: i32,
+    /// Its session.
+    pub(crate) session: i32,
+    /// How many threads it has, the first one included.
+    pub(crate) threads: u64,
     /// When it was started, on the clock of [`ticks_since_boot`].
     pub(crate) start: u64,
     /// What it took, with those of its children whose end it took notice of.
@@ -47,6 +55,10 @@ impl Process {
         self.0
     }
 
+    pub(crate) fn number(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
     pub(crate) fn stat(self) -> Option<Stat> {
         Stat::parse(&String::from_utf8_lossy(&self.read("stat")?))
     }
@@ -61,13 +73,17 @@ impl Process {
         kib.checked_mul(1024)
     }
 
-    /// Whether it was started with a variable `NAME=value`.
-    pub(crate) fn has_variable(self, variable: &[u8]) -> bool {
-        self.read("environ").is_some_and(|environ| environ.split(|byte| *byte == 0).any(|found| found == variable))
+    /// Whether it was started with a variable, in the form `NAME=value`, of which that is so.
+    pub(crate) fn has_variable(self, is_it: impl Fn(&[u8]) -> bool) -> bool {
+        self.read("environ").is_some_and(|environ| environ.split(|byte| *byte == 0).any(is_it))
     }
 
+    /// Its working directory; where that was deleted, the path that it had.
     pub(crate) fn work_dir(self) -> Option<PathBuf> {
-        fs::read_link(self.file("cwd")).ok()
+        let found = fs::read_link(self.file("cwd")).ok()?.into_os_string().into_vec();
+        // The system's own mark. A directory that is really called so is taken for the one without.
+        let path = found.strip_suffix(b" (deleted)").unwrap_or(&found);
+        Some(PathBuf::from(OsStr::from_bytes(path)))
     }
 
     fn status(self, field: &str) -> Option<String> {
@@ -80,7 +96,7 @@ impl Process {
     }
 
     fn file(self, file: &str) -> String {
-        format!("/proc/{}/{file}", self.0.as_raw_nonzero())
+        format!("/proc/{}/{file}", self.number())
     }
 }
 
@@ -92,7 +108,10 @@ impl Stat {
         let time = |own: usize, children: usize| Some(of_ticks(ticks(own)?.checked_add(ticks(children)?)?));
         Some(Self {
             dead: matches!(*fields.first()?, "Z" | "X"),
+            parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            threads: ticks(17)?,
             start: ticks(19)?,
             cpu: Cpu { user: time(11, 13)?, kernel: time(12, 14)? },
         })
@@ -120,7 +139,7 @@ mod tests {
         let line = "7 (a) Z (b)) S 1 42 42 0 -1 4194304 1 2 3 4 100 50 200 25 20 0 1 0 5 6";
         let stat = Stat::parse(line).unwrap();
         assert!(!stat.dead);
-        assert_eq!((stat.group, stat.start), (42, 5));
+        assert_eq!((stat.parent, stat.group, stat.session, stat.threads, stat.start), (1, 42, 42, 1, 5));
         assert_eq!(stat.cpu, Cpu { user: of_ticks(300), kernel: of_ticks(75) });
     }
 

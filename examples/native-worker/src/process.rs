@@ -1,18 +1,17 @@
 //! The processes of a task: found wherever they went, ended politely or by force.
 //!
-//! A task may start daemons that leave its process group. They are found by what they cannot easily shed: the task's process
-//! groups, the variable `TASK_WORKDIR` in their environment, a working directory inside the task's, and the task's own user
-//! where it has one. Where the system has control groups for the worker to use, being in the task's tells as well. With neither
-//! such a user nor such a group, a process that sheds all of these is out of reach; that is the price of isolation `none`.
+//! A task may start daemons that leave its process group. They are found by what they cannot easily shed, see [`Marks`], and by the
+//! task's own user where it has one. Where the system has control groups for the worker to use, being in the task's tells as well.
+//! With neither such a user nor such a group, a process that sheds all of these before anybody has looked is out of reach; that is
+//! the price of isolation `none`.
 //!
 //! Looking and killing are two steps between which a process may fork and be gone under another number. So where one call
 //! reaches many at once, it comes first: the system signals a whole control group or process group, or all processes of a user, in
 //! one go.
 
 use std::collections::{BTreeSet, HashSet};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +19,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::cgroup::Cgroup;
-use crate::proc::{Process, processes, ticks_since_boot};
+use crate::proc::{Process, Stat, processes, ticks_since_boot};
+
+mod marks;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use marks::Marks;
 
 /// How long a process may take to end politely.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
@@ -33,23 +38,39 @@ const POLL: Duration = Duration::from_millis(10);
 /// What tells the processes of one task.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
-    work_dir: PathBuf,
-    marker: Vec<u8>,
+    marks: Marks,
     uid: Option<u32>,
     groups: BTreeSet<i32>,
-    cgroup: Option<Arc<Cgroup>>,
+    cgroups: Vec<Arc<Cgroup>>,
     /// What was started before is none of the task's, in ticks since boot.
     since: u64,
+}
+
+/// What a look at all processes of a task showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Bytes of memory that they hold, apart from what they share with others.
+    pub(crate) memory: u64,
+    /// How many they are, threads counted.
+    pub(crate) processes: u64,
 }
 
 /// How far the clocks by which a start is told may be apart, in ticks.
 const SLACK: u64 = 2;
 
 impl Tree {
+    /// The processes of the task whose directory that is, or is to be, and who are of that user, if it has one of its own.
     pub(crate) fn new(work_dir: &Path, uid: Option<u32>) -> Self {
-        let mut marker = b"TASK_WORKDIR=".to_vec();
-        marker.extend_from_slice(work_dir.as_os_str().as_bytes());
-        Self { work_dir: work_dir.to_owned(), marker, uid, groups: BTreeSet::new(), cgroup: None, since: 0 }
+        Self::of(Marks::of_task(work_dir), uid)
+    }
+
+    /// The processes of all tasks that have, or had, their directories below this one, and no user of their own.
+    pub(crate) fn of_all_below(tasks_dir: &Path) -> Self {
+        Self::of(Marks::of_all_below(tasks_dir), None)
+    }
+
+    fn of(marks: Marks, uid: Option<u32>) -> Self {
+        Self { marks, uid, groups: BTreeSet::new(), cgroups: Vec::new(), since: 0 }
     }
 
     /// Nothing of the task was started yet: whatever is there needs no closer look, however often it is looked for.
@@ -58,26 +79,30 @@ impl Tree {
         self
     }
 
-    /// Have a control group for what is started from now on, where that can be.
-    pub(crate) fn with_cgroup(mut self) -> Self {
-        let name = self.work_dir.file_name().unwrap_or_default().to_string_lossy();
-        self.cgroup = Cgroup::create(&name).map(Arc::new);
+    /// Have control groups for what is started from now on, where that can be, and in them no more than `most` processes and threads.
+    pub(crate) fn with_cgroups(mut self, most: u64) -> Self {
+        let name = self.marks.dir().file_name().unwrap_or_default().to_string_lossy();
+        self.cgroups = Cgroup::create_all(&name, most).into_iter().map(Arc::new).collect();
         self
     }
 
-    pub(crate) fn cgroup(&self) -> Option<&Cgroup> {
-        self.cgroup.as_deref()
+    #[cfg(test)]
+    fn cgroups(&self) -> &[Arc<Cgroup>] {
+        &self.cgroups
     }
 
     /// A process and the group that it leads are the task's as well.
     pub(crate) fn add_leader(&mut self, leader: u32) {
         self.groups.extend(i32::try_from(leader).ok());
-        let adopted = self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.adopt(leader));
-        if let Err(error) = adopted {
-            // Without it, the group tells nothing of the task.
-            tracing::debug!(work_dir = %self.work_dir.display(), %error, "a control group does not take a process");
-            self.cgroup = None;
-        }
+        let dir = self.marks.dir();
+        self.cgroups.retain(|cgroup| match cgroup.adopt(leader) {
+            Ok(()) => true,
+            Err(error) => {
+                // Without it, the group tells nothing of the task.
+                tracing::debug!(work_dir = %dir.display(), %error, "a control group does not take a process");
+                false
+            }
+        });
     }
 
     /// Forget the groups that nobody is in any more, before their numbers are given to somebody else's processes.
@@ -118,7 +143,7 @@ impl Tree {
         let patience = Instant::now();
         loop {
             // First, and without a look: looking takes long where there are many, who go on forking meanwhile.
-            if let Some(cgroup) = &self.cgroup {
+            for cgroup in &self.cgroups {
                 cgroup.kill();
             }
             if self.is_empty() {
@@ -127,7 +152,7 @@ impl Tree {
             self.kill_at_once();
             self.signal(Signal::KILL);
             if patience.elapsed() > INSIST {
-                tracing::error!(work_dir = %self.work_dir.display(), "processes of a task do not die");
+                tracing::error!(work_dir = %self.marks.dir().display(), "processes of a task do not die");
                 return;
             }
             std::thread::sleep(POLL);
@@ -154,38 +179,52 @@ impl Tree {
     }
 
     fn is_empty(&self) -> bool {
-        self.find().is_empty() && self.cgroup.as_ref().is_none_or(|cgroup| !cgroup.is_inhabited())
+        self.find().is_empty() && !self.cgroups.iter().any(|cgroup| cgroup.is_inhabited())
     }
 
     /// Processes of the task that live.
     pub(crate) fn find(&self) -> Vec<Pid> {
-        let own = Process::own();
-        let grouped: HashSet<Pid> = self.cgroup.iter().flat_map(|cgroup| cgroup.processes()).collect();
-        let owned = |process: &Process| *process != own && (grouped.contains(&process.pid()) || self.owns(process));
-        processes().filter(owned).map(|process| process.pid()).collect()
+        self.members().into_iter().map(|(process, _)| process.pid()).collect()
+    }
+
+    /// What the processes hold, and how many they are. Blocks.
+    pub(crate) fn look(&self) -> Look {
+        let (memory, count) = (self.first(Cgroup::memory), self.first(Cgroup::count));
+        if let (Some(memory), Some(processes)) = (memory, count) {
+            return Look { memory, processes };
+        }
+        let members = self.members();
+        let of_each = || members.iter().filter_map(|(process, _)| process.memory()).sum();
+        // What a command started before it was in a group is in none.
+        let of_all: u64 = members.iter().map(|(_, stat)| stat.threads).sum();
+        Look { memory: memory.unwrap_or_else(of_each), processes: of_all.max(count.unwrap_or_default()) }
     }
 
     /// Bytes of memory that the task's processes hold, apart from what they share with others.
     pub(crate) fn memory(&self) -> u64 {
-        let counted = self.cgroup.as_ref().and_then(|cgroup| cgroup.memory());
-        counted.unwrap_or_else(|| self.find().into_iter().filter_map(|pid| Process::from(pid).memory()).sum())
+        let of_each = || self.members().iter().filter_map(|(process, _)| process.memory()).sum();
+        self.first(Cgroup::memory).unwrap_or_else(of_each)
     }
 
-    fn owns(&self, process: &Process) -> bool {
-        let Some(stat) = process.stat() else { return false };
-        if stat.dead {
-            return false;
-        }
+    /// What the first control group says that knows.
+    pub(crate) fn first<T>(&self, what: impl Fn(&Cgroup) -> Option<T>) -> Option<T> {
+        self.cgroups.iter().find_map(|cgroup| what(cgroup))
+    }
+
+    /// Who lives and is the task's.
+    fn members(&self) -> Vec<(Process, Stat)> {
+        let own = Process::own();
+        let living = |process: Process| process.stat().filter(|stat| !stat.dead).map(|stat| (process, stat));
+        let others = processes().filter(|process| *process != own).filter_map(living);
         if let Some(uid) = self.uid {
             // A process of another user cannot be the task's, and all of this user's are.
-            return process.real_uid() == Some(uid);
+            return others.filter(|(process, _)| process.real_uid() == Some(uid)).collect();
         }
-        if stat.start < self.since {
-            return false;
-        }
-        self.groups.contains(&stat.group)
-            || process.has_variable(&self.marker)
-            || process.work_dir().is_some_and(|dir| dir.starts_with(&self.work_dir))
+        let grouped: HashSet<Pid> = self.cgroups.iter().flat_map(|cgroup| cgroup.processes()).collect();
+        let young: Vec<_> = others.filter(|(_, stat)| stat.start >= self.since).collect();
+        let known =
+            |process: &Process, stat: &Stat| self.groups.contains(&stat.group) || grouped.contains(&process.pid());
+        self.marks.members(young, known)
     }
 }
 
@@ -211,106 +250,5 @@ pub(crate) struct KillOnDrop(pub(crate) Tree);
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.0.kill();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::process::CommandExt;
-    use std::process::{Command, Stdio};
-
-    fn patient(mut done: impl FnMut() -> bool) {
-        let patience = Instant::now();
-        while !done() {
-            assert!(patience.elapsed() < Duration::from_secs(60), "took too long");
-            std::thread::sleep(POLL);
-        }
-    }
-
-    #[test]
-    fn a_daemon_outside_of_the_group_is_found_and_killed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().canonicalize().unwrap();
-        let mut child = Command::new("sh")
-            .args(["-c", "cd /; setsid sleep 1000 & sleep 1000"])
-            .env("TASK_WORKDIR", &path)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut tree = Tree::new(&path, None);
-        tree.add_leader(child.id());
-        patient(|| tree.find().len() >= 3);
-        tree.kill();
-        assert_eq!(tree.find(), []);
-        child.wait().unwrap();
-    }
-
-    #[test]
-    fn who_was_there_before_the_task_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().canonicalize().unwrap();
-        let mut child = Command::new("sleep").arg("1000").current_dir(&path).stdin(Stdio::null()).spawn().unwrap();
-        patient(|| Tree::new(&path, None).find().len() == 1);
-        let start = Process::from(Tree::new(&path, None).find()[0]).stat().unwrap().start;
-        patient(|| ticks_since_boot().unwrap() > start + SLACK);
-        let tree = Tree::new(&path, None).since_now();
-        assert_eq!(tree.find(), []);
-        let mut own = Command::new("sleep").arg("1000").current_dir(&path).stdin(Stdio::null()).spawn().unwrap();
-        patient(|| tree.find().len() == 1);
-        for child in [&mut child, &mut own] {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    #[test]
-    fn where_there_are_control_groups_nothing_gets_away() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().canonicalize().unwrap();
-        let mut tree = Tree::new(&path, None).with_cgroup();
-        if tree.cgroup().is_none() {
-            println!("skipped: no control groups to use");
-            return;
-        }
-        // It sheds all else that tells it, once it is in the group.
-        let mut child = Command::new("sh")
-            .args(["-c", "read go; cd /; env -i setsid sh -c 'sleep 1000 & sleep 1000' & exit"])
-            .stdin(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        tree.add_leader(child.id());
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        tree.forget_empty_groups();
-        patient(|| tree.find().len() >= 3);
-        assert_eq!(Tree::new(&path, None).find(), [], "nothing else tells");
-        assert!(tree.cgroup().unwrap().cpu().is_some());
-        tree.kill();
-        assert_eq!(tree.find(), []);
-    }
-
-    #[tokio::test]
-    async fn a_process_may_end_politely() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().canonicalize().unwrap();
-        let script = "trap 'touch polite; exit 0' TERM; touch ready; while :; do sleep 0.01; done";
-        let mut child = Command::new("sh")
-            .args(["-c", script])
-            .env("TASK_WORKDIR", &path)
-            .current_dir(&path)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut tree = Tree::new(&path, None);
-        tree.add_leader(child.id());
-        patient(|| path.join("ready").exists());
-        let reaper = std::thread::spawn(move || child.wait().unwrap());
-        tree.terminate().await;
-        reaper.join().unwrap();
-        assert!(path.join("polite").exists());
     }
 }

@@ -10,8 +10,12 @@ use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::engine::{Door, Sandbox, SandboxBuilder, Visitors, Volume};
 use taskcluster_worker::error::{Error, Result};
 
-use crate::engine::{Limits, TaskDir, blocking};
+use crate::bridge;
+use crate::devices::Lent;
+use crate::engine::blocking;
 use crate::execution;
+use crate::limits::Limits;
+use crate::task_dir::TaskDir;
 use crate::tree;
 use crate::user::TemporaryUser;
 
@@ -31,14 +35,24 @@ pub(crate) struct Furniture {
     pub(crate) limits: Limits,
     /// Whether the log tells what each command took.
     pub(crate) measured: bool,
+    /// The network interface at which the task's containers call its proxy, if they are to.
+    pub(crate) bridge: Option<String>,
 }
 
-/// The task's directory, the caches mounted in it and its user. Dropping it removes the directory, then the user.
+/// The task's directory, the caches mounted in it, its devices and its user. Dropping it removes the directory, takes back the
+/// devices, then removes the user.
 #[derive(Debug)]
 pub(crate) struct Home {
     pub(crate) dir: TaskDir,
+    pub(crate) devices: Vec<Lent>,
     pub(crate) user: Option<TemporaryUser>,
     volumes: Vec<PathBuf>,
+}
+
+impl Home {
+    pub(crate) fn new(dir: TaskDir, user: Option<TemporaryUser>) -> Self {
+        Self { dir, devices: Vec::new(), user, volumes: Vec::new() }
+    }
 }
 
 impl Drop for Home {
@@ -54,18 +68,14 @@ impl Drop for Home {
 }
 
 impl NativeBuilder {
-    pub(crate) fn new(
-        task: Arc<TaskContext>,
-        dir: TaskDir,
-        user: Option<TemporaryUser>,
-        mut furniture: Furniture,
-    ) -> Self {
-        if let Some(user) = &user {
-            for (name, value) in [("HOME", &*dir.0.to_string_lossy()), ("USER", &user.name), ("LOGNAME", &user.name)] {
+    pub(crate) fn new(task: Arc<TaskContext>, home: Home, mut furniture: Furniture) -> Self {
+        if let Some(user) = &home.user {
+            let dir = home.dir.0.to_string_lossy();
+            for (name, value) in [("HOME", &*dir), ("USER", &user.name), ("LOGNAME", &user.name)] {
                 furniture.env.insert(name.to_owned(), value.to_owned());
             }
         }
-        Self { task, furniture, home: Home { dir, user, volumes: Vec::new() } }
+        Self { task, furniture, home }
     }
 
     /// Make the place for a mount and say where it is.
@@ -157,13 +167,19 @@ impl SandboxBuilder for NativeBuilder {
     }
 
     async fn open_door(&mut self, _host: &str) -> Result<Door> {
+        if let Some(bridge) = &self.furniture.bridge {
+            return bridge::door(bridge).await;
+        }
         let user = self.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
         Door::on_loopback(Visitors::User(user)).await
     }
 
     async fn start(mut self: Box<Self>) -> Result<Box<dyn Sandbox>> {
         let dir = self.home.dir.0.to_string_lossy().into_owned();
-        self.furniture.env.insert("TASK_WORKDIR".to_owned(), dir);
+        let devices = self.home.devices.iter().filter_map(Lent::environment);
+        for (name, value) in devices.chain([("TASK_WORKDIR", dir)]) {
+            self.furniture.env.insert(name.to_owned(), value);
+        }
         execution::start(self.task, self.home, self.furniture)
     }
 

@@ -27,8 +27,7 @@ const USUAL: [&str; 2] = ["/bin/bash", "/bin/sh"];
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) env: BTreeMap<String, String>,
-    /// The user, where the task has one.
-    pub(crate) owner: Option<Owner>,
+    pub(crate) owner: Owner,
 }
 
 impl Place {
@@ -47,13 +46,10 @@ impl Place {
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).env_clear().envs(&self.env).current_dir(&self.dir).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = match &self.owner {
-            Some(owner) => {
-                command.uid(owner.uid).gid(owner.gid);
-                owner.start(|| command.spawn())?
-            }
-            None => command.spawn()?,
-        };
+        if let Some(user) = self.owner.user() {
+            command.uid(user.uid).gid(user.gid);
+        }
+        let mut child = self.owner.start(|| command.spawn())?;
         let missing = || io::Error::other("it has no pipes");
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
@@ -72,16 +68,13 @@ impl Place {
             .envs(&env)
             .current_dir(&self.dir)
             .kill_on_drop(true);
-        let child = match &self.owner {
-            Some(owner) => {
-                let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-                // So that programs that open their terminal by its name can.
-                rustix::fs::chown(rustix::pty::ptsname(&terminal, Vec::new())?.as_c_str(), Some(uid), Some(gid))?;
-                command = command.uid(owner.uid).gid(owner.gid);
-                owner.start(|| command.spawn(inside).map_err(io::Error::other))?
-            }
-            None => command.spawn(inside).map_err(io::Error::other)?,
-        };
+        if let Some(user) = self.owner.user() {
+            let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+            // So that programs that open their terminal by its name can.
+            rustix::fs::chown(rustix::pty::ptsname(&terminal, Vec::new())?.as_c_str(), Some(uid), Some(gid))?;
+            command = command.uid(user.uid).gid(user.gid);
+        }
+        let child = self.owner.start(|| command.spawn(inside).map_err(io::Error::other))?;
         let (output, input) = terminal.into_split();
         let input = Arc::new(std::sync::Mutex::new(input));
         Ok(Shell::new(Keys(input.clone()), output, Program { child, terminal: Some(input) }))

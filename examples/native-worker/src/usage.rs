@@ -1,12 +1,13 @@
 //! What a command takes of the machine, and how the log tells it.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use taskcluster_worker::engine::Exit;
 
-use crate::process::Tree;
+use crate::cgroup::Cgroup;
+use crate::crowd::Crowd;
+use crate::process::{Look, Tree};
 
 /// Time of the processor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +22,16 @@ impl Cpu {
     }
 }
 
-/// Measures one command.
+/// Measures one command, and watches how many processes it comes to.
 #[derive(Debug)]
 pub(crate) struct Meter {
     tree: Tree,
     began: Instant,
     /// What the task's control group had taken before.
     before: Option<Cpu>,
+    refused_before: u64,
     memory: Memory,
+    crowd: Crowd,
 }
 
 /// What was found when memory was looked at.
@@ -39,32 +42,50 @@ struct Memory {
     looks: u64,
 }
 
-/// Memory is looked at after a moment, so that a short command costs nothing, and from then on as often.
+/// The first look is after a moment, so that a short command costs nothing, and from then on there is one as often.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 const INTERVAL: Duration = Duration::from_millis(500);
 
 impl Meter {
-    /// A command begins, which is in `tree`.
-    pub(crate) fn start(tree: &Tree) -> Self {
-        let before = tree.cgroup().and_then(|cgroup| cgroup.cpu());
-        Self { tree: tree.clone(), began: Instant::now(), before, memory: Memory::default() }
+    /// A command begins, which is in `tree`, and may have `most` processes and threads.
+    pub(crate) fn start(tree: &Tree, most: u64) -> Self {
+        let (before, refused_before) = (tree.first(Cgroup::cpu), tree.first(Cgroup::refused).unwrap_or_default());
+        let (memory, crowd) = (Memory::default(), Crowd::new(most));
+        Self { tree: tree.clone(), began: Instant::now(), before, refused_before, memory, crowd }
     }
 
-    /// Look at its memory again and again. Cancel safe.
-    pub(crate) async fn watch(&mut self) -> Infallible {
+    /// Look at its processes again and again, until there are too many: then say so. Cancel safe.
+    pub(crate) async fn watch(&mut self) -> String {
         tokio::time::sleep(FIRST_LOOK).await;
         loop {
-            let tree = self.tree.clone();
-            if let Ok(bytes) = tokio::task::spawn_blocking(move || tree.memory()).await {
-                self.memory.add(bytes);
+            if let Some(look) = self.look().await {
+                self.memory.add(look.memory);
+                if let Some(too_many) = self.crowd.see(look.processes, Instant::now()) {
+                    return too_many;
+                }
             }
             tokio::time::sleep(INTERVAL).await;
         }
     }
 
+    async fn look(&self) -> Option<Look> {
+        let tree = self.tree.clone();
+        tokio::task::spawn_blocking(move || tree.look()).await.ok()
+    }
+
+    /// Of a command that has failed by itself: whether it could not start all that it wanted to, in a sentence.
+    pub(crate) async fn excuse(&mut self) -> Option<String> {
+        let refused = self.tree.first(Cgroup::refused).unwrap_or_default() > self.refused_before;
+        // What it left may be all that is to be seen of it.
+        if let Some(look) = self.look().await {
+            self.crowd.see(look.processes, Instant::now());
+        }
+        self.crowd.excuse(refused)
+    }
+
     /// It has ended. What its first process took is known; the control group knows of all others as well.
     pub(crate) fn stop(self, first: Option<Cpu>) -> Usage {
-        let after = self.tree.cgroup().and_then(|cgroup| cgroup.cpu());
+        let after = self.tree.first(Cgroup::cpu);
         let of_group = self.before.zip(after).map(|(before, after)| after.since(before));
         Usage { wall: self.began.elapsed(), cpu: of_group.or(first), memory: self.memory }
     }
@@ -87,33 +108,25 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// A line for each thing that is known.
+    /// What is known, on one line: the last lines of a log are for what the command itself says of its end.
     pub(crate) fn report(&self, exit: &Exit) -> String {
-        let mut lines = Vec::new();
-        let mut line = |name: &str, value: &dyn fmt::Display| lines.push(format!("{name:>19}: {value}"));
-        if let Some(code) = exit.code() {
-            line("Exit Code", &code);
-        }
+        let how = match exit {
+            Exit::Killed => "killed".to_owned(),
+            exit => exit.code().map_or_else(|| "ended".to_owned(), |code| format!("exit code {code}")),
+        };
+        let mut took = vec![format!("{} s", seconds(self.wall))];
         if let Some(cpu) = self.cpu {
-            line("User Time", &Seconds(cpu.user));
-            line("Kernel Time", &Seconds(cpu.kernel));
+            took.push(format!("user {} s, system {} s", seconds(cpu.user), seconds(cpu.kernel)));
         }
-        line("Wall Time", &Seconds(self.wall));
         if let Some(average) = self.memory.sum.checked_div(self.memory.looks) {
-            line("Average Memory Used", &Mebibytes(average));
-            line("Peak Memory Used", &Mebibytes(self.memory.peak));
+            took.push(format!("memory {} at most, {} on average", Mebibytes(self.memory.peak), Mebibytes(average)));
         }
-        line("Result", &if exit.is_success() { "SUCCEEDED" } else { "FAILED" });
-        lines.join("\n")
+        format!("{how} after {}", took.join("; "))
     }
 }
 
-struct Seconds(Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3} s", self.0.as_secs_f64())
-    }
+fn seconds(time: Duration) -> String {
+    format!("{:.3}", time.as_secs_f64())
 }
 
 struct Mebibytes(u64);
@@ -140,11 +153,9 @@ mod tests {
         let usage = Usage { wall: Duration::from_secs(2), cpu, memory };
         assert_eq!(
             usage.report(&Exit::Signal(9)),
-            "          Exit Code: 137\n          User Time: 1.500 s\n        Kernel Time: 0.007 s\n\
-             \x20         Wall Time: 2.000 s\nAverage Memory Used: 1.7 MiB\n   Peak Memory Used: 2.5 MiB\n\
-             \x20            Result: FAILED"
+            "exit code 137 after 2.000 s; user 1.500 s, system 0.007 s; memory 2.5 MiB at most, 1.7 MiB on average"
         );
         let short = Usage { wall: Duration::ZERO, cpu: None, memory: Memory::default() };
-        assert_eq!(short.report(&Exit::Killed), "          Wall Time: 0.000 s\n             Result: FAILED");
+        assert_eq!(short.report(&Exit::Killed), "killed after 0.000 s");
     }
 }

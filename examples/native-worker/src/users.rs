@@ -32,9 +32,12 @@ impl UserPool {
     }
 
     /// Make users until there are as many as there should be, and remove those that a killed worker was still making when this one
-    /// began. Blocks; does nothing while somebody else does so.
+    /// began. Blocks; does nothing while somebody else does so, nor once the directory of their homes is gone, and the worker with it.
     pub(crate) fn fill(&self) -> io::Result<()> {
         let Ok(_filling) = self.0.filling.try_lock() else { return Ok(()) };
+        if !self.0.homes.exists() {
+            return Ok(());
+        }
         while self.ready().len() < self.0.size {
             let user = self.make()?;
             self.ready().push(user);

@@ -204,6 +204,7 @@ async fn sigterm_gives_the_task_back_and_ends_the_program() {
     assert_eq!(queue.state(&task_id), "exception worker-shutdown");
     let log = queue.text(&task_id, BACKING_LOG);
     assert!(log.contains("READY"));
+    assert!(log.contains("[taskcluster:error] the run is stopped: the worker was told to go (SIGTERM)\n"), "{log}");
     // Root may look at everything, and without isolation its tasks are root.
     assert!(rustix::process::geteuid().is_root() || !log.contains("the-token-of-the-worker"), "{log}");
 }

@@ -1,5 +1,6 @@
 //! Logs: readable ones for people, JSON for machines.
 
+use std::io::Write;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -34,8 +35,13 @@ impl FromStr for LogFormat {
 /// variable `RUST_LOG` overrides it. The client of RabbitMQ is heard only if it is named, as in `lapin=debug`: it calls an error
 /// what is expected here, and what matters is told by us.
 pub fn init(format: LogFormat, filter: &str) {
+    init_on(format, filter, || Box::new(std::io::stderr()));
+}
+
+/// Sends it where `writer` says, who is asked for each line anew; else as [`init`].
+pub fn init_on(format: LogFormat, filter: &str, writer: impl Fn() -> Box<dyn Write> + Send + Sync + 'static) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("lapin=off,{filter}")));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let _ = match format {
         LogFormat::Text => {
             use std::io::IsTerminal as _;

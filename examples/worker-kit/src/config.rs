@@ -20,6 +20,12 @@ use url::Url;
 
 use crate::notices::Notices;
 
+mod guards;
+mod shells;
+
+pub use guards::GuardConfig;
+pub use shells::ShellConfig;
+
 /// What can be configured of any worker. Each value can stand in the file, in the environment or in a flag; the latter wins.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
 #[serde(default)]

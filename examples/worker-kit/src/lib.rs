@@ -11,7 +11,7 @@ mod program;
 pub mod terminal;
 
 pub use builder::payload_schema;
-pub use config::{Base, WorkerConfig};
+pub use config::{Base, GuardConfig, ShellConfig, WorkerConfig};
 pub use doctor::Examination;
 pub use layers::load;
 pub use notices::Notices;

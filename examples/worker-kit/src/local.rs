@@ -14,7 +14,7 @@ use taskcluster_core::credentials::Credentials;
 use taskcluster_worker::events::Event;
 use taskcluster_worker::local::LocalTask;
 use taskcluster_worker::shell::{ShellRequest, here};
-use taskcluster_worker::{Error, Outcome, Shutdown};
+use taskcluster_worker::{Error, Outcome, Reason, Shutdown};
 use tokio_util::sync::CancellationToken;
 
 use crate::command;
@@ -58,7 +58,7 @@ pub(crate) async fn run<P: Program>(options: LocalOptions<P::Config>) -> Result<
     }
     close_to_others();
     let builder = P::worker(config).await?.events(Arc::new(tell));
-    let end = task.run(builder, Shutdown::by_signals().context("cannot listen for signals")?).await?;
+    let end = task.run(builder, Shutdown::at_once_by_signals().context("cannot listen for signals")?).await?;
     for path in &end.artifacts {
         print(&format!("artifact: {}", path.display()));
     }
@@ -69,9 +69,13 @@ pub(crate) async fn run<P: Program>(options: LocalOptions<P::Config>) -> Result<
         (Some(Outcome::Completed), _) => ExitCode::SUCCESS,
         // As shells tell it: what does not fit is cut.
         (Some(Outcome::Failed), Some(code)) if code & 0xff != 0 => ExitCode::from(code.to_le_bytes()[0]),
+        (Some(Outcome::Exception(Reason::WorkerShutdown)), _) => ExitCode::from(INTERRUPTED),
         _ => ExitCode::FAILURE,
     })
 }
+
+/// As shells tell that Ctrl-C ended something.
+const INTERRUPTED: u8 = 130;
 
 /// The shell has this terminal, or where there is none, standard input and output.
 fn with_shell(task: LocalTask) -> LocalTask {

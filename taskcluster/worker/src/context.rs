@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use taskcluster::queue::{Queue, TaskDefinition};
 use taskcluster_core::Caller;
@@ -31,6 +31,8 @@ use crate::stop::{Stop, StopSwitch};
 pub struct TaskContext {
     pub(crate) parts: Parts,
     pub(crate) switch: StopSwitch,
+    /// Why the worker gives the run back.
+    pub(crate) given_back: OnceLock<String>,
     names: Mutex<BTreeSet<String>>,
     /// SHA-256 of the artifacts that were uploaded.
     uploaded: Mutex<BTreeMap<String, String>>,
@@ -84,6 +86,8 @@ pub(crate) struct Parts {
     /// Uploads go to the object service.
     pub(crate) object_artifacts: bool,
     pub(crate) artifacts: Allowance,
+    /// No queue waits for the end of the run.
+    pub(crate) local: bool,
 }
 
 impl TaskContext {
@@ -91,6 +95,7 @@ impl TaskContext {
         Arc::new(Self {
             parts,
             switch: StopSwitch::new(),
+            given_back: OnceLock::new(),
             names: Mutex::default(),
             uploaded: Mutex::default(),
             described: Mutex::default(),

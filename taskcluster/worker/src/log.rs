@@ -31,6 +31,8 @@ struct Inner {
 
 struct Appender {
     file: File,
+    /// Room on the disk for last words.
+    spare: Option<tempfile::TempPath>,
     at_line_start: bool,
     failed: bool,
     last_write: Timestamp,
@@ -53,15 +55,23 @@ impl TaskLog {
 
     pub(crate) fn with_sink(path: &Path, clock: SharedClock, sink: Option<Sink>) -> io::Result<Self> {
         let file = File::options().create(true).truncate(true).write(true).open(path)?;
-        let appender = Appender { file, at_line_start: true, failed: false, last_write: clock.now() };
+        let (spare, last_write) = (Some(spare_beside(path)?), clock.now());
+        let appender = Appender { file, spare, at_line_start: true, failed: false, last_write };
         let (state, _) = watch::channel(State::default());
         let inner = Inner { path: path.to_owned(), file: Mutex::new(appender), state, clock, sink };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Append what the task printed, as it is.
+    /// Append what the task printed, as it is. Once the disk is full, what is printed is lost, and a line of the worker's says so.
     pub fn write(&self, bytes: &[u8]) {
-        self.append(&mut self.lock(), bytes);
+        let mut appender = self.lock();
+        if let Some(error) = self.append(&mut appender, bytes) {
+            self.append_lines(
+                &mut appender,
+                ERROR,
+                &format!("{error}: what the task printed from here on is not in its log"),
+            );
+        }
     }
 
     /// A line of the worker's own: `[taskcluster 2026-01-31T12:00:00.000Z] text`. Several lines get the prefix each.
@@ -72,7 +82,7 @@ impl TaskLog {
 
     /// A line that says why the run does not succeed: `[taskcluster:error] text`, which log viewers look for.
     pub fn error(&self, text: impl AsRef<str>) {
-        self.lines("[taskcluster:error] ", text.as_ref());
+        self.lines(ERROR, text.as_ref());
     }
 
     /// A line about something that may surprise: `[taskcluster:warn 2026-01-31T12:00:00.000Z] text`.
@@ -133,7 +143,10 @@ impl TaskLog {
     }
 
     fn lines(&self, prefix: &str, text: &str) {
-        let mut appender = self.lock();
+        self.append_lines(&mut self.lock(), prefix, text);
+    }
+
+    fn append_lines(&self, appender: &mut Appender, prefix: &str, text: &str) {
         let mut out = String::with_capacity(prefix.len() + text.len() + 2);
         if !appender.at_line_start {
             out.push('\n');
@@ -143,30 +156,55 @@ impl TaskLog {
             out.push_str(line);
             out.push('\n');
         }
-        self.append(&mut appender, out.as_bytes());
+        // Few, and they say why the run ended: they are tried also when the disk is full.
+        let full = std::mem::take(&mut appender.failed);
+        self.append(appender, out.as_bytes());
+        appender.failed |= full;
     }
 
-    fn append(&self, appender: &mut Appender, bytes: &[u8]) {
-        let Some(last) = bytes.last() else { return };
+    /// Gives the error if this is the first time that the disk does not take something.
+    fn append(&self, appender: &mut Appender, bytes: &[u8]) -> Option<io::Error> {
+        let last = bytes.last()?;
         appender.last_write = self.inner.clock.now();
-        if appender.failed || self.inner.state.borrow().closed {
-            return;
+        let closed = self.inner.state.borrow().closed;
+        if closed {
+            return None;
         }
-        if let Err(error) = appender.file.write_all(bytes) {
-            appender.failed = true;
-            tracing::error!(path = %self.inner.path.display(), %error, "cannot write a task's log");
-            return;
-        }
-        appender.at_line_start = *last == b'\n';
-        self.inner.state.send_modify(|state| state.length += bytes.len() as u64);
         if let Some(sink) = &self.inner.sink {
             sink(Bytes::copy_from_slice(bytes));
         }
+        if appender.failed {
+            return None;
+        }
+        let written = appender.file.write_all(bytes);
+        appender.at_line_start = written.is_ok() && *last == b'\n';
+        // The beginning of what it did not take as a whole is there as well.
+        let length = appender.file.stream_position();
+        self.inner.state.send_modify(|state| state.length = length.unwrap_or(state.length));
+        let error = written.err()?;
+        appender.failed = true;
+        // Dropped only once: later errors are the same one.
+        appender.spare.take()?;
+        tracing::error!(path = %self.inner.path.display(), %error, "cannot write a task's log");
+        Some(error)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Appender> {
         self.inner.file.lock().expect("no writer of a log panics")
     }
+}
+
+/// What lines begin with that say why a run does not succeed.
+const ERROR: &str = "[taskcluster:error] ";
+
+/// How much room is kept for what is to be said when the disk is full.
+const LAST_WORDS: usize = 16 * 1024;
+
+/// A file that takes up room until it is dropped.
+fn spare_beside(log: &Path) -> io::Result<tempfile::TempPath> {
+    let mut file = tempfile::NamedTempFile::new_in(log.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(&[0; LAST_WORDS])?;
+    Ok(file.into_temp_path())
 }
 
 impl std::fmt::Debug for TaskLog {
@@ -263,6 +301,29 @@ mod tests {
         let mut follower = log.follow().unwrap();
         drop(log);
         assert!(follower.next().await.is_err());
+    }
+
+    /// Nothing at all can be written to it.
+    #[test]
+    fn a_disk_that_is_full_is_said_once_and_heard_by_who_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let (heard, clock) = (Arc::new(Mutex::new(Vec::new())), Arc::new(SystemClock));
+        let all = heard.clone();
+        let sink: Sink = Arc::new(move |chunk| all.lock().unwrap().extend(chunk));
+        let log = TaskLog::with_sink(&path, clock, Some(sink)).unwrap();
+        for _ in 0..3 {
+            log.write(b"printed\n");
+        }
+        log.error("exit code 3");
+        assert!(log.is_truncated());
+        let heard = String::from_utf8(heard.lock().unwrap().clone()).unwrap();
+        assert_eq!(heard.matches("from here on is not in its log").count(), 1, "{heard}");
+        assert!(
+            heard.matches("printed\n").count() == 3 && heard.ends_with("[taskcluster:error] exit code 3\n"),
+            "{heard}"
+        );
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Watch {
             Cloud::Gcp => gcp::notice(&self).await,
         };
         tracing::warn!(notice, "the cloud takes this machine away: runs are given back");
-        shutdown.now();
+        shutdown.now_because(format!("the cloud takes the machine away: {notice}"));
     }
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct Run {
     pub(crate) own_fault: bool,
 }
 
+/// How a run ends that its worker is told to leave.
+const GIVEN_BACK: Outcome = Outcome::Exception(Reason::WorkerShutdown);
+
 /// How far a run had come when something went wrong decides what that means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -180,7 +183,10 @@ impl Run {
         let log = self.task.log();
         let error = match end {
             End::Abandoned(outcome) => {
-                log.error(format!("the run is stopped: {outcome}"));
+                match self.task.given_back.get() {
+                    Some(why) if outcome == GIVEN_BACK => log.error(format!("the run is stopped: {why}")),
+                    _ => log.error(format!("the run is stopped: {outcome}")),
+                }
                 return outcome;
             }
             End::Error(error) => error,
@@ -205,7 +211,11 @@ impl Run {
     /// Close the log and let plugins end: the log is uploaded. An error of theirs becomes the run's outcome.
     pub(crate) async fn finish(&mut self, outcome: Outcome) -> Outcome {
         self.task.end_spawned().await;
-        self.task.log().info(format!("=== Task Ends: {outcome} ==="));
+        match outcome {
+            // Where there is no queue, its word for that means nothing.
+            GIVEN_BACK if self.task.parts.local => self.task.log().info("=== Task Ends: interrupted ==="),
+            _ => self.task.log().info(format!("=== Task Ends: {outcome} ===")),
+        }
         self.task.log().close();
         let mut outcome = outcome;
         for (name, plugin) in &mut self.plugins {

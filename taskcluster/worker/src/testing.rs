@@ -2,9 +2,13 @@
 
 mod mock_engine;
 mod queue;
+#[cfg(feature = "interactive")]
+mod visits;
 
 pub use mock_engine::MockEngine;
 pub use queue::{FakeArtifact, FakeQueue, Received};
+#[cfg(feature = "interactive")]
+pub use visits::{BRIEFLY, shells_of, visit};
 
 use std::sync::Arc;
 
@@ -65,6 +69,7 @@ pub fn run_without_queue(dir: &std::path::Path, definition: Value) -> Result<Arc
         scratch: dir.to_owned(),
         object_artifacts: false,
         artifacts: Allowance::new(ArtifactLimits::default()),
+        local: false,
     }))
 }
 

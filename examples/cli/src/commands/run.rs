@@ -70,7 +70,7 @@ impl Plan {
 pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     let plan = plan(args)?;
     // The view owns the terminal; what goes wrong beneath it is an error of its own.
-    telemetry::init(LogFormat::Text, "error");
+    telemetry::init_on(LogFormat::Text, "error", disk::complaints(plan.data.clone()));
     let mut view = view::choose(args.json);
     runtime()?.block_on(async {
         let (stops, listening) = Stops::listen()?;

@@ -1,13 +1,12 @@
 //! Shells in the containers of running tasks.
 
-use std::time::Duration;
-
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use taskcluster_core::ids::TaskId;
-use taskcluster_worker::plugins::{Linger, SHELL};
+use taskcluster_worker::plugins::SHELL;
 use taskcluster_worker::shell::client::{ShellError, Terminal, attend};
 use taskcluster_worker::shell::{ShellRequest, Size};
+use taskcluster_worker::testing::{BRIEFLY, shells_of, visit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::Url;
 
@@ -21,28 +20,12 @@ fn interactive(script: &str) -> Value {
 }
 
 async fn run(bench: &Bench) {
-    let briefly = Linger { from_start: Duration::ZERO, after_shell: Duration::ZERO };
-    bench.run_as(4, 1, |_| {}, |worker| worker.linger = briefly).await;
+    bench.run_as(4, 1, |_| {}, |worker| worker.linger = BRIEFLY).await;
 }
 
+/// Where the shells of a task are, once they can be opened.
 async fn address(bench: &Bench, task_id: &TaskId) -> Url {
-    let there = async {
-        loop {
-            if let Some(artifact) = bench.queue.artifact(task_id, SHELL) {
-                return artifact.created["url"].as_str().unwrap().parse().unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(TIMEOUT, there).await.expect("shells can be opened")
-}
-
-/// What a program printed, on the side as well, and its exit code.
-async fn visit(address: &Url, request: ShellRequest, input: &[u8]) -> Result<(Vec<u8>, Vec<u8>, i32), ShellError> {
-    let (mut output, mut error) = (Vec::new(), Vec::new());
-    let terminal = Terminal { input, output: &mut output, error: &mut error, sizes: stream::pending::<Size>() };
-    let code = tokio::time::timeout(TIMEOUT, attend(address, request, terminal)).await.expect("it ends")?;
-    Ok((output, error, code))
+    shells_of(&bench.queue, task_id).await
 }
 
 fn sh(script: &str) -> ShellRequest {

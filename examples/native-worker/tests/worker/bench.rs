@@ -160,3 +160,24 @@ pub(crate) async fn gone(pid: &str) {
     };
     tokio::time::timeout(TIMEOUT, gone).await.unwrap_or_else(|_| panic!("{pid} lives"));
 }
+
+/// A file system of a few MiB at a directory, as long as this value is there.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    pub(crate) fn mount(at: PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&at).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m,mode=0711", "tmpfs"]).arg(&at).output();
+        if mounted.is_ok_and(|mounted| mounted.status.success()) {
+            return Some(Self(at));
+        }
+        println!("skipped: needs the right to mount");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

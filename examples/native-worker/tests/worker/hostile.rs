@@ -1,14 +1,13 @@
 //! Payloads that mean harm: each is contained, and the next task is served.
 
 use std::io::Write;
-use std::process::Command;
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 use taskcluster_native_worker::{Limits, NativeWorkerBuilder};
 use taskcluster_worker::plugins::MountLimits;
 
-use crate::bench::{Bench, bench_of_users, processes_of};
+use crate::bench::{Bench, SmallDisk, bench_of_users, processes_of};
 
 /// Run the task, and after it, by the same worker, one that means no harm. Gives state and log of the first.
 async fn served_after(bench: &Bench, payload: Value) -> (String, String) {
@@ -158,31 +157,36 @@ async fn a_fork_bomb_runs_against_its_limit_and_is_gone() {
     contained(&log);
 }
 
+/// It starts a hundred and no more, and where it cannot it tries again, as bombs do.
+const TRIES_AGAIN: &str = "seq 100 | xargs -P 100 -n 1 sleep 300";
+
+#[tokio::test]
+async fn a_task_that_goes_on_starting_more_than_it_may_is_ended_with_one_line_that_says_so() {
+    for bench in benches().await {
+        let few = |builder: NativeWorkerBuilder| builder.limits(Limits::default().with_processes(30));
+        let (state, log) = served_after_as(&bench, json!({"command": sh(TRIES_AGAIN)}), few).await;
+        assert_eq!(state, "failed", "{log}");
+        let errors: Vec<&str> = log.lines().filter(|line| line.starts_with("[taskcluster:error]")).collect();
+        let [error] = errors[..] else { panic!("{log}") };
+        assert!(error.contains("the task has too many processes") && error.contains("30 are the most"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_fails_for_want_of_processes_is_told_so() {
+    // Without a user of its own it may be over before anybody has looked.
+    let Some(bench) = bench_of_users().await else { return };
+    let few = |builder: NativeWorkerBuilder| builder.limits(Limits::default().with_processes(20));
+    let script = "n=0; while test $n -lt 60; do sleep 60 & n=$((n+1)); done";
+    let (state, log) = served_after_as(&bench, json!({"command": sh(script)}), few).await;
+    assert_eq!(state, "failed", "{log}");
+    assert!(log.contains("[taskcluster:error] the task could start no more processes at times: 20 "), "{log}");
+}
+
 /// The task said who it was; nobody of that user is left.
 fn contained(log: &str) {
     let user = log.lines().find_map(|line| line.strip_prefix("USER ")).expect("it says who it is");
     assert_eq!(processes_of(user), [""; 0]);
-}
-
-/// A file system of a few MiB at a directory, as long as this value is there.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(at: std::path::PathBuf) -> Option<Self> {
-        std::fs::create_dir_all(&at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m,mode=0711", "tmpfs"]).arg(&at).output();
-        if mounted.is_ok_and(|mounted| mounted.status.success()) {
-            return Some(Self(at));
-        }
-        println!("skipped: needs the right to mount");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[tokio::test]
@@ -192,7 +196,13 @@ async fn a_task_that_fills_the_disk_loses_what_it_made_and_the_next_has_room() {
         let script = "cat /dev/zero > big; while echo this is the log of a disk that is full; do :; done | head -c 1000000; exit 3";
         let (state, log) = served_after(&bench, json!({"command": sh(script)})).await;
         assert_eq!(state, "failed", "{log}");
-        assert!(log.contains("No space left on device"), "{log}");
+        let said = log.lines().filter(|line| line.contains("what the task printed from here on is not in its log"));
+        assert_eq!(said.count(), 1, "{log}");
+        let last: Vec<&str> = log.lines().rev().take(2).collect();
+        assert!(
+            last[0].ends_with("=== Task Ends: failed ===") && last[1] == "[taskcluster:error] exit code 3",
+            "{log}"
+        );
     }
 }
 

@@ -12,6 +12,7 @@ mod isolation;
 mod large;
 mod local;
 mod mounts;
+mod privileges;
 mod processes;
 mod proxy;
 mod resources;

@@ -102,3 +102,33 @@ async fn what_a_dead_worker_left_is_removed() {
     assert!(!child.wait().unwrap().success(), "it was killed");
     assert!(SystemClock.now().since(began) < Duration::from_secs(900), "and not waited for");
 }
+
+/// It sheds its environment, its session and, with the directory, the place where it was.
+const HIDES: &str = "rm -rf \"$TASK_WORKDIR\"; env -i setsid /bin/sh -c 'echo DAEMON $$; exec /bin/sleep 1000' & wait";
+
+#[tokio::test]
+async fn a_task_that_deletes_its_directory_does_not_hide_its_processes() {
+    let bench = Bench::new().await;
+    let task_id = bench.add(json!({"command": [["/bin/sh", "-c", HIDES]], "maxRunTime": 2}));
+    let (_, pid) = tokio::join!(bench.run(), bench.line("DAEMON "));
+    assert_eq!(bench.queue.state(&task_id), "failed");
+    assert!(!lives(&pid), "{}", bench.log(&task_id));
+}
+
+#[tokio::test]
+async fn what_a_dead_worker_left_is_killed_although_its_directory_is_deleted() {
+    let bench = Bench::new().await;
+    let tasks = bench.dir.path().join("work/tasks");
+    let left = tasks.join("left_0");
+    std::fs::create_dir_all(&left).unwrap();
+    let mut sleep = Command::new("sleep");
+    let mut named = sleep.arg("1000").env("TASK_WORKDIR", &left).spawn().unwrap();
+    let mut within = Command::new("sleep").arg("1000").env_clear().current_dir(&left).spawn().unwrap();
+    std::fs::remove_dir(&left).unwrap();
+    let task_id = bench.script("true");
+    bench.run().await;
+    assert_eq!(bench.queue.state(&task_id), "completed");
+    for child in [&mut named, &mut within] {
+        assert!(!child.wait().unwrap().success(), "it was killed");
+    }
+}

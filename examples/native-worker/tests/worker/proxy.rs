@@ -77,3 +77,75 @@ async fn another_user_gets_nothing_from_the_proxy_even_with_its_address() {
     let called: Vec<String> = bench.queue.received().into_iter().map(|request| request.line).collect();
     assert!(!called.iter().any(|line| line.contains("stolen")), "{called:?}");
 }
+
+/// A bridge of this machine's, as long as this lives.
+struct Bridge(String);
+
+impl Bridge {
+    const ADDRESS: &str = "172.30.98.1";
+
+    /// `None` where none can be made, which is said.
+    fn make() -> Option<Self> {
+        let bridge = Self(format!("tctest{}", std::process::id() % 1_000_000));
+        let ip = |arguments: &str| {
+            let line = arguments.replace("NAME", &bridge.0);
+            Command::new("ip").args(line.split(' ')).output().is_ok_and(|output| output.status.success())
+        };
+        let address = format!("address add {}/24 dev NAME", Self::ADDRESS);
+        let made = ip("link add NAME type bridge") && ip(&address) && ip("link set NAME up");
+        if !made {
+            println!("skipped: no network interface can be made");
+        }
+        made.then_some(bridge)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "delete", &self.0]).output();
+    }
+}
+
+#[tokio::test]
+async fn a_tasks_containers_call_the_proxy_at_their_bridge() {
+    if !curl_is_there() {
+        return;
+    }
+    let Some(bridge) = Bridge::make() else { return };
+    let bench = Bench::new().await;
+    let call = "curl -sS --noproxy '*' -o /dev/null -w '%{http_code}'";
+    let script = format!(
+        "echo PROXY $TASKCLUSTER_PROXY_URL; echo OWN $({call} $TASKCLUSTER_PROXY_URL/api/echo/v1/own); \
+         echo OTHER $({call} ${{TASKCLUSTER_PROXY_URL%/*}}/api/echo/v1/other)"
+    );
+    let task_id = bench.add(json!({
+        "command": [["/bin/sh", "-c", script]],
+        "features": {"taskclusterProxy": true},
+        "taskclusterProxyInterface": "docker-bridge",
+    }));
+    bench.run_as(|builder| builder.docker_bridge(&bridge.0)).await;
+    let log = bench.log(&task_id);
+    assert_eq!(bench.queue.state(&task_id), "completed", "{log}");
+    assert!(log.contains(&format!("PROXY http://{}:", Bridge::ADDRESS)), "{log}");
+    assert!(log.contains("OWN 201\n") && log.contains("OTHER 404\n"), "{log}");
+}
+
+#[tokio::test]
+async fn a_bridge_that_is_not_there_makes_a_payload_malformed_that_asks_for_it() {
+    let bench = Bench::new().await;
+    let payload = |proxy: bool| {
+        json!({
+            "command": [["true"]],
+            "features": {"taskclusterProxy": proxy},
+            "taskclusterProxyInterface": "docker-bridge",
+        })
+    };
+    for (proxy, state) in [(true, "exception malformed-payload"), (false, "completed")] {
+        let task_id = bench.add(payload(proxy));
+        bench.run_as(|builder| builder.docker_bridge("no-such-bridge")).await;
+        let log = bench.log(&task_id);
+        assert_eq!(bench.queue.state(&task_id), state, "{log}");
+        let reason = "payload/taskclusterProxyInterface: this machine has no network interface \"no-such-bridge\"\n";
+        assert_eq!(log.contains(reason), proxy, "{log}");
+    }
+}

@@ -7,14 +7,15 @@ use taskcluster_worker::plugins::MemoryLimits;
 
 use crate::bench::{Bench, bench_of_users, lives};
 
-/// What the log says of the command that is the `number`th.
-fn told(log: &str, name: &str, number: usize) -> Option<String> {
-    let values = log.lines().filter_map(|line| line.split_once(&format!(" {name}: ")).map(|(_, value)| value));
-    values.map(str::to_owned).nth(number)
+/// The line of the log that says how each command ended and what it took.
+fn told(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.starts_with("[taskcluster 2") && line.contains(" s; user ")).collect()
 }
 
-fn number(value: Option<String>) -> f64 {
-    value.and_then(|value| value.split(' ').next()?.parse().ok()).expect("a number with its unit")
+/// The number that stands between these two.
+fn number(line: &str, before: &str, after: &str) -> f64 {
+    let value = line.split_once(before).and_then(|(_, rest)| rest.split_once(after)?.0.parse().ok());
+    value.unwrap_or_else(|| panic!("no number between {before:?} and {after:?}: {line}"))
 }
 
 /// Burns the processor in a child of a child, then waits until there is enough to see of its memory.
@@ -25,13 +26,13 @@ async fn tells(bench: Bench) {
         bench.resolve(json!({"command": [["/bin/sh", "-c", burn], ["/bin/sh", "-c", "exit 3"]]})).await;
     let log = bench.log(&task_id);
     assert_eq!(state, "failed", "{log}");
-    assert_eq!([told(&log, "Exit Code", 0).unwrap(), told(&log, "Exit Code", 1).unwrap()], ["0", "3"], "{log}");
-    assert_eq!([told(&log, "Result", 0).unwrap(), told(&log, "Result", 1).unwrap()], ["SUCCEEDED", "FAILED"]);
-    let (wall, user) = (number(told(&log, "Wall Time", 0)), number(told(&log, "User Time", 0)));
-    assert!(user > 0.0 && wall > 1.0, "{log}");
-    assert!(number(told(&log, "User Time", 1)) < user, "each command is measured by itself:\n{log}");
-    assert!(told(&log, "Kernel Time", 0).is_some(), "{log}");
-    let (peak, average) = (number(told(&log, "Peak Memory Used", 0)), number(told(&log, "Average Memory Used", 0)));
+    let [first, second] = told(&log)[..] else { panic!("a line for each command:\n{log}") };
+    assert!(first.contains(" exit code 0 after ") && second.contains(" exit code 3 after "), "{log}");
+    let user = |line| number(line, "user ", " s");
+    assert!(user(first) > 0.0 && number(first, " after ", " s") > 1.0, "{log}");
+    assert!(user(second) < user(first), "each command is measured by itself:\n{log}");
+    assert!(number(first, "system ", " s") >= 0.0, "{log}");
+    let (peak, average) = (number(first, "memory ", " MiB at most"), number(first, "at most, ", " MiB on average"));
     assert!(peak >= 19.0 && average <= peak, "{log}");
 }
 
@@ -52,7 +53,25 @@ async fn the_log_does_not_tell_who_does_not_want_to_know() {
     let bench = Bench::new().await;
     let (task_id, state) = bench.resolve(json!({"command": [["true"]], "features": {"resourceMonitor": false}})).await;
     let log = bench.log(&task_id);
-    assert!(state == "completed" && told(&log, "Wall Time", 0).is_none(), "{log}");
+    assert!(state == "completed" && told(&log).is_empty(), "{log}");
+}
+
+#[tokio::test]
+async fn the_last_lines_of_a_failed_task_say_why_it_failed() {
+    let bench = Bench::new().await;
+    let task_id = bench.script("echo building; echo 'error: no such thing' >&2; exit 3");
+    bench.run().await;
+    let log = bench.log(&task_id);
+    let last: Vec<&str> = log.lines().rev().take(5).collect();
+    for (line, part) in last.iter().rev().zip([
+        "error: no such thing",
+        "] exit code 3 after ",
+        "=== Task Finished ===",
+        "[taskcluster:error] exit code 3",
+        "=== Task Ends: failed ===",
+    ]) {
+        assert!(line.contains(part), "{part:?} is not where it should be:\n{log}");
+    }
 }
 
 #[tokio::test]

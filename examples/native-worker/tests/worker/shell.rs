@@ -8,14 +8,13 @@ use taskcluster_core::ids::TaskId;
 use taskcluster_worker::plugins::{Linger, SHELL, ShellPage};
 use taskcluster_worker::shell::client::{ShellError, Terminal, attend};
 use taskcluster_worker::shell::{ShellRequest, Size};
+use taskcluster_worker::testing::{BRIEFLY, shells_of, visit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use crate::bench::{Bench, TIMEOUT, bench_of_users};
-
-const BRIEFLY: Linger = Linger { from_start: Duration::ZERO, after_shell: Duration::ZERO };
 
 /// Waits until there is a file `go`, and a little longer for whoever made it.
 const WAITS: &str = "echo READY; while ! test -e go; do sleep 0.01; done";
@@ -26,23 +25,7 @@ fn interactive(bench: &Bench, script: &str) -> TaskId {
 
 /// Where the shells of a task are, once they can be opened.
 async fn address(bench: &Bench, task_id: &TaskId) -> Url {
-    let there = async {
-        loop {
-            if let Some(artifact) = bench.queue.artifact(task_id, SHELL) {
-                return artifact.created["url"].as_str().unwrap().parse().unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(TIMEOUT, there).await.expect("shells can be opened")
-}
-
-/// What a program printed, on the side as well, and its exit code.
-async fn visit(address: &Url, request: ShellRequest, input: &[u8]) -> Result<(Vec<u8>, Vec<u8>, i32), ShellError> {
-    let (mut output, mut error) = (Vec::new(), Vec::new());
-    let terminal = Terminal { input, output: &mut output, error: &mut error, sizes: stream::pending::<Size>() };
-    let code = tokio::time::timeout(TIMEOUT, attend(address, request, terminal)).await.expect("it ends")?;
-    Ok((output, error, code))
+    shells_of(&bench.queue, task_id).await
 }
 
 async fn run_briefly(bench: &Bench) {

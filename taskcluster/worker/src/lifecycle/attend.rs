@@ -10,8 +10,8 @@ use taskcluster::queue::{Queue, TaskClaim, TaskCredentials, TaskExceptionRequest
 use taskcluster_core::credentials::{Certificate, Credentials, SharedCredentials};
 use taskcluster_core::time::Timestamp;
 
-use super::Running;
 use super::undecided::Undecided;
+use super::{Running, cancellations};
 use crate::artifacts::Allowance;
 use crate::context::{Parts, TaskContext};
 use crate::events::Event;
@@ -103,6 +103,7 @@ impl Claimed {
             scratch: scratch.0.clone(),
             object_artifacts: inner.settings.object_artifacts,
             artifacts: Allowance::new(inner.settings.artifact_limits),
+            local: inner.local,
         });
         let taken_until = Mutex::new(claim.taken_until);
         Ok(Self { inner: inner.clone(), task, taken_until, told: Default::default(), _scratch: scratch })
@@ -168,30 +169,29 @@ impl Claimed {
         let mut told = self.told.lock().await;
         match *told {
             Some(before) => before,
-            None => {
-                self.insist(outcome).await;
-                *told.insert(outcome)
-            }
+            None => *told.insert(self.insist(outcome).await),
         }
     }
 
-    /// Tell the queue, again and again for as long as the run is ours.
-    async fn insist(&self, outcome: Outcome) {
+    /// Tell the queue, again and again for as long as the run is ours. Gives how it has ended.
+    async fn insist(&self, outcome: Outcome) -> Outcome {
         let task = &self.task;
         loop {
             let error = match self.report_once(outcome).await {
-                Ok(()) => return,
+                Ok(()) => return outcome,
                 Err(error) => error,
             };
             if error.is_conflict() || error.is_not_found() {
                 tracing::info!(task.id = %task.task_id(), %outcome, "the run was resolved by somebody else");
-                return;
+                // What was cancelled in the same moment was cancelled.
+                let over = cancellations::why_over(&self.inner, (task.task_id(), task.run_id())).await;
+                return over.map_or(outcome, Outcome::NotOurs);
             }
             let message = chain(&error).to_string();
             tracing::error!(task.id = %task.task_id(), %outcome, message, "cannot report");
             self.inner.emit(Event::Trouble { message });
             if !error.is_retryable() || task.clock().now() + AGAIN > self.taken_until() {
-                return;
+                return outcome;
             }
             task.clock().sleep(AGAIN).await;
         }
@@ -226,7 +226,8 @@ impl Claimed {
     /// Stop the run when the worker is to go, and tell the queue without waiting until that is done: the machine may be gone
     /// before a process has ended.
     async fn give_back(&self, shutdown: &Shutdown) -> Infallible {
-        shutdown.given_back().await;
+        let why = shutdown.given_back().await;
+        let _ = self.task.given_back.set(why.to_owned());
         self.task.stop(Stop::WorkerShutdown);
         if let Some(given_back @ Outcome::Exception(_)) = self.task.switch.abandoned() {
             self.report(given_back).await;

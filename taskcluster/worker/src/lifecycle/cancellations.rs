@@ -71,6 +71,17 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
     }
 }
 
+/// Whether somebody has cancelled that run, or its deadline has passed, and which of the two. Asks once.
+pub(super) async fn why_over(inner: &Inner, (task_id, run_id): (TaskId, RunId)) -> Option<NotOurs> {
+    let request = TaskIdsRequest::new().with_task_ids(vec![task_id]);
+    let answer = inner.queue.statuses(&request).retries(0).attempt_timeout(PATIENCE).await.ok()?;
+    let status = answer.statuses.iter().find(|entry| entry.task_id == task_id).map(|entry| &entry.status);
+    match why(status, run_id) {
+        over @ (NotOurs::Cancelled | NotOurs::PastDeadline) => Some(over),
+        NotOurs::Resolved | NotOurs::ClaimLost => None,
+    }
+}
+
 /// Whether the queue believes that run to be under way.
 fn runs(status: &TaskStatus, run_id: RunId) -> bool {
     status.runs.last().is_some_and(|run| run.run_id == run_id && run.state.as_str() == "running")

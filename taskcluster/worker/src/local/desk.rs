@@ -221,9 +221,10 @@ impl Desk {
                 books.kept.push(place);
                 answer(StatusCode::OK, String::new())
             }
+            // Whoever uploads says so. It is no use to try again.
             Err(error) => {
-                tracing::error!(artifact = name, %error, "cannot keep an artifact");
-                answer(StatusCode::INSUFFICIENT_STORAGE, error.to_string())
+                let text = format!("{}: {error}", place.display());
+                answer(StatusCode::PAYLOAD_TOO_LARGE, text)
             }
         }
     }
