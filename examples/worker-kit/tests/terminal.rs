@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::termios::{LocalModes, tcgetattr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use worker_kit::terminal::Raw;
+use taskcluster_worker_kit::terminal::Raw;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 

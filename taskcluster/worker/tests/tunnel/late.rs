@@ -100,6 +100,7 @@ async fn has_a_live_log_as_soon_as_it_is() {
     let url = stage.leads_to(LIVE_LOG).await;
     let path = url.strip_prefix("http://tunnel.example/x").unwrap();
     raw.say([1, 0, 0, 0, 0]).await;
+    assert_eq!(raw.hear().await[..5], [2, 0, 0, 0, 0]);
     raw.say(data(0, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())).await;
     let mut read = Vec::new();
     while !String::from_utf8_lossy(&read).contains("Task Starting") {
