@@ -47,6 +47,7 @@ mod progress;
 mod sink;
 mod split;
 mod transfer;
+mod unpack;
 mod upload;
 
 pub use content::content_type_of;

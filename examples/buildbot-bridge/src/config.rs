@@ -79,7 +79,8 @@ impl Program for BridgeProgram {
     async fn worker(mut config: Config) -> Result<WorkerBuilder> {
         let base = config.base()?;
         let bridge = config.bridge(&base)?;
-        let worker = base.worker(BuildbotEngine::new(bridge.clone())).await?;
+        let engine = BuildbotEngine::new(bridge.clone()).sweeping(base.identity.clone());
+        let worker = base.worker(engine).await?;
         Ok(worker.plugin(results::artifacts()).plugin(BuildVerdict::new(bridge)))
     }
 

@@ -1,26 +1,39 @@
 //! The engine: a build for each run.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use taskcluster_worker::{Engine, Error, Payload, PayloadPart, Result, Sandbox, SandboxBuilder, TaskContext};
+use taskcluster_worker::{Engine, Error, Identity, Payload, PayloadPart, Result, Sandbox, SandboxBuilder, TaskContext};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::bridge::Bridge;
 use crate::follow::Following;
 use crate::order::Order;
 use crate::payload::BuildPayload;
+use crate::sweep::Sweep;
 
 /// Has Buildbot build what tasks say.
 #[derive(Debug)]
 pub struct BuildbotEngine {
     bridge: Bridge,
+    swept_as: Option<Identity>,
+    /// Ends with the engine.
+    sweep: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl BuildbotEngine {
     /// For tasks and builds of this bridge.
     #[must_use]
     pub fn new(bridge: Bridge) -> Self {
-        Self { bridge }
+        Self { bridge, swept_as: None, sweep: OnceLock::new() }
+    }
+
+    /// From the worker's start on, cancel builds that a worker of this name has ordered and whose task has ended meanwhile. Default:
+    /// they go on.
+    #[must_use]
+    pub fn sweeping(mut self, identity: Identity) -> Self {
+        self.swept_as = Some(identity);
+        self
     }
 }
 
@@ -32,6 +45,19 @@ impl Engine for BuildbotEngine {
 
     fn payload(&self) -> PayloadPart {
         PayloadPart::of::<BuildPayload>()
+    }
+
+    /// Beside the tasks: they need not wait for a master that is away.
+    async fn set_up(&self) -> Result<()> {
+        if let Some(identity) = &self.swept_as {
+            let sweep = Sweep::new(self.bridge.clone(), identity.clone());
+            self.sweep.get_or_init(|| {
+                AbortOnDropHandle::new(tokio::spawn(async move {
+                    match sweep.run().await {}
+                }))
+            });
+        }
+        Ok(())
     }
 
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {

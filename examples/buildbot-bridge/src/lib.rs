@@ -8,6 +8,7 @@ mod follow;
 mod order;
 mod payload;
 mod results;
+mod sweep;
 mod transcript;
 mod verdict;
 mod watch;

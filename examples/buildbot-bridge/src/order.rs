@@ -87,12 +87,8 @@ impl Order {
     }
 
     fn is_ours(&self, request: &BuildRequest) -> bool {
-        let property = |name: &str| {
-            let (value, _) = request.properties.as_ref()?.get(name)?;
-            value.as_str()
-        };
-        let run = property(RUN_ID).and_then(|run| run.parse::<u32>().ok());
-        property(TASK_ID) == Some(&*self.task_id.to_string())
+        let run = request.property(RUN_ID).and_then(|run| run.parse::<u32>().ok());
+        request.property(TASK_ID) == Some(&*self.task_id.to_string())
             && run.is_some_and(|run| (self.since..=self.run_id).contains(&run))
     }
 }
@@ -160,12 +156,14 @@ async fn first_unjudged(bridge: &Bridge, task_id: TaskId, run_id: u32) -> Result
     let status = bridge.queue.status(&task_id).await;
     let runs =
         status.map_err(|error| Error::worker_caused("cannot ask for earlier runs of the task", error))?.status.runs;
-    let before = runs.iter().rev().skip_while(|run| u32::from(run.run_id) >= run_id);
-    let unjudged = before.take_while(|run| was_away(run));
-    Ok(unjudged.last().map_or(run_id, |run| u32::from(run.run_id)))
+    let upto = runs.iter().position(|run| u32::from(run.run_id) == run_id).map_or(0, |own| own + 1);
+    let pairs = runs[..upto].windows(2).rev();
+    let unjudged = pairs.take_while(|pair| is_taken_over(&pair[0], &pair[1]));
+    Ok(unjudged.last().map_or(run_id, |pair| u32::from(pair[0].run_id)))
 }
 
-fn was_away(run: &Run) -> bool {
-    let reason = run.reason_resolved.as_ref().map(|reason| reason.as_str());
-    matches!(reason, Some("worker-shutdown" | "claim-expired"))
+/// Whether `run` goes on with what was ordered for the run before it: the queue made it by itself, since the bridge was away.
+pub(crate) fn is_taken_over(before: &Run, run: &Run) -> bool {
+    let reason = before.reason_resolved.as_ref().map(|reason| reason.as_str());
+    matches!(reason, Some("worker-shutdown" | "claim-expired")) && run.reason_created.as_str() == "retry"
 }

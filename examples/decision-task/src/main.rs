@@ -79,7 +79,9 @@ async fn decide(args: &Args) -> Result<()> {
         return actions::carry_out(&request, &queue).await;
     }
     let mut parameters = Parameters::from_env(&queue).await?;
-    parameters.base_revision = args.base.clone().or(parameters.base_revision);
+    if let Some(base) = &args.base {
+        parameters.base_revision = Some(git::commit(&args.checkout, base)?);
+    }
     let graph = graph(args, &parameters)?;
     show(&graph);
     let own = queue.task(&parameters.decision_task).await.context("cannot read the decision task's own definition")?;

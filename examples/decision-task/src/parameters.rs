@@ -6,13 +6,13 @@ use anyhow::Result;
 use taskcluster::graph::Parameters;
 use taskcluster_core::ids::TaskQueueId;
 
-use crate::git::git;
+use crate::git::{commit, git};
 
 /// Outside of a task: for a look at what would happen.
 pub(crate) fn of_checkout(checkout: &Path, base: Option<&str>) -> Result<Parameters> {
     let head_revision = git(checkout, &["rev-parse", "HEAD"])?.trim().to_owned();
     let base_revision = match base {
-        Some(base) => Some(git(checkout, &["rev-parse", "--verify", &format!("{base}^{{commit}}")])?.trim().to_owned()),
+        Some(base) => Some(commit(checkout, base)?),
         None => git(checkout, &["rev-parse", "--verify", "HEAD^1"]).ok().map(|hash| hash.trim().to_owned()),
     };
     let task_queue_id = TaskQueueId::from_parts("local", "native")?;

@@ -164,20 +164,15 @@ impl DockerWorker {
         let engine = DockerEngine::connect(&self.docker, options).await?;
         let path = self.cache_dir.unwrap_or_else(|| settings.work_dir.join("caches"));
         let caches = open_caches(&path).map_err(|source| DockerWorkerError::Caches { path, source })?;
+        let (tls, tunnel) = (self.live_log_tls.as_ref(), self.tunnel.as_ref());
         let address = self.live_log_address;
-        let live_log = match (&self.tunnel, &self.live_log_tls) {
-            (Some(server), _) => LiveLog::bind_tunnel(server.tunnel(&identity, "log")?).await,
-            (None, Some((certificate, key))) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
-            (None, None) => LiveLog::bind(address, self.live_log_url).await,
-        };
+        let entrance = worker_kit::entrance(address, self.live_log_url, tls, tunnel, &identity, "log")?;
+        let live_log = LiveLog::at(entrance).await;
         let live_log =
             live_log.map_err(|source| DockerWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();
         let address = self.shell_address;
-        let interactive = match (&self.tunnel, &self.live_log_tls) {
-            (Some(server), _) => Interactive::bind_tunnel(server.tunnel(&identity, "shell")?).await,
-            (None, Some((certificate, key))) => Interactive::bind_tls(address, self.shell_url, certificate, key).await,
-            (None, None) => Interactive::bind(address, self.shell_url).await,
-        };
+        let entrance = worker_kit::entrance(address, self.shell_url, tls, tunnel, &identity, "shell")?;
+        let interactive = Interactive::at(entrance).await;
         let interactive = interactive.map_err(|source| DockerWorkerError::Shells { address, source })?;
         let mut env = Env::default().with("TASKCLUSTER_WORKER_TYPE", identity.task_queue_id.worker_type());
         for (name, value) in self.env {

@@ -1,9 +1,14 @@
 //! A worker with what every worker has.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use serde_json::Value;
-use taskcluster_worker::plugins::{BackingLog, ChainOfTrust, LiveLog};
-use taskcluster_worker::{Engine, PayloadPart, PayloadSchema, Plugin, Worker, WorkerBuilder};
+use taskcluster_worker::plugins::{BackingLog, ChainOfTrust, Entrance, LiveLog};
+use taskcluster_worker::tunnel::{TunnelError, TunnelServer};
+use taskcluster_worker::{Engine, Identity, PayloadPart, PayloadSchema, Plugin, Worker, WorkerBuilder};
+use url::Url;
 
 use crate::config::Base;
 
@@ -15,11 +20,8 @@ impl Base {
     /// Nobody can listen there.
     pub async fn worker(self, engine: impl Engine) -> Result<WorkerBuilder> {
         let (address, url) = (self.live_log_address, self.live_log_url);
-        let live_log = match (&self.tunnel, &self.live_log_tls) {
-            (Some(server), _) => LiveLog::bind_tunnel(server.tunnel(&self.identity, "log")?).await,
-            (None, Some((certificate, key))) => LiveLog::bind_tls(address, url, certificate, key).await,
-            (None, None) => LiveLog::bind(address, url).await,
-        };
+        let (tls, tunnel) = (self.live_log_tls.as_ref(), self.tunnel.as_ref());
+        let live_log = LiveLog::at(entrance(address, url, tls, tunnel, &self.identity, "log")?).await;
         let live_log = live_log.with_context(|| format!("cannot serve live logs at {address}"))?;
         let worker = Worker::builder(self.root_url, self.identity, engine, self.settings)
             .credentials(self.credentials)
@@ -28,6 +30,27 @@ impl Base {
             .plugin(self.chain_of_trust);
         Ok(worker)
     }
+}
+
+/// Where viewers of a worker come in for `purpose`: through a tunnel where there is a server for it, else at `address`, which others
+/// reach at `base`, by HTTPS where there are a certificate and its key.
+///
+/// # Errors
+/// There can be no such tunnel.
+pub fn entrance(
+    address: SocketAddr,
+    base: Option<Url>,
+    tls: Option<&(PathBuf, PathBuf)>,
+    tunnel: Option<&TunnelServer>,
+    worker: &Identity,
+    purpose: &str,
+) -> Result<Entrance, TunnelError> {
+    let entrance = Entrance::at(address).reached_at(base);
+    Ok(match (tunnel, tls) {
+        (Some(server), _) => Entrance::through(server.tunnel(worker, purpose)?),
+        (None, Some((certificate, key))) => entrance.with_certificate(certificate, key),
+        (None, None) => entrance,
+    })
 }
 
 /// The schema of the payloads of such a worker whose engine and further plugins, each with its name, have these parts of it.

@@ -10,7 +10,7 @@ mod notices;
 mod program;
 pub mod terminal;
 
-pub use builder::payload_schema;
+pub use builder::{entrance, payload_schema};
 pub use config::{Base, GuardConfig, ShellConfig, WorkerConfig};
 pub use doctor::Examination;
 pub use layers::load;

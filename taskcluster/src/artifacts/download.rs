@@ -16,6 +16,7 @@ use super::object;
 use super::progress::{Progress, Watcher};
 use super::sink::{Memory, Sink, Writer, too_large};
 use super::transfer::Transfer;
+use super::unpack::Unpacking;
 use super::upload::storage_type;
 use super::{ArtifactError, Artifacts, split};
 use crate::queue::ArtifactContentResponse;
@@ -25,7 +26,8 @@ const CONNECTIONS: usize = 4;
 
 /// A download that has been prepared; [`decoded`](Self::decoded) or one of the methods `to_…` carries it out.
 ///
-/// Content that is stored compressed arrives as it is stored; [`Downloaded::content_encoding`] says how. Where a hash is
+/// Content that is stored compressed arrives as it is stored, and [`Downloaded::content_encoding`] says how, unless it is to be
+/// [unpacked](Self::unpacked). Where a hash is
 /// known, what arrives is checked against it: one from a header of the storage service is of the stored bytes, one from the object
 /// service of the content once uncompressed.
 #[derive(Clone, Debug)]
@@ -37,6 +39,7 @@ pub struct Download {
     pub(super) name: String,
     pub(super) connections: usize,
     pub(super) watcher: Option<Watcher>,
+    unpacks: bool,
 }
 
 /// What was downloaded.
@@ -64,13 +67,23 @@ pub(super) struct Source {
 
 impl Download {
     pub(super) fn new(artifacts: Artifacts, task_id: TaskId, run_id: Option<RunId>, name: String) -> Self {
-        Self { artifacts, task_id, run_id, name, connections: CONNECTIONS, watcher: None }
+        Self { artifacts, task_id, run_id, name, connections: CONNECTIONS, watcher: None, unpacks: false }
     }
 
     /// Uses up to so many connections at once for a large [file](Self::to_file), where the storage service gives ranges;
     /// 1 for one after the other. Default: 4.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections.max(1);
+        self
+    }
+
+    /// Undoes gzip, in which many workers store logs and documents, as browsers do: [`Downloaded`] then says how long the content
+    /// itself is and what its hash is. Content of another encoding comes as it is stored.
+    ///
+    /// What arrives is checked against a stated hash all the same: a file appears after that, and a writer is told by an error
+    /// afterwards. A file needs room for both meanwhile.
+    pub fn unpacked(mut self) -> Self {
+        self.unpacks = true;
         self
     }
 
@@ -92,7 +105,7 @@ impl Download {
         let label = path.display().to_string();
         let local = |source| self.local(label.clone(), source);
         let mut file = PartialFile::create(path).await.map_err(local)?;
-        let downloaded = match self.fetch(&mut file, &label, self.connections > 1).await? {
+        let mut downloaded = match self.fetch(&mut file, &label, self.connections > 1).await? {
             Fetched::Whole(downloaded) => downloaded,
             Fetched::Large(large) => match split::fetch(&self, &large, &file, &label).await? {
                 Some(downloaded) => downloaded,
@@ -104,11 +117,17 @@ impl Download {
                 }
             },
         };
+        if self.unpacks && is_gzip(downloaded.content_encoding.as_deref()) {
+            let (unpacked, length, sha256) = file.unpacked().await.map_err(local)?;
+            file = unpacked;
+            downloaded = Downloaded { length, sha256, content_encoding: None, ..downloaded };
+        }
         file.keep().await.map_err(local)?;
         Ok(downloaded)
     }
 
-    /// Downloads into memory, at most `limit` bytes, as it is stored: it may be compressed, see [`decoded`](Self::decoded).
+    /// Downloads into memory, at most `limit` bytes, as it is stored whatever was said: it may be compressed, see
+    /// [`decoded`](Self::decoded).
     ///
     /// # Errors
     /// See [`ArtifactError`]; content above the limit is [`ArtifactError::Local`].
@@ -128,7 +147,7 @@ impl Download {
         let downloaded = self.whole(&mut memory, "memory").await?;
         let decoded = match downloaded.content_encoding.as_deref() {
             None => return Ok(memory.bytes.into()),
-            Some("gzip") => gunzip(&memory.bytes, limit),
+            encoding if is_gzip(encoding) => gunzip(&memory.bytes, limit),
             Some(other) => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is encoded as {other:?}"))),
         };
         decoded.map(Bytes::from).map_err(|source| self.local("memory".to_owned(), source))
@@ -140,7 +159,16 @@ impl Download {
     /// See [`ArtifactError`]. What was written by then is a beginning of the content; only all of it is checked against
     /// a hash.
     pub async fn to_writer(self, writer: &mut (impl AsyncWrite + Unpin + Send)) -> Result<Downloaded, ArtifactError> {
-        let downloaded = self.whole(&mut Writer(&mut *writer), "writer").await?;
+        let downloaded = if self.unpacks {
+            let mut unpacking = Unpacking::new(Writer(&mut *writer));
+            let downloaded = self.whole(&mut unpacking, "writer").await?;
+            match unpacking.end().await.map_err(|source| self.local("writer".to_owned(), source))? {
+                Some((length, sha256)) => Downloaded { length, sha256, content_encoding: None, ..downloaded },
+                None => downloaded,
+            }
+        } else {
+            self.whole(&mut Writer(&mut *writer), "writer").await?
+        };
         writer.flush().await.map_err(|source| self.local("writer".to_owned(), source))?;
         Ok(downloaded)
     }
@@ -214,6 +242,11 @@ pub(super) enum Fetched {
     Whole(Downloaded),
     /// Only its description: the rest is had faster in parts.
     Large(split::Large),
+}
+
+/// Whether this encoding is gzip, by one of its names.
+pub(super) fn is_gzip(encoding: Option<&str>) -> bool {
+    matches!(encoding, Some("gzip" | "x-gzip"))
 }
 
 /// What gzip made smaller.

@@ -8,6 +8,7 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::sink::Sink;
+use super::unpack::unpack;
 
 /// Written beside its destination under another name, which is removed unless the file is [kept](Self::keep).
 #[derive(Debug)]
@@ -37,6 +38,17 @@ impl PartialFile {
     /// Begins once more, in another file: what is still being written to this one goes with it.
     pub(super) async fn anew(self) -> io::Result<Self> {
         Self::create(&self.destination).await
+    }
+
+    /// Another such file with what gzip made smaller in this one, which goes; its length and hash.
+    pub(super) async fn unpacked(mut self) -> io::Result<(Self, u64, String)> {
+        self.file.flush().await?;
+        let unpacked = Self::create(&self.destination).await?;
+        let (from, to) = (File::open(&self.temporary).await?, unpacked.file.try_clone().await?);
+        let (from, to) = (from.into_std().await, to.into_std().await);
+        let unpacking = tokio::task::spawn_blocking(move || unpack(from, to));
+        let (length, sha256) = unpacking.await.map_err(io::Error::other)??;
+        Ok((unpacked, length, sha256))
     }
 
     /// Gives the complete file its name, in one step and in place of what may be there.

@@ -8,6 +8,9 @@ pub(super) trait Sink: Send {
     /// Whether what was written can be taken back.
     const RESTARTS: bool;
 
+    /// What comes next begins with the first byte, and is stored with this encoding.
+    fn begins(&mut self, _encoding: Option<&str>) {}
+
     fn write(&mut self, chunk: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Takes back all that was written. Called only where [`RESTARTS`](Self::RESTARTS) says so.

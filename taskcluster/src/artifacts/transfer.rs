@@ -138,7 +138,9 @@ impl<'a, S: Sink> Transfer<'a, S> {
             }
         }
         if self.received == 0 {
-            self.hashes = Hashes::of(text(headers, header::CONTENT_ENCODING).as_deref());
+            let encoding = text(headers, header::CONTENT_ENCODING);
+            self.hashes = Hashes::of(encoding.as_deref());
+            self.sink.begins(encoding.as_deref());
         }
         self.content = Some(facts);
         Ok(())

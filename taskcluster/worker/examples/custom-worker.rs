@@ -35,6 +35,7 @@
 //!
 //! Ctrl-C lets the worker end what it has begun, SIGTERM lets it give that back.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use taskcluster_core::Report;
@@ -51,7 +52,7 @@ async fn main() -> Result<(), Report> {
         .plugin(MaxRunTime::default())
         .plugin(Artifacts::default())
         .plugin(BackingLog::default())
-        .plugin(LiveLog::bind("127.0.0.1:0".parse()?, None).await?)
+        .plugin(LiveLog::at(SocketAddr::from(([127, 0, 0, 1], 0))).await?)
         .build()?;
     worker.run(Shutdown::by_signals()?).await?;
     Ok(())

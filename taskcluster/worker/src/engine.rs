@@ -323,6 +323,9 @@ pub trait SandboxHandle: Send + Sync + fmt::Debug {
     /// An engine that can do this keeps the sandbox when the user's code has ended by itself, until
     /// [nobody holds it](TaskContext::released) or it is killed.
     ///
+    /// With the program ends what it started. What has left its session, as daemons do with `setsid`, may stay until the sandbox
+    /// ends: an engine says what it can do about that.
+    ///
     /// # Errors
     /// [`Error::Unsupported`]: this engine cannot. [`Error::Task`]: there is no such program, or the sandbox is gone.
     async fn open_shell(&self, _request: &ShellRequest) -> Result<Shell> {

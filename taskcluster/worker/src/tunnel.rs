@@ -10,6 +10,8 @@
 
 mod client;
 mod connection;
+#[cfg(feature = "testing")]
+mod exercise;
 mod frame;
 mod mux;
 mod server;
@@ -18,6 +20,8 @@ mod token;
 
 pub use client::{CLIENT_URL, NoConnection, TUNNEL_ID, Tunnel, TunnelError, TunnelListener};
 pub use connection::{Cut, Opener, websocket_config};
+#[cfg(feature = "testing")]
+pub use exercise::exercise;
 pub use mux::Violation;
 pub use server::TunnelServer;
 pub use stream::TunnelStream;

@@ -120,7 +120,7 @@ async fn backing_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn live_log() {
     let add = |worker: WorkerBuilder, _: &Path| {
-        let bind = LiveLog::bind("127.0.0.1:0".parse().expect("an address"), None);
+        let bind = LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().expect("an address"));
         let bound = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(bind));
         worker.plugin(bound.expect("a port for the test"))
     };

@@ -11,6 +11,7 @@ mod in_tree;
 mod references;
 mod scopes;
 mod slugids;
+mod tunnel;
 
 pub use damage::damage_json;
 
@@ -26,11 +27,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "bewits", run: bewits::run, is_json: false },
     Target { name: "certificates", run: certificates::run, is_json: false },
     Target { name: "in-tree", run: in_tree::run, is_json: false },
     Target { name: "references", run: references::run, is_json: true },
     Target { name: "scopes", run: scopes::run, is_json: true },
     Target { name: "slugids", run: slugids::run, is_json: false },
+    Target { name: "tunnel", run: tunnel::run, is_json: false },
 ];

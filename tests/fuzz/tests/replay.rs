@@ -55,6 +55,11 @@ fn slugids() {
 }
 
 #[test]
+fn tunnel() {
+    replay("tunnel");
+}
+
+#[test]
 fn every_corpus_belongs_to_a_target() {
     for entry in fs::read_dir(folder("corpora")).expect("there are some") {
         let name = entry.expect("it is there").file_name();

@@ -119,6 +119,12 @@ impl Buildbot {
         self.list(&format!("builders/{builderid}/buildrequests"), &query).await
     }
 
+    /// All requests that are not complete, of all builders, with the properties named.
+    pub(crate) async fn open_requests(&self, properties: [&str; 2]) -> Result<Vec<BuildRequest>> {
+        let [first, second] = properties.map(|name| ("property", name));
+        self.list("buildrequests", &[("complete", "false"), first, second]).await
+    }
+
     pub(crate) async fn request(&self, request: u64) -> Result<BuildRequest> {
         self.one(&format!("buildrequests/{request}"), &[("property", "*")]).await
     }

@@ -56,6 +56,13 @@ pub(crate) struct BuildRequest {
     pub(crate) properties: Option<Properties>,
 }
 
+impl BuildRequest {
+    /// The text of a property, if it has one and was asked for.
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        self.properties.as_ref()?.get(name)?.0.as_str()
+    }
+}
+
 /// A build.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Build {

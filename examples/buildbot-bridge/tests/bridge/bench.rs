@@ -1,5 +1,6 @@
 //! A master, a queue, and the program between them.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -62,15 +63,25 @@ impl Bench {
     }
 
     pub(crate) fn bridge_with(&self, arguments: &[&str]) -> Bridge {
+        self.start(&self.master.url(), arguments, None)
+    }
+
+    /// The program at work, which finds the master elsewhere and trusts nothing but this certificate.
+    pub(crate) fn bridge_by(&self, master: &str, certificate: &Path) -> Bridge {
+        self.start(master, &[], Some(certificate))
+    }
+
+    fn start(&self, master: &str, arguments: &[&str], certificate: Option<&Path>) -> Bridge {
         let mut command = Command::new(PROGRAM);
         command.args(["run", "--root-url", self.fake.root_url(), "--task-queue-id", QUEUE]);
-        command.args(["--client-id", &self.credentials.client_id, "--buildbot-url", &self.master.url()]);
+        command.args(["--client-id", &self.credentials.client_id, "--buildbot-url", master]);
         command.args(["--buildbot-username", USERNAME, "--restricted-builders", "restricted-*"]).args(arguments);
         command.arg("--work-dir").arg(self.dir.path().join("work")).env_clear();
         command.env("BUILDBOT_BRIDGE_ACCESS_TOKEN", self.credentials.access_token.expose());
         command
             .env("BUILDBOT_BRIDGE_BUILDBOT_PASSWORD", PASSWORD)
             .env("RUST_LOG", "info,taskcluster_buildbot_bridge=debug");
+        command.envs(certificate.map(|path| ("SSL_CERT_FILE", path)));
         // However full the disk of this machine is.
         command.env("BUILDBOT_BRIDGE_REQUIRED_DISK_SPACE", "0");
         let out = std::fs::File::options().create(true).append(true).open(self.dir.path().join("bridge.log")).unwrap();
@@ -141,8 +152,16 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let said = || std::fs::read_to_string(self.dir.path().join("bridge.log")).unwrap_or_default();
-        tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| panic!("took too long: {}", said()))
+        tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| panic!("took too long: {}", self.own_log()))
+    }
+
+    /// Whether the program itself has said this, not a task's log.
+    pub(crate) fn said(&self, text: &str) -> bool {
+        self.own_log().contains(text)
+    }
+
+    fn own_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("bridge.log")).unwrap_or_default()
     }
 
     /// A script that prints `READY`, and ends once the test [says so](Self::let_go), or its worker is gone.

@@ -5,5 +5,7 @@ mod bench;
 mod builds;
 mod cancelled;
 mod conformance;
+mod encrypted;
 mod master;
 mod refused;
+mod unwanted;

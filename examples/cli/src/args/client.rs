@@ -341,4 +341,7 @@ pub(crate) struct DownloadArtifactArgs {
     /// The file, - for standard output [default: called as the last part of the artifact's name].
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+    /// As it is stored: what is compressed by gzip stays so.
+    #[arg(long)]
+    pub(crate) raw: bool,
 }

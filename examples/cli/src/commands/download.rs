@@ -57,6 +57,7 @@ impl Wanted {
             Some(run) => artifacts.download(&args.task, run, &self.name),
             None => artifacts.download_latest(&args.task, &self.name),
         };
+        let download = if args.raw { download } else { download.unpacked() };
         if self.file == Path::new("-") {
             return match download.to_writer(&mut stdout()?).await {
                 Err(ArtifactError::Local { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
@@ -92,7 +93,8 @@ mod tests {
 
     fn wanted(rest: &[&str], output: Option<&str>) -> Result<Wanted> {
         let rest = rest.iter().map(|part| (*part).to_owned()).collect();
-        Wanted::of(&DownloadArtifactArgs { task: taskcluster::TaskId::new(), rest, output: output.map(PathBuf::from) })
+        let output = output.map(PathBuf::from);
+        Wanted::of(&DownloadArtifactArgs { task: taskcluster::TaskId::new(), rest, output, raw: false })
     }
 
     #[test]

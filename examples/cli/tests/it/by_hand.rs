@@ -204,6 +204,11 @@ fn a_task_is_created_from_a_file_and_watched_to_its_end() {
     let output = finish(client.command(&["task", "watch", &id]).spawn().unwrap());
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
 
+    let many: Vec<String> = (0..10_001).map(|_| taskcluster_core::TaskId::new().to_string()).collect();
+    std::fs::write(&file, format!("{}\ndependencies: {many:?}\n", DEFINITION.replace("STATUS", "0"))).unwrap();
+    let (line, code) = client.complains(&["task", "create", file.to_str().unwrap()]);
+    assert!(code == Some(2) && line.ends_with("it has 10001 dependencies, and the queue takes 10000"), "{line}");
+
     let (line, code) = client.complains(&["task", "create", "none.yml"]);
     assert!(code == Some(2) && line.contains("none.yml: it cannot be read"), "{line}");
     up.stop();
@@ -228,9 +233,12 @@ fn a_file_becomes_an_artifact() {
     assert_eq!(client.says(&["artifact", "list", &task]), "public/report.html\npublic/said\npublic/small\n");
     assert_eq!(client.says(&["artifact", "get", &task, "public/report.html", "-"]), "<p>well");
     assert_eq!(client.says(&["artifact", "get", &task, "0", "public/said", "-"]), "said");
-    // As it is stored; whoever asks for it by a browser gets it unpacked.
+    // As browsers do it; or as it is stored.
+    assert_eq!(client.says(&["artifact", "get", &task, "public/small", "-"]), "<p>well");
+    client.says(&["artifact", "get", &task, "public/small", "small"]);
+    assert_eq!(std::fs::read(fixture.folder().join("small")).unwrap(), b"<p>well");
     let packed = fixture.folder().join("packed");
-    client.says(&["artifact", "get", &task, "public/small", packed.to_str().unwrap()]);
+    client.says(&["artifact", "get", "--raw", &task, "public/small", packed.to_str().unwrap()]);
     let mut unpacked = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(&packed).unwrap()).read_to_string(&mut unpacked).unwrap();
     assert_eq!(unpacked, "<p>well");

@@ -131,6 +131,65 @@ fn why_there_is_no_shell_is_told() {
     up.stop();
 }
 
+/// A worker that is a process of its own, so that it can be killed without its deployment.
+fn worker(client: &Client<'_>, work_dir: &std::path::Path) -> std::process::Child {
+    let mut command = client.command(&["native-worker", "run", "--task-queue-id", QUEUE, "--worker-id", "one"]);
+    command.args(["--worker-group", "desk", "--capacity", "1", "--work-dir"]).arg(work_dir);
+    // However full the disk of this machine is.
+    command.env("NATIVE_WORKER_REQUIRED_DISK_SPACE", "0");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// A task with a cache and this script.
+fn create_with_cache(client: &Client<'_>, script: &str) -> String {
+    let definition = json!({
+        "taskQueueId": QUEUE,
+        "metadata": {"name": "x", "description": "x", "owner": "me@example.com", "source": "https://example.com"},
+        "scopes": ["generic-worker:cache:ours"],
+        "payload": {
+            "command": [["sh", "-c", script]],
+            "maxRunTime": 3600,
+            "mounts": [{"directory": "cache", "cacheName": "ours"}],
+            "features": {"interactive": true},
+        },
+    });
+    client.hears(&["task", "create"], &definition.to_string()).trim().to_owned()
+}
+
+#[test]
+fn a_cache_that_somebody_may_have_changed_is_not_used_again_though_the_worker_was_killed() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let client = Client { fixture: &fixture, up: &up };
+    let work_dir = fixture.folder().join("worker");
+    let mut first = worker(&client, &work_dir);
+    let shown = |task: &str| client.says(&["task", "log", task]);
+
+    // A cache is kept, also by a worker that was killed.
+    let task = create_with_cache(&client, "cat cache/* 2>/dev/null; echo kept-$((1 + 1)) >cache/file");
+    client.says(&["task", "watch", &task]);
+    let open = create_with_cache(&client, "cat cache/file; sleep 1000");
+    until_running(&client, &open);
+    let script = "cat cache/file; echo spoiled-$((1 + 2)) >cache/file; echo IN; sleep 1000";
+    let mut visitor = client.command(&["shell", &open, "--", "sh", "-c", script]).spawn().unwrap();
+    let mut said = [0; "kept-2\nIN\n".len()];
+    visitor.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(text(said), "kept-2\nIN\n");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    client.says(&["task", "cancel", &open]);
+    visitor.kill().unwrap();
+    visitor.wait().unwrap();
+
+    let mut second = worker(&client, &work_dir);
+    let task = create_with_cache(&client, "echo there: $(cat cache/* 2>/dev/null) $((40 + 2))");
+    client.says(&["task", "watch", &task]);
+    assert!(shown(&task).contains("\nthere: 42\n"), "{}", shown(&task));
+    kill_process(Pid::from_child(&second), Signal::TERM).unwrap();
+    second.wait().unwrap();
+    up.stop();
+}
+
 fn until_running(client: &Client<'_>, task: &str) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !client.says(&["task", "status", task]).starts_with("running\n") {
@@ -234,12 +293,15 @@ async fn in_a_terminal_it_is_as_if_one_sat_there_and_the_terminal_is_given_back(
     assert_eq!(desk.ended().await, Some(9));
     assert_eq!(desk.modes(), before);
 
-    let mut desk = Desk::new(&client, &[&task, "--", "sh", "-c", "echo READY; sleep 1000"]);
-    let before = desk.modes();
-    desk.until("READY\r\n").await;
-    let child = Pid::from_raw(i32::try_from(desk.child.id().unwrap()).unwrap()).unwrap();
-    kill_process(child, Signal::TERM).unwrap();
-    assert_eq!((desk.ended().await, desk.modes()), (Some(130), before.clone()));
+    for signal in [Signal::TERM, Signal::HUP, Signal::QUIT, Signal::INT] {
+        let mut desk = Desk::new(&client, &[&task, "--", "sh", "-c", "echo READY; sleep 1000"]);
+        assert_eq!(desk.modes(), before);
+        desk.until("READY\r\n").await;
+        assert!(desk.is_raw());
+        let child = Pid::from_raw(i32::try_from(desk.child.id().unwrap()).unwrap()).unwrap();
+        kill_process(child, signal).unwrap();
+        assert_eq!((desk.ended().await, desk.modes()), (Some(130), before.clone()), "{signal:?}");
+    }
 
     let mut desk = Desk::new(&client, &[&task, "--", "sh", "-c", "trap '' INT; echo READY; sleep 1000"]);
     desk.until("READY\r\n").await;

@@ -34,21 +34,16 @@ impl NativeWorkerBuilder {
             None => caches,
         };
         let identity = Identity::new(self.task_queue_id, self.worker_group, self.worker_id);
+        let (tls, tunnel) = (self.live_log_tls.as_ref(), self.tunnel.as_ref());
         let address = self.live_log_address;
-        let live_log = match (&self.tunnel, &self.live_log_tls) {
-            (Some(server), _) => LiveLog::bind_tunnel(server.tunnel(&identity, "log")?).await,
-            (None, Some((certificate, key))) => LiveLog::bind_tls(address, self.live_log_url, certificate, key).await,
-            (None, None) => LiveLog::bind(address, self.live_log_url).await,
-        };
+        let entrance = worker_kit::entrance(address, self.live_log_url, tls, tunnel, &identity, "log")?;
+        let live_log = LiveLog::at(entrance).await;
         let live_log =
             live_log.map_err(|source| NativeWorkerError::LiveLog { address, source })?.reading::<ReadableLog>();
         let backing_log = BackingLog::reading::<KeptLog>();
         let address = self.shell_address;
-        let interactive = match (&self.tunnel, &self.live_log_tls) {
-            (Some(server), _) => Interactive::bind_tunnel(server.tunnel(&identity, "shell")?).await,
-            (None, Some((certificate, key))) => Interactive::bind_tls(address, self.shell_url, certificate, key).await,
-            (None, None) => Interactive::bind(address, self.shell_url).await,
-        };
+        let entrance = worker_kit::entrance(address, self.shell_url, tls, tunnel, &identity, "shell")?;
+        let interactive = Interactive::at(entrance).await;
         let interactive = interactive.map_err(|source| NativeWorkerError::Shells { address, source })?;
         let backing_log = match self.log_interval {
             Some(interval) => backing_log.every(interval),

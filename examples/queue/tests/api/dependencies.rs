@@ -57,6 +57,20 @@ async fn dependencies_that_cannot_work_are_refused() {
 }
 
 #[tokio::test]
+async fn a_task_waits_for_ten_thousand_others_at_most() {
+    let t = Tester::new().await;
+    let others = |count: usize| (0..count).map(|_| TaskId::new()).collect::<Vec<_>>();
+    // So many it may name, but they must exist: the first that does not is named.
+    let result = t.try_create(&TaskId::new(), |task| task.dependencies = Some(others(10_000))).await;
+    assert!(result.as_ref().unwrap_err().to_string().contains("does not exist"));
+    assert_eq!(refusal(result), refused(400, "InputError"));
+    let result = t.try_create(&TaskId::new(), |task| task.dependencies = Some(others(10_001))).await;
+    let message = result.as_ref().unwrap_err().to_string();
+    assert!(message.contains("has 10001 dependencies; at most 10000 are allowed"), "{message}");
+    assert_eq!(refusal(result), refused(400, "InputError"));
+}
+
+#[tokio::test]
 async fn dependents_are_listed_in_pages() {
     let t = Tester::new().await;
     let first = t.create().await;

@@ -4,8 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 #[cfg(feature = "tls")]
-use std::path::Path;
-#[cfg(feature = "tunnel")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::serve::Listener as _;
@@ -18,15 +17,121 @@ mod tls;
 
 #[cfg(feature = "tls")]
 use self::tls::Tls;
+use crate::error::{Error, Result};
 #[cfg(feature = "tunnel")]
 use crate::tunnel::{Tunnel, TunnelListener, TunnelStream};
 use crate::wire::Wire;
 
 /// How long a worker's start waits for a tunnel; it goes on without.
-#[cfg(feature = "tunnel")]
 const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 
-/// The way in.
+/// Where readers of live logs ([`LiveLog::at`](super::LiveLog::at)) and visitors of shells (`Interactive::at`) come in: by HTTP at an
+/// address, by HTTPS there (feature `tls`), or through a tunnel (feature `tunnel`).
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use taskcluster_worker::plugins::{Entrance, LiveLog};
+///
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// // Behind a proxy that speaks HTTPS for this machine.
+/// let entrance = Entrance::at(SocketAddr::from(([127, 0, 0, 1], 0)));
+/// let live_log = LiveLog::at(entrance.reached_at(url::Url::parse("https://machine-1.example.com/").ok())).await?;
+/// # drop(live_log);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Entrance {
+    way: Way,
+    base: Option<Url>,
+    #[cfg(feature = "tls")]
+    certificate: Option<(PathBuf, PathBuf)>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Address(SocketAddr),
+    #[cfg(feature = "tunnel")]
+    Tunnel(Box<Tunnel>),
+}
+
+impl From<SocketAddr> for Entrance {
+    fn from(address: SocketAddr) -> Self {
+        Self::at(address)
+    }
+}
+
+impl Entrance {
+    /// At this address; port 0 stands for any that is free.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self::by(Way::Address(address))
+    }
+
+    /// Through a tunnel, where nobody can reach this machine. A worker waits some seconds for it to open before it begins; after that
+    /// what is behind it is shown as soon as it opens, to runs that are under way as well.
+    #[cfg(feature = "tunnel")]
+    #[must_use]
+    pub fn through(tunnel: Tunnel) -> Self {
+        Self::by(Way::Tunnel(Box::new(tunnel)))
+    }
+
+    fn by(way: Way) -> Self {
+        Self {
+            way,
+            base: None,
+            #[cfg(feature = "tls")]
+            certificate: None,
+        }
+    }
+
+    /// What others call it by, with a slash at the end, where that is not the address itself. A tunnel's server knows that better.
+    #[must_use]
+    pub fn reached_at(mut self, base: impl Into<Option<Url>>) -> Self {
+        self.base = base.into();
+        self
+    }
+
+    /// By HTTPS, with a certificate chain and its key in files of PEM. They are read anew when they have changed; a worker goes on
+    /// with the former certificate while the new one cannot be used. What comes through a tunnel was encrypted by its server.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.certificate = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Listen. `what` is found there.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the files make no certificate.
+    pub(super) async fn build(self, what: &'static str) -> io::Result<(Threshold, Base, Door)> {
+        #[cfg(feature = "tls")]
+        let door = match &self.certificate {
+            Some((certificate, key)) => Door::Tls(Tls::open(certificate, key)?),
+            None => Door::Plain,
+        };
+        #[cfg(not(feature = "tls"))]
+        let door = Door::Plain;
+        match self.way {
+            Way::Address(address) => {
+                let listener = TcpListener::bind(address).await?;
+                let own = format!("{}://{}/", door.scheme(), listener.local_addr()?);
+                let base = self.base.map_or_else(|| Url::parse(&own).map_err(io::Error::other), Ok)?;
+                Ok((Threshold::Tcp(listener.into_std()?), Base::fixed(base, what), door))
+            }
+            #[cfg(feature = "tunnel")]
+            Way::Tunnel(tunnel) => {
+                let base = Base { url: tunnel.url(), what };
+                Ok((Threshold::Tunnel(tunnel), base, door))
+            }
+        }
+    }
+}
+
+/// How visitors are spoken with.
 #[derive(Debug)]
 pub(super) enum Door {
     Plain,
@@ -35,23 +140,12 @@ pub(super) enum Door {
 }
 
 impl Door {
-    /// With a certificate chain and its key, in files of PEM.
-    #[cfg(feature = "tls")]
-    pub(super) fn tls(certificate: &Path, key: &Path) -> io::Result<Self> {
-        Ok(Self::Tls(Tls::open(certificate, key)?))
-    }
-
-    /// Listen on `address`. Others reach it at `base`, by default at the address itself.
-    pub(super) async fn listen(&self, address: SocketAddr, base: Option<Url>) -> io::Result<(Entrance, Base)> {
-        let listener = TcpListener::bind(address).await?;
-        let scheme = match self {
+    fn scheme(&self) -> &'static str {
+        match self {
             Self::Plain => "http",
             #[cfg(feature = "tls")]
             Self::Tls(_) => "https",
-        };
-        let own = format!("{scheme}://{}/", listener.local_addr()?);
-        let base = base.map_or_else(|| Url::parse(&own).map_err(io::Error::other), Ok)?;
-        Ok((Entrance::Tcp(listener.into_std()?), Base::fixed(base)))
+        }
     }
 
     /// What one visitor says, in plain; `None` if the handshake comes to nothing.
@@ -68,20 +162,13 @@ impl Door {
 
 /// Where visitors come in, before anybody stands there.
 #[derive(Debug)]
-pub(super) enum Entrance {
+pub(super) enum Threshold {
     Tcp(std::net::TcpListener),
     #[cfg(feature = "tunnel")]
     Tunnel(Box<Tunnel>),
 }
 
-impl Entrance {
-    /// Through a tunnel, and where that leads to.
-    #[cfg(feature = "tunnel")]
-    pub(super) fn through(tunnel: Tunnel) -> (Self, Base) {
-        let base = Base(tunnel.url());
-        (Self::Tunnel(Box::new(tunnel)), base)
-    }
-
+impl Threshold {
     /// Stand there. Visitors are attended to by the runtime in which this is called.
     pub(super) fn open(self) -> io::Result<Visitors> {
         match self {
@@ -135,33 +222,39 @@ impl Visitor {
 
 /// Where visitors find what is behind a door, as things are now.
 #[derive(Clone, Debug)]
-pub(super) struct Base(watch::Receiver<Option<Url>>);
-
-/// Why something has no address.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NoAddress {
-    #[error("the tunnel is not open yet")]
-    NotYet,
-    #[error("its address is none: {0}")]
-    Url(#[from] url::ParseError),
+pub(super) struct Base {
+    url: watch::Receiver<Option<Url>>,
+    what: &'static str,
 }
 
 impl Base {
-    fn fixed(url: Url) -> Self {
-        Self(watch::channel(Some(url)).1)
+    fn fixed(url: Url, what: &'static str) -> Self {
+        Self { url: watch::channel(Some(url)).1, what }
     }
 
-    /// The address of something below it.
-    pub(super) fn join(&self, path: &str) -> Result<Url, NoAddress> {
-        Ok(self.0.borrow().as_ref().ok_or(NoAddress::NotYet)?.join(path)?)
+    /// Whether there is an address. There is none until a tunnel was open for the first time.
+    pub(super) fn is_known(&self) -> bool {
+        self.url.borrow().is_some()
     }
 
-    /// Until a tunnel is open; but not for long, since tasks can be run all the same.
-    #[cfg(feature = "tunnel")]
-    pub(super) async fn known(&mut self, what: &str) {
-        let known = self.0.wait_for(Option::is_some);
-        if tokio::time::timeout(FIRST_CONNECTION, known).await.is_err() {
-            tracing::warn!("the tunnel for {what} is not open yet; tasks are run without");
+    /// The address of something below it, as soon as there is one.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn join(&self, path: &str) -> Result<Url> {
+        let failed = |why: String| Error::worker(format!("{} have no address: {why}", self.what));
+        let mut url = self.url.clone();
+        let known = url.wait_for(Option::is_some).await;
+        let known = known.map_err(|_| failed("the tunnel is gone".to_owned()))?;
+        let base = known.as_ref().ok_or_else(|| failed("the tunnel is not open".to_owned()))?;
+        base.join(path).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Wait until a tunnel is open; but not for long, since tasks can be run all the same.
+    pub(super) async fn known(&self) {
+        let mut url = self.url.clone();
+        if tokio::time::timeout(FIRST_CONNECTION, url.wait_for(Option::is_some)).await.is_err() {
+            tracing::warn!("the tunnel is not open yet: {} are shown once it is", self.what);
         }
     }
 }

@@ -4,9 +4,6 @@
 //! ([`crate::shell::client`]) and to pages of web interfaces. All of it goes over websockets.
 
 use std::io;
-use std::net::SocketAddr;
-#[cfg(feature = "tls")]
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +11,6 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
-use url::Url;
 
 mod page;
 mod porter;
@@ -23,15 +19,13 @@ mod room;
 pub use self::page::ShellPage;
 use self::porter::Porter;
 use self::room::Room;
-use super::door::{Base, Door, Entrance};
+use super::door::{Base, Entrance};
 use super::shelf::Shelf;
 use crate::context::{Hold, TaskContext};
 use crate::engine::{ResultSet, SandboxHandle};
 use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
-#[cfg(feature = "tunnel")]
-use crate::tunnel::Tunnel;
 
 /// Name of the artifact that leads to the shells of a run. Who may read it may do in the sandbox what the task may.
 pub const SHELL: &str = "private/interactive/shell";
@@ -67,7 +61,7 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 ///
 /// A page of any origin may connect. It is the secret in the address that lets somebody in, and a browser does not know it as it
 /// knows cookies: a page that has it was told it by somebody who may read the artifact. A page that came by HTTPS can
-/// connect by TLS only (`bind_tls`, or a proxy at `base`), unless the worker is on the browser's own machine.
+/// connect by TLS only ([`Entrance::with_certificate`], or a proxy that it is [reached at](Entrance::reached_at)), unless the worker is on the browser's own machine.
 #[derive(Debug)]
 pub struct Interactive {
     base: Base,
@@ -94,43 +88,16 @@ impl Default for Linger {
 }
 
 impl Interactive {
-    /// Listen on `address`; visitors reach it at `base`, by default at the address itself.
-    ///
-    /// # Errors
-    /// The address cannot be listened on.
-    pub async fn bind(address: SocketAddr, base: Option<Url>) -> io::Result<Self> {
-        let (entrance, base) = Door::Plain.listen(address, base).await?;
-        Self::open(entrance, base, Door::Plain)
-    }
-
-    /// Have visitors come in through a tunnel, where nobody can reach this machine. A tunnel that is not open within a few
-    /// seconds is waited for no longer: a run that begins before it is has no shells.
-    ///
-    /// # Errors
-    /// Never, as things are.
-    #[cfg(feature = "tunnel")]
-    pub async fn bind_tunnel(tunnel: Tunnel) -> io::Result<Self> {
-        let (entrance, base) = Entrance::through(tunnel);
-        let mut interactive = Self::open(entrance, base, Door::Plain)?;
-        interactive.base.known("shells").await;
-        Ok(interactive)
-    }
-
-    /// Listen on `address` for TLS, with a certificate chain and its key in files of PEM, read anew when they have changed.
+    /// Visitors come in there, an address or an [`Entrance`] of another kind.
     ///
     /// # Errors
     /// The address cannot be listened on, or the files make no certificate.
-    #[cfg(feature = "tls")]
-    pub async fn bind_tls(address: SocketAddr, base: Option<Url>, certificate: &Path, key: &Path) -> io::Result<Self> {
-        let door = Door::tls(certificate, key)?;
-        let (entrance, base) = door.listen(address, base).await?;
-        Self::open(entrance, base, door)
-    }
-
-    fn open(entrance: Entrance, base: Base, door: Door) -> io::Result<Self> {
+    pub async fn at(entrance: impl Into<Entrance>) -> io::Result<Self> {
+        let (threshold, base, door) = entrance.into().build("shells").await?;
         let rooms = Shelf::default();
         let porter = Porter::new(door, rooms.clone());
-        let open = AbortOnDropHandle::new(tokio::spawn(porter.serve(entrance.open()?)));
+        let open = AbortOnDropHandle::new(tokio::spawn(porter.serve(threshold.open()?)));
+        base.known().await;
         Ok(Self { base, rooms, linger: Linger::default(), pages: Vec::new(), _open: open })
     }
 
@@ -184,7 +151,8 @@ impl Plugin for Interactive {
         let secret = crate::secret_segment();
         let (task, rooms, linger) = (task.clone(), self.rooms.clone(), self.linger);
         let (base, pages) = (self.base.clone(), self.pages.clone());
-        Box::new(TaskInteractive { task, rooms, linger, pages, secret, base, hold: None })
+        let signs = Signs { task: task.clone(), base, path: format!("shell/{secret}"), pages };
+        Box::new(TaskInteractive { task, rooms, linger, secret, signs, hold: None, late: None })
     }
 }
 
@@ -192,18 +160,19 @@ struct TaskInteractive {
     task: Arc<TaskContext>,
     rooms: Shelf<Arc<Room>>,
     linger: Linger,
-    pages: Vec<ShellPage>,
     secret: String,
-    base: Base,
+    signs: Signs,
     /// There from the beginning where shells are wanted, since the code may have ended before anybody is told that it began.
     hold: Option<Hold>,
+    /// Puts the signs up once a tunnel is open.
+    late: Option<AbortOnDropHandle<()>>,
 }
 
 #[async_trait]
 impl TaskPlugin for TaskInteractive {
     async fn prepare(&mut self, payload: &Payload) -> Result<()> {
         if payload.part::<InteractivePayload>()?.features.interactive {
-            for name in self.pages.iter().map(|page| page.artifact()).chain([SHELL]) {
+            for name in self.signs.pages.iter().map(|page| page.artifact()).chain([SHELL]) {
                 self.task.reserve_artifact(name)?;
             }
             self.hold = Some(self.task.hold());
@@ -214,9 +183,10 @@ impl TaskPlugin for TaskInteractive {
     async fn started(&mut self, sandbox: &Arc<dyn SandboxHandle>) -> Result<()> {
         let Some(hold) = self.hold.take() else { return Ok(()) };
         self.rooms.put(&self.secret, Arc::new(Room::new(self.task.clone(), sandbox.clone(), self.linger)));
-        // The task itself runs all the same.
-        if let Err(error) = self.publish().await {
-            self.task.log().warn(format!("shells of the task cannot be found: {}", error.reasons().join("; ")));
+        if self.signs.base.is_known() {
+            self.signs.clone().put_up().await;
+        } else {
+            self.late = Some(AbortOnDropHandle::new(tokio::spawn(self.signs.clone().put_up())));
         }
         let (clock, until) = (self.task.clock().clone(), self.task.clock().now() + self.linger.from_start);
         self.task.spawn(async move {
@@ -237,10 +207,34 @@ impl TaskPlugin for TaskInteractive {
 }
 
 impl TaskInteractive {
-    /// Make the artifacts that lead to the shells.
-    async fn publish(&self) -> Result<()> {
-        let url = self.base.join(&format!("shell/{}", self.secret));
-        let url = url.map_err(|error| Error::worker_caused("the shells have no URL", error))?;
+    fn close(&mut self) {
+        self.late = None;
+        if let Some(room) = self.rooms.get(&self.secret) {
+            room.close();
+        }
+        self.rooms.remove(&self.secret);
+    }
+}
+
+/// The artifacts that lead to the shells of a run.
+#[derive(Clone)]
+struct Signs {
+    task: Arc<TaskContext>,
+    base: Base,
+    path: String,
+    pages: Vec<ShellPage>,
+}
+
+impl Signs {
+    /// Make them, when it is known where they lead to. The task itself runs all the same.
+    async fn put_up(self) {
+        if let Err(error) = self.try_to_put_up().await {
+            self.task.log().warn(format!("shells of the task cannot be found: {}", error.reasons().join("; ")));
+        }
+    }
+
+    async fn try_to_put_up(&self) -> Result<()> {
+        let url = self.base.join(&self.path).await?;
         let pages = self.pages.iter().map(async |page| {
             let url = page.url(&self.task, &url)?;
             self.task.create_reference_artifact(page.artifact(), &url, ShellPage::CONTENT_TYPE).await
@@ -250,12 +244,5 @@ impl TaskInteractive {
             futures_util::future::join_all(pages)
         );
         Error::combine([own].into_iter().chain(pages).filter_map(Result::err).collect()).map_or(Ok(()), Err)
-    }
-
-    fn close(&self) {
-        if let Some(room) = self.rooms.get(&self.secret) {
-            room.close();
-        }
-        self.rooms.remove(&self.secret);
     }
 }

@@ -4,9 +4,6 @@
 //! Nothing runs for a log that nobody reads, and the task never waits for those who do: they have a thread of their own.
 
 use std::io;
-use std::net::SocketAddr;
-#[cfg(feature = "tls")]
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,23 +11,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::DropGuard;
-use url::Url;
 
 mod answer;
 mod connections;
 mod range;
 
-use super::door::{Base, Door, Entrance};
+use super::door::{Base, Entrance};
 use crate::context::TaskContext;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::TaskLog;
 use crate::outcome::Outcome;
 use crate::payload::{Payload, PayloadForm, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin};
 use crate::plugins::shelf::Shelf;
 use crate::plugins::task_log::{BACKING_LOG, LOG_CONTENT_TYPE};
-#[cfg(feature = "tunnel")]
-use crate::tunnel::Tunnel;
 
 /// Name of the artifact under which the log of a run is found at any time, where the payload does not say another.
 pub const LIVE_LOG: &str = "public/logs/live.log";
@@ -76,43 +70,15 @@ pub struct LiveLogSettings {
 }
 
 impl LiveLog {
-    /// Listen on `address`; viewers reach it at `base`, by default at the address itself.
+    /// Readers come in there, an address or an [`Entrance`] of another kind.
     ///
     /// # Errors
-    /// The address cannot be listened on.
-    pub async fn bind(address: SocketAddr, base: Option<Url>) -> io::Result<Self> {
-        let (entrance, base) = Door::Plain.listen(address, base).await?;
-        Self::open(entrance, base, Door::Plain)
-    }
-
-    /// Have readers come in through a tunnel, where nobody can reach this machine. A tunnel that is not open within a few seconds
-    /// is waited for no longer: a run that begins before it is has no live log.
-    ///
-    /// # Errors
-    /// There can be no thread to serve them.
-    #[cfg(feature = "tunnel")]
-    pub async fn bind_tunnel(tunnel: Tunnel) -> io::Result<Self> {
-        let (entrance, base) = Entrance::through(tunnel);
-        let mut live_log = Self::open(entrance, base, Door::Plain)?;
-        live_log.base.known("live logs").await;
-        Ok(live_log)
-    }
-
-    /// Listen on `address` for HTTPS, with a certificate chain and its key in files of PEM. They are read anew when they have
-    /// changed; a worker goes on with the former certificate while the new one cannot be used.
-    ///
-    /// # Errors
-    /// The address cannot be listened on, or the files make no certificate.
-    #[cfg(feature = "tls")]
-    pub async fn bind_tls(address: SocketAddr, base: Option<Url>, certificate: &Path, key: &Path) -> io::Result<Self> {
-        let door = Door::tls(certificate, key)?;
-        let (entrance, base) = door.listen(address, base).await?;
-        Self::open(entrance, base, door)
-    }
-
-    fn open(entrance: Entrance, base: Base, door: Door) -> io::Result<Self> {
+    /// The address cannot be listened on, the files make no certificate, or there can be no thread to serve readers.
+    pub async fn at(entrance: impl Into<Entrance>) -> io::Result<Self> {
+        let (threshold, base, door) = entrance.into().build("live logs").await?;
         let logs = Shelf::default();
-        let open = connections::start(entrance, answer::router(logs.clone()), door)?;
+        let open = connections::start(threshold, answer::router(logs.clone()), door)?;
+        base.known().await;
         Ok(Self { form: Self::default_form(), base, logs, _open: open })
     }
 
@@ -186,12 +152,14 @@ struct TaskLiveLog {
     settings: Option<LiveLogSettings>,
 }
 
-impl TaskLiveLog {
-    /// Say where the log is.
-    async fn announce(&self, name: &str) -> Result<()> {
-        let url = self.base.join(&format!("log/{}", self.secret));
-        let url = url.map_err(|error| Error::worker_caused("the live log has no URL", error))?;
-        self.task.create_reference_artifact(name, &url, LOG_CONTENT_TYPE).await
+/// Say where the log is, when that is known. The backing log will be there in any case, so a failure is not worth losing the run.
+async fn announce(task: Arc<TaskContext>, base: Base, path: String, name: String) {
+    let announced = match base.join(&path).await {
+        Ok(url) => task.create_reference_artifact(&name, &url, LOG_CONTENT_TYPE).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = announced {
+        task.log().warn(format!("the log cannot be read while the task runs: {}", error.reasons().join("; ")));
     }
 }
 
@@ -202,9 +170,12 @@ impl TaskPlugin for TaskLiveLog {
         let Some(name) = settings.artifact.clone() else { return Ok(()) };
         self.task.reserve_artifact(&name)?;
         self.logs.put(&self.secret, self.task.log().clone());
-        // The backing log will be there in any case, so this is not worth losing the run.
-        if let Err(error) = self.announce(&name).await {
-            self.task.log().warn(format!("the log cannot be read while the task runs: {}", error.reasons().join("; ")));
+        let announced = announce(self.task.clone(), self.base.clone(), format!("log/{}", self.secret), name);
+        if self.base.is_known() {
+            announced.await;
+        } else {
+            // It is over before the artifact becomes a link.
+            self.task.spawn(announced);
         }
         Ok(())
     }

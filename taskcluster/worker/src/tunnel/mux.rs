@@ -18,7 +18,7 @@ pub(super) const WINDOW: u32 = 256 * 1024;
 
 /// What the side that accepts a stream may send on it before it was told. The protocol has no message for it: the official
 /// server has so much room, and the official client sends no more.
-const UNTOLD: u32 = 4096;
+pub(super) const UNTOLD: u32 = 4096;
 
 /// Freed room is told in pieces of this size.
 const WORTH_TELLING: u32 = WINDOW / 4;
@@ -31,6 +31,9 @@ pub(super) const OUTBOX: usize = 32 * 1024;
 
 /// Streams at once.
 pub(super) const STREAMS: usize = 512;
+
+/// Refusals that wait to be sent. Whoever announces more, and does not hear them, is let go of.
+const REFUSALS: usize = 4 * STREAMS;
 
 /// For how long what was written to a stream that nobody holds any more is offered to the other side.
 const LINGER: Duration = Duration::from_secs(60);
@@ -162,6 +165,9 @@ impl Mux {
     /// Take in what the other side says. Gives the number of a stream that it announces.
     pub(super) fn receive(&mut self, frame: Frame) -> Result<Option<u32>, Violation> {
         match frame {
+            Frame::Open(_) if self.refused.len() >= REFUSALS => {
+                return Err(Violation("streams are announced faster than they can be refused"));
+            }
             Frame::Open(id) => return Ok(self.announced(id)),
             Frame::Data(id, data) => {
                 // Whoever closed a stream may hear more of it until the other side knows.
@@ -283,6 +289,12 @@ impl Mux {
         ids.into_iter().for_each(|id| self.gets_turn(id));
     }
 
+    /// Streams that there are now.
+    #[cfg(feature = "testing")]
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Whether nobody is served at present.
     pub(super) fn is_idle(&self) -> bool {
         self.streams.is_empty()
@@ -360,5 +372,25 @@ impl SharedMux {
 
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_that_nobody_hears_are_not_kept_without_end() {
+        let mut mux = Mux::new(Side::Opening);
+        for id in 0.. {
+            match mux.receive(Frame::Open(id)) {
+                Ok(None) => assert!((id as usize) < REFUSALS),
+                Ok(Some(_)) => panic!("streams are this side's to open"),
+                Err(violation) => {
+                    assert!(violation.0.contains("faster than they can be refused"), "{violation}");
+                    return;
+                }
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use taskcluster_worker::plugins::{BACKING_LOG, BackingLog, LIVE_LOG, LiveLog};
 use crate::stage::Stage;
 
 async fn keeping(every: Duration) -> Stage {
-    let live_log = LiveLog::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+    let live_log = LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap();
     Stage::with(live_log, BackingLog::default().every(every)).await
 }
 

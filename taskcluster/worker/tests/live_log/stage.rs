@@ -39,7 +39,7 @@ struct Nothing {}
 
 impl Stage {
     pub(crate) async fn set() -> Self {
-        let live_log = LiveLog::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+        let live_log = LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap();
         Self::with(live_log, BackingLog::default()).await
     }
 

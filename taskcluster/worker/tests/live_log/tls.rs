@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use taskcluster_worker::plugins::{BackingLog, LiveLog};
+use taskcluster_worker::plugins::{BackingLog, Entrance, LiveLog};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -31,7 +31,7 @@ fn issue(dir: &Path) -> CertificateDer<'static> {
 
 async fn bind(dir: &Path) -> std::io::Result<LiveLog> {
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
-    LiveLog::bind_tls("127.0.0.1:0".parse().unwrap(), None, &certificate, &key).await
+    LiveLog::at(Entrance::at("127.0.0.1:0".parse().unwrap()).with_certificate(certificate, key)).await
 }
 
 /// Connects as somebody who trusts nothing but this certificate.

@@ -79,7 +79,7 @@ impl Bench {
         if let Some(bus) = &self.bus {
             builder = builder.bus(Arc::new(bus.clone()));
         }
-        let live_log = LiveLog::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+        let live_log = LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap();
         builder.plugin(BackingLog::default()).plugin(live_log).build().unwrap()
     }
 

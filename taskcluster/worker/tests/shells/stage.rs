@@ -47,7 +47,7 @@ struct Nothing {}
 
 impl Stage {
     pub(crate) async fn set() -> Self {
-        Self::with(Interactive::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap()).await
+        Self::with(Interactive::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap()).await
     }
 
     /// Returns when shells can be opened.

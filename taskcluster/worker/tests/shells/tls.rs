@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use taskcluster_worker::plugins::{Interactive, SHELL, ShellPage};
+use taskcluster_worker::plugins::{Entrance, Interactive, SHELL, ShellPage};
 use taskcluster_worker::shell::ShellRequest;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -25,7 +25,7 @@ async fn stage(dir: &Path) -> (Stage, CertificateDer<'static>) {
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
     std::fs::write(&certificate, cert.pem()).unwrap();
     std::fs::write(&key, signing_key.serialize_pem()).unwrap();
-    let interactive = Interactive::bind_tls("127.0.0.1:0".parse().unwrap(), None, &certificate, &key).await.unwrap();
+    let interactive = Interactive::at(Entrance::at("127.0.0.1:0".parse().unwrap()).with_certificate(certificate, key)).await.unwrap();
     (Stage::with(interactive).await, cert.der().clone())
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::super::door::{Door, Entrance, Visitor, Visitors};
+use super::super::door::{Door, Threshold, Visitor, Visitors};
 use crate::wire::Wire;
 
 /// Readers at once; more wait until one has gone. With two file handles each that is well below the 1024 which a process
@@ -34,11 +34,11 @@ const UNREAD: Duration = Duration::from_secs(600);
 const BUFFER: usize = 64 * 1024;
 
 /// Answer readers until the guard is dropped. Those who are there then come to the end of their logs.
-pub(super) fn start(entrance: Entrance, router: Router, door: Door) -> io::Result<DropGuard> {
+pub(super) fn start(threshold: Threshold, router: Router, door: Door) -> io::Result<DropGuard> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let visitors = {
         let _inside = runtime.enter();
-        entrance.open()?
+        threshold.open()?
     };
     let over = CancellationToken::new();
     let guard = over.clone().drop_guard();

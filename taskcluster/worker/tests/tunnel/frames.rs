@@ -1,123 +1,18 @@
-//! The client's end of a tunnel, before a server that is written here from the protocol's description: its frames are bytes.
+//! The client's end of a tunnel, frame by frame.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::{SinkExt as _, StreamExt as _};
-use taskcluster_core::time::{Timestamp, hours};
-use taskcluster_worker::tunnel::{
-    NoToken, Tunnel, TunnelError, TunnelListener, TunnelStream, TunnelToken, TunnelTokens,
-};
+use futures_util::SinkExt as _;
+use taskcluster_core::time::hours;
+use taskcluster_worker::tunnel::{Tunnel, TunnelError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
-const TIMEOUT: Duration = Duration::from_secs(120);
+use crate::server::{Numbered, Server, ack, data, soon};
 
 /// What the official client and server have room for before anybody says how much.
 const UNTOLD: usize = 4096;
-
-async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(TIMEOUT, future).await.expect("it comes to an end")
-}
-
-/// Tokens that say how often they were asked for.
-#[derive(Debug)]
-struct Numbered {
-    asked: mpsc::UnboundedSender<String>,
-    life: Duration,
-}
-
-#[async_trait]
-impl TunnelTokens for Numbered {
-    async fn token(&self, id: &str) -> Result<TunnelToken, NoToken> {
-        self.asked.send(id.to_owned())?;
-        Ok(TunnelToken { token: "a.b.c".into(), expires: Timestamp::now() + self.life })
-    }
-}
-
-struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { listener, address }
-    }
-
-    fn client(&self, life: Duration) -> (TunnelListener, mpsc::UnboundedReceiver<String>) {
-        let (asked, asking) = mpsc::unbounded_channel();
-        let url = format!("http://{}/at", self.address).parse().unwrap();
-        (Tunnel::new(url, "group.worker.log", Numbered { asked, life }).unwrap().listen(), asking)
-    }
-
-    /// Let a client in, of which the server says that it is at `url`.
-    async fn accept(&self, url: &str) -> Raw {
-        let (stream, _) = soon(self.listener.accept()).await.unwrap();
-        #[expect(clippy::result_large_err, reason = "the library says what is given back")]
-        let check = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-            assert_eq!(request.uri().path(), "/at");
-            assert_eq!(request.headers()["authorization"], "Bearer a.b.c");
-            assert_eq!(request.headers()["x-websocktunnel-id"], "group.worker.log");
-            response.headers_mut().insert("x-websocktunnel-client-url", url.parse().unwrap());
-            Ok(response)
-        };
-        Raw(soon(accept_hdr_async(stream, check)).await.unwrap())
-    }
-}
-
-/// A server's side of the websocket.
-struct Raw(WebSocketStream<TcpStream>);
-
-impl Raw {
-    async fn say(&mut self, bytes: impl Into<Vec<u8>>) {
-        soon(self.0.send(Message::Binary(bytes.into().into()))).await.unwrap();
-    }
-
-    /// The next frame.
-    async fn hear(&mut self) -> Vec<u8> {
-        loop {
-            match soon(self.0.next()).await.expect("it goes on").unwrap() {
-                Message::Binary(bytes) => return bytes.to_vec(),
-                Message::Close(_) => panic!("it was closed"),
-                _ => {}
-            }
-        }
-    }
-
-    /// Until it ends, one way or another.
-    async fn until_closed(&mut self) {
-        while let Some(Ok(message)) = soon(self.0.next()).await {
-            if message.is_close() {
-                break;
-            }
-        }
-    }
-
-    /// Open stream `id`, to whom our client gives so much room.
-    async fn open(&mut self, id: u8, listener: &mut TunnelListener) -> (TunnelStream, u32) {
-        self.say([1, id, 0, 0, 0]).await;
-        let stream = soon(listener.accept()).await;
-        let ack = self.hear().await;
-        assert_eq!((ack.len(), &ack[..5]), (9, &[2, id, 0, 0, 0][..]));
-        (stream, u32::from_le_bytes(ack[5..].try_into().unwrap()))
-    }
-}
-
-fn data(id: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[0, id, 0, 0, 0], bytes].concat()
-}
-
-fn ack(id: u8, bytes: u32) -> Vec<u8> {
-    [&[2, id, 0, 0, 0][..], &bytes.to_le_bytes()].concat()
-}
 
 #[tokio::test]
 async fn a_stream_is_accepted_used_and_ended() {

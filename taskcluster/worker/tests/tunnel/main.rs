@@ -1,0 +1,6 @@
+//! A tunnel as its client sees it.
+
+mod encrypted;
+mod frames;
+mod late;
+mod server;
