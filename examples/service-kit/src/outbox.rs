@@ -125,30 +125,6 @@ impl From<Message> for taskcluster::events::Message {
 /// id, exchange, routing key, further keys as JSON, payload.
 type Row = (i64, String, String, String, String);
 
-/// Writes messages in the transaction of a change.
-///
-/// # Errors
-/// When the database fails.
-pub async fn insert(sql: &mut dyn Sql, messages: &[Message]) -> Result<(), StoreError> {
-    const SQLITE: &str = "INSERT INTO outbox (exchange, routing_key, cc, payload)
-        SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each($1) ORDER BY key";
-    const POSTGRES: &str = "INSERT INTO outbox (exchange, routing_key, cc, payload)
-        SELECT value->>0, value->>1, value->>2, value->>3
-        FROM json_array_elements(CAST($1 AS json)) WITH ORDINALITY AS message (value, place) ORDER BY place";
-    if messages.is_empty() {
-        return Ok(());
-    }
-    let row = |message: &Message| {
-        let Message { exchange, routing_key, payload, .. } = message.clone();
-        [exchange, routing_key, message.cc_text(), payload]
-    };
-    let rows: Vec<[String; 4]> = messages.iter().map(row).collect();
-    let rows = serde_json::to_string(&rows).expect("texts can be written as JSON");
-    let statement = sql.either(SQLITE, POSTGRES);
-    sql.run(statement, &[rows.into()]).await?;
-    Ok(())
-}
-
 /// Why messages were not published.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
