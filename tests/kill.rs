@@ -3,6 +3,8 @@
 
 #[cfg(feature = "amqp")]
 mod broker;
+mod chance;
+mod graphs;
 mod history;
 mod under_load;
 mod workers;

@@ -12,10 +12,9 @@ use harness::{Backend, Deployment, Machine, Options, Tester, soon, task, until};
 use taskcluster::queue::TaskStatus;
 use taskcluster::{TaskId, TaskQueueId, Timestamp};
 
-mod chance;
 mod kinds;
 
-use chance::Chance;
+use super::chance::Chance;
 use kinds::{Docker, Kind, Native};
 
 const QUEUE: &str = "test/killed";

@@ -15,7 +15,7 @@ use crate::api::Api;
 use crate::finished::Finished;
 use crate::loops::expiry::Expiry;
 use crate::loops::hear;
-use crate::loops::settle::Settler;
+use crate::loops::settle::{SettleError, Settler};
 use crate::store::Store;
 use crate::tap::Tap;
 
@@ -85,7 +85,11 @@ impl IndexService {
     /// # Errors
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
-        self.settler().step().await?;
+        match sweep::catch_up(&self.settler()).await {
+            // What the queue does not answer to waits for it.
+            Ok(()) | Err(SettleError::Queue(_)) => {}
+            Err(SettleError::Store(error)) => return Err(error),
+        }
         sweep::catch_up(&self.expiry()).await
     }
 
@@ -112,13 +116,12 @@ impl Service for IndexService {
     }
 
     fn background(&self) -> Vec<Background> {
-        let settler = self.settler();
         let hearing = self.options.hears.clone().map(|bus| {
             let store = self.store.clone();
             Background::new("index: listener", move |stop| hear::run(store, bus, stop))
         });
         let others = [
-            Background::new("index: settler", move |stop| settler.run(stop)),
+            self.options.frame.sweep(self.name(), self.settler()),
             self.options.frame.sweep(self.name(), self.expiry()),
         ];
         hearing.into_iter().chain(others).collect()

@@ -97,9 +97,7 @@ impl SchedulerService {
     pub async fn catch_up(&self) -> anyhow::Result<()> {
         sweep::catch_up(&self.take_up()).await?;
         sweep::catch_up(&self.ask()).await?;
-        if let Some(error) = self.act().step().await? {
-            return Err(error.into());
-        }
+        sweep::catch_up(&self.act()).await?;
         Ok(sweep::catch_up(&self.expiry()).await?)
     }
 
@@ -160,10 +158,10 @@ impl Service for SchedulerService {
 
     fn background(&self) -> Vec<Background> {
         let frame = &self.options.frame;
-        let (hear, act) = (self.hear(), self.act());
+        let hear = self.hear();
         vec![
             Background::new("scheduler: listener", move |stop| hear.run(stop)),
-            Background::new("scheduler: acts", move |stop| act.run_until(stop)),
+            frame.sweep(self.name(), self.act()),
             frame.sweep(self.name(), self.ask()),
             frame.sweep(self.name(), self.take_up()),
             frame.sweep(self.name(), self.expiry()),

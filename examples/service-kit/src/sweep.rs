@@ -8,6 +8,7 @@ use std::error::Error;
 
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::time::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::patience::Patience;
@@ -34,7 +35,15 @@ pub trait Sweep: Send + Sync + 'static {
     ///
     /// # Errors
     /// When that fails; the next step tries again.
+    ///
+    /// # Cancel safety
+    /// It is dropped at the shutdown.
     fn step(&self) -> impl Future<Output = Result<Next, Self::Error>> + Send;
+
+    /// What changes when there may be something to do at once, such as a store's commits.
+    fn hints(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 }
 
 /// Steps until nothing is due: for tests that move the clock.
@@ -49,15 +58,24 @@ pub async fn catch_up<S: Sweep>(sweep: &S) -> Result<(), S::Error> {
 /// Steps until the shutdown. A step that fails is logged and tried again a little later.
 pub async fn run<S: Sweep>(sweep: S, clock: SharedClock, shutdown: CancellationToken) {
     let mut patience = Patience::default();
+    let mut hints = sweep.hints();
     while !shutdown.is_cancelled() {
-        match sweep.step().await {
+        if let Some(hints) = &mut hints {
+            hints.borrow_and_update();
+        }
+        match shutdown.run_until_cancelled(sweep.step()).await {
+            None => return,
             // Even a loop with a lot to do must notice the shutdown.
-            Ok(Next::Now) => patience.reset(),
-            Ok(Next::At(time)) => {
+            Some(Ok(Next::Now)) => patience.reset(),
+            Some(Ok(Next::At(time))) => {
                 patience.reset();
-                let _ = shutdown.run_until_cancelled(clock.sleep_until(time)).await;
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = clock.sleep_until(time) => {}
+                    () = hinted(&mut hints) => {}
+                }
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 if patience.failed() {
                     let error: &dyn Error = &error;
                     tracing::error!(error, "the {} failed and is tried again", S::NAME);
@@ -68,13 +86,21 @@ pub async fn run<S: Sweep>(sweep: S, clock: SharedClock, shutdown: CancellationT
     }
 }
 
+/// Until there is a hint, if there can be any.
+async fn hinted(hints: &mut Option<watch::Receiver<u64>>) {
+    match hints {
+        // Without a sender the store is closed, and the next step finds that out in its time.
+        Some(hints) if hints.changed().await.is_ok() => {}
+        _ => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use taskcluster_core::clock::{Clock as _, ManualClock};
     use taskcluster_core::time::hours;
-    use tokio::sync::watch;
 
     use super::*;
 
@@ -110,6 +136,43 @@ mod tests {
                 let reached = taken.wait_for(|taken| *taken == count);
                 tokio::time::timeout(Duration::from_secs(120), reached).await.expect("it takes too long").unwrap();
                 clock.advance(hours(1));
+            }
+            stop.cancel();
+        };
+        tokio::join!(running, test);
+    }
+
+    /// Has nothing to do unless it is told.
+    struct Told {
+        taken: watch::Sender<usize>,
+        hints: watch::Receiver<u64>,
+    }
+
+    impl Sweep for Told {
+        const NAME: &'static str = "test";
+        type Error = std::io::Error;
+
+        async fn step(&self) -> Result<Next, std::io::Error> {
+            self.taken.send_modify(|taken| *taken += 1);
+            Ok(Next::At(Timestamp::from_millis(i64::MAX)))
+        }
+
+        fn hints(&self) -> Option<watch::Receiver<u64>> {
+            Some(self.hints.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hint_brings_the_next_step() {
+        let (hint, hints) = watch::channel(0);
+        let (sender, stop) = (watch::Sender::new(0), CancellationToken::new());
+        let mut taken = sender.subscribe();
+        let running = run(Told { taken: sender, hints }, ManualClock::default().shared(), stop.clone());
+        let test = async {
+            for count in 1..4 {
+                let reached = taken.wait_for(|taken| *taken == count);
+                tokio::time::timeout(Duration::from_secs(120), reached).await.expect("it takes too long").unwrap();
+                hint.send_modify(|hint| *hint += 1);
             }
             stop.cancel();
         };

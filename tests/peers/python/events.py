@@ -1,66 +1,28 @@
 """The queue's events as RabbitMQ delivers them to pika: exchanges, routing keys, carbon copies and bodies, to the letter."""
 
-import json
 import os
-import time
 
 import pika
 import taskcluster
+from hearing import Listener, declared
 
 QUEUE = "peers/pika"
 PREFIX = "exchange/taskcluster-queue/v1/"
-
-
-class Listener:
-    """An exclusive queue, bound to some exchanges that services have declared."""
-
-    def __init__(self, channel, pattern, *events):
-        self.channel = channel
-        self.queue = channel.queue_declare("", exclusive=True).method.queue
-        for event in events:
-            channel.queue_bind(self.queue, PREFIX + event, pattern)
-
-    def next(self):
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            method, properties, body = self.channel.basic_get(self.queue, auto_ack=True)
-            if method:
-                return method, properties, json.loads(body.decode("utf-8"))
-            self.channel.connection.sleep(0.02)
-        raise AssertionError("there is no message")
-
-    def nothing_more(self):
-        assert self.channel.basic_get(self.queue)[0] is None
-
-
-def declared(connection, event):
-    """A channel, once the exchange is there: a passive declaration never makes one."""
-    deadline = time.monotonic() + 120
-    while True:
-        channel = connection.channel()
-        try:
-            channel.exchange_declare(PREFIX + event, passive=True)
-            # As everybody declares them: another kind would be refused.
-            channel.exchange_declare(PREFIX + event, exchange_type="topic", durable=True)
-            return channel
-        except pika.exceptions.ChannelClosedByBroker:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+LIFE = ("task-defined", "task-pending", "task-running", "task-completed")
 
 
 def main():
     connection = pika.BlockingConnection(pika.URLParameters(os.environ["TEST_AMQP"]))
-    for event in ("task-defined", "task-pending", "task-running", "task-completed", "task-group-resolved"):
-        channel = declared(connection, event)
+    for event in (*LIFE, "task-group-resolved"):
+        channel = declared(connection, PREFIX + event)
     options = taskcluster.optionsFromEnvironment()
     queue = taskcluster.Queue(options)
     task_id, group_id = taskcluster.slugId(), taskcluster.slugId()
     routes = ["index.peers.pika." + task_id, "custom.ü.two words"]
-    life = Listener(channel, "primary.%s.#" % task_id, "task-defined", "task-pending", "task-running", "task-completed")
-    routed = Listener(channel, "route.index.peers.*." + task_id, "task-completed")
-    custom = Listener(channel, "route.custom.#", "task-completed")
-    group = Listener(channel, "primary.%s.peers._" % group_id, "task-group-resolved")
+    life = Listener(channel, "primary.%s.#" % task_id, *(PREFIX + event for event in LIFE))
+    routed = Listener(channel, "route.index.peers.*." + task_id, PREFIX + "task-completed")
+    custom = Listener(channel, "route.custom.#", PREFIX + "task-completed")
+    group = Listener(channel, "primary.%s.peers._" % group_id, PREFIX + "task-group-resolved")
 
     queue.createTask(task_id, {
         "taskQueueId": QUEUE,

@@ -7,12 +7,11 @@
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use service_kit::patience::Patience;
 use service_kit::store::StoreError;
+use service_kit::sweep::{Next, Sweep};
 use taskcluster::queue::{Queue, TaskDefinition};
-use taskcluster_core::chain;
 use taskcluster_core::clock::SharedClock;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
 use crate::finished::Finished;
 use crate::store::{Store, Waiting};
@@ -34,20 +33,30 @@ pub(crate) struct Settler {
     pub(crate) clock: SharedClock,
 }
 
-/// What came of all that waited.
-#[derive(Debug)]
-pub(crate) struct Done {
-    /// Something still waits, since the queue did not answer.
-    left: Option<taskcluster_core::Error>,
+/// Why completed tasks wait.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettleError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the queue does not answer")]
+    Queue(#[source] Box<taskcluster_core::Error>),
 }
 
-impl Settler {
-    /// Settles everything that waits, unless the queue does not answer.
-    pub(crate) async fn step(&self) -> Result<Done, StoreError> {
+impl Sweep for Settler {
+    const NAME: &'static str = "indexing of completed tasks";
+    type Error = SettleError;
+
+    /// Settles everything that waits, except what the queue does not answer to.
+    async fn step(&self) -> Result<Next, SettleError> {
         let (mut after, mut left) = (0, None);
         loop {
             let waiting = self.store.waiting(after, PORTION).await?;
-            let Some(last) = waiting.last() else { return Ok(Done { left }) };
+            let Some(last) = waiting.last() else {
+                return match left {
+                    None => Ok(Next::At(self.clock.now() + SWEEP)),
+                    Some(error) => Err(SettleError::Queue(Box::new(error))),
+                };
+            };
             after = last.id;
             let asked = waiting.into_iter().map(|waiting| async move { (waiting, self.ask(waiting).await) });
             let mut asked = stream::iter(asked).buffer_unordered(CONCURRENCY);
@@ -60,6 +69,12 @@ impl Settler {
         }
     }
 
+    fn hints(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.store.commits())
+    }
+}
+
+impl Settler {
     /// The definition of a task, or nothing if the task is gone.
     async fn ask(&self, waiting: Waiting) -> Result<Option<TaskDefinition>, taskcluster_core::Error> {
         match self.queue.task(&waiting.finished.task_id).await {
@@ -84,34 +99,5 @@ impl Settler {
         self.store.settle(waiting.id, entries, now).await?;
         tracing::debug!(task.id = %task_id, entries = count, "a completed task was indexed");
         Ok(())
-    }
-
-    /// Settles whatever comes, until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut commits = self.store.commits();
-        let mut patience = Patience::default();
-        while !stop.is_cancelled() {
-            commits.borrow_and_update();
-            let failed: Option<Box<dyn std::error::Error + Send + Sync>> =
-                match stop.run_until_cancelled(self.step()).await {
-                    None => return,
-                    Some(Ok(Done { left })) => left.map(Into::into),
-                    Some(Err(error)) => Some(error.into()),
-                };
-            if let Some(error) = failed {
-                if patience.failed() {
-                    tracing::warn!(error = %chain(&*error), "completed tasks wait to be indexed");
-                }
-                patience.wait(&stop).await;
-                continue;
-            }
-            patience.reset();
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(SWEEP) => {}
-                // Without the sender the store is closed, and the sweep finds that out.
-                Ok(()) = commits.changed() => {}
-            }
-        }
     }
 }

@@ -5,12 +5,12 @@
 //! the queue is asked whether the run is there by now, since a run that was asked for twice could be had twice.
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use service_kit::patience::Patience;
 use service_kit::store::StoreError;
+use service_kit::sweep::{Next, Sweep};
 use taskcluster::queue::{Queue, TaskStatus};
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::{Error, chain};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
 use crate::node::Seen;
 use crate::store::{Store, Wanted};
@@ -39,13 +39,30 @@ enum Outcome {
     Never(Error),
 }
 
-impl Act {
-    /// Does all that is wanted, except what the queue does not answer to: then the last of those errors is given.
-    pub(crate) async fn step(&self) -> Result<Option<Error>, StoreError> {
+/// Why something is still wanted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ActError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the queue does not do what is wanted")]
+    Queue(#[source] Box<Error>),
+}
+
+impl Sweep for Act {
+    const NAME: &'static str = "acts on tasks";
+    type Error = ActError;
+
+    /// Does all that is wanted, except what the queue does not answer to.
+    async fn step(&self) -> Result<Next, ActError> {
         let (mut after, mut left) = (None, None);
         loop {
             let wanted = self.store.wanted(after, PORTION).await?;
-            let Some(last) = wanted.last() else { return Ok(left) };
+            let Some(last) = wanted.last() else {
+                return match left {
+                    None => Ok(Next::At(self.clock.now() + SWEEP)),
+                    Some(error) => Err(ActError::Queue(Box::new(error))),
+                };
+            };
             after = Some(*last);
             let acts = stream::iter(wanted).map(|wanted| self.act(wanted));
             let failed: Vec<Option<Error>> = acts.buffer_unordered(CONCURRENCY).try_collect().await?;
@@ -53,6 +70,12 @@ impl Act {
         }
     }
 
+    fn hints(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.store.commits())
+    }
+}
+
+impl Act {
     async fn act(&self, wanted: Wanted) -> Result<Option<Error>, StoreError> {
         let asked = match wanted.run_after {
             Some(after) => self.run(wanted, after).await,
@@ -94,35 +117,6 @@ impl Act {
                 self.store.give_up(graph_id, task_id, after, now).await
             }
             (Outcome::Never(_), None) => self.store.cannot_cancel(graph_id, task_id, now).await,
-        }
-    }
-
-    /// Does whatever is wanted, until `stop`.
-    pub(crate) async fn run_until(self, stop: CancellationToken) {
-        let mut commits = self.store.commits();
-        let mut patience = Patience::default();
-        while !stop.is_cancelled() {
-            commits.borrow_and_update();
-            let failed: Option<Box<dyn std::error::Error + Send + Sync>> =
-                match stop.run_until_cancelled(self.step()).await {
-                    None => return,
-                    Some(Ok(left)) => left.map(Into::into),
-                    Some(Err(error)) => Some(error.into()),
-                };
-            if let Some(error) = failed {
-                if patience.failed() {
-                    tracing::warn!(error = %chain(&*error), "the queue does not do what is wanted; trying again");
-                }
-                patience.wait(&stop).await;
-                continue;
-            }
-            patience.reset();
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(SWEEP) => {}
-                // Without the sender the store is closed, and the sweep finds that out.
-                Ok(()) = commits.changed() => {}
-            }
         }
     }
 }
