@@ -88,11 +88,13 @@ pub async fn run<S: Sweep>(sweep: S, clock: SharedClock, shutdown: CancellationT
 
 /// Until there is a hint, if there can be any.
 async fn hinted(hints: &mut Option<watch::Receiver<u64>>) {
-    match hints {
-        // Without a sender the store is closed, and the next step finds that out in its time.
-        Some(hints) if hints.changed().await.is_ok() => {}
-        _ => std::future::pending().await,
+    if let Some(hints) = hints
+        && hints.changed().await.is_ok()
+    {
+        return;
     }
+    // Without a sender the store is closed, and the next step finds that out in its time.
+    std::future::pending().await
 }
 
 #[cfg(test)]
