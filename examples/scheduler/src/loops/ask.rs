@@ -17,7 +17,7 @@ use crate::store::Store;
 const PORTION: usize = 1000;
 
 /// How often it is looked whether there are any.
-const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+const EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
