@@ -12,7 +12,7 @@ use crate::bench::{Bench, bench_of_users};
 
 const AS_CURRENT_USER: &str = "generic-worker:run-task-as-current-user:test/worker";
 
-fn add(bench: &Bench, script: &str, features: Value, scopes: &[&str]) -> TaskId {
+fn add(bench: &Bench, script: &str, features: &Value, scopes: &[&str]) -> TaskId {
     let payload = json!({
         "command": [["/bin/sh", "-c", script]],
         "features": features,
@@ -30,7 +30,7 @@ async fn a_task_runs_as_the_workers_user_where_that_is_allowed() {
     let Some(bench) = bench_of_users().await else { return };
     let script =
         "echo ID $(id -u) $(stat -c %u .); echo text > file; chmod 600 file; (setsid sleep 1000 &); echo DAEMON $!";
-    let task_id = add(&bench, script, json!({"runTaskAsCurrentUser": true}), &[AS_CURRENT_USER]);
+    let task_id = add(&bench, script, &json!({"runTaskAsCurrentUser": true}), &[AS_CURRENT_USER]);
     bench.run_as(allowing).await;
     let log = bench.log(&task_id);
     assert_eq!(bench.queue.state(&task_id), "completed", "{log}");
@@ -39,7 +39,7 @@ async fn a_task_runs_as_the_workers_user_where_that_is_allowed() {
     assert_eq!(bench.queue.text(&task_id, "public/file"), "text\n");
     assert_eq!(std::fs::read_dir(bench.dir.path().join("work/tasks")).unwrap().count(), 0, "nothing is left of it");
 
-    let other = add(&bench, "echo ID $(id -u)", json!({"runTaskAsCurrentUser": false}), &[AS_CURRENT_USER]);
+    let other = add(&bench, "echo ID $(id -u)", &json!({"runTaskAsCurrentUser": false}), &[AS_CURRENT_USER]);
     bench.run_as(allowing).await;
     let log = bench.log(&other);
     assert!(bench.queue.state(&other) == "completed" && !log.lines().any(|line| line == "ID 0"), "{log}");
@@ -52,9 +52,9 @@ async fn no_task_runs_as_the_workers_user_without_its_scope_or_where_it_is_not_a
     for bench in benches {
         let features = json!({"runTaskAsCurrentUser": true});
         let others = ["generic-worker:run-task-as-current-user:test/other", "a:scope"];
-        let without = add(&bench, "echo never", features.clone(), &others);
+        let without = add(&bench, "echo never", &features, &others);
         bench.run_as(allowing).await;
-        let with = add(&bench, "echo never", features, &["*"]);
+        let with = add(&bench, "echo never", &features, &["*"]);
         bench.run().await;
         for (task_id, reason) in [
             (&without, format!("payload/features/runTaskAsCurrentUser: it takes the scope {AS_CURRENT_USER}\n")),
@@ -72,7 +72,7 @@ async fn nothing_signs_where_a_task_could_read_the_key() {
     let Some(bench) = bench_of_users().await else { return };
     let key = taskcluster_worker::plugins::SigningKey::create(&bench.dir.path().join("key")).unwrap();
     let chain = taskcluster_worker::plugins::ChainOfTrust::new(Some(key));
-    let task_id = add(&bench, "true", json!({"chainOfTrust": true}), &[]);
+    let task_id = add(&bench, "true", &json!({"chainOfTrust": true}), &[]);
     bench.run_as(|builder| allowing(builder).chain_of_trust(chain)).await;
     assert_eq!(bench.queue.state(&task_id), "exception malformed-payload", "{}", bench.log(&task_id));
 }
@@ -105,7 +105,7 @@ async fn a_device_is_one_tasks_at_a_time_and_then_the_machines_again() {
          test $(stat -c %u $TASKCLUSTER_VIDEO_DEVICE) = $(id -u) && echo STILL; sleep 0.2",
         audio.display()
     );
-    let tasks = [(); 2].map(|()| add(&bench, &script, features.clone(), &scopes));
+    let tasks = [(); 2].map(|()| add(&bench, &script, &features, &scopes));
     let worker = |builder: NativeWorkerBuilder| builder.loopback_devices(devices.clone()).capacity(2).task_limit(2);
     bench.run_as(worker).await;
     for task_id in tasks {
@@ -132,7 +132,7 @@ async fn a_device_that_a_killed_worker_had_lent_is_taken_back() {
 async fn a_device_takes_its_scope_and_a_worker_that_has_one() {
     let bench = Bench::new().await;
     let features = json!({"loopbackVideo": true, "loopbackAudio": true});
-    let task_id = add(&bench, "echo never", features, &["generic-worker:loopback-audio"]);
+    let task_id = add(&bench, "echo never", &features, &["generic-worker:loopback-audio"]);
     let devices = LoopbackDevices::default().with_video("/dev/null");
     bench.run_as(|builder| builder.loopback_devices(devices)).await;
     let log = bench.log(&task_id);
@@ -150,7 +150,7 @@ async fn a_device_takes_its_scope_and_a_worker_that_has_one() {
 async fn a_device_that_is_not_there_is_the_workers_fault() {
     let bench = Bench::new().await;
     let missing = bench.dir.path().join("missing");
-    let task_id = add(&bench, "echo never", json!({"loopbackVideo": true}), &["generic-worker:loopback-video"]);
+    let task_id = add(&bench, "echo never", &json!({"loopbackVideo": true}), &["generic-worker:loopback-video"]);
     bench.run_as(|builder| builder.loopback_devices(LoopbackDevices::default().with_video(&missing))).await;
     let log = bench.log(&task_id);
     assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown", "{log}");
