@@ -66,7 +66,7 @@ pub(crate) struct Found {
     /// Whether a registry has it.
     has_registry: bool,
     /// As long as this is held, it stays.
-    in_use: Option<Arc<Use>>,
+    _in_use: Option<Arc<Use>>,
 }
 
 impl Images {
@@ -218,7 +218,7 @@ impl Images {
     /// Keep it from being removed as long as the answer lives.
     fn used(&self, task: &TaskContext, found: Found) -> Found {
         let in_use = self.ledger.in_use(&found.id, task.clock().now());
-        Found { in_use: Some(Arc::new(in_use)), ..found }
+        Found { _in_use: Some(Arc::new(in_use)), ..found }
     }
 
     /// Wait until nobody else fetches the image of that name.
@@ -251,7 +251,7 @@ impl Images {
                     entry_point: config.entrypoint.unwrap_or_default(),
                     command: config.cmd.unwrap_or_default(),
                     has_registry: image.repo_digests.is_some_and(|digests| !digests.is_empty()),
-                    in_use: None,
+                    _in_use: None,
                 }))
             }
             Err(error) if is_not_found(&error) => Ok(None),
