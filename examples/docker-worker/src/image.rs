@@ -131,8 +131,7 @@ impl Images {
         }
         self.asked.lock().expect("nothing panics holding it").insert(reference.as_str().to_owned(), task.clock().now());
         let found = self.find(reference.as_str()).await?;
-        let found =
-            found.ok_or_else(|| Error::worker(format!("the image {name:?} is gone as soon as it was here")))?;
+        let found = found.ok_or_else(|| Error::worker(format!("the image {name:?} is gone as soon as it was here")))?;
         let changed = here.is_none_or(|here| here.id != found.id);
         if changed {
             // A name that somebody else gave stays theirs, whatever it means now.

@@ -133,7 +133,9 @@ fn extract(
         read = read.saturating_add(entry.size());
         if read > limits.all {
             let most = size(limits.all);
-            let why = format!("{base} has more than {most}, which is the most that this worker takes of artifacts from a run");
+            let why = format!(
+                "{base} has more than {most}, which is the most that this worker takes of artifacts from a run"
+            );
             return Err(io::Error::other(Missing::TooLarge(why)));
         }
         if entry.header().entry_type() == EntryType::Regular

@@ -28,8 +28,7 @@ fn nodes(bench: &Bench, count: usize) -> Option<Vec<PathBuf>> {
 fn films(bench: &Bench) -> TaskId {
     let script = "test -c $TASKCLUSTER_VIDEO_DEVICE && echo x >$TASKCLUSTER_VIDEO_DEVICE && \
                   echo has $(basename $TASKCLUSTER_VIDEO_DEVICE); while ! test -e /go; do sleep 0.05; done";
-    let payload =
-        json!({"command": ["/bin/sh", "-c", script], "capabilities": {"devices": {"loopbackVideo": true}}});
+    let payload = json!({"command": ["/bin/sh", "-c", script], "capabilities": {"devices": {"loopbackVideo": true}}});
     bench.add_with_scopes(payload, &[SCOPE])
 }
 
