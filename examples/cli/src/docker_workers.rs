@@ -15,7 +15,9 @@ pub(crate) fn check(native: &BTreeSet<TaskQueueId>, docker: &BTreeSet<TaskQueueI
         bail!("{twice} is served by either a native or a Docker worker: their tasks are not the same");
     }
     if !docker.is_empty() && !cfg!(feature = "docker") {
-        bail!("this build has no Docker workers: cargo run --features docker --bin taskcluster -- up --serve-docker QUEUE");
+        bail!(
+            "this build has no Docker workers: cargo run --features docker --bin taskcluster -- up --serve-docker QUEUE"
+        );
     }
     Ok(())
 }

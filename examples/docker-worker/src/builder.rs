@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use taskcluster_worker::caches::CacheStore;
 use taskcluster_worker::plugins::{
-    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, MaxSilence, MemoryGuard,
-    MemoryLimits, Proxy, ShellPage,
+    Artifacts, BackingLog, ChainOfTrust, Env, ExitStatus, Interactive, Linger, LiveLog, MaxRunTime, MaxSilence,
+    MemoryGuard, MemoryLimits, Proxy, ShellPage,
 };
 use taskcluster_worker::tunnel::{TunnelError, TunnelServer};
 use taskcluster_worker::{Error, Identity, PayloadPart, PayloadSchema, Plugin, Settings, Worker, WorkerBuilder};

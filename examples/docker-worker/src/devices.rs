@@ -102,7 +102,8 @@ impl Pools {
 
     /// How many more tasks could have whatever they ask for; `None` if nothing is counted.
     pub(crate) fn spare(&self) -> Option<usize> {
-        let counted = [&self.video, &self.audio, &self.kvm].into_iter().filter(|pool| !pool.unlimited && !pool.nodes.is_empty());
+        let counted =
+            [&self.video, &self.audio, &self.kvm].into_iter().filter(|pool| !pool.unlimited && !pool.nodes.is_empty());
         counted.map(|pool| pool.free().len()).min()
     }
 
@@ -156,7 +157,11 @@ impl Device {
     pub(crate) fn mappings(&self) -> impl Iterator<Item = DeviceMapping> {
         self.nodes().iter().map(|node| {
             let path = Some(node.to_string_lossy().into_owned());
-            DeviceMapping { path_on_host: path.clone(), path_in_container: path, cgroup_permissions: Some("rwm".to_owned()) }
+            DeviceMapping {
+                path_on_host: path.clone(),
+                path_in_container: path,
+                cgroup_permissions: Some("rwm".to_owned()),
+            }
         })
     }
 }
@@ -189,7 +194,8 @@ mod tests {
 
     #[test]
     fn the_kind_of_which_there_are_fewest_counts() {
-        let mut devices = Devices::default().with_loopback_video(["/dev/a", "/dev/b"]).with_loopback_audio_cards([16, 17, 18]);
+        let mut devices =
+            Devices::default().with_loopback_video(["/dev/a", "/dev/b"]).with_loopback_audio_cards([16, 17, 18]);
         assert_eq!(Pools::new(devices.clone()).spare(), Some(2));
         devices.kvm_tasks = Some(1);
         let pools = Pools::new(devices);

@@ -73,7 +73,9 @@ impl Docker {
         let info = self.api.info().await.map_err(failed("tell about itself"))?;
         let store = info.docker_root_dir.map(PathBuf::from).filter(|store| store.is_dir());
         if store.is_none() {
-            tracing::warn!("Docker keeps its images where this worker cannot see them: nobody looks whether its disk is full");
+            tracing::warn!(
+                "Docker keeps its images where this worker cannot see them: nobody looks whether its disk is full"
+            );
         }
         Ok(store)
     }

@@ -78,7 +78,8 @@ fn store(info: &SystemInfo, examination: &mut Examination) {
         Some(folder) if Path::new(folder).is_dir() => {
             examination.good("images", format!("are kept in {folder}, where the worker sees how full the disk is"));
         }
-        _ => examination.note("images", "are kept where the worker cannot see how full the disk is: none is removed for room"),
+        _ => examination
+            .note("images", "are kept where the worker cannot see how full the disk is: none is removed for room"),
     }
 }
 

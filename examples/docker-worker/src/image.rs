@@ -66,7 +66,7 @@ pub(crate) struct Found {
     /// Whether a registry has it.
     has_registry: bool,
     /// As long as this is held, it stays.
-    in_use: Option<Arc<Use>>,
+    _in_use: Option<Arc<Use>>,
 }
 
 impl Images {
@@ -131,8 +131,7 @@ impl Images {
         }
         self.asked.lock().expect("nothing panics holding it").insert(reference.as_str().to_owned(), task.clock().now());
         let found = self.find(reference.as_str()).await?;
-        let found =
-            found.ok_or_else(|| Error::worker(format!("the image {name:?} is gone as soon as it was here")))?;
+        let found = found.ok_or_else(|| Error::worker(format!("the image {name:?} is gone as soon as it was here")))?;
         let changed = here.is_none_or(|here| here.id != found.id);
         if changed {
             // A name that somebody else gave stays theirs, whatever it means now.
@@ -218,7 +217,7 @@ impl Images {
     /// Keep it from being removed as long as the answer lives.
     fn used(&self, task: &TaskContext, found: Found) -> Found {
         let in_use = self.ledger.in_use(&found.id, task.clock().now());
-        Found { in_use: Some(Arc::new(in_use)), ..found }
+        Found { _in_use: Some(Arc::new(in_use)), ..found }
     }
 
     /// Wait until nobody else fetches the image of that name.
@@ -251,7 +250,7 @@ impl Images {
                     entry_point: config.entrypoint.unwrap_or_default(),
                     command: config.cmd.unwrap_or_default(),
                     has_registry: image.repo_digests.is_some_and(|digests| !digests.is_empty()),
-                    in_use: None,
+                    _in_use: None,
                 }))
             }
             Err(error) if is_not_found(&error) => Ok(None),

@@ -46,12 +46,7 @@ pub(crate) struct Privileges {
 impl Privileges {
     /// # Errors
     /// [`Error::Payload`]: each thing that the worker does not allow, and each scope that the task lacks.
-    pub(crate) fn of(
-        payload: &ContainerPayload,
-        task: &TaskContext,
-        allowed: Allowed,
-        pools: &Pools,
-    ) -> Result<Self> {
+    pub(crate) fn of(payload: &ContainerPayload, task: &TaskContext, allowed: Allowed, pools: &Pools) -> Result<Self> {
         let pool = &task.identity().task_queue_id;
         let mut reasons = Vec::new();
         let mut granted = |asked: bool, what: &str, allowed: bool, scope: &str| {

@@ -133,7 +133,9 @@ fn extract(
         read = read.saturating_add(entry.size());
         if read > limits.all {
             let most = size(limits.all);
-            let why = format!("{base} has more than {most}, which is the most that this worker takes of artifacts from a run");
+            let why = format!(
+                "{base} has more than {most}, which is the most that this worker takes of artifacts from a run"
+            );
             return Err(io::Error::other(Missing::TooLarge(why)));
         }
         if entry.header().entry_type() == EntryType::Regular
@@ -188,7 +190,7 @@ mod tests {
         }
         let (bytes, scratch) = (archive.into_inner().unwrap(), tempfile::tempdir().unwrap());
         let mut from = &*bytes;
-        let files = extract(Archive::new(&mut from as &mut dyn Read), "/out", scratch.path(), limits.with_free_disk(0))?;
+        let files = extract(Archive::new(&mut from as &mut dyn Read), "/out", scratch.path(), limits)?;
         let size = |file: TempPath| file.metadata().unwrap().len();
         Ok(files.into_iter().map(|(name, file)| (name, file.map(size))).collect())
     }

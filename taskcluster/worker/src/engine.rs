@@ -388,10 +388,16 @@ impl fmt::Display for Exit {
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
             Self::OutOfMemory { code, limit: Some(limit) } => {
                 let limit = size(*limit);
-                write!(f, "out of memory: the task may take {limit}, and was killed, or a part of it, for wanting more (exit code {code})")
+                write!(
+                    f,
+                    "out of memory: the task may take {limit}, and was killed, or a part of it, for wanting more (exit code {code})"
+                )
             }
             Self::OutOfMemory { code, limit: None } => {
-                write!(f, "out of memory: the task was killed, or a part of it, since there was no more (exit code {code})")
+                write!(
+                    f,
+                    "out of memory: the task was killed, or a part of it, since there was no more (exit code {code})"
+                )
             }
             Self::NotStarted(why) => write!(f, "could not be started: {why}"),
             Self::Killed => f.write_str("killed by the worker"),

@@ -98,14 +98,14 @@ async fn calls_are_signed_with_the_scopes_of_the_task_and_passed_on_as_they_are(
             assert_eq!(echo["path"], "/api/echo/v1/old", "{old}");
         }
         let post = |path: &str, body: &str| {
-            format!(
-                "POST /{secret}/{path} HTTP/1.0\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            )
+            format!("POST /{secret}/{path} HTTP/1.0\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
         };
         let target = format!("{}/api/echo/v1/signed?a=b", queue.root_url());
         let (head, url) = send(address, post("bewit", &target)).await;
-        assert!(head.starts_with("http/1.0 303") && head.contains(&format!("location: {}", url.to_lowercase())), "{head}");
+        assert!(
+            head.starts_with("http/1.0 303") && head.contains(&format!("location: {}", url.to_lowercase())),
+            "{head}"
+        );
         assert!(url.starts_with(&format!("{target}&bewit=")), "{url}");
         for (path, body) in [("bewit", "https://evil.example/x"), ("credentials", "{\"clientId\": \"mine\"}")] {
             let (head, _) = send(address, post(path, body)).await;

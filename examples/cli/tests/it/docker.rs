@@ -6,7 +6,8 @@ fn a_build_without_docker_says_in_one_line_how_to_get_one_with_it() {
     use crate::deployment::command;
     use crate::fixture::{Fixture, finish, text};
 
-    let output = finish(command(&Fixture::empty(), &["--serve-docker", "local/docker"]).spawn().unwrap());
+    let fixture = Fixture::empty();
+    let output = finish(command(&fixture, &["--serve-docker", "local/docker"]).spawn().unwrap());
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.lines().count() == 1 && said.contains("--features docker"), "{said}");
@@ -55,7 +56,8 @@ mod with_docker {
 
     #[test]
     fn without_an_engine_nothing_is_served() {
-        let mut command = command(&Fixture::empty(), &["--serve-docker", "local/docker"]);
+        let fixture = Fixture::empty();
+        let mut command = command(&fixture, &["--serve-docker", "local/docker"]);
         let output = finish(command.env("DOCKER_HOST", "unix:///nowhere/docker.sock").spawn().unwrap());
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");

@@ -109,7 +109,8 @@ pub(super) async fn fetch(task: &TaskContext, artifact: &Located) -> Result<Fetc
     let file = tempfile::NamedTempFile::new_in(task.scratch())
         .map_err(|error| Error::worker_caused("cannot write an image", error))?
         .into_temp_path();
-    let (pace, log, clock, named) = (Pace::new(task.clock().now()), task.log().clone(), task.clock().clone(), what.clone());
+    let (pace, log, clock, named) =
+        (Pace::new(task.clock().now()), task.log().clone(), task.clock().clone(), what.clone());
     let tell = move |progress: Progress| {
         if pace.is_due(clock.now()) {
             let of_all = progress.total.map(|total| format!(" of {}", size(total))).unwrap_or_default();

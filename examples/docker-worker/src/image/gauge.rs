@@ -39,12 +39,16 @@ impl Bounds {
     /// [`io::ErrorKind::InvalidData`]: they are too many. [`io::ErrorKind::StorageFull`]: the disk has no room for them.
     pub(super) fn take(&self, bytes: u64) -> io::Result<()> {
         self.check()?;
-        let before = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| Some(taken.saturating_add(bytes)));
+        let before =
+            self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| Some(taken.saturating_add(bytes)));
         let before = before.unwrap_or_else(|taken| taken);
         let after = before.saturating_add(bytes);
         if after > self.most {
             let most = size(self.most);
-            return self.fail(io::ErrorKind::InvalidData, format!("unpacked, it is larger than this worker takes, which is {most}"));
+            return self.fail(
+                io::ErrorKind::InvalidData,
+                format!("unpacked, it is larger than this worker takes, which is {most}"),
+            );
         }
         if before / STRIDE != after / STRIDE { self.look_at_disk(after) } else { Ok(()) }
     }
@@ -58,7 +62,10 @@ impl Bounds {
             return Ok(());
         }
         let (taken, free) = (size(taken), size(free));
-        self.fail(io::ErrorKind::StorageFull, format!("unpacked, it is larger than {taken}, and Docker's disk has {free} free"))
+        self.fail(
+            io::ErrorKind::StorageFull,
+            format!("unpacked, it is larger than {taken}, and Docker's disk has {free} free"),
+        )
     }
 
     /// Whether a layer that is measured beside has gone too far.
@@ -203,9 +210,9 @@ fn holes(from: impl Read, bounds: &Bounds) {
 /// The size that the extended header of a file with holes states.
 fn sparse_size(entry: &mut tar::Entry<'_, impl Read>) -> u64 {
     let Ok(Some(extensions)) = entry.pax_extensions() else { return 0 };
-    let stated = extensions.flatten().filter(|extension| {
-        matches!(extension.key_bytes(), b"GNU.sparse.realsize" | b"GNU.sparse.size" | b"size")
-    });
+    let stated = extensions
+        .flatten()
+        .filter(|extension| matches!(extension.key_bytes(), b"GNU.sparse.realsize" | b"GNU.sparse.size" | b"size"));
     stated.filter_map(|extension| extension.value().ok()?.parse().ok()).max().unwrap_or(0)
 }
 

@@ -150,7 +150,7 @@ impl Ledger {
         let books = self.books();
         let unused = books.kept.images.iter().filter(|(id, _)| !books.uses.contains_key(*id));
         let mut unused: Vec<(String, Entry)> = unused.map(|(id, entry)| (id.clone(), entry.clone())).collect();
-        unused.sort_by(|(_, one), (_, other)| one.used.cmp(&other.used));
+        unused.sort_by_key(|(_, entry)| entry.used);
         unused
     }
 

@@ -68,7 +68,9 @@ impl Images {
             Some(names) => names.is_empty() || entry.names.is_empty(),
         };
         if !is_left {
-            self.ledger.removed(id).map_err(|error| Error::worker_caused("cannot note that an image is gone", error))?;
+            self.ledger
+                .removed(id)
+                .map_err(|error| Error::worker_caused("cannot note that an image is gone", error))?;
         }
         if removed {
             tracing::info!(image = id, names = ?entry.names, "removed an image to make room on the disk");

@@ -14,7 +14,7 @@ fn reason(bench: &Bench, task_id: &taskcluster_core::ids::TaskId, name: &str) ->
 #[tokio::test]
 async fn a_file_of_holes_that_is_larger_than_any_disk_becomes_an_error() {
     let Some(bench) = Bench::new().await else { return };
-    let script = "mkdir /out; truncate -s 1T /huge; truncate -s 1T /out/huge; echo small >/small";
+    let script = "mkdir /out; truncate -s 1099511627776 /huge; truncate -s 1099511627776 /out/huge; echo small >/small";
     let (task_id, state, log) = bench
         .resolve(json!({
             "command": ["/bin/sh", "-c", script],

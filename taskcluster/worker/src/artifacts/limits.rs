@@ -22,14 +22,12 @@ pub struct ArtifactLimits {
     pub each: u64,
     /// Bytes of all artifacts of a run together. Default: 256 GiB.
     pub all: u64,
-    /// Bytes of the disk that copies of artifacts leave free. Default: 1 GiB.
-    pub free_disk: u64,
 }
 
 impl Default for ArtifactLimits {
     /// Far more than builds make, and less than a disk that a sparse file could fill.
     fn default() -> Self {
-        Self { each: 64 << 30, all: 256 << 30, free_disk: 1 << 30 }
+        Self { each: 64 << 30, all: 256 << 30 }
     }
 }
 
@@ -45,13 +43,6 @@ impl ArtifactLimits {
     #[must_use]
     pub fn with_all(mut self, bytes: u64) -> Self {
         self.all = bytes;
-        self
-    }
-
-    /// With so many bytes of the disk left free.
-    #[must_use]
-    pub fn with_free_disk(mut self, bytes: u64) -> Self {
-        self.free_disk = bytes;
         self
     }
 
@@ -75,7 +66,7 @@ impl ArtifactLimits {
         self.allow(path, bytes)?;
         let Ok(disk) = rustix::fs::statvfs(to) else { return Ok(()) };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if bytes.saturating_add(self.free_disk) > free {
+        if bytes > free {
             let (has, free) = (size(bytes), size(free));
             return Err(Missing::TooLarge(format!("{path} has {has}, and the disk of the worker only {free} free")));
         }
@@ -139,11 +130,11 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_leaves_some_of_the_disk_free() {
+    fn what_does_not_fit_on_the_disk_is_not_copied() {
         let dir = tempfile::tempdir().unwrap();
-        let limits = ArtifactLimits::default();
-        limits.with_free_disk(0).allow_copy("a", 1, dir.path()).unwrap();
-        assert!(is_refused(limits.with_free_disk(u64::MAX).allow_copy("a", 1, dir.path())));
-        limits.with_free_disk(u64::MAX).allow_copy("a", 1, &dir.path().join("nowhere")).unwrap();
+        let limits = ArtifactLimits::default().with_each(u64::MAX).with_all(u64::MAX);
+        limits.allow_copy("a", 1, dir.path()).unwrap();
+        assert!(is_refused(limits.allow_copy("a", u64::MAX, dir.path())));
+        limits.allow_copy("a", u64::MAX, &dir.path().join("nowhere")).unwrap();
     }
 }

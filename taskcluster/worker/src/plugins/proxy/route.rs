@@ -41,7 +41,11 @@ impl Route {
             "credentials" => Err(CREDENTIALS),
             "api" => called(rest),
             host if host.contains('.') || host.contains(':') => {
-                if is_host_of(host, root) { called(others) } else { Err(ELSEWHERE) }
+                if is_host_of(host, root) {
+                    called(others)
+                } else {
+                    Err(ELSEWHERE)
+                }
             }
             _ if has_version(others) => called(&format!("api/{rest}")),
             _ => Err(HELP),
@@ -93,8 +97,19 @@ mod tests {
     #[test]
     fn what_is_no_call_is_refused() {
         for rest in [
-            "", "api", "api/", "api/queue", "api//v1/x", "other/path", "queue/vx/ping", "queue/v/ping", "api/a/../../x",
-            "queue/v1/./x", "tc.example.com/other", "tc.example.com/queue/v1/ping", "v1",
+            "",
+            "api",
+            "api/",
+            "api/queue",
+            "api//v1/x",
+            "other/path",
+            "queue/vx/ping",
+            "queue/v/ping",
+            "api/a/../../x",
+            "queue/v1/./x",
+            "tc.example.com/other",
+            "tc.example.com/queue/v1/ping",
+            "v1",
         ] {
             assert_eq!(parse(rest), Err(HELP), "{rest}");
         }

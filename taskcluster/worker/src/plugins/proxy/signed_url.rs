@@ -19,12 +19,7 @@ const LONGEST: usize = 64 << 10;
 ///
 /// # Errors
 /// What to tell the task: it is no URL of the deployment at `root`.
-pub(super) async fn answer(
-    body: Body,
-    root: &RootUrl,
-    signer: &Signer,
-    now: Timestamp,
-) -> Result<Response, String> {
+pub(super) async fn answer(body: Body, root: &RootUrl, signer: &Signer, now: Timestamp) -> Result<Response, String> {
     let body = to_bytes(body, LONGEST).await.map_err(|error| format!("the URL cannot be read: {error}"))?;
     let text = std::str::from_utf8(&body).map_err(|_| "the URL is no text".to_owned())?;
     let url = sign(text.trim(), root, signer, now)?;
@@ -35,7 +30,10 @@ fn sign(text: &str, root: &RootUrl, signer: &Signer, now: Timestamp) -> Result<S
     let mut url = Url::parse(text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
     let own = Url::parse(root.as_str()).map_err(|error| format!("the root URL is none: {error}"))?;
     if url.origin() != own.origin() || !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("{text:?} is not below {root}, which is all that the proxy signs for", root = root.as_str()));
+        return Err(format!(
+            "{text:?} is not below {root}, which is all that the proxy signs for",
+            root = root.as_str()
+        ));
     }
     if url.query_pairs().any(|(name, _)| name == "bewit") {
         return Err("the URL is signed already".to_owned());
