@@ -33,7 +33,8 @@ fn write_down(path: &[&str], help: &mut String) {
     }
     let below = said.iter().skip_while(|line| **line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     for line in below {
-        let name = line.strip_prefix("  ").filter(|line| !line.starts_with(' ')).and_then(|line| line.split(' ').next());
+        let name =
+            line.strip_prefix("  ").filter(|line| !line.starts_with(' ')).and_then(|line| line.split(' ').next());
         if let Some(name) = name.filter(|name| *name != "help") {
             write_down(&[path, &[name]].concat(), help);
         }
