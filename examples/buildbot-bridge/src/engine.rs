@@ -51,11 +51,8 @@ impl Engine for BuildbotEngine {
     async fn set_up(&self) -> Result<()> {
         if let Some(identity) = &self.swept_as {
             let sweep = Sweep::new(self.bridge.clone(), identity.clone());
-            self.sweep.get_or_init(|| {
-                AbortOnDropHandle::new(tokio::spawn(async move {
-                    match sweep.run().await {}
-                }))
-            });
+            #[expect(clippy::disallowed_methods, reason = "it ends with the engine, which holds it")]
+            self.sweep.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(async { match sweep.run().await {} })));
         }
         Ok(())
     }

@@ -145,11 +145,16 @@ pub enum CreateRefusal {
     },
 }
 
+/// A task may have ten thousand dependencies: these many are named of those that cannot be used.
+const NAMED: usize = 20;
+
 fn describe(missing: &[TaskId], expiring: &[TaskId]) -> String {
     let say = |ids: &[TaskId], one: &str, several: &str| {
         let verb = if ids.len() == 1 { one } else { several };
-        let ids = ids.iter().map(TaskId::to_string).collect::<Vec<_>>().join(", ");
-        (!ids.is_empty()).then(|| format!("{ids} {verb}"))
+        let named = ids.iter().take(NAMED).map(TaskId::to_string).collect::<Vec<_>>().join(", ");
+        let more = ids.len().saturating_sub(NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        (!ids.is_empty()).then(|| format!("{named}{more} {verb}"))
     };
     let missing = say(missing, "does not exist", "do not exist");
     let expiring = say(expiring, "expires before the deadline of the task", "expire before the deadline of the task");

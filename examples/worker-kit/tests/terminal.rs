@@ -4,8 +4,8 @@ use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
 use rustix::termios::{LocalModes, tcgetattr};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use taskcluster_worker_kit::terminal::Raw;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 

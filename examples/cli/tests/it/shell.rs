@@ -141,7 +141,7 @@ fn worker(client: &Client<'_>, work_dir: &std::path::Path) -> std::process::Chil
 }
 
 /// A task with a cache and this script.
-fn create_with_cache(client: &Client<'_>, script: &str) -> String {
+fn create_with_cache(client: &Client<'_>, script: &str, interactive: bool) -> String {
     let definition = json!({
         "taskQueueId": QUEUE,
         "metadata": {"name": "x", "description": "x", "owner": "me@example.com", "source": "https://example.com"},
@@ -150,7 +150,8 @@ fn create_with_cache(client: &Client<'_>, script: &str) -> String {
             "command": [["sh", "-c", script]],
             "maxRunTime": 3600,
             "mounts": [{"directory": "cache", "cacheName": "ours"}],
-            "features": {"interactive": true},
+            // The sandbox of one that people may enter stays for some minutes.
+            "features": {"interactive": interactive},
         },
     });
     client.hears(&["task", "create"], &definition.to_string()).trim().to_owned()
@@ -166,9 +167,9 @@ fn a_cache_that_somebody_may_have_changed_is_not_used_again_though_the_worker_wa
     let shown = |task: &str| client.says(&["task", "log", task]);
 
     // A cache is kept, also by a worker that was killed.
-    let task = create_with_cache(&client, "cat cache/* 2>/dev/null; echo kept-$((1 + 1)) >cache/file");
+    let task = create_with_cache(&client, "cat cache/* 2>/dev/null; echo kept-$((1 + 1)) >cache/file", false);
     client.says(&["task", "watch", &task]);
-    let open = create_with_cache(&client, "cat cache/file; sleep 1000");
+    let open = create_with_cache(&client, "cat cache/file; sleep 1000", true);
     until_running(&client, &open);
     let script = "cat cache/file; echo spoiled-$((1 + 2)) >cache/file; echo IN; sleep 1000";
     let mut visitor = client.command(&["shell", &open, "--", "sh", "-c", script]).spawn().unwrap();
@@ -182,7 +183,7 @@ fn a_cache_that_somebody_may_have_changed_is_not_used_again_though_the_worker_wa
     visitor.wait().unwrap();
 
     let mut second = worker(&client, &work_dir);
-    let task = create_with_cache(&client, "echo there: $(cat cache/* 2>/dev/null) $((40 + 2))");
+    let task = create_with_cache(&client, "echo there: $(cat cache/* 2>/dev/null) $((40 + 2))", false);
     client.says(&["task", "watch", &task]);
     assert!(shown(&task).contains("\nthere: 42\n"), "{}", shown(&task));
     kill_process(Pid::from_child(&second), Signal::TERM).unwrap();

@@ -61,7 +61,7 @@ const CONTENT_TYPE: &str = "application/vnd.taskcluster.shell";
 ///
 /// A page of any origin may connect. It is the secret in the address that lets somebody in, and a browser does not know it as it
 /// knows cookies: a page that has it was told it by somebody who may read the artifact. A page that came by HTTPS can
-/// connect by TLS only ([`Entrance::with_certificate`], or a proxy that it is [reached at](Entrance::reached_at)), unless the worker is on the browser's own machine.
+/// connect by TLS only (`Entrance::with_certificate`, or a proxy that it is [reached at](Entrance::reached_at)), unless the worker is on the browser's own machine.
 #[derive(Debug)]
 pub struct Interactive {
     base: Base,

@@ -25,7 +25,8 @@ async fn stage(dir: &Path) -> (Stage, CertificateDer<'static>) {
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
     std::fs::write(&certificate, cert.pem()).unwrap();
     std::fs::write(&key, signing_key.serialize_pem()).unwrap();
-    let interactive = Interactive::at(Entrance::at("127.0.0.1:0".parse().unwrap()).with_certificate(certificate, key)).await.unwrap();
+    let interactive =
+        Interactive::at(Entrance::at("127.0.0.1:0".parse().unwrap()).with_certificate(certificate, key)).await.unwrap();
     (Stage::with(interactive).await, cert.der().clone())
 }
 

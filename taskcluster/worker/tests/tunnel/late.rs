@@ -45,14 +45,13 @@ impl Stage {
         let (queue, dir) = (FakeQueue::start().await.unwrap(), tempfile::tempdir().unwrap());
         let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
         let identity = Identity::new("test/worker".parse().unwrap(), "group", "worker");
-        let worker =
-            Worker::builder(queue.root_url(), identity, engine, Settings::new(dir.path()).with_task_limit(1))
-                .credentials(Credentials::new("the-worker", "secret"))
-                .retry(RetryPolicy::never())
-                .plugin(BackingLog::default())
-                .plugin(plugin)
-                .build()
-                .unwrap();
+        let worker = Worker::builder(queue.root_url(), identity, engine, Settings::new(dir.path()).with_task_limit(1))
+            .credentials(Credentials::new("the-worker", "secret"))
+            .retry(RetryPolicy::never())
+            .plugin(BackingLog::default())
+            .plugin(plugin)
+            .build()
+            .unwrap();
         let worker = Arc::new(worker);
         let works = worker.clone();
         let working = tokio::spawn(async move { works.run(Shutdown::new()).await.map(drop).unwrap() });
