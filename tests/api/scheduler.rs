@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::TryStreamExt as _;
 use harness::{Backend, Claimed, Deployment, Options, Tester, soon, task, until};
 use taskcluster::events::{Binding, Bus as _, Subscription};
-use taskcluster::scheduler::{CreateTaskGraphRequest, ExtendTaskGraphRequest, TaskGraphNode, TaskGraphStatus, TaskGraphTask};
+use taskcluster::scheduler::{
+    CreateTaskGraphRequest, ExtendTaskGraphRequest, TaskGraphNode, TaskGraphStatus, TaskGraphTask,
+};
 use taskcluster::time::{hours, minutes};
 use taskcluster::{Error, ManualClock, TaskId, Timestamp};
 
@@ -112,7 +114,9 @@ fn faults(error: &Error) -> Vec<(TaskId, String)> {
     let body: serde_json::Value = serde_json::from_slice(&api.body).unwrap();
     let list = body["error"].as_array().expect("a list of faults");
     list.iter()
-        .map(|fault| (fault["taskId"].as_str().unwrap().parse().unwrap(), fault["message"].as_str().unwrap().to_owned()))
+        .map(|fault| {
+            (fault["taskId"].as_str().unwrap().parse().unwrap(), fault["message"].as_str().unwrap().to_owned())
+        })
         .collect()
 }
 
@@ -150,7 +154,8 @@ async fn a_failure_is_run_again_until_the_graph_is_green() {
         graph.complete(&root, "two").await;
         graph.complete(&root, "report").await;
         graph.becomes(&root, "finished").await;
-        let expected = [("running", "running"), ("blocked", "blocked"), ("running", "running"), ("finished", "finished")];
+        let expected =
+            [("running", "running"), ("blocked", "blocked"), ("running", "running"), ("finished", "finished")];
         for (exchange, state) in expected {
             assert_eq!(told(&mut heard).await, (exchange.to_owned(), state.to_owned()));
         }
@@ -243,7 +248,8 @@ async fn a_graph_can_do_no_more_than_its_submitter_and_its_tasks_no_more_than_th
         let root = deployment.root();
         let with = |scopes: &[&str]| {
             let credentials = root.queue().caller().credentials().unwrap();
-            deployment.with(credentials.temporary(scopes, root.now() - minutes(5), root.now() + hours(1), None).unwrap())
+            deployment
+                .with(credentials.temporary(scopes, root.now() - minutes(5), root.now() + hours(1), None).unwrap())
         };
         let graph = Graph::of_four(root.now());
         let mut all: Vec<&str> = SCOPES.to_vec();
@@ -318,7 +324,10 @@ async fn a_graph_may_be_submitted_again_and_extended_from_within() {
         let mut other = nodes[1].clone();
         other.task.payload.insert("another".to_owned(), true.into());
         let conflict = graph.extend(&root, vec![other]).await.unwrap_err();
-        assert!(conflict.is_conflict() && conflict.to_string().contains(&graph.task("after").to_string()), "{conflict}");
+        assert!(
+            conflict.is_conflict() && conflict.to_string().contains(&graph.task("after").to_string()),
+            "{conflict}"
+        );
         let mut other = Graph { id: graph.id, nodes: graph.nodes.clone(), scopes: graph.scopes.clone() };
         other.nodes[0].reruns = Some(3);
         assert!(other.submit(&root).await.unwrap_err().is_conflict());

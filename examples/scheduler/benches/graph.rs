@@ -11,10 +11,10 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use service_kit::store::{AnyStore, Database, Schema, StoreError};
 use taskcluster::queue::{Queue, TaskDefinitionRequest};
 use taskcluster::scheduler::{CreateTaskGraphRequest, TaskGraphNode};
+use taskcluster_core::Caller;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::scopes::ScopeSet;
 use taskcluster_core::time::{Timestamp, hours};
-use taskcluster_core::Caller;
 use taskcluster_scheduler::node::{Seen, State};
 use taskcluster_scheduler::store::{Accepted, Store};
 use taskcluster_scheduler::submission::Submission;
@@ -109,10 +109,12 @@ async fn commits(database: &Database, count: usize) -> Result<Duration, StoreErr
     let store = AnyStore::open(database, &SCHEMA.with_changes_in_turn()).await?;
     let begun = Instant::now();
     let store = &store;
-    let writes = stream::iter(0..count).map(|at| Ok(async move {
-        let id = at.to_string();
-        store.run(INSERT, &[id.into(), 1_i64.into()]).await
-    }));
+    let writes = stream::iter(0..count).map(|at| {
+        Ok(async move {
+            let id = at.to_string();
+            store.run(INSERT, &[id.into(), 1_i64.into()]).await
+        })
+    });
     writes.try_buffer_unordered(CONCURRENCY).try_for_each(|_| async { Ok(()) }).await?;
     Ok(begun.elapsed() / u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -45,11 +45,8 @@ pub(crate) fn graphviz(graph_id: TaskId, tasks: &[Placed]) -> String {
     for task in tasks {
         let (state, colour) = (task.node.shown(), colour(&task.node.shown()));
         let name = escaped(&task.name);
-        let _ = writeln!(
-            text,
-            "    \"{}\" [label=\"{name}\", fillcolor=\"{colour}\", tooltip=\"{state}\"]",
-            task.task_id
-        );
+        let _ =
+            writeln!(text, "    \"{}\" [label=\"{name}\", fillcolor=\"{colour}\", tooltip=\"{state}\"]", task.task_id);
     }
     for task in tasks {
         for (required, _) in &task.requires {
@@ -93,10 +90,7 @@ mod tests {
     const TEST: &str = "d0v6m6yoS-aFqLVbUnNe3A";
 
     fn tasks() -> [Placed; 2] {
-        [
-            task(BUILD, "build \"x\"]; click", &[], State::Completed),
-            task(TEST, "test", &[BUILD], State::Exception),
-        ]
+        [task(BUILD, "build \"x\"]; click", &[], State::Completed), task(TEST, "test", &[BUILD], State::Exception)]
     }
 
     #[test]

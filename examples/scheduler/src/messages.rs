@@ -4,19 +4,15 @@ use serde::Serialize;
 use service_kit::outbox::Message;
 use taskcluster::scheduler::events::{TaskGraphBlocked, TaskGraphExtended, TaskGraphFinished, TaskGraphRunning};
 use taskcluster::scheduler::{
-    TaskGraphBlockedMessage, TaskGraphExtendedMessage, TaskGraphFinishedMessage, TaskGraphRunningMessage, TaskGraphState,
-    TaskGraphStatus,
+    TaskGraphBlockedMessage, TaskGraphExtendedMessage, TaskGraphFinishedMessage, TaskGraphRunningMessage,
+    TaskGraphState, TaskGraphStatus,
 };
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::operation::Exchange;
 
 /// The exchanges that the scheduler publishes to.
-pub(crate) const EXCHANGES: [Exchange; 4] = [
-    TaskGraphRunning::EXCHANGE,
-    TaskGraphExtended::EXCHANGE,
-    TaskGraphBlocked::EXCHANGE,
-    TaskGraphFinished::EXCHANGE,
-];
+pub(crate) const EXCHANGES: [Exchange; 4] =
+    [TaskGraphRunning::EXCHANGE, TaskGraphExtended::EXCHANGE, TaskGraphBlocked::EXCHANGE, TaskGraphFinished::EXCHANGE];
 
 /// What is told where a graph has come into a state. `blocker` is a task that ended without success, if there is one.
 pub(crate) fn entered(status: TaskGraphStatus, routes: &[String], blocker: Option<TaskId>) -> Option<Message> {
@@ -66,7 +62,8 @@ mod tests {
         let graph: TaskId = "fN1SbArXTPSVFNUvaOlinQ".parse().unwrap();
         let status = TaskGraphStatus::new(graph, "my-scheduler", TaskGraphState::Blocked);
         let message = entered(status, &["a.b".to_owned()], Some(graph)).unwrap();
-        let pattern = events::task_graph_blocked().task_graph_id(&graph.to_string()).scheduler_id("my-scheduler").to_string();
+        let pattern =
+            events::task_graph_blocked().task_graph_id(&graph.to_string()).scheduler_id("my-scheduler").to_string();
         assert!(Pattern::from(pattern.as_str()).matches(&message.routing_key), "{}", message.routing_key);
         assert_eq!(message.cc, ["route.a.b"]);
         assert_eq!(message.exchange, "exchange/taskcluster-scheduler/v1/task-graph-blocked");

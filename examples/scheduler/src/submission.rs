@@ -73,7 +73,8 @@ impl Submission {
     /// # Errors
     /// The tasks that it has with another definition.
     pub fn without(&mut self, existing: &HashMap<TaskId, String>) -> Result<(), Vec<TaskId>> {
-        let other = |node: &&TaskGraphNode| existing.get(&node.task_id).is_some_and(|there| *there != node_digest(node));
+        let other =
+            |node: &&TaskGraphNode| existing.get(&node.task_id).is_some_and(|there| *there != node_digest(node));
         let others: Vec<TaskId> = self.nodes.iter().filter(other).map(|node| node.task_id).collect();
         self.nodes.retain(|node| !existing.contains_key(&node.task_id));
         if others.is_empty() { Ok(()) } else { Err(others) }

@@ -116,9 +116,7 @@ impl Submitter {
     async fn go(&self, submission: &Submission) -> Result<Graph, Refusal> {
         match self.store.begin(submission, self.clock.now()).await? {
             Begun::Yes => self.carry_out(submission).await,
-            Begun::Other => {
-                Err(Refusal::Conflict("another graph of this identifier is being created".to_owned()))
-            }
+            Begun::Other => Err(Refusal::Conflict("another graph of this identifier is being created".to_owned())),
         }
     }
 
@@ -167,10 +165,7 @@ fn cancelled() -> Refusal {
 }
 
 /// Creates tasks, several at once, each after those it requires. A task that requires a refused one is not tried.
-async fn create_all(
-    queue: &Queue,
-    tasks: Vec<(TaskId, bool, TaskDefinitionRequest)>,
-) -> Result<Created, Error> {
+async fn create_all(queue: &Queue, tasks: Vec<(TaskId, bool, TaskDefinitionRequest)>) -> Result<Created, Error> {
     let place: HashMap<TaskId, usize> = tasks.iter().enumerate().map(|(at, (id, ..))| (*id, at)).collect();
     let mut missing = vec![0_usize; tasks.len()];
     let mut dependents = vec![Vec::new(); tasks.len()];

@@ -25,8 +25,7 @@ impl Api {
         let after = after.unwrap_or_else(Place::first);
         let found = self.store.list(&filter, &after, limit + 1, self.clock.now()).await?;
         let page = pages::cut(found, limit, Place::of);
-        let answer =
-            wire::ListTaskGraphsResponse::new(page.rows.iter().map(|graph| graph.summary(&self.scheduler_id)));
+        let answer = wire::ListTaskGraphsResponse::new(page.rows.iter().map(|graph| graph.summary(&self.scheduler_id)));
         Ok(match page.continuation_token {
             Some(token) => answer.with_continuation_token(token),
             None => answer,

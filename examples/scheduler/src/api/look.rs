@@ -31,8 +31,7 @@ impl Api {
         let tasks = page.rows.iter().map(shown);
         let status = graph.status(&self.scheduler_id);
         let origin = graph.origin;
-        let answer =
-            wire::InspectTaskGraphResponse::new(status, tasks, origin.metadata, origin.scopes, origin.tags);
+        let answer = wire::InspectTaskGraphResponse::new(status, tasks, origin.metadata, origin.scopes, origin.tags);
         Ok(match page.continuation_token {
             Some(token) => answer.with_continuation_token(token),
             None => answer,
@@ -41,7 +40,10 @@ impl Api {
 
     pub(super) async fn inspected_task(&self, id: &str, task_id: TaskId) -> Result<wire::TaskGraphTask, Failure> {
         let found = self.store.node(graph_id(id)?, task_id).await?;
-        found.as_ref().map(shown).ok_or_else(|| Failure::not_found("there is no such task graph, or no such task in it"))
+        found
+            .as_ref()
+            .map(shown)
+            .ok_or_else(|| Failure::not_found("there is no such task graph, or no such task in it"))
     }
 
     pub(super) async fn drawn_for_mermaid(&self, id: &str) -> Result<Reply<Body>, Failure> {

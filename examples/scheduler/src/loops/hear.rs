@@ -51,7 +51,10 @@ impl Hear {
                 return;
             }
             if patience.failed() {
-                tracing::warn!(error = &*error as &dyn std::error::Error, "the queue's events are not heard; trying again");
+                tracing::warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "the queue's events are not heard; trying again"
+                );
             }
             patience.wait(&stop).await;
         }

@@ -152,7 +152,10 @@ async fn a_graph_is_read_back_as_it_was_submitted(store: &Store) {
     let request = request(four()).with_scopes(["b", "a*"]).with_routes(["x.y", "z"]).with_tags(tags.clone());
     let graph = submit(store, "g", request).await;
     assert_eq!(store.graph(id("g")).await.unwrap(), Some(graph.clone()));
-    assert_eq!((graph.origin.scopes, graph.origin.routes), (vec!["b".into(), "a*".into()], vec!["x.y".into(), "z".into()]));
+    assert_eq!(
+        (graph.origin.scopes, graph.origin.routes),
+        (vec!["b".into(), "a*".into()], vec!["x.y".into(), "z".into()])
+    );
     assert_eq!((graph.origin.tags, graph.state, graph.submitted), (tags, TaskGraphState::Running, now()));
     assert_eq!(graph.expires, now() + days(1));
     let nodes = store.nodes(id("g"), "", 100).await.unwrap();
@@ -216,7 +219,10 @@ async fn a_failure_is_run_again_and_then_blocks(store: &Store) {
     assert_eq!((state(store, "g").await, placed(store, "g", "one").await.node.reruns_left()), ("running".into(), 0));
     hear(store, "g", "one", 2, State::Failed, 2).await;
     assert!(wanted(store).await.is_empty());
-    assert_eq!((state(store, "g").await, shown(store, "g", "one").await), ("blocked".into(), TaskGraphTaskState::Failed));
+    assert_eq!(
+        (state(store, "g").await, shown(store, "g", "one").await),
+        ("blocked".into(), TaskGraphTaskState::Failed)
+    );
     assert_eq!(told(store).await, ["running".to_owned(), format!("blocked by {}", id("one"))]);
     hear(store, "g", "two", 1, State::Exception, 0).await;
     assert!(told(store).await.is_empty(), "it was blocked before");
@@ -336,7 +342,10 @@ async fn a_run_that_cannot_be_had_blocks(store: &Store) {
     store.give_up(id("g"), id("one"), 0, now()).await.unwrap();
     assert_eq!(state(store, "g").await, "running", "that was about another run");
     store.give_up(id("g"), id("one"), 1, now()).await.unwrap();
-    assert_eq!((state(store, "g").await, shown(store, "g", "one").await), ("blocked".into(), TaskGraphTaskState::Failed));
+    assert_eq!(
+        (state(store, "g").await, shown(store, "g", "one").await),
+        ("blocked".into(), TaskGraphTaskState::Failed)
+    );
     store.cancel(id("g"), now()).await.unwrap();
     store.cannot_cancel(id("g"), id("two"), now()).await.unwrap();
     assert!(!wanted(store).await.contains_key(&id("two")));

@@ -5,8 +5,8 @@ use service_kit::store::StoreError;
 use taskcluster::scheduler::TaskGraphState;
 use taskcluster_core::time::Timestamp;
 
-use super::rows::{self, graph_columns};
 use super::Store;
+use super::rows::{self, graph_columns};
 use crate::graph::Graph;
 
 /// Which graphs are wanted: those for which all of this holds.

@@ -53,11 +53,8 @@ pub(super) const SELECT_GRAPH: &str = concat!("SELECT ", graph_columns!(), " FRO
 pub(super) const SELECT_NODE: &str =
     concat!("SELECT ", node_columns!(), " FROM nodes WHERE graph_id = $1 AND task_id = $2");
 
-pub(super) const SELECT_NODES: &str = concat!(
-    "SELECT ",
-    node_columns!(),
-    " FROM nodes WHERE graph_id = $1 AND task_id > $2 ORDER BY task_id LIMIT $3"
-);
+pub(super) const SELECT_NODES: &str =
+    concat!("SELECT ", node_columns!(), " FROM nodes WHERE graph_id = $1 AND task_id > $2 ORDER BY task_id LIMIT $3");
 
 pub(super) const SELECT_UNENDED: &str =
     concat!("SELECT ", node_columns!(), " FROM nodes WHERE graph_id = $1 AND (NOT over OR cancel)");
@@ -72,10 +69,8 @@ pub(super) const SELECT_STOPPING: &str =
 pub(super) const SELECT_BLOCKER: &str =
     "SELECT task_id FROM nodes WHERE graph_id = $1 AND over AND NOT satisfied ORDER BY task_id LIMIT 1";
 
-pub(super) const SELECT_DIGESTS: OverList = over_list!(
-    "SELECT task_id, digest FROM nodes WHERE graph_id = $2 AND task_id IN (SELECT r.value->>'id' FROM",
-    ")"
-);
+pub(super) const SELECT_DIGESTS: OverList =
+    over_list!("SELECT task_id, digest FROM nodes WHERE graph_id = $2 AND task_id IN (SELECT r.value->>'id' FROM", ")");
 
 /// What each of some tasks requires.
 const SELECT_REQUIRED: OverList = over_list!(

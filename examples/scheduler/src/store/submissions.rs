@@ -205,12 +205,7 @@ async fn insert_graph(sql: &mut dyn Sql, id: &str, origin: &Origin, now: Timesta
 }
 
 /// Gives how many tasks were new.
-async fn insert_tasks(
-    sql: &mut dyn Sql,
-    id: &str,
-    submission: &Submission,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
+async fn insert_tasks(sql: &mut dyn Sql, id: &str, submission: &Submission, now: Timestamp) -> Result<u64, StoreError> {
     let held: Vec<TaskId> =
         submission.definitions().into_iter().filter(|(_, held, _)| *held).map(|(id, ..)| id).collect();
     let held_set: BTreeSet<String> = held.iter().map(TaskId::to_string).collect();

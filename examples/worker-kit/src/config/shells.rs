@@ -35,7 +35,8 @@ impl ShellConfig {
             bail!("shell_url is of no use with tunnel_url: visitors come in through the tunnel");
         }
         let address = self.shell_address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let url = self.shell_url.as_deref().map(|url| Url::parse(url).with_context(|| format!("shell_url {url:?} is none")));
+        let url =
+            self.shell_url.as_deref().map(|url| Url::parse(url).with_context(|| format!("shell_url {url:?} is none")));
         Ok((address, url.transpose()?))
     }
 }
