@@ -6,6 +6,7 @@ mod cached;
 mod decision;
 mod dependencies;
 mod first_roles;
+mod graphs;
 mod objects;
 mod readme;
 mod rules;

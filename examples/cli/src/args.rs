@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// See how the tasks of a group stand, or cancel them.
     #[command(subcommand)]
     Group(GroupCommand),
+    /// Submit a graph of tasks, see how it stands, run again what failed, draw it.
+    #[command(subcommand)]
+    Graph(GraphCommand),
     /// List, download and upload what tasks leave.
     #[command(subcommand)]
     Artifact(Box<ArtifactCommand>),

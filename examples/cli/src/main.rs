@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Command::Api(invocation) => commands::api(&invocation),
         Command::Task(command) => commands::task(command),
         Command::Group(command) => commands::group(command),
+        Command::Graph(command) => commands::graph(command),
         Command::Artifact(command) => commands::artifact(*command),
         Command::Shell(args) => commands::shell(&args),
         Command::Signin(args) => commands::signin(&args),

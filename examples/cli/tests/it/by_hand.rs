@@ -170,6 +170,47 @@ fn a_group_is_listed_counted_and_cancelled() {
     up.stop();
 }
 
+#[test]
+fn a_graph_is_submitted_looked_at_cancelled_and_run_again() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let client = Client { fixture: &fixture, up: &up };
+    let [build, test] = ["fN1SbArXTPSVFNUvaOlinQ", "d0v6m6yoS-aFqLVbUnNe3A"];
+    let node = |id: &str, name: &str, requires: &str| {
+        format!(
+            "  - taskId: {id}\n    requires: [{requires}]\n    task:\n      taskQueueId: nobody/none\n      payload: {{}}\n      \
+             metadata: {{name: {name}, description: One., owner: me@example.com, source: https://example.com}}\n"
+        )
+    };
+    let graph = format!(
+        "scopes: ['*']\nroutes: [my.graphs]\ntags: {{kind: small}}\n\
+         metadata: {{name: two, description: Two., owner: me@example.com, source: https://example.com}}\n\
+         tasks:\n{}{}",
+        node(build, "build", ""),
+        node(test, "test", build)
+    );
+    let id = client.hears(&["graph", "submit"], &graph).trim().to_owned();
+    assert_eq!(client.says(&["graph", "status", &id]), "running\n");
+    assert_eq!(client.says(&["graph", "list", "--tag", "kind=small", "--route", "my.graphs"]), format!("{id} running two\n"));
+    assert_eq!(client.says(&["graph", "list", "--state", "finished"]), "");
+    until(|| client.says(&["task", "status", build]).starts_with("pending"));
+    assert_eq!(client.says(&["graph", "tasks", &id]), format!("{test} test unscheduled\n{build} build scheduled\n"));
+    assert!(client.says(&["graph", "draw", &id]).starts_with("flowchart LR\n"));
+    assert!(client.says(&["graph", "draw", &id, "--graphviz"]).starts_with("digraph "));
+    client.says(&["graph", "cancel", &id]);
+    until(|| client.says(&["graph", "status", &id]) == "blocked\n");
+    until(|| !client.says(&["graph", "tasks", &id]).contains("scheduled"));
+    assert_eq!(client.says(&["graph", "rerun", &id]), format!("{test}\n{build}\n"));
+    until(|| client.says(&["task", "status", build]).starts_with("pending"));
+    assert_eq!(client.says(&["graph", "rerun", &id, build]), "", "it runs already");
+    let file = fixture.folder().join("graph.yml");
+    std::fs::write(&file, "tasks: {}").unwrap();
+    let (line, code) = client.complains(&["graph", "submit", file.to_str().unwrap()]);
+    assert!(line.contains("`tasks`"), "{line}");
+    assert_eq!(code, Some(2));
+    up.stop();
+}
+
 /// Asks again until it is so.
 fn until(is_so: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + crate::fixture::PATIENCE;
