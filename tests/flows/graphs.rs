@@ -37,9 +37,8 @@ async fn a_scheduler_that_is_away_stops_no_graph() {
         let there = root.caller().to_builder().transport(transport::in_process(scheduler.router()));
         let there = Tester::new(there.build().unwrap());
 
-        let node = |requires: &[TaskId]| {
-            TaskGraphNode::new(TaskId::new(), task(root.now())).with_requires(requires.to_vec())
-        };
+        let node =
+            |requires: &[TaskId]| TaskGraphNode::new(TaskId::new(), task(root.now())).with_requires(requires.to_vec());
         let build = node(&[]);
         let test = node(&[build.task_id]).with_reruns(1);
         let report = node(&[test.task_id]);

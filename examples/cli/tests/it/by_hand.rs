@@ -191,7 +191,10 @@ fn a_graph_is_submitted_looked_at_cancelled_and_run_again() {
     );
     let id = client.hears(&["graph", "submit"], &graph).trim().to_owned();
     assert_eq!(client.says(&["graph", "status", &id]), "running\n");
-    assert_eq!(client.says(&["graph", "list", "--tag", "kind=small", "--route", "my.graphs"]), format!("{id} running two\n"));
+    assert_eq!(
+        client.says(&["graph", "list", "--tag", "kind=small", "--route", "my.graphs"]),
+        format!("{id} running two\n")
+    );
     assert_eq!(client.says(&["graph", "list", "--state", "finished"]), "");
     until(|| client.says(&["task", "status", build]).starts_with("pending"));
     assert_eq!(client.says(&["graph", "tasks", &id]), format!("{test} test unscheduled\n{build} build scheduled\n"));
