@@ -5,14 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::accounts::{self, Account};
 use crate::groups::Group;
+use crate::proc::processes;
 use crate::process::Tree;
 use crate::tree::remove_belongings;
 
 /// Names of such users begin like this.
 const PREFIX: &str = "tctask-";
+
+/// How long the dead are waited for.
+const REAPING: Duration = Duration::from_secs(10);
 
 /// A user that exists as long as this value. Needs root.
 #[derive(Debug)]
@@ -65,7 +70,8 @@ impl Drop for TemporaryUser {
     fn drop(&mut self) {
         Tree::new(&self.home, Some(self.uid)).kill();
         self.remove_belongings();
-        // By force, since the dead count as well until somebody reaps them.
+        self.await_reaping();
+        // By force, since the dead count as well.
         if let Err(error) = change_users(Command::new("userdel").args(["--force", &self.name])) {
             tracing::error!(user = self.name, %error, "cannot remove the user of a task");
         }
@@ -73,6 +79,15 @@ impl Drop for TemporaryUser {
 }
 
 impl TemporaryUser {
+    /// The number will be given to the next user, and the dead count for that one's limit of processes until they are reaped: by
+    /// whoever started them, or by the system's first process, which is quick about it. Blocks.
+    fn await_reaping(&self) {
+        let begun = Instant::now();
+        while processes().any(|process| process.real_uid() == Some(self.uid)) && begun.elapsed() < REAPING {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The number will be given to the next user, who must not inherit files.
     fn remove_belongings(&self) {
         for dir in ["/tmp", "/var/tmp", "/dev/shm"] {
@@ -124,7 +139,7 @@ fn change_users(command: &mut Command) -> io::Result<()> {
         if !locked {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     Err(last.expect("set in each round"))
 }

@@ -216,7 +216,7 @@ async fn an_artifact_that_is_larger_than_the_disk_is_not_kept_and_the_next_has_r
     let artifacts = ["sparse", "good"].map(artifact);
     let (state, log) = served_after(&bench, json!({"command": sh(script), "artifacts": artifacts})).await;
     assert_eq!(state, "failed", "{log}");
-    assert!(log.contains("[taskcluster:error] artifact \"public/sparse\": sparse cannot be read"), "{log}");
+    assert!(log.contains("[taskcluster:error] artifact \"public/sparse\": sparse has 1024 MiB, and the disk"), "{log}");
 }
 
 #[tokio::test]
