@@ -8,6 +8,7 @@ import urllib.request
 import pika
 import taskcluster
 from hearing import Listener, declared
+from taskcluster.client import createApiClient
 
 QUEUE = "peers/graphs"
 PREFIX = "exchange/taskcluster-scheduler/v1/task-graph-"
@@ -17,7 +18,7 @@ SCHEDULER = "task-graph-scheduler"
 def scheduler(options):
     with urllib.request.urlopen(options["rootUrl"] + "/references/scheduler/v1/api.json", timeout=60) as response:
         reference = json.load(response)
-    return taskcluster.createApiClient("Scheduler", {"reference": reference})(options)
+    return createApiClient("Scheduler", {"reference": reference})(options)
 
 
 def node(name, task_id, requires, reruns=0):
