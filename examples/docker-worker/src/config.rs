@@ -1,6 +1,5 @@
 //! The program's configuration: what is particular to a Docker worker, beside what all workers have.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,9 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_core::TaskId;
 use taskcluster_worker::WorkerBuilder;
-use taskcluster_worker::plugins::MemoryLimits;
-use url::Url;
-use worker_kit::{Examination, Program, WorkerConfig};
+use worker_kit::{Examination, GuardConfig, Program, ShellConfig, WorkerConfig};
 
 use crate::builder::DockerWorker;
 use crate::devices::Devices;
@@ -97,34 +94,14 @@ pub struct Config {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_images: Option<bool>,
-    /// Seconds for which a task may print nothing, if its payload does not say it [default: as long as it runs].
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_silence: Option<u64>,
-    /// Whether a task is ended when the machine runs out of memory: the one that holds the most [default: true].
-    #[arg(long, value_name = "BOOL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_guard: Option<bool>,
-    /// The machine runs out of memory when more than so many percent of it are used [default: 90] …
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_memory_percent: Option<u8>,
-    /// … and fewer bytes available [default: 524288000, which is 500 MiB] …
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_available_memory: Option<u64>,
-    /// … for so many seconds [default: 5].
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_patience: Option<u64>,
-    /// Address and port at which shells in tasks are served [default: 127.0.0.1:0].
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shell_address: Option<SocketAddr>,
-    /// Where visitors find the shells, if not at that address.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shell_url: Option<String>,
+    /// When a task is ended for the sake of others.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub guards: GuardConfig,
+    /// Where shells are served.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub shells: ShellConfig,
     /// Kind of the machine, for TASKCLUSTER_INSTANCE_TYPE of tasks.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +139,8 @@ impl Program for DockerProgram {
     type Config = Config;
 
     fn check(config: &Config, _file: Option<&Path>) -> Result<()> {
-        config.worker.base(Self::NAME)?;
+        let base = config.worker.base(Self::NAME)?;
+        config.shells.place(&base)?;
         config.described("label").map(drop)
     }
 
@@ -174,6 +152,7 @@ impl Program for DockerProgram {
         let base = config.worker.base(Self::NAME)?;
         let label = base.settings.work_dir.to_string_lossy().into_owned();
         let mut described = config.described(&label)?;
+        (described.shell_address, described.shell_url) = config.shells.place(&base)?;
         described.cache_dir = Some(base.cache_dir);
         described.max_run_time = base.max_run_time;
         described.live_log_address = base.live_log_address;
@@ -214,16 +193,6 @@ impl Program for DockerProgram {
 }
 
 impl Config {
-    fn memory_guard(&self) -> Option<MemoryLimits> {
-        let usual = MemoryLimits::default();
-        self.memory_guard.unwrap_or(true).then(|| {
-            usual
-                .with_max_used_percent(self.max_memory_percent.unwrap_or(usual.max_used_percent))
-                .with_min_available(self.min_available_memory.unwrap_or(usual.min_available))
-                .with_patience(self.memory_patience.map_or(usual.patience, Duration::from_secs))
-        })
-    }
-
     fn devices(&self) -> Devices {
         let mut devices = Devices::default()
             .with_loopback_video(self.loopback_video_devices.iter().cloned())
@@ -266,14 +235,8 @@ impl Config {
         options.devices = self.devices();
         let mut worker = DockerWorker::new(self.docker());
         worker.remove_images = self.remove_images.unwrap_or(worker.remove_images);
-        worker.max_silence = self.max_silence.map(Duration::from_secs);
-        worker.memory_guard = self.memory_guard();
-        if let Some(address) = self.shell_address {
-            worker.shell_address = address;
-        }
-        if let Some(url) = &self.shell_url {
-            worker.shell_url = Some(Url::parse(url).with_context(|| format!("shell_url {url:?} is none"))?);
-        }
+        worker.max_silence = self.guards.silence();
+        worker.memory_guard = self.guards.memory();
         worker.options = Some(options);
         worker.env = [
             ("TASKCLUSTER_INSTANCE_TYPE", &self.instance_type),
