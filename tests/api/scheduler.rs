@@ -233,6 +233,10 @@ async fn nothing_runs_unless_the_queue_takes_all() {
         }
         assert!(soon(root.queue().status(&graph.task("report")).into_future()).await.unwrap_err().is_not_found());
         assert_eq!(root.state(&graph.task("two")).await, "running", "which is none of ours");
+        // With the same identifiers it cannot be tried again.
+        let again = self::faults(&graph.submit(&root).await.unwrap_err());
+        let ended = again.iter().filter(|(_, said)| said.contains("use a fresh identifier"));
+        assert_eq!(ended.map(|(task, _)| *task).collect::<Vec<_>>(), [graph.task("build")], "{again:?}");
         taken.completed().await.unwrap();
         let marker = root.create_task().await;
         let message = soon(heard.next()).await.unwrap().unwrap();

@@ -156,10 +156,15 @@ impl Node {
         Self { wish: Some(self.seen.runs), ready: false, forgiven: self.seen.failed, cancel: false, ..self }
     }
 
-    /// It shall not go on, whatever it does now.
+    /// It shall not go on, whatever it does now. What was held back stays so, for the case that the graph goes on before the
+    /// queue has cancelled it.
     #[must_use]
     pub fn stop(self) -> Self {
-        Self { wish: None, ready: false, cancel: !self.seen.state.is_over(), ..self }
+        if self.seen.state.is_over() {
+            Self { wish: None, ready: false, cancel: false, ..self }
+        } else {
+            Self { cancel: true, ..self }
+        }
     }
 
     fn failures(&self) -> u32 {

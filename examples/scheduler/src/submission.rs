@@ -133,20 +133,24 @@ impl Submission {
             .collect()
     }
 
-    /// The tasks as the queue gets them, each with whether it is held back there: one that requires no task of this
-    /// submission would begin before all are accepted. What depends on itself does not begin by itself.
+    /// The tasks that have to be held back at the queue: those that require no task of this submission would begin before all
+    /// are accepted.
     #[must_use]
-    pub fn definitions(&self) -> Vec<(TaskId, bool, TaskDefinitionRequest)> {
+    pub fn held(&self) -> HashSet<TaskId> {
         let own: HashSet<TaskId> = self.nodes.iter().map(|node| node.task_id).collect();
+        let is_held = |node: &&TaskGraphNode| !node.requires.iter().flatten().any(|required| own.contains(required));
+        self.nodes.iter().filter(is_held).map(|node| node.task_id).collect()
+    }
+
+    /// The tasks as the queue gets them. What depends on itself does not begin by itself: so those are [held](Self::held).
+    #[must_use]
+    pub fn definitions(&self) -> Vec<(TaskId, TaskDefinitionRequest)> {
+        let held = self.held();
         let definition = |node: &TaskGraphNode| {
-            let mut dependencies: Vec<TaskId> = node.requires.iter().flatten().copied().collect();
-            let held = !dependencies.iter().any(|required| own.contains(required));
-            if held {
-                dependencies.push(node.task_id);
-            }
+            let itself = held.get(&node.task_id);
             let mut definition = node.task.clone();
-            definition.dependencies = Some(dependencies);
-            (node.task_id, held, definition)
+            definition.dependencies = Some(node.requires.iter().flatten().chain(itself).copied().collect());
+            (node.task_id, definition)
         };
         self.nodes.iter().map(definition).collect()
     }

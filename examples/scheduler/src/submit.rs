@@ -23,6 +23,7 @@ use taskcluster_core::ids::TaskId;
 use taskcluster_core::scopes::ScopeSet;
 
 use crate::graph::Graph;
+use crate::node::Seen;
 use crate::store::{Accepted, Begun, Store};
 use crate::submission::{Fault, Submission};
 
@@ -127,7 +128,11 @@ impl Submitter {
     pub(crate) async fn carry_out(&self, submission: &Submission) -> Result<Graph, Refusal> {
         let caller = self.caller.to_builder().authorized_scopes(submission.scopes.clone()).build()?;
         let Created { tasks, faults } = create_all(&Queue::new(caller), submission.definitions()).await?;
-        if !faults.is_empty() {
+        if let Some(Fault { task_id, .. }) = faults.first() {
+            // Somebody else may have brought the same request to its end, and its tasks to theirs.
+            if self.store.node(submission.graph_id, *task_id).await?.is_some() {
+                return self.store.graph(submission.graph_id).await?.ok_or(Refusal::NoGraph);
+            }
             self.take_back(submission, tasks).await;
             return Err(Refusal::Faults(faults));
         }
@@ -155,7 +160,7 @@ impl Submitter {
         };
         if let Err(error) = outcome {
             let error: &dyn std::error::Error = &error;
-            tracing::warn!(task.graph = %submission.graph_id, error, "tasks of a refused request are not cancelled yet");
+            tracing::warn!(graph.id = %submission.graph_id, error, "tasks of a refused request are not cancelled yet");
         }
     }
 }
@@ -165,11 +170,11 @@ fn cancelled() -> Refusal {
 }
 
 /// Creates tasks, several at once, each after those it requires. A task that requires a refused one is not tried.
-async fn create_all(queue: &Queue, tasks: Vec<(TaskId, bool, TaskDefinitionRequest)>) -> Result<Created, Error> {
-    let place: HashMap<TaskId, usize> = tasks.iter().enumerate().map(|(at, (id, ..))| (*id, at)).collect();
+async fn create_all(queue: &Queue, tasks: Vec<(TaskId, TaskDefinitionRequest)>) -> Result<Created, Error> {
+    let place: HashMap<TaskId, usize> = tasks.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
     let mut missing = vec![0_usize; tasks.len()];
     let mut dependents = vec![Vec::new(); tasks.len()];
-    for (at, (_, _, definition)) in tasks.iter().enumerate() {
+    for (at, (_, definition)) in tasks.iter().enumerate() {
         let within = definition.dependencies.iter().flatten().filter_map(|required| place.get(required));
         for required in within.filter(|required| **required != at) {
             missing[at] += 1;
@@ -183,12 +188,17 @@ async fn create_all(queue: &Queue, tasks: Vec<(TaskId, bool, TaskDefinitionReque
         while under_way.len() < CONCURRENCY
             && let Some(at) = ready.pop_first()
         {
-            let (task_id, _, definition) = &tasks[at];
+            let (task_id, definition) = &tasks[at];
             under_way.push(async move { (at, ensure_task(queue, task_id, definition).await) });
         }
         let Some((at, outcome)) = under_way.next().await else { return Ok(created) };
         let task_id = tasks[at].0;
         match outcome {
+            // What an earlier attempt has left was cancelled.
+            Ok(status) if Seen::of(&status).is_some_and(|seen| seen.state.is_over()) => {
+                let message = "the queue has had this task, and it has ended: use a fresh identifier".to_owned();
+                created.faults.push(Fault { task_id, message });
+            }
             Ok(_) => {
                 created.tasks.push(task_id);
                 for dependent in &dependents[at] {

@@ -29,6 +29,8 @@ service_kit::contract! { SCHEMA, open =>
     what_extends_a_graph_waits_for_what_it_requires,
     all_that_ended_is_enough_for_who_says_so,
     what_is_cancelled_is_wanted_and_comes_back,
+    what_was_held_when_its_graph_was_cancelled_is_held_when_it_goes_on,
+    a_graph_that_is_blocked_by_being_extended_says_so,
     who_runs_again_waits_for_what_it_requires,
     a_run_that_cannot_be_had_blocks,
     what_was_not_heard_of_is_due,
@@ -312,6 +314,30 @@ async fn what_is_cancelled_is_wanted_and_comes_back(store: &Store) {
     assert_eq!((graph.cancelled, again), (false, both.to_vec()));
     assert_eq!(wanted(store).await, wants([("one", Some(1)), ("two", Some(1))]), "the report lives on");
     assert_eq!(store.cancel(id("unknown"), now()).await.unwrap(), None);
+}
+
+async fn what_was_held_when_its_graph_was_cancelled_is_held_when_it_goes_on(store: &Store) {
+    submit(store, "g", request(vec![node("build", &[]), node("other", &[])])).await;
+    hear(store, "g", "other", 1, State::Running, 0).await;
+    extend(store, "g", vec![node("more", &["other"])]).await;
+    store.cancel(id("g"), now()).await.unwrap();
+    assert_eq!(wanted(store).await, wants([("build", None), ("other", None), ("more", None)]));
+    // Before the queue was asked to.
+    assert_eq!(store.rerun_all(id("g"), now()).await.unwrap().unwrap().1, []);
+    assert_eq!(wanted(store).await, wants([("build", Some(0))]));
+    complete(store, "g", &["other"]).await;
+    assert_eq!(wanted(store).await, wants([("build", Some(0)), ("more", Some(0))]));
+}
+
+async fn a_graph_that_is_blocked_by_being_extended_says_so(store: &Store) {
+    submit(store, "g", request(vec![node("build", &[]), node("report", &["build"])])).await;
+    // Somebody had the report scheduled at the queue.
+    hear(store, "g", "build", 1, State::Failed, 1).await;
+    complete(store, "g", &["report"]).await;
+    let blocked = format!("blocked by {}", id("build"));
+    assert_eq!(told(store).await, ["running", &blocked, "finished"]);
+    extend(store, "g", vec![node("more", &["report"])]).await;
+    assert_eq!((state(store, "g").await, told(store).await), ("blocked".into(), vec!["extended".into(), blocked]));
 }
 
 async fn who_runs_again_waits_for_what_it_requires(store: &Store) {

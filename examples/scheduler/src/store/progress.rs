@@ -225,7 +225,7 @@ pub(super) async fn save_tally(sql: &mut dyn Sql, graph_id: &str, tally: Tally) 
 }
 
 /// Tells that a graph has come into its state. The blocker is looked up where it is not known.
-async fn tell(
+pub(super) async fn tell(
     sql: &mut dyn Sql,
     scheduler_id: &str,
     graph: &Graph,

@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 use service_kit::store::{Sql, StoreError};
 use taskcluster::queue::Requires;
 use taskcluster::scheduler::TaskGraphState;
-use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::{Timestamp, days};
 
-use super::progress::{make_ready, save_tally, send};
+use super::progress::{make_ready, save_tally, send, tell};
 use super::rows::{OverList, over_list};
 use super::{SILENCE, Store, rows};
 use crate::graph::{Graph, Origin, Tally};
@@ -166,19 +165,18 @@ async fn accept(
     save_tally(sql, &id, tally).await?;
     let Some(row) = sql.row(rows::SELECT_GRAPH, &[(&id).into()]).await? else { return Ok(Accepted::Gone) };
     let graph = rows::graph(&row)?;
-    let (status, routes) = (graph.status(scheduler_id), &graph.origin.routes);
+    let routes = &graph.origin.routes;
     let mut told = Vec::new();
     if there.is_none() {
         told.push(messages::running(graph.status(scheduler_id), routes));
     } else if new > 0 {
         told.push(messages::extended(graph.status(scheduler_id), routes));
     }
+    send(sql, &told).await?;
     let before = there.map_or(TaskGraphState::Running, |there| there.state);
     if graph.state != before {
-        // Only what has no blocker can come of more tasks: a graph runs again, or has none to wait for.
-        told.extend(messages::entered(status, routes, None));
+        tell(sql, scheduler_id, &graph, None).await?;
     }
-    send(sql, &told).await?;
     Ok(Accepted::Yes(graph))
 }
 
@@ -206,9 +204,7 @@ async fn insert_graph(sql: &mut dyn Sql, id: &str, origin: &Origin, now: Timesta
 
 /// Gives how many tasks were new.
 async fn insert_tasks(sql: &mut dyn Sql, id: &str, submission: &Submission, now: Timestamp) -> Result<u64, StoreError> {
-    let held: Vec<TaskId> =
-        submission.definitions().into_iter().filter(|(_, held, _)| *held).map(|(id, ..)| id).collect();
-    let held_set: BTreeSet<String> = held.iter().map(TaskId::to_string).collect();
+    let held = submission.held();
     let nodes = submission.nodes.iter().map(|node| {
         let any_end = node.task.requires == Some(Requires::AllResolved);
         json!({
@@ -218,7 +214,7 @@ async fn insert_tasks(sql: &mut dyn Sql, id: &str, submission: &Submission, now:
             "deadline": node.task.deadline.as_millis(),
             "reruns": node.reruns.unwrap_or(0),
             "any": u8::from(any_end),
-            "wish": held_set.contains(&node.task_id.to_string()).then_some(0),
+            "wish": held.contains(&node.task_id).then_some(0),
         })
     });
     let nodes = Value::from_iter(nodes).to_string();
