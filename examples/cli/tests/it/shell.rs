@@ -280,11 +280,12 @@ async fn in_a_terminal_it_is_as_if_one_sat_there_and_the_terminal_is_given_back(
     assert!(desk.is_raw());
     desk.types("stty size\n").await;
     desk.until("33 77\r\n").await;
-    desk.types("trap 'echo resized; stty size' WINCH; echo trapped\n").await;
+    // Within a script a program belongs to the script's own group, so the signal reaches the script whatever it is doing; a shell
+    // that people type into gives each program a group, and hears nothing while one runs.
+    let script = "trap 'echo resized; stty size' WINCH; echo trapped; while :; do sleep 0.05; done";
+    desk.types(&format!("sh -c \"{script}\"\n")).await;
     desk.until("trapped\r\n").await;
     desk.pty.resize(pty_process::Size::new(20, 50)).unwrap();
-    // The shell looks at signals when it has something to do.
-    desk.types("while :; do sleep 0.05; done\n").await;
     desk.until("resized\r\n20 50\r\n").await;
     // The key ends the loop there, and nobody here.
     desk.types("\x03").await;
