@@ -11,12 +11,17 @@ use serde_json::{Map, Value, json};
 use taskcluster_core::chain;
 use taskcluster_core::secret::Secret;
 use taskcluster_core::transport::{Body, Transport};
+use tokio::time::timeout;
 use url::Url;
 
 use super::model::{Build, BuildRequest, Builder, Chunk, Log, Properties, Scheduler, Step};
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the first answer to a question may take. Masters swallow a request now and then, above all busy ones; asked again, they
+/// answer.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest answer that is read.
 const LIMIT: usize = 64 << 20;
@@ -153,10 +158,12 @@ impl Buildbot {
         Ok(self.one::<Chunk>(&format!("logs/{log}/contents"), &query).await?.content)
     }
 
-    /// Take an order back, whether it is waited for or under way.
+    /// Take an order back, whether it is waited for or under way. May be repeated.
     pub(crate) async fn cancel(&self, request: u64, reason: &str) -> Result<()> {
         let reason = Map::from_iter([("reason".to_owned(), json!(reason))]);
-        self.order(&format!("buildrequests/{request}"), "cancel", &reason).await.map(drop)
+        let path = format!("buildrequests/{request}");
+        let slow = |_| not_within(FIRST_TIMEOUT);
+        timeout(FIRST_TIMEOUT, self.order(&path, "cancel", &reason)).await.map_err(slow)?.map(drop)
     }
 
     /// Where people look at a build.
@@ -179,7 +186,7 @@ impl Buildbot {
 
     /// What stands in an answer beside `meta`, which is always a list.
     async fn list<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<T>> {
-        let (status, body) = self.call(Method::GET, path, query, None).await?;
+        let (status, body) = self.ask(path, query).await?;
         if status.is_server_error() {
             // What a master says that comes up or goes down.
             return Err(BuildbotError::Away(message(&body, status)));
@@ -200,6 +207,15 @@ impl Buildbot {
         }
         let mut answer: Map<String, Value> = understood(path, status, &body)?;
         Ok(answer.remove("result").unwrap_or_default())
+    }
+
+    /// Ask, and once more if there is no answer.
+    async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<(StatusCode, Vec<u8>)> {
+        let first = self.call(Method::GET, path, query, None);
+        match timeout(FIRST_TIMEOUT, first).await {
+            Ok(answered) => answered,
+            Err(_) => self.call(Method::GET, path, query, None).await,
+        }
     }
 
     /// Call, as somebody who has logged in where that is needed.
@@ -273,9 +289,13 @@ impl Buildbot {
             let body = body.collect(LIMIT).await.map_err(|error| away(error.to_string()))?;
             Ok((parts.status, parts.headers, body.to_vec()))
         };
-        let slow = |_| away(format!("not within {} seconds", TIMEOUT.as_secs()));
-        tokio::time::timeout(TIMEOUT, exchange).await.map_err(slow)?
+        let slow = |_| not_within(TIMEOUT);
+        timeout(TIMEOUT, exchange).await.map_err(slow)?
     }
+}
+
+fn not_within(time: Duration) -> BuildbotError {
+    BuildbotError::Away(format!("not within {} seconds", time.as_secs()))
 }
 
 fn understood<T: DeserializeOwned>(path: &str, status: StatusCode, body: &[u8]) -> Result<T> {
@@ -298,4 +318,33 @@ fn message(body: &[u8], status: StatusCode) -> String {
         Some(message.as_str().map_or_else(|| message.to_string(), str::to_owned))
     });
     said.map_or_else(|| status.to_string(), |said| said.chars().take(500).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::Response;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_was_swallowed_is_asked_again_and_an_order_is_not() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let transport = Transport::new(tower::service_fn(async |_: Request<Body>| {
+            if ASKED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+                std::future::pending::<()>().await;
+            }
+            let answer = json!({"builders": [{"builderid": 7, "name": "b"}], "meta": {}});
+            Ok::<_, taskcluster_core::transport::TransportError>(Response::new(Body::from(
+                answer.to_string().into_bytes(),
+            )))
+        }));
+        let buildbot = Buildbot::new("http://buildbot.example".parse().unwrap(), transport, None);
+        assert_eq!(buildbot.builder("b").await.unwrap().builderid, 7);
+        assert_eq!(ASKED.load(Ordering::Relaxed), 2);
+        let error = buildbot.cancel(1, "no reason").await.unwrap_err();
+        assert!(error.passes(), "{error}");
+        assert_eq!(ASKED.load(Ordering::Relaxed), 3);
+    }
 }
