@@ -51,6 +51,8 @@ pub struct Change {
     pub to: State,
     /// Why, if that is not as usual.
     pub reason: Option<String>,
+    /// It came to nothing, and not by our wish: the next of its kind may as well.
+    pub failed: bool,
 }
 
 impl Seen {
@@ -63,7 +65,13 @@ impl Seen {
     /// The change to another state.
     #[must_use]
     pub fn to(&self, to: State, reason: impl Into<Option<String>>) -> Change {
-        Change { instance_id: self.instance.id.clone(), from: self.instance.state, to, reason: reason.into() }
+        let Self { instance, .. } = self;
+        Change { instance_id: instance.id.clone(), from: instance.state, to, reason: reason.into(), failed: false }
+    }
+
+    /// The same, of one that came to nothing.
+    fn fails(&self, to: State, reason: impl Into<Option<String>>) -> Change {
+        Change { failed: true, ..self.to(to, reason) }
     }
 
     /// What must become of it, whatever is wanted.
@@ -77,7 +85,7 @@ impl Seen {
         match state {
             State::Requested | State::Pending if for_longer_than(lifecycle.start, created) => {
                 let reason = format!("its worker has not begun within {}", text(lifecycle.start));
-                Some(self.to(State::Stopping, reason))
+                Some(self.fails(State::Stopping, reason))
             }
             State::Requested | State::Pending if self.activity.is_some() => Some(self.to(State::Running, None)),
             State::Requested if self.is_alive() => Some(self.to(State::Pending, None)),
@@ -118,8 +126,11 @@ impl Seen {
             (None, State::Stopping) if provider_id.is_none() => {
                 Some(self.to(State::Ended, says("it was not launched")))
             }
-            (None, State::Pending) => Some(self.to(State::Ended, says("it ended before its worker had begun"))),
+            (None, State::Pending) => Some(self.fails(State::Ended, says("it ended before its worker had begun"))),
             (None, _) => Some(self.to(State::Ended, says("it ended by itself"))),
+            (Some(sighting), state) if sighting.phase == Phase::Gone && state.is_starting() => {
+                Some(self.fails(State::Ended, says("it ended before its worker had begun")))
+            }
             (Some(sighting), _) if sighting.phase == Phase::Gone => {
                 Some(self.to(State::Ended, says("it ended by itself")))
             }

@@ -9,19 +9,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use taskcluster_core::secret::SecretObject;
 
 use crate::instance::Place;
 use crate::worker_type::Definition;
 
-// #[cfg(any(test, feature = "testing"))]
-// pub mod contract;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
 pub mod fixed;
-// pub mod local_process;
+pub mod local_process;
 
 /// A way in which an instance could be started.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[allow(clippy::exhaustive_structs, reason = "providers make it")]
 pub struct Offer {
     /// The `workerGroup` of the worker.
@@ -195,6 +197,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// What a worker that runs there gets of the definition.
     fn fragments(&self, definition: &Definition, _place: &Place) -> Fragments {
         Fragments::of(definition)
+    }
+
+    /// All scopes that a worker of the definition may get, wherever it runs.
+    fn scopes(&self, definition: &Definition) -> Vec<String> {
+        definition.scopes().to_vec()
     }
 
     /// Workers that somebody else starts. Nothing is started or ended for a definition that has such.

@@ -65,6 +65,7 @@ fn one_that_does_not_begin_is_given_up() {
     assert_eq!(next(&late(State::Pending)), Some(State::Stopping));
     assert_eq!(next(&Seen { sighting: None, ..late(State::Requested) }), Some(State::Stopping));
     assert_eq!(next(&late(State::Running)), None);
+    assert!(late(State::Pending).next(&Lifecycle::default(), now()).unwrap().failed);
 }
 
 #[test]
@@ -77,6 +78,8 @@ fn what_its_provider_does_not_know_any_more_has_ended() {
     let gone = Seen { sighting: Some(sighted(Phase::Gone)), ..seen(State::Requested) };
     assert_eq!(next(&gone), Some(State::Ended));
     assert_eq!(next(&Seen { sighting: None, ..seen(State::Ended) }), None);
+    let failed = |state| Seen { sighting: None, ..seen(state) }.next(&Lifecycle::default(), now()).unwrap().failed;
+    assert!(failed(State::Pending) && !failed(State::Running) && !failed(State::Stopping));
 }
 
 #[test]

@@ -1,0 +1,197 @@
+//! The service as a part of a deployment: what a binary puts together and runs.
+
+use std::sync::Arc;
+
+use service_kit::frame::Frame;
+use service_kit::service::{Background, Service};
+use service_kit::store::{Database, StoreError};
+use service_kit::sweep::Sweep as _;
+use taskcluster::Caller;
+use taskcluster::events::Bus;
+use taskcluster::queue::Queue;
+use taskcluster_core::credentials::Credentials;
+use taskcluster_core::ids::TaskId;
+use taskcluster_server::provisioner::ProvisionerApi;
+use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
+use tokio::sync::watch;
+
+use crate::api::Api;
+use crate::loops::expiry::Expiry;
+use crate::loops::hear::Hear;
+use crate::messages;
+use crate::passes::{Launches, Passes};
+use crate::policy::{Policy, Standard};
+use crate::provider::Providers;
+use crate::recorder::Recorder;
+use crate::store::{Lead, SCHEMA, Store};
+use crate::tokens::Tokens;
+
+/// What a service is made of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// What surrounds it.
+    pub frame: Frame,
+    /// Where worker types and instances are kept.
+    pub database: Database,
+    /// Who finds out who is calling.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// How it calls the queue.
+    pub caller: Caller,
+    /// Its own credentials, from which those of its workers are made; these get no scope that it has not.
+    pub credentials: Credentials,
+    /// Where instances come from.
+    pub providers: Providers,
+    /// The bus on which it hears of tasks; that of the frame unless there is another.
+    pub hears: Arc<dyn Bus>,
+    /// Its identifier: the first half of the names of its task queues.
+    pub provisioner_id: String,
+    /// Says how much there shall be.
+    pub policy: Arc<dyn Policy>,
+}
+
+impl Options {
+    /// A provisioner of that identifier, with fixed workers only.
+    pub fn new(
+        frame: Frame,
+        database: Database,
+        authenticator: Arc<dyn Authenticator>,
+        caller: Caller,
+        credentials: Credentials,
+        provisioner_id: impl Into<String>,
+    ) -> Self {
+        let hears = Arc::clone(&frame.bus);
+        let (providers, policy) = (Providers::new(), Arc::new(Standard));
+        let provisioner_id = provisioner_id.into();
+        Self { frame, database, authenticator, caller, credentials, providers, hears, provisioner_id, policy }
+    }
+
+    /// With these providers.
+    #[must_use]
+    pub fn with_providers(mut self, providers: Providers) -> Self {
+        self.providers = providers;
+        self
+    }
+
+    /// Which listens to another bus.
+    #[must_use]
+    pub fn hearing(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.hears = bus;
+        self
+    }
+
+    /// With another policy.
+    #[must_use]
+    pub fn with_policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.policy = Arc::new(policy);
+        self
+    }
+}
+
+/// A provisioner, ready to run.
+#[derive(Debug)]
+pub struct ProvisionerService {
+    options: Options,
+    store: Store,
+    recorder: Recorder,
+    hint: watch::Sender<u64>,
+    lead: Lead,
+}
+
+impl ProvisionerService {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(options: Options) -> Result<Self, StoreError> {
+        let store = Store::open(&options.database).await?;
+        let lead = Lead { holder: TaskId::new().to_string() };
+        Ok(Self { options, store, recorder: Recorder::default(), hint: watch::Sender::new(0), lead })
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Makes one pass at once. For tests that move the clock.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        self.passes().step().await.map(drop)
+    }
+
+    fn passes(&self) -> Passes {
+        let options = &self.options;
+        let provisioner_id: Arc<str> = options.provisioner_id.as_str().into();
+        Passes {
+            store: self.store.clone(),
+            providers: options.providers.clone(),
+            queue: Queue::new(options.caller.clone()),
+            policy: Arc::clone(&options.policy),
+            provisioner_id: Arc::clone(&provisioner_id),
+            launches: Launches {
+                root_url: options.frame.root_url.as_str().into(),
+                provisioner_id,
+                tokens: Tokens::new(options.credentials.access_token.clone()),
+            },
+            recorder: self.recorder.clone(),
+            lead: self.lead.clone(),
+            hints: self.hint.subscribe(),
+            clock: Arc::clone(&options.frame.clock),
+        }
+    }
+
+    fn api(&self) -> Api {
+        let options = &self.options;
+        Api {
+            store: self.store.clone(),
+            providers: options.providers.clone(),
+            queue: Queue::new(options.caller.clone()),
+            credentials: options.credentials.clone(),
+            provisioner_id: options.provisioner_id.as_str().into(),
+            hint: self.hint.clone(),
+            begun: options.frame.clock.now(),
+            clock: Arc::clone(&options.frame.clock),
+        }
+    }
+
+    fn hear(&self) -> Hear {
+        Hear {
+            bus: Arc::clone(&self.options.hears),
+            provisioner_id: self.options.provisioner_id.as_str().into(),
+            recorder: self.recorder.clone(),
+            hint: self.hint.clone(),
+            clock: Arc::clone(&self.options.frame.clock),
+        }
+    }
+}
+
+impl Service for ProvisionerService {
+    fn name(&self) -> &'static str {
+        SCHEMA.service
+    }
+
+    fn service_router(&self) -> Result<ServiceRouter, SchemaError> {
+        let Options { frame, authenticator, .. } = &self.options;
+        let api: Arc<dyn ProvisionerApi> = Arc::new(self.api());
+        frame.serve(taskcluster_server::provisioner::router(api), Arc::clone(authenticator))
+    }
+
+    fn background(&self) -> Vec<Background> {
+        let frame = &self.options.frame;
+        let (hear, passes) = (self.hear(), self.passes());
+        let (clock, ended) = (Arc::clone(&frame.clock), self.passes());
+        vec![
+            Background::new("provisioner: listener", move |stop| hear.run(stop)),
+            Background::new("provisioner: passes", move |stop| async move {
+                service_kit::sweep::run(passes, clock, stop).await;
+                ended.leave().await;
+            }),
+            frame.sweep(self.name(), Expiry { store: self.store.clone(), clock: Arc::clone(&frame.clock) }),
+            frame.relay(self.name(), self.store.outbox(), &messages::EXCHANGES),
+        ]
+    }
+}

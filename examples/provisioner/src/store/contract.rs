@@ -1,0 +1,1 @@
+//! What the store has to do, on each kind of database.

@@ -1,0 +1,3 @@
+//! The API, the providers, the program.
+
+mod local_process;
