@@ -1,7 +1,9 @@
 //! The service as a part of a deployment: what a binary puts together and runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
 use service_kit::store::{Database, StoreError};
@@ -14,6 +16,7 @@ use taskcluster_core::ids::TaskId;
 use taskcluster_server::provisioner::ProvisionerApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::loops::expiry::Expiry;
@@ -96,6 +99,7 @@ pub struct ProvisionerService {
     recorder: Recorder,
     hint: watch::Sender<u64>,
     lead: Lead,
+    closing: CancellationToken,
 }
 
 impl ProvisionerService {
@@ -106,7 +110,14 @@ impl ProvisionerService {
     pub async fn open(options: Options) -> Result<Self, StoreError> {
         let store = Store::open(&options.database).await?;
         let lead = Lead { holder: TaskId::new().to_string() };
-        Ok(Self { options, store, recorder: Recorder::default(), hint: watch::Sender::new(0), lead })
+        Ok(Self {
+            options,
+            store,
+            recorder: Recorder::default(),
+            hint: watch::Sender::new(0),
+            lead,
+            closing: CancellationToken::new(),
+        })
     }
 
     /// The state.
@@ -121,6 +132,17 @@ impl ProvisionerService {
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         self.passes().step().await.map(drop)
+    }
+
+    /// Has all instances end, and waits until they have, at most so long: for a deployment that stops as a whole, while the queue still
+    /// takes back what they run. No passes are made any more.
+    ///
+    /// # Errors
+    /// When the store fails, or something is left.
+    pub async fn end_all(&self, reason: &'static str, patience: Duration) -> anyhow::Result<()> {
+        let passes = self.passes();
+        tokio::time::timeout(patience, passes.end_all(reason)).await.context("some instances have not ended")??;
+        Ok(())
     }
 
     fn passes(&self) -> Passes {
@@ -140,6 +162,7 @@ impl ProvisionerService {
             recorder: self.recorder.clone(),
             lead: self.lead.clone(),
             hints: self.hint.subscribe(),
+            closing: self.closing.clone(),
             clock: Arc::clone(&options.frame.clock),
         }
     }
