@@ -67,7 +67,7 @@ pub struct WorkerConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<usize>,
     /// Where the worker keeps its own files [default: a folder with the program's name, in /var/lib as root, else with the process
-    /// id in the system's temporary directory].
+    /// id in the system's temporary directory; of a worker that a provisioner has started, with the worker's name].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_dir: Option<PathBuf>,
@@ -230,7 +230,10 @@ impl WorkerConfig {
             root_url,
             credentials,
             identity,
-            cache_dir: self.cache_dir.clone().unwrap_or_else(|| settings.work_dir.join("caches")),
+            cache_dir: match &self.cache_dir {
+                Some(cache_dir) => absolute(cache_dir)?,
+                None => settings.work_dir.join("caches"),
+            },
             settings,
             max_run_time: Duration::from_secs(self.max_run_time.unwrap_or(24 * 60 * 60)),
             live_log_address: self.live_log_address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
@@ -302,12 +305,16 @@ impl WorkerConfig {
     }
 
     fn settings(&self, name: &str) -> Result<Settings> {
-        let work_dir = match &self.work_dir {
-            Some(work_dir) => work_dir.clone(),
-            None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib").join(name),
-            None => std::env::temp_dir().join(format!("{name}-{}", std::process::id())),
+        let is_root = rustix::process::geteuid().is_root();
+        let work_dir = match (&self.work_dir, self.told()) {
+            (Some(work_dir), _) => work_dir.clone(),
+            // A provisioner may start several on one machine, and the same one again.
+            (None, Some(told)) if is_root => PathBuf::from("/var/lib").join(name).join(file_name(&told.worker_id)),
+            (None, Some(told)) => std::env::temp_dir().join(format!("{name}-{}", file_name(&told.worker_id))),
+            (None, None) if is_root => PathBuf::from("/var/lib").join(name),
+            (None, None) => std::env::temp_dir().join(format!("{name}-{}", std::process::id())),
         };
-        let mut settings = Settings::new(work_dir);
+        let mut settings = Settings::new(absolute(&work_dir)?);
         if let Some(capacity) = self.told().map(|told| told.capacity).or(self.capacity) {
             if capacity == 0 {
                 bail!("capacity is 0: such a worker would never run anything");
@@ -389,6 +396,16 @@ fn agreed(key: &str, said: Option<&str>, told: Option<&str>) -> Result<Option<St
         }
         (said, told) => Ok(told.or(said).map(str::to_owned)),
     }
+}
+
+/// Tasks and other programs have other current directories.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
+}
+
+/// A name that is its own, and stays where it is put.
+fn file_name(id: &str) -> String {
+    id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")
 }
 
 fn anybody_can_read(path: &Path) -> Result<bool> {
@@ -481,6 +498,18 @@ mod tests {
         assert_eq!((&*base.root_url, base.settings.capacity), ("https://tc.example", 3));
         assert_eq!(base.settings.idle_timeout, Some(Duration::from_secs(1)));
         assert!(base.credentials.access_token.is_empty(), "the secret has not been fetched");
+        assert!(
+            base.settings.work_dir.ends_with("some-worker/i-1") || base.settings.work_dir.ends_with("some-worker-i-1")
+        );
+    }
+
+    #[test]
+    fn folders_are_where_the_worker_was_started() {
+        let config =
+            WorkerConfig { work_dir: Some("work".into()), cache_dir: Some("../caches".into()), ..described("a/b") };
+        let (base, here) = (config.base("some-worker").unwrap(), std::env::current_dir().unwrap());
+        assert_eq!((base.settings.work_dir, base.cache_dir), (here.join("work"), here.join("../caches")));
+        assert_eq!(file_name("../i-1.x"), "___i-1_x");
     }
 
     #[test]

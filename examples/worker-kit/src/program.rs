@@ -194,7 +194,9 @@ async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> 
             let mut config = provisioned::described::<P>(&options, provisioned::FOR_A_LOOK).await?;
             P::check(&config, options.path())?;
             print(match P::common(&mut config).is_provisioned() {
-                true => "the configuration is good, with what the user data say; the secret of this worker was left alone",
+                true => {
+                    "the configuration is good, with what the user data say; the secret of this worker was left alone"
+                }
                 false => "the configuration is good",
             });
         }

@@ -44,10 +44,7 @@ impl Provisioned {
 }
 
 /// The configuration, with what user data say if there are any. The secret is left where it is.
-pub(crate) async fn described<P: Program>(
-    options: &ConfigOptions<P::Config>,
-    patience: Duration,
-) -> Result<P::Config> {
+pub(crate) async fn described<P: Program>(options: &ConfigOptions<P::Config>, patience: Duration) -> Result<P::Config> {
     let mut config = options.over(Vec::new())?;
     let worker = P::common(&mut config);
     let Some(source) = worker.user_data.or_else(UserDataSource::usual) else { return Ok(config) };
@@ -58,9 +55,7 @@ pub(crate) async fn described<P: Program>(
 }
 
 /// A worker that begins: its configuration, with what its secret says, and what is still to be said to the provisioner.
-pub(crate) async fn begin<P: Program>(
-    options: &ConfigOptions<P::Config>,
-) -> Result<(P::Config, Option<Beginning>)> {
+pub(crate) async fn begin<P: Program>(options: &ConfigOptions<P::Config>) -> Result<(P::Config, Option<Beginning>)> {
     let mut config = described::<P>(options, AT_THE_START).await?;
     // What is wrong already is told before anything is fetched.
     P::check(&config, options.path())?;
@@ -102,7 +97,10 @@ impl Beginning {
     pub(crate) async fn end(self) -> Result<()> {
         self.door.started().await?;
         self.door.remove().await?;
-        tracing::info!(worker.id = self.user_data.worker_id, "the secret of this worker is removed from the provisioner");
+        tracing::info!(
+            worker.id = self.user_data.worker_id,
+            "the secret of this worker is removed from the provisioner"
+        );
         Ok(())
     }
 }

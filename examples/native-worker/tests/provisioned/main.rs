@@ -3,6 +3,8 @@
 mod metadata;
 mod stage;
 
+use std::process::Stdio;
+
 use serde_json::json;
 use taskcluster_worker::plugins::BACKING_LOG;
 use taskcluster_worker::testing::FakeQueue;
@@ -15,19 +17,26 @@ async fn it_fetches_its_secret_runs_a_task_and_ends_when_it_is_not_needed() {
     stage.answers(false, "there may be work soon");
     let task_id = stage.add_task("env; echo READY");
     let not_needed = async {
-        stage.until("should-terminate?idle=true", 2).await;
-        assert_eq!(stage.queue.state(&task_id), "completed");
+        assert_eq!(stage.queue.resolved(&task_id).await, "completed");
+        // It is told twice that it is needed.
+        let asked =
+            stage.count("200 GET /api/provisioner/v1/worker-type/linux/instance/i-1/should-terminate?idle=true");
+        stage.until("should-terminate?idle=true", asked + 2).await;
         stage.answers(true, "there is no work");
     };
-    let (mut worker, ()) = (stage.worker(), ());
+    let mut worker = stage.worker();
     let ((code, text), ()) = tokio::join!(end_of(&stage, &mut worker), not_needed);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("the provisioner says: there is no work") && text.contains("why=Idle"), "{text}");
     assert!(text.contains("isolation=none") && text.contains("capacity=2"), "{text}");
 
-    let steps = ["200 GET /api/provisioner/v1/secret/", "GET /api/provisioner/v1/instance-started/i-1/"];
-    let steps = [steps[0], steps[1], "DELETE /api/provisioner/v1/secret/", "... POST /api/queue/v1/claim-work/pool%2Flinux"];
-    let places = steps.map(|step| stage.place(step));
+    let places = [
+        "200 GET /api/provisioner/v1/secret/",
+        "200 GET /api/provisioner/v1/instance-started/i-1/",
+        "200 DELETE /api/provisioner/v1/secret/",
+        "... POST /api/queue/v1/claim-work/pool%2Flinux",
+    ]
+    .map(|step| stage.place(step));
     assert!(places.is_sorted(), "{:#?}", stage.lines());
 
     let claim = stage.queue.request("claim-work").await;
@@ -52,7 +61,9 @@ async fn without_its_secret_it_ends_with_a_line_that_says_so() {
     assert_eq!(code, Some(1), "{text}");
     let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 1, "{text}");
-    assert!(errors[0].contains("does not know the token of the worker i-1") && text.ends_with(&format!("{}\n", errors[0])));
+    assert!(
+        errors[0].contains("does not know the token of the worker i-1") && text.ends_with(&format!("{}\n", errors[0]))
+    );
     assert!(!stage.has("claim-work"), "{:#?}", stage.lines());
 }
 
@@ -61,7 +72,7 @@ async fn killed_before_its_secret_is_removed_it_begins_anew() {
     let stage = Stage::new().await;
     stage.provisioner.on_remove_secret(|_, _| Err(taskcluster_server::Failure::internal("away")));
     let task_id = stage.add_task("echo READY");
-    let mut first = stage.worker().spawn().unwrap();
+    let mut first = stage.worker().stderr(Stdio::null()).spawn().unwrap();
     // It does not give up, and claims nothing meanwhile.
     stage.until("500 DELETE /api/provisioner/v1/secret/", 2).await;
     first.start_kill().unwrap();
@@ -82,7 +93,7 @@ async fn a_secret_that_configures_nothing_stays_where_it_is() {
     let issuer = taskcluster_core::Credentials::new("provisioner", "the-token-of-the-provisioner");
     let now = taskcluster_core::Timestamp::now();
     let credentials = issuer.temporary(&[""; 0], now, now + TIMEOUT, Some("worker/i-1")).unwrap();
-    stage.hands_out(&credentials, json!({"config": {"colour": "red"}}));
+    stage.hands_out(&credentials, &json!({"config": {"colour": "red"}}));
     let (code, text) = end_of(&stage, &mut stage.worker()).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("cannot use config in the secret of this worker: there is no key \"colour\""), "{text}");

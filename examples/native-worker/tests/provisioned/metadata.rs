@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::stage::{Stage, end_of};
+use crate::stage::{Stage, end_of, serve};
 
 /// Version 2: whoever has no session gets nothing.
 async fn begin(headers: HeaderMap) -> Response {
@@ -34,7 +34,7 @@ async fn metadata(data: Option<String>) -> (String, AbortOnDropHandle<()>) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().route("/latest/api/token", put(begin)).route("/latest/user-data", get(user_data));
     let router = router.with_state(Arc::new(data));
-    (url, AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() })))
+    (url, serve(listener, router))
 }
 
 #[tokio::test]

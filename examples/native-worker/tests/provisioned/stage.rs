@@ -75,7 +75,6 @@ impl Stage {
             lines: lines.clone(),
         };
         let app = Router::new().fallback(pass).with_state(front);
-        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let credentials = credentials();
         let access_token = credentials.access_token.expose().to_owned();
         let stage = Self {
@@ -85,9 +84,9 @@ impl Stage {
             access_token,
             dir: tempfile::tempdir().unwrap(),
             lines,
-            _server: AbortOnDropHandle::new(server),
+            _server: serve(listener, app),
         };
-        stage.hands_out(&credentials, json!({"password": PASSWORD}));
+        stage.hands_out(&credentials, &json!({"password": PASSWORD}));
         stage.provisioner.on_instance_started(|_, id, token| {
             assert_eq!((&*id, &*token), ("i-1", TOKEN));
             Ok(().into())
@@ -98,7 +97,7 @@ impl Stage {
     }
 
     /// Let this be under the token, and no more once it is removed.
-    pub(crate) fn hands_out(&self, credentials: &Credentials, data: Value) {
+    pub(crate) fn hands_out(&self, credentials: &Credentials, data: &Value) {
         let answer = json!({
             "data": data,
             "scopes": ["queue:claim-work:pool/linux"],
@@ -110,7 +109,7 @@ impl Stage {
         });
         let lines = self.lines.clone();
         self.provisioner.on_get_secret(move |_, token| {
-            let removed = lines.borrow().iter().any(|line| line.starts_with("204 DELETE ") || line.starts_with("200 DELETE "));
+            let removed = lines.borrow().iter().any(|line| line.starts_with("200 DELETE "));
             match token == TOKEN && !removed {
                 true => Ok(serde_json::from_value::<GetSecretResponse>(answer.clone()).unwrap().into()),
                 false => Err(Failure::not_found("There is no such secret.")),
@@ -167,6 +166,10 @@ impl Stage {
         lines.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("no {part}: {lines:#?}"))
     }
 
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.lines().iter().filter(|line| line.contains(part)).count()
+    }
+
     pub(crate) fn has(&self, part: &str) -> bool {
         self.lines().iter().any(|line| line.contains(part))
     }
@@ -178,6 +181,12 @@ impl Stage {
         let waiting = tokio::time::timeout(TIMEOUT, lines.wait_for(wanted)).await;
         assert!(waiting.is_ok(), "{part} is not asked for: {:#?}", self.lines());
     }
+}
+
+/// Answer for as long as the test keeps this.
+pub(crate) fn serve(listener: TcpListener, router: Router) -> AbortOnDropHandle<()> {
+    #[allow(clippy::disallowed_methods, reason = "it ends with the handle")]
+    AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
 }
 
 /// How a program ended, and what it said meanwhile, which is never a secret.
