@@ -94,7 +94,9 @@ impl Config {
         let worker = &mut self.worker;
         worker.capacity.get_or_insert(CAPACITY);
         // The same each time: a bridge that comes back is to find the runs that it left.
-        worker.worker_id.get_or_insert_with(|| BridgeProgram::NAME.to_owned());
+        if !worker.is_provisioned() {
+            worker.worker_id.get_or_insert_with(|| BridgeProgram::NAME.to_owned());
+        }
         worker.base(BridgeProgram::NAME)
     }
 

@@ -19,6 +19,7 @@ use taskcluster_worker::{Identity, Settings};
 use url::Url;
 
 use crate::notices::Notices;
+use crate::provisioned::{Provisioned, UserData, UserDataSource};
 
 mod guards;
 mod shells;
@@ -66,7 +67,7 @@ pub struct WorkerConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<usize>,
     /// Where the worker keeps its own files [default: a folder with the program's name, in /var/lib as root, else with the process
-    /// id in the system's temporary directory].
+    /// id in the system's temporary directory; of a worker that a provisioner has started, with the worker's name].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_dir: Option<PathBuf>,
@@ -154,6 +155,15 @@ pub struct WorkerConfig {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_object_artifacts: Option<bool>,
+    /// Where the provisioner that started this worker tells it what it is: env (TASKCLUSTER_USER_DATA) or ec2. Deployment, task
+    /// queue, group, name, credentials, capacity and idle timeout come from there [default: env if that is set, else nowhere].
+    #[arg(long, value_name = "WHERE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<UserDataSource>,
+    /// What the provisioner has told.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) provisioned: Option<Provisioned>,
 }
 
 /// What every worker is made of, after the configuration.
@@ -192,7 +202,9 @@ impl WorkerConfig {
     /// # Errors
     /// Something that must be said is not, or a value is none.
     pub fn base(&self, name: &str) -> Result<Base> {
-        let root_url = self.root_url.clone().or_else(|| variable("TASKCLUSTER_ROOT_URL"));
+        let said = self.root_url.as_deref().map(|url| url.trim_end_matches('/'));
+        let told = self.told().map(|told| told.root_url.trim_end_matches('/'));
+        let root_url = agreed("root_url", said, told)?.or_else(|| variable("TASKCLUSTER_ROOT_URL"));
         let root_url = root_url.context("root_url is not set; nor is TASKCLUSTER_ROOT_URL")?;
         let identity = self.identity(name)?;
         let live_log_url = match &self.live_log_url {
@@ -218,7 +230,10 @@ impl WorkerConfig {
             root_url,
             credentials,
             identity,
-            cache_dir: self.cache_dir.clone().unwrap_or_else(|| settings.work_dir.join("caches")),
+            cache_dir: match &self.cache_dir {
+                Some(cache_dir) => absolute(cache_dir)?,
+                None => settings.work_dir.join("caches"),
+            },
             settings,
             max_run_time: Duration::from_secs(self.max_run_time.unwrap_or(24 * 60 * 60)),
             live_log_address: self.live_log_address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
@@ -270,7 +285,10 @@ impl WorkerConfig {
     }
 
     fn identity(&self, name: &str) -> Result<Identity> {
-        let task_queue_id = self.task_queue_id.as_deref().context("task_queue_id is not set")?;
+        let told = self.told();
+        let task_queue_id = told.map(UserData::task_queue_id);
+        let task_queue_id = agreed("task_queue_id", self.task_queue_id.as_deref(), task_queue_id.as_deref())?;
+        let task_queue_id = task_queue_id.context("task_queue_id is not set")?;
         let task_queue_id: TaskQueueId =
             task_queue_id.parse().with_context(|| format!("task_queue_id {task_queue_id:?} is none"))?;
         if !task_queue_id.is_nameable() {
@@ -279,19 +297,25 @@ impl WorkerConfig {
                 task_queue_id.as_str()
             );
         }
-        let worker_group = self.worker_group.clone().unwrap_or_else(|| name.to_owned());
-        let worker_id = self.worker_id.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
+        let worker_group = agreed("worker_group", self.worker_group.as_deref(), told.map(|told| &*told.worker_group))?;
+        let worker_group = worker_group.unwrap_or_else(|| name.to_owned());
+        let worker_id = agreed("worker_id", self.worker_id.as_deref(), told.map(|told| &*told.worker_id))?;
+        let worker_id = worker_id.unwrap_or_else(|| format!("worker-{}", std::process::id()));
         Ok(Identity::new(task_queue_id, worker_group, worker_id))
     }
 
     fn settings(&self, name: &str) -> Result<Settings> {
-        let work_dir = match &self.work_dir {
-            Some(work_dir) => work_dir.clone(),
-            None if rustix::process::geteuid().is_root() => PathBuf::from("/var/lib").join(name),
-            None => std::env::temp_dir().join(format!("{name}-{}", std::process::id())),
+        let is_root = rustix::process::geteuid().is_root();
+        let work_dir = match (&self.work_dir, self.told()) {
+            (Some(work_dir), _) => work_dir.clone(),
+            // A provisioner may start several on one machine, and the same one again.
+            (None, Some(told)) if is_root => PathBuf::from("/var/lib").join(name).join(file_name(&told.worker_id)),
+            (None, Some(told)) => std::env::temp_dir().join(format!("{name}-{}", file_name(&told.worker_id))),
+            (None, None) if is_root => PathBuf::from("/var/lib").join(name),
+            (None, None) => std::env::temp_dir().join(format!("{name}-{}", std::process::id())),
         };
-        let mut settings = Settings::new(work_dir);
-        if let Some(capacity) = self.capacity {
+        let mut settings = Settings::new(absolute(&work_dir)?);
+        if let Some(capacity) = self.told().map(|told| told.capacity).or(self.capacity) {
             if capacity == 0 {
                 bail!("capacity is 0: such a worker would never run anything");
             }
@@ -305,7 +329,9 @@ impl WorkerConfig {
             settings.artifact_limits.all = bytes;
         }
         settings.task_limit = self.task_limit;
-        settings.idle_timeout = self.idle_timeout.map(Duration::from_secs);
+        // Whoever asked without a pause would do nothing else.
+        let told = self.told().map(|told| told.idle_time.max(1));
+        settings.idle_timeout = told.or(self.idle_timeout).map(Duration::from_secs);
         settings.quarantine = match self.quarantine_after {
             Some(0) => None,
             after => Some((after.unwrap_or(5), Duration::from_secs(self.quarantine_time.unwrap_or(24 * 60 * 60)))),
@@ -314,7 +340,29 @@ impl WorkerConfig {
         Ok(settings)
     }
 
+    /// Whether a provisioner has started this worker, which then knows from it what it is: others need not be told.
+    #[must_use]
+    pub fn is_provisioned(&self) -> bool {
+        self.provisioned.is_some()
+    }
+
+    fn told(&self) -> Option<&UserData> {
+        self.provisioned.as_ref().map(|provisioned| &provisioned.user_data)
+    }
+
     fn credentials(&self, name: &str) -> Result<Credentials> {
+        if let Some(provisioned) = &self.provisioned {
+            for (key, is_set) in [
+                ("client_id", self.client_id.is_some()),
+                ("access_token", self.access_token.is_some()),
+                ("certificate", self.certificate.is_some()),
+            ] {
+                if is_set {
+                    bail!("{key} is set, but the credentials of this worker come with its secret: leave it out");
+                }
+            }
+            return Ok(provisioned.credentials());
+        }
         let prefix = prefix(name);
         let secret = |name: &str| variable(&format!("{prefix}_{name}")).map(Secret::from);
         let token = self.access_token.clone().or_else(|| secret("ACCESS_TOKEN"));
@@ -338,6 +386,26 @@ impl WorkerConfig {
 /// What the names of a program's environment variables begin with.
 pub(crate) fn prefix(name: &str) -> String {
     name.to_uppercase().replace('-', "_")
+}
+
+/// What is said and what the provisioner has told, which must not be something else.
+fn agreed(key: &str, said: Option<&str>, told: Option<&str>) -> Result<Option<String>> {
+    match (said, told) {
+        (Some(said), Some(told)) if said != told => {
+            bail!("{key} is {said:?}, but the provisioner that started this worker says {told:?}: leave it out")
+        }
+        (said, told) => Ok(told.or(said).map(str::to_owned)),
+    }
+}
+
+/// Tasks and other programs have other current directories.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
+}
+
+/// A name that is its own, and stays where it is put.
+fn file_name(id: &str) -> String {
+    id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")
 }
 
 fn anybody_can_read(path: &Path) -> Result<bool> {
@@ -399,6 +467,64 @@ mod tests {
             (WorkerConfig { worker_id: text("a b"), ..config.clone() }, "cannot be used"),
         ] {
             let error = change.base("some-worker").unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    fn provisioned() -> Provisioned {
+        let told = serde_json::json!({
+            "rootUrl": "https://tc.example/", "provisionerId": "pool", "workerType": "linux", "workerGroup": "eu",
+            "workerId": "i-1", "capacity": 3, "idleTime": 0, "securityToken": "the-token", "data": {},
+        });
+        Provisioned { user_data: serde_json::from_value(told).unwrap(), credentials: None }
+    }
+
+    #[test]
+    fn what_a_provisioner_tells_wins() {
+        let config = WorkerConfig {
+            provisioned: Some(provisioned()),
+            root_url: Some("https://tc.example".to_owned()),
+            worker_group: Some("eu".to_owned()),
+            capacity: Some(1),
+            idle_timeout: Some(60),
+            ..WorkerConfig::default()
+        };
+        let base = config.base("some-worker").unwrap();
+        let identity = &base.identity;
+        assert_eq!(
+            (identity.task_queue_id.as_str(), &*identity.worker_group, &*identity.worker_id),
+            ("pool/linux", "eu", "i-1")
+        );
+        assert_eq!((&*base.root_url, base.settings.capacity), ("https://tc.example", 3));
+        assert_eq!(base.settings.idle_timeout, Some(Duration::from_secs(1)));
+        assert!(base.credentials.access_token.is_empty(), "the secret has not been fetched");
+        assert!(
+            base.settings.work_dir.ends_with("some-worker/i-1") || base.settings.work_dir.ends_with("some-worker-i-1")
+        );
+    }
+
+    #[test]
+    fn folders_are_where_the_worker_was_started() {
+        let config =
+            WorkerConfig { work_dir: Some("work".into()), cache_dir: Some("../caches".into()), ..described("a/b") };
+        let (base, here) = (config.base("some-worker").unwrap(), std::env::current_dir().unwrap());
+        assert_eq!((base.settings.work_dir, base.cache_dir), (here.join("work"), here.join("../caches")));
+        assert_eq!(file_name("../i-1.x"), "___i-1_x");
+    }
+
+    #[test]
+    fn what_contradicts_the_provisioner_is_refused() {
+        let text = |text: &str| Some(text.to_owned());
+        let told = || WorkerConfig { provisioned: Some(provisioned()), ..WorkerConfig::default() };
+        for (config, expected) in [
+            (WorkerConfig { root_url: text("https://other.example"), ..told() }, "\"https://tc.example\": leave"),
+            (WorkerConfig { task_queue_id: text("a/b"), ..told() }, "task_queue_id is \"a/b\""),
+            (WorkerConfig { worker_group: text("us"), ..told() }, "says \"eu\": leave"),
+            (WorkerConfig { worker_id: text("i-2"), ..told() }, "worker_id is \"i-2\""),
+            (WorkerConfig { client_id: text("c"), ..told() }, "client_id is set"),
+            (WorkerConfig { access_token: Some("t".into()), ..told() }, "access_token is set"),
+        ] {
+            let error = config.base("some-worker").unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

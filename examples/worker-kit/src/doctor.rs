@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::program::{ConfigOptions, Program, print};
+use crate::provisioned;
 
 /// What has been looked at, printed as it is found.
 #[derive(Debug, Default)]
@@ -38,12 +39,24 @@ impl Examination {
 /// Examine everything. Ends 0 if nothing is wrong.
 pub(crate) async fn run<P: Program>(options: ConfigOptions<P::Config>) -> Result<ExitCode> {
     let mut examination = Examination::default();
-    let (mut config, path) = options.load()?;
-    match P::check(&config, path.as_deref()).and_then(|()| P::common(&mut config).base(P::NAME)) {
+    let path = options.path();
+    let mut config = match provisioned::described::<P>(&options, provisioned::FOR_A_LOOK).await {
+        Ok(config) => config,
+        Err(error) => {
+            examination.wrong("configuration", format!("{error:#}"), "See `run --help` for what can be set.");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    match P::check(&config, path).and_then(|()| P::common(&mut config).base(P::NAME)) {
         Ok(base) => {
             examination
                 .good("configuration", path.map_or("from the command line".into(), |path| path.display().to_string()));
-            deployment::examine(&base, &mut examination).await;
+            let provisioned = P::common(&mut config).is_provisioned();
+            if provisioned {
+                let found = "a provisioner has started this worker; what its secret says is not examined";
+                examination.good("user data", found);
+            }
+            deployment::examine(&base, provisioned, &mut examination).await;
             machine::examine(&base, &mut examination);
             tunnel::examine(&base, &mut examination).await;
             P::examine(&config, &mut examination).await;

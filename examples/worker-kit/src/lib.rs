@@ -8,6 +8,7 @@ mod layers;
 mod local;
 mod notices;
 mod program;
+mod provisioned;
 pub mod terminal;
 
 pub use builder::{entrance, payload_schema};
@@ -16,3 +17,4 @@ pub use doctor::Examination;
 pub use layers::load;
 pub use notices::Notices;
 pub use program::{Program, main, main_as};
+pub use provisioned::UserDataSource;

@@ -42,7 +42,7 @@ pub(crate) struct LocalOptions<C: Args> {
 
 /// Run the task, its log on the terminal.
 pub(crate) async fn run<P: Program>(options: LocalOptions<P::Config>) -> Result<ExitCode> {
-    let (mut config, _) = options.config.load()?;
+    let mut config = options.config.load()?;
     let (task_id, definition) = find(&options.task).await?;
     let credentials = Credentials::from_env().context("the credentials in the environment are none")?;
     let mut task = LocalTask::from_value(definition)?

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -18,8 +18,9 @@ use taskcluster_worker::{Shutdown, WorkerBuilder};
 
 use crate::config::{WorkerConfig, prefix};
 use crate::doctor::{self, Examination};
-use crate::layers::load;
+use crate::layers::{Layer, lay, load};
 use crate::local::{self, LocalOptions};
+use crate::provisioned;
 
 /// What is particular to the program of one worker.
 pub trait Program {
@@ -36,7 +37,7 @@ pub trait Program {
     ///
     /// # Errors
     /// Why it makes none.
-    fn check(config: &Self::Config, file: Option<&std::path::Path>) -> Result<()>;
+    fn check(config: &Self::Config, file: Option<&Path>) -> Result<()>;
 
     /// The part of the configuration that all workers have.
     fn common(config: &mut Self::Config) -> &mut WorkerConfig;
@@ -114,11 +115,22 @@ pub(crate) struct ConfigOptions<C: Args> {
 
 impl<C: Args + Serialize + DeserializeOwned + JsonSchema> ConfigOptions<C> {
     /// What the file says, with what else is said put over it.
-    pub(crate) fn load(self) -> Result<(C, Option<PathBuf>)> {
+    pub(crate) fn load(self) -> Result<C> {
         match self.config {
-            Some(path) => Ok((load(&path, &self.options)?, Some(path))),
-            None => Ok((self.options, None)),
+            Some(path) => load(&path, &self.options),
+            None => Ok(self.options),
         }
+    }
+
+    /// The same, over what a provisioner has told.
+    pub(crate) fn over(&self, mut told: Vec<Layer>) -> Result<C> {
+        told.extend(self.path().map(Layer::of_file).transpose()?);
+        lay(told, &self.options)
+    }
+
+    /// The file, if there is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 }
 
@@ -176,15 +188,21 @@ fn command<P: Program>(called: &str) -> clap::Command {
 
 async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> {
     match command {
-        Command::Run(options) => run::<P>(checked::<P>(options)?).await?,
+        Command::Run(options) => run::<P>(options).await?,
         Command::RunLocal(options) => return local::run::<P>(options).await,
         Command::Check(options) => {
-            checked::<P>(options)?;
-            print("the configuration is good");
+            let mut config = provisioned::described::<P>(&options, provisioned::FOR_A_LOOK).await?;
+            P::check(&config, options.path())?;
+            print(match P::common(&mut config).is_provisioned() {
+                true => {
+                    "the configuration is good, with what the user data say; the secret of this worker was left alone"
+                }
+                false => "the configuration is good",
+            });
         }
         Command::Doctor(options) => return doctor::run::<P>(options).await,
         Command::Schema(options) => {
-            let (config, _) = options.load()?;
+            let config = options.load()?;
             print(&serde_json::to_string_pretty(&P::schema(&config)?)?);
         }
         Command::NewEd25519Keypair { file } => {
@@ -195,16 +213,18 @@ async fn carry_out<P: Program>(command: Command<P::Config>) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn checked<P: Program>(options: ConfigOptions<P::Config>) -> Result<P::Config> {
-    let (config, path) = options.load()?;
-    P::check(&config, path.as_deref())?;
-    Ok(config)
-}
-
-async fn run<P: Program>(mut config: P::Config) -> Result<()> {
+async fn run<P: Program>(options: ConfigOptions<P::Config>) -> Result<()> {
     close_to_others();
+    let (mut config, beginning) = provisioned::begin::<P>(&options).await?;
     let watch = P::common(&mut config).watch()?;
-    let worker = P::worker(config).await?.build()?;
+    let mut builder = P::worker(config).await?;
+    if let Some(beginning) = &beginning {
+        builder = builder.overseer(beginning.oversight()?);
+    }
+    let worker = builder.build()?;
+    if let Some(beginning) = beginning {
+        beginning.end().await?;
+    }
     let shutdown = Shutdown::by_signals().context("cannot listen for signals")?;
     let heeding = async {
         if let Some(watch) = watch {

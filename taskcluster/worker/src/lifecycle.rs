@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ mod ears;
 mod held;
 mod leftovers;
 mod lost;
+mod oversight;
 mod purge;
 mod quarantine;
 mod room;
@@ -32,6 +34,7 @@ mod undecided;
 use attend::{Attended, attend};
 use held::RunKey;
 use lost::Lost;
+use oversight::Oversight;
 use purge::Purge;
 use quarantine::Quarantine;
 use undecided::UndecidedTasks;
@@ -103,6 +106,9 @@ struct ClaimLoop {
     shutdown: Shutdown,
     runs: JoinSet<Attended>,
     claiming: Option<BoxFuture<'static, Claimed>>,
+    /// Whether what is under way may have tasks granted at any moment.
+    at_queue: AtQueue,
+    oversight: Oversight,
     lost: Lost,
     undecided: UndecidedTasks,
     quarantine: Quarantine,
@@ -117,6 +123,20 @@ struct ClaimLoop {
     idle_since: Timestamp,
     /// Set when nothing more is to be claimed.
     why: Option<WhyDone>,
+}
+
+/// Whether the queue is being asked for tasks at the moment, rather than something waited for before that.
+#[derive(Clone, Debug, Default)]
+struct AtQueue(Arc<AtomicBool>);
+
+impl AtQueue {
+    fn set(&self, is: bool) {
+        self.0.store(is, Ordering::Relaxed);
+    }
+
+    fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 enum Claimed {
@@ -135,6 +155,8 @@ impl ClaimLoop {
         let idle_since = inner.clock.now();
         Self {
             purge: Arc::new(Purge::new(inner.clone())),
+            at_queue: AtQueue::default(),
+            oversight: Oversight::of(inner.overseer.clone()),
             inner,
             running,
             shutdown,
@@ -158,6 +180,7 @@ impl ClaimLoop {
         loop {
             self.begin_claim();
             if self.runs.is_empty()
+                && self.claiming.is_none()
                 && let Some(why) = self.why
             {
                 if self.lost.is_doubtful() {
@@ -165,20 +188,28 @@ impl ClaimLoop {
                 }
                 return Ok(Done { runs: self.ended, why });
             }
-            let idle = self.idle_end();
+            let (idle, clock) = (self.idle_end(), self.inner.clock.clone());
             let claiming = self.claiming.as_mut();
             tokio::select! {
                 biased;
-                () = shutdown.any(), if self.why.is_none() => self.claim_no_more(WhyDone::Shutdown),
+                () = shutdown.any(), if self.why.is_none() || claiming.is_some() => self.claim_no_more(WhyDone::Shutdown),
                 Some(attended) = self.runs.join_next() => self.ended(attended),
                 claimed = async { claiming.expect("the branch is off otherwise").await }, if claiming.is_some() => {
                     self.claiming = None;
+                    self.at_queue.set(false);
                     self.claimed(claimed)?;
                 }
                 // There may be room for another one now.
                 () = undecided.fewer() => {}
+                word = self.oversight.word(|| clock.now()), if self.why.is_none() => {
+                    if let Some((why, reason)) = word {
+                        self.hear_out(why, &reason);
+                    }
+                }
                 () = async { idle.expect("the branch is off otherwise").await }, if idle.is_some() => {
-                    self.claim_no_more(WhyDone::Idle);
+                    if !self.oversight.ask(self.idle_since, clock.now()) {
+                        self.claim_no_more(WhyDone::Idle);
+                    }
                 }
             }
         }
@@ -206,12 +237,24 @@ impl ClaimLoop {
         if self.quarantine.is_due(settings, self.failed_runs) {
             return quarantine::begin(inner, self.failed_runs).map(Claimed::Quarantined).boxed();
         }
+        let at_queue = self.at_queue.clone();
         if self.lost.wants_a_look() {
             let known = self.lost.known();
+            // What it takes up is claimed for good.
+            at_queue.set(true);
             return async move { Claimed::Looked(lost::look(&inner, &known, wanted).await) }.boxed();
         }
         let wait = backoff(settings.backoff, settings.backoff_limit, self.failed_claims.max(self.failed_runs));
-        claim(inner, wanted, wait).boxed()
+        claim(inner, wanted, wait, at_queue).boxed()
+    }
+
+    /// The worker is not needed. What is with the queue is heard out, so that no task waits in vain that it has just granted.
+    fn hear_out(&mut self, why: WhyDone, reason: &str) {
+        tracing::info!(reason, runs = self.runs.len(), "not needed any more: no more tasks are claimed");
+        self.why = Some(why);
+        if !self.at_queue.is() {
+            self.claiming = None;
+        }
     }
 
     fn claim_no_more(&mut self, why: WhyDone) {
@@ -301,13 +344,14 @@ impl ClaimLoop {
 
     fn idle_end(&self) -> Option<BoxFuture<'static, ()>> {
         let timeout = self.inner.settings.idle_timeout?;
+        let since = self.oversight.waiting_since(self.idle_since)?;
         let idle = self.runs.is_empty() && self.why.is_none();
-        idle.then(|| self.inner.clock.sleep_until(self.idle_since + timeout))
+        idle.then(|| self.inner.clock.sleep_until(since + timeout))
     }
 }
 
 /// Wait out the backoff, and for room on the disk, then ask the queue for tasks. Dropping it leaves the claim to the queue.
-async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration) -> Claimed {
+async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration, at_queue: AtQueue) -> Claimed {
     if !wait.is_zero() {
         inner.clock.sleep(wait).await;
     }
@@ -316,9 +360,11 @@ async fn claim(inner: Arc<Inner>, tasks: u64, wait: Duration) -> Claimed {
     let identity = &inner.identity;
     let tasks = u32::try_from(tasks).expect("at most 32");
     let request = ClaimWorkRequest::new(&identity.worker_group, &identity.worker_id, tasks);
+    at_queue.set(true);
     match inner.queue.claim_work(identity.task_queue_id.as_ref(), &request).await {
         Ok(response) => {
             if response.tasks.is_empty() {
+                at_queue.set(false);
                 inner.clock.sleep_until(began + EMPTY_ANSWER).await;
             }
             Claimed::Tasks(response.tasks)

@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::events::{Event, EventSink};
 use crate::identity::Identity;
 use crate::lifecycle;
+use crate::overseer::Overseer;
 use crate::payload::PayloadSchema;
 use crate::plugin::Plugin;
 use crate::shutdown::Shutdown;
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) events: Option<EventSink>,
     pub(crate) bus: Option<Arc<dyn Bus>>,
     pub(crate) caches: Option<CacheStore>,
+    pub(crate) overseer: Option<Arc<dyn Overseer>>,
     /// No queue waits for the ends of its runs.
     pub(crate) local: bool,
 }

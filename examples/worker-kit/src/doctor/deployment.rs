@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Clocks that differ by less are good enough for signatures and for people.
 const CLOCKS: Duration = Duration::from_secs(30);
 
-pub(super) async fn examine(base: &Base, examination: &mut Examination) {
+/// Look at it. Of a worker that is `provisioned`, the credentials are not there yet.
+pub(super) async fn examine(base: &Base, provisioned: bool, examination: &mut Examination) {
     let transport = match HttpTransport::new() {
         Ok(http) => http.into_transport(),
         Err(error) => {
@@ -41,6 +42,9 @@ pub(super) async fn examine(base: &Base, examination: &mut Examination) {
     }
     examination.good(what, format!("{url} answers"));
     clock(&answer, examination);
+    if provisioned {
+        return examination.note("credentials", "they come with the worker's secret, which only `run` fetches");
+    }
     rights(base, transport, examination).await;
 }
 

@@ -16,6 +16,7 @@ use crate::caches::CacheStore;
 use crate::engine::Engine;
 use crate::events::EventSink;
 use crate::identity::Identity;
+use crate::overseer::Overseer;
 use crate::payload::PayloadSchema;
 use crate::plugin::Plugin;
 
@@ -30,6 +31,7 @@ pub struct WorkerBuilder {
     events: Option<EventSink>,
     bus: Option<Arc<dyn Bus>>,
     caches: Option<CacheStore>,
+    overseer: Option<Arc<dyn Overseer>>,
     local: bool,
 }
 
@@ -45,6 +47,7 @@ impl WorkerBuilder {
             events: None,
             bus: None,
             caches: None,
+            overseer: None,
             local: false,
         }
     }
@@ -117,6 +120,7 @@ impl WorkerBuilder {
         self.settings.object_artifacts = false;
         // What is to be purged is for those who work for others to ask.
         self.caches = None;
+        self.overseer = None;
         self
     }
 
@@ -126,6 +130,14 @@ impl WorkerBuilder {
     #[must_use]
     pub fn caches(mut self, caches: CacheStore) -> Self {
         self.caches = Some(caches);
+        self
+    }
+
+    /// Who says how long the worker is needed: asked when it is [idle](Settings::idle_timeout), before it goes. Default: nobody is
+    /// asked.
+    #[must_use]
+    pub fn overseer(mut self, overseer: impl Overseer) -> Self {
+        self.overseer = Some(Arc::new(overseer));
         self
     }
 
@@ -151,6 +163,7 @@ impl WorkerBuilder {
                 events: self.events,
                 bus: self.bus,
                 caches: self.caches,
+                overseer: self.overseer,
                 local: self.local,
             }),
         })

@@ -18,6 +18,8 @@ pub enum WhyDone {
     Shutdown,
     /// It has run as many tasks as it was to run.
     TaskLimit,
-    /// There was nothing to do for long enough.
+    /// There was nothing to do for long enough, and no [overseer](crate::Overseer) that needed it still.
     Idle,
+    /// Its [overseer](crate::Overseer) needs it no more, whether there was something to do or not.
+    Dismissed,
 }

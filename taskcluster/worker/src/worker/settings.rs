@@ -23,7 +23,7 @@ pub struct Settings {
     pub work_dir: PathBuf,
     /// Go when this many tasks have been run. Default: never.
     pub task_limit: Option<u64>,
-    /// Go when there was nothing to do for so long. Default: never.
+    /// Go when there was nothing to do for so long, or ask the [overseer](crate::Overseer) whether to. Default: never.
     pub idle_timeout: Option<Duration>,
     /// How often the queue is asked whether running tasks have been cancelled, where no events are heard. Default: each second.
     pub cancel_poll: Duration,

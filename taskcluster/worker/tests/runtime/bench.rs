@@ -18,10 +18,13 @@ use taskcluster_worker::{
     Done, Error, Event, Identity, Plugin, Result, Settings, Shutdown, TaskContext, TaskPlugin, Verdict, WhyDone, Worker,
 };
 
+use crate::oversight::Remote;
+
 /// A queue and a worker with the mock engine and all plugins.
 pub(crate) struct Bench {
     pub(crate) queue: FakeQueue,
     pub(crate) bus: Option<MemoryBus>,
+    pub(crate) overseer: Mutex<Option<Remote>>,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
     pub(crate) shutdown: Shutdown,
@@ -35,6 +38,7 @@ impl Bench {
         Self {
             queue: FakeQueue::start().await.unwrap(),
             bus: None,
+            overseer: Mutex::default(),
             dir,
             events: Arc::default(),
             shutdown: Shutdown::new(),
@@ -78,6 +82,9 @@ impl Bench {
         }
         if let Some(bus) = &self.bus {
             builder = builder.bus(Arc::new(bus.clone()));
+        }
+        if let Some(overseer) = self.overseer.lock().unwrap().take() {
+            builder = builder.overseer(overseer);
         }
         let live_log = LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap();
         builder.plugin(BackingLog::default()).plugin(live_log).build().unwrap()

@@ -5,5 +5,6 @@ mod caches;
 mod claims;
 mod ends;
 mod logs;
+mod oversight;
 mod payloads;
 mod stops;
