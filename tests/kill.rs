@@ -6,5 +6,6 @@ mod broker;
 mod chance;
 mod graphs;
 mod history;
+mod provisioner;
 mod under_load;
 mod workers;

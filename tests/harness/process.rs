@@ -1,6 +1,6 @@
 //! The real program as a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub fn built(name: &str) -> Option<PathBuf> {
 /// What a deployment stands on, where that is not the default.
 #[derive(Debug, Default)]
 pub struct Ground {
+    /// The port of loopback that it listens on; else it gets another one with each start.
+    pub port: Option<u16>,
     /// The URL of a database of its own; else a file.
     pub database: Option<String>,
     /// The URL of a message broker; else messages stay in the process.
@@ -65,14 +67,15 @@ impl Process {
         Ok(process)
     }
 
-    /// Starts it again after it was [killed](Self::kill), on the same data. It gets another port.
+    /// Starts it again after it was [killed](Self::kill), on the same data. It gets another port, unless it has one of its own.
     ///
     /// # Errors
     /// If it does not come up.
     pub async fn restart(&mut self) -> Result<()> {
         let mut command = Command::new(&self.program);
-        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
-        let Ground { database, bus, serve, certificates } = &self.ground;
+        let Ground { port, database, bus, serve, certificates } = &self.ground;
+        let listen = format!("127.0.0.1:{}", port.unwrap_or(0));
+        command.args(["up", "--listen", &listen, "--data"]).arg(self.folder.path());
         for (option, value) in [("--database", database), ("--bus", bus), ("--serve", serve)] {
             if let Some(value) = value {
                 command.args([option, value]);
@@ -116,6 +119,24 @@ impl Process {
     pub async fn kill(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         child.kill().await.context("cannot kill it")
+    }
+
+    /// Where it keeps its data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Has it stop in order, and waits until it has.
+    ///
+    /// # Errors
+    /// If it is not ours to stop, or does not end well.
+    pub async fn stop(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(id.context("it runs")?, rustix::process::Signal::TERM)?;
+        let status =
+            tokio::time::timeout(Duration::from_secs(120), child.wait()).await.context("it does not end")??;
+        if status.success() { Ok(()) } else { bail!("it ended with {status}") }
     }
 
     /// Its process id while it runs.
