@@ -104,8 +104,8 @@ mod tests {
         Layer::of_text("the file".to_owned(), text).unwrap()
     }
 
-    fn told(value: Value) -> Layer {
-        Layer::of_json("what is told", Some(&value)).unwrap()
+    fn told(value: &Value) -> Layer {
+        Layer::of_json("what is told", Some(value)).unwrap()
     }
 
     #[test]
@@ -114,12 +114,13 @@ mod tests {
         let expected = "cannot use the file: there is no key \"task_queue\"; did you mean \"task_queue_id\"?";
         assert_eq!(error(file("task_queue = 'a/b'")), expected);
         let expected = "cannot use what is told: there is no key \"color\"; did you mean \"colour\"?";
-        assert_eq!(error(told(json!({"color": "red"}))), expected);
+        assert_eq!(error(told(&json!({"color": "red"}))), expected);
     }
 
     #[test]
     fn a_value_of_a_lower_layer_must_be_one_though_another_wins() {
-        let error = lay(vec![told(json!({"capacity": "many"})), file("capacity = 2")], &Config::default()).unwrap_err();
+        let error =
+            lay(vec![told(&json!({"capacity": "many"})), file("capacity = 2")], &Config::default()).unwrap_err();
         assert!(format!("{error:#}").starts_with("cannot use what is told: "), "{error:#}");
         assert!(Layer::of_json("what is told", Some(&json!(["capacity"]))).is_err());
     }
@@ -127,8 +128,8 @@ mod tests {
     #[test]
     fn each_layer_goes_over_what_is_told() {
         let layers = vec![
-            told(json!({"capacity": 1, "colour": "red", "log_interval": 5})),
-            told(json!({"colour": "green", "work_dir": "/w"})),
+            told(&json!({"capacity": 1, "colour": "red", "log_interval": 5})),
+            told(&json!({"colour": "green", "work_dir": "/w"})),
             file("capacity = 2"),
         ];
         let worker = WorkerConfig { log_interval: Some(u64::MAX), ..WorkerConfig::default() };

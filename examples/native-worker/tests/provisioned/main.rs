@@ -32,8 +32,8 @@ async fn it_fetches_its_secret_runs_a_task_and_ends_when_it_is_not_needed() {
 
     let places = [
         "200 GET /api/provisioner/v1/secret/",
-        "200 GET /api/provisioner/v1/instance-started/i-1/",
-        "200 DELETE /api/provisioner/v1/secret/",
+        "204 GET /api/provisioner/v1/instance-started/i-1/",
+        "204 DELETE /api/provisioner/v1/secret/",
         "... POST /api/queue/v1/claim-work/pool%2Flinux",
     ]
     .map(|step| stage.place(step));

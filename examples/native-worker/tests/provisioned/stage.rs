@@ -109,7 +109,7 @@ impl Stage {
         });
         let lines = self.lines.clone();
         self.provisioner.on_get_secret(move |_, token| {
-            let removed = lines.borrow().iter().any(|line| line.starts_with("200 DELETE "));
+            let removed = lines.borrow().iter().any(|line| line.starts_with("204 DELETE "));
             match token == TOKEN && !removed {
                 true => Ok(serde_json::from_value::<GetSecretResponse>(answer.clone()).unwrap().into()),
                 false => Err(Failure::not_found("There is no such secret.")),
