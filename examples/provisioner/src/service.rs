@@ -13,7 +13,7 @@ use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskId;
 use taskcluster_server::provisioner::ProvisionerApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::api::Api;
 use crate::loops::expiry::Expiry;
@@ -96,6 +96,7 @@ pub struct ProvisionerService {
     recorder: Recorder,
     hint: watch::Sender<u64>,
     lead: Lead,
+    turn: Arc<Mutex<()>>,
 }
 
 impl ProvisionerService {
@@ -106,7 +107,7 @@ impl ProvisionerService {
     pub async fn open(options: Options) -> Result<Self, StoreError> {
         let store = Store::open(&options.database).await?;
         let lead = Lead { holder: TaskId::new().to_string() };
-        Ok(Self { options, store, recorder: Recorder::default(), hint: watch::Sender::new(0), lead })
+        Ok(Self { options, store, recorder: Recorder::default(), hint: watch::Sender::new(0), lead, turn: Arc::default() })
     }
 
     /// The state.
@@ -140,6 +141,7 @@ impl ProvisionerService {
             recorder: self.recorder.clone(),
             lead: self.lead.clone(),
             hints: self.hint.subscribe(),
+            turn: Arc::clone(&self.turn),
             clock: Arc::clone(&options.frame.clock),
         }
     }

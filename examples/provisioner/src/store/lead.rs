@@ -13,10 +13,11 @@ pub struct Lead {
     pub holder: String,
 }
 
-const TAKE: &str = "INSERT INTO lead (only, holder, until, ended) VALUES (1, $1, $2, $3)
-     ON CONFLICT (only) DO UPDATE SET holder = excluded.holder, until = excluded.until
+const TAKE: &str = "INSERT INTO lead (place, holder, until, ended) VALUES (1, $1, $2, $3)
+     ON CONFLICT (place) DO UPDATE SET holder = excluded.holder, until = excluded.until
      WHERE lead.holder = excluded.holder OR lead.until <= $3";
 const HOLDS: &str = "SELECT 1 AS holds FROM lead WHERE holder = $1 AND until > $2";
+const KEEP: &str = "UPDATE lead SET until = $2 WHERE holder = $1";
 const LEAVE: &str = "UPDATE lead SET until = 0 WHERE holder = $1";
 const ENDED: &str = "UPDATE lead SET ended = $2 WHERE holder = $1";
 const LAST: &str = "SELECT ended FROM lead";
@@ -25,6 +26,12 @@ impl Store {
     /// Takes the lead until then, or keeps it. Whether this process has it.
     pub async fn lead(&self, lead: &Lead, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.kit.run(TAKE, &[(&lead.holder).into(), until.into(), now.into()]).await? > 0)
+    }
+
+    /// Keeps the lead until then, also late, if nobody else has had it since this process took it: then what this process has seen still
+    /// holds. Whether it has it.
+    pub async fn keep_lead(&self, lead: &Lead, until: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.kit.run(KEEP, &[(&lead.holder).into(), until.into()]).await? > 0)
     }
 
     /// Leaves the lead to others.
