@@ -20,6 +20,7 @@ const HOLDS: &str = "SELECT 1 AS holds FROM lead WHERE holder = $1 AND until > $
 const KEEP: &str = "UPDATE lead SET until = $2 WHERE holder = $1";
 const LEAVE: &str = "UPDATE lead SET until = 0 WHERE holder = $1";
 const ENDED: &str = "UPDATE lead SET ended = $2 WHERE holder = $1";
+const HOLDER: &str = "SELECT holder FROM lead";
 const LAST: &str = "SELECT ended FROM lead";
 
 impl Store {
@@ -38,6 +39,11 @@ impl Store {
     pub async fn leave(&self, lead: &Lead) -> Result<(), StoreError> {
         self.kit.run(LEAVE, &[(&lead.holder).into()]).await?;
         Ok(())
+    }
+
+    /// Who leads, or has led last. Nothing if nobody ever did.
+    pub async fn leader(&self) -> Result<Option<String>, StoreError> {
+        self.kit.row(HOLDER, &[]).await?.map(|row| row.text("holder")).transpose()
     }
 
     /// Notes that a pass has ended.
