@@ -73,7 +73,7 @@ async fn what_is_not_there_is_not_found() {
     refused(soon(api.get_launch_specs("w").send()).await, 404, NONE);
     refused(soon(api.state("w").send()).await, 404, NONE);
     refused(soon(api.explain("w").into_future()).await, 404, NONE);
-    refused(soon(api.fleet("w").send()).await, 404, NONE);
+    refused(soon(api.fleet("w").into_future()).await, 404, NONE);
     refused(soon(api.terminate_all_instances_of_worker_type("w").into_future()).await, 404, NONE);
     refused(soon(api.should_terminate("w", "i").into_future()).await, 404, "no such instance");
     let token = TaskId::new().to_string();

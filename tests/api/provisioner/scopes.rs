@@ -10,7 +10,7 @@ async fn let_through(by: &Tester) -> Vec<&'static str> {
     let api = by.provisioner();
     let scoped = definition(1).with_scopes(["a:scope"]);
     let token = TaskId::new();
-    let secrets: taskcluster::secret::SecretObject = object! {}.into();
+    let secrets: taskcluster::SecretObject = object! {}.into();
     let secret = CreateSecretRequest::new("w", secrets, ["a:scope".to_owned()], token, by.now() + hours(1));
     let mut passed = Vec::new();
     macro_rules! call {
@@ -34,7 +34,7 @@ async fn let_through(by: &Tester) -> Vec<&'static str> {
     call!("launch-specs", api.get_launch_specs("w").send());
     call!("state", api.state("w").send());
     call!("explain", api.explain("w").into_future());
-    call!("fleet", api.fleet("w").send());
+    call!("fleet", api.fleet("w").into_future());
     call!("terminate", api.terminate_all_instances_of_worker_type("w").into_future());
     call!("create-secret", api.create_secret(&token.to_string(), &secret).into_future());
     call!("get-secret", api.get_secret(&token.to_string()).into_future());

@@ -140,7 +140,7 @@ async fn who_is_to_end_finds_nothing_under_its_token() {
         setting.advance(minutes(1)).await;
         let tokens = setting.shelf.tokens();
         let stopped = soon(setting.api().terminate_all_instances_of_worker_type("w").into_future()).await.unwrap();
-        assert_eq!(stopped.terminated, 2);
+        assert_eq!(stopped.instances, 2);
         for (id, token) in &tokens {
             refused(soon(setting.api().get_secret(token).into_future()).await, 404, "nothing under");
             refused(soon(setting.api().instance_started(id, token).into_future()).await, 404, "nothing under");
@@ -160,7 +160,7 @@ async fn a_secret_is_stored_for_a_worker_that_starts_in_another_way() {
         let api = setting.api();
         let token = TaskId::new();
         let secret = |expires| {
-            let secrets: taskcluster::secret::SecretObject = object! { "a": 1 }.into();
+            let secrets: taskcluster::SecretObject = object! { "a": 1 }.into();
             CreateSecretRequest::new("w", secrets, ["one:scope".to_owned()], token, expires)
         };
         let put = async |token: &str, secret: &CreateSecretRequest| {
