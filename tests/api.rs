@@ -3,6 +3,7 @@
 
 mod auth;
 mod index;
+mod provisioner;
 mod purge_cache;
 mod queue;
 mod scheduler;

@@ -19,7 +19,7 @@ macro_rules! service {
 service!("auth", auth, "Service auth: clients, roles, scopes, credentials.");
 service!("queue", queue, "Service queue: tasks, runs, claims, artifacts.");
 service!("scheduler", scheduler, "Service scheduler: task graphs.");
-service!("provisioner", provisioner, "Service provisioner: worker types. Experimental.");
+service!("provisioner", provisioner, "Service provisioner: worker types.");
 service!("index", index, "Service index: tasks by names.");
 service!("hooks", hooks, "Service hooks: tasks at set times, for messages, on demand.");
 service!("notify", notify, "Service notify: mail, Matrix, Slack, messages.");

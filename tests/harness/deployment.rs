@@ -6,6 +6,8 @@ use service_kit::blobs::Buckets;
 use taskcluster::events::{Binding, Bus, MemoryBus, Subscription};
 use taskcluster::{Caller, Credentials, ManualClock, RetryPolicy};
 use taskcluster_fake::Fake;
+use taskcluster_provisioner::ProvisionerService;
+use taskcluster_provisioner::provider::Providers;
 use tempfile::TempDir;
 
 use crate::{Backend, Tester};
@@ -24,12 +26,15 @@ pub struct Options {
     pub claim_timeout: Option<Duration>,
     /// Where artifacts are kept, in place of a folder.
     pub buckets: Option<Buckets>,
+    /// Where the provisioner's workers come from.
+    pub providers: Providers,
 }
 
 impl Options {
     /// On the system's clock; `claimWork` answers at once.
     pub fn on(backend: Backend) -> Self {
-        Self { backend, clock: None, claim_wait: Duration::ZERO, claim_timeout: None, buckets: None }
+        let (claim_wait, providers) = (Duration::ZERO, Providers::new());
+        Self { backend, clock: None, claim_wait, claim_timeout: None, buckets: None, providers }
     }
 
     /// On a clock that the test moves.
@@ -43,6 +48,13 @@ impl Options {
     #[must_use]
     pub fn with_buckets(mut self, buckets: Buckets) -> Self {
         self.buckets = Some(buckets);
+        self
+    }
+
+    /// With workers from these providers.
+    #[must_use]
+    pub fn with_providers(mut self, providers: Providers) -> Self {
+        self.providers = providers;
         self
     }
 
@@ -61,7 +73,7 @@ impl Options {
     }
 }
 
-/// Auth, queue, index, object, purge-cache and scheduler service behind a listener on loopback. They end when this is dropped;
+/// Auth, queue, index, object, purge-cache, scheduler and provisioner service behind a listener on loopback. They end when this is dropped;
 /// [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Deployment {
@@ -76,7 +88,7 @@ impl Deployment {
     /// # Errors
     /// If a service does not start.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { backend, clock, claim_wait, claim_timeout, buckets } = options;
+        let Options { backend, clock, claim_wait, claim_timeout, buckets, providers } = options;
         let databases = tempfile::tempdir()?;
         let builder = Fake::builder()
             .claim_wait(claim_wait)
@@ -85,7 +97,9 @@ impl Deployment {
             .index_database(backend.database(&databases, "index").await.parse()?)
             .object_database(backend.database(&databases, "object").await.parse()?)
             .purge_cache_database(backend.database(&databases, "purge-cache").await.parse()?)
-            .scheduler_database(backend.database(&databases, "scheduler").await.parse()?);
+            .scheduler_database(backend.database(&databases, "scheduler").await.parse()?)
+            .provisioner_database(backend.database(&databases, "provisioner").await.parse()?)
+            .providers(providers);
         let builder = match claim_timeout {
             Some(timeout) => builder.claim_timeout(timeout),
             None => builder,
@@ -141,6 +155,19 @@ impl Deployment {
     /// The bus that its services publish to.
     pub fn bus(&self) -> &MemoryBus {
         self.fake.bus()
+    }
+
+    /// Moves the clock, which must be the test's. When this returns, what was due by then is done, and the provisioner has made a pass.
+    ///
+    /// # Panics
+    /// If a database does not obey.
+    pub async fn advance(&self, by: Duration) {
+        crate::soon(self.fake.advance(by)).await.expect("what is due can be done");
+    }
+
+    /// The provisioner itself.
+    pub fn provisioner(&self) -> &ProvisionerService {
+        self.fake.provisioner()
     }
 
     /// Stops the services, and waits until they have stopped.

@@ -13,6 +13,8 @@ use taskcluster::{Caller, Credentials, ManualClock, SystemClock, Timestamp, tran
 use taskcluster_auth::{AuthService, Sealer, StaticClient};
 use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
+use taskcluster_provisioner::ProvisionerService;
+use taskcluster_provisioner::provider::Providers;
 use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::{QueueService, Settings};
 use taskcluster_scheduler::SchedulerService;
@@ -20,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{Fake, ROOT, ROOT_TOKEN};
+use crate::{Fake, PROVISIONER_ID, ROOT, ROOT_TOKEN};
 
 const QUEUE: &str = "static/taskcluster/queue";
 const QUEUE_TOKEN: &str = "queuequeuequeuequeuequeuequeuequeuequeuequeu";
@@ -30,6 +32,9 @@ const INDEX_TOKEN: &str = "indexindexindexindexindexindexindexindexinde";
 
 const SCHEDULER: &str = "static/taskcluster/scheduler";
 const SCHEDULER_TOKEN: &str = "schedulerschedulerschedulerschedulerschedule";
+
+const PROVISIONER: &str = "static/taskcluster/provisioner";
+const PROVISIONER_TOKEN: &str = "provisionerprovisionerprovisionerprovisioner";
 
 /// Builds a [`Fake`].
 #[derive(Clone, Debug)]
@@ -43,6 +48,8 @@ pub struct Builder {
     object: Database,
     purge_cache: Database,
     scheduler: Database,
+    provisioner: Database,
+    providers: Providers,
     buckets: Option<Buckets>,
 }
 
@@ -57,6 +64,8 @@ impl Builder {
             object: Database::Memory,
             purge_cache: Database::Memory,
             scheduler: Database::Memory,
+            provisioner: Database::Memory,
+            providers: Providers::new(),
             buckets: None,
         }
     }
@@ -121,6 +130,18 @@ impl Builder {
         self
     }
 
+    /// With this database for the provisioner, in place of memory.
+    pub fn provisioner_database(mut self, provisioner: Database) -> Self {
+        self.provisioner = provisioner;
+        self
+    }
+
+    /// With these providers of workers, in place of `fixed` alone.
+    pub fn providers(mut self, providers: Providers) -> Self {
+        self.providers = providers;
+        self
+    }
+
     /// With artifacts and objects in this storage, which answers its URLs itself, in place of a temporary folder.
     pub fn buckets(mut self, buckets: Buckets) -> Self {
         self.buckets = Some(buckets);
@@ -140,7 +161,13 @@ impl Builder {
         let frame = Frame::new(&root_url, Arc::new(bus.clone()));
         let frame = frame.with_clock(clock.clone()).with_shutdown(shutdown.clone());
 
-        let clients = [(ROOT, ROOT_TOKEN), (QUEUE, QUEUE_TOKEN), (INDEX, INDEX_TOKEN), (SCHEDULER, SCHEDULER_TOKEN)];
+        let clients = [
+            (ROOT, ROOT_TOKEN),
+            (QUEUE, QUEUE_TOKEN),
+            (INDEX, INDEX_TOKEN),
+            (SCHEDULER, SCHEDULER_TOKEN),
+            (PROVISIONER, PROVISIONER_TOKEN),
+        ];
         let clients = clients.map(|(id, token)| static_client(id, token));
         let auth = taskcluster_auth::Options::new(frame.clone(), self.auth, Sealer::ephemeral()?);
         let auth = AuthService::open(auth.with_static_clients(clients)).await?;
@@ -166,8 +193,14 @@ impl Builder {
         let queue = Arc::new(QueueService::open(queue).await?);
         let caller = Caller::builder(&root_url).credentials(Credentials::new(SCHEDULER, SCHEDULER_TOKEN));
         let caller = caller.clock(clock.clone()).build()?;
-        let scheduler = taskcluster_scheduler::Options::new(frame, self.scheduler, auth.local(), caller);
+        let scheduler = taskcluster_scheduler::Options::new(frame.clone(), self.scheduler, auth.local(), caller);
         let scheduler = Arc::new(SchedulerService::open(scheduler).await?);
+        let credentials = Credentials::new(PROVISIONER, PROVISIONER_TOKEN);
+        let caller = Caller::builder(&root_url).credentials(credentials.clone()).clock(clock.clone()).build()?;
+        let (database, authenticator) = (self.provisioner, auth.local());
+        let provisioner =
+            taskcluster_provisioner::Options::new(frame, database, authenticator, caller, credentials, PROVISIONER_ID);
+        let provisioner = Arc::new(ProvisionerService::open(provisioner.with_providers(self.providers)).await?);
 
         let routers = [
             auth.service_router()?,
@@ -176,6 +209,7 @@ impl Builder {
             object.service_router()?,
             purge_cache.service_router()?,
             scheduler.service_router()?,
+            provisioner.service_router()?,
         ];
         let router = taskcluster_server::site(routers).merge(blobs.router());
         let background = [
@@ -185,6 +219,7 @@ impl Builder {
             object.background(),
             purge_cache.background(),
             scheduler.background(),
+            provisioner.background(),
         ];
         let background = background.into_iter().flatten().collect();
         #[allow(clippy::disallowed_methods, reason = "`stop` waits for it")]
@@ -199,6 +234,7 @@ impl Builder {
             object,
             purge_cache,
             scheduler,
+            provisioner,
             shutdown,
             running,
             _folder: folder,

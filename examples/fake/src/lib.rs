@@ -10,6 +10,7 @@ use taskcluster::time::days;
 use taskcluster::{Credentials, ManualClock, SharedClock, Taskcluster, Timestamp};
 use taskcluster_index::IndexService;
 use taskcluster_object::ObjectService;
+use taskcluster_provisioner::ProvisionerService;
 use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
 use taskcluster_scheduler::SchedulerService;
@@ -26,7 +27,10 @@ const ROOT: &str = "static/taskcluster/root";
 /// Tokens of tests are no secrets.
 const ROOT_TOKEN: &str = "rootrootrootrootrootrootrootrootrootrootroot";
 
-/// A deployment in this process: auth, queue, index, object, purge-cache and scheduler service behind a listener on loopback. It ends when this is
+/// The first half of the task queues whose workers a fake's provisioner starts.
+pub const PROVISIONER_ID: &str = "fake-provisioner";
+
+/// A deployment in this process: auth, queue, index, object, purge-cache, scheduler and provisioner service behind a listener on loopback. It ends when this is
 /// dropped, and everything that it kept is gone; [`stop`](Self::stop) waits for the end.
 #[derive(Debug)]
 pub struct Fake {
@@ -40,6 +44,7 @@ pub struct Fake {
     object: Arc<ObjectService>,
     purge_cache: Arc<PurgeCacheService>,
     scheduler: Arc<SchedulerService>,
+    provisioner: Arc<ProvisionerService>,
     shutdown: CancellationToken,
     running: JoinHandle<std::io::Result<()>>,
     // The last to go.
@@ -121,7 +126,7 @@ impl Fake {
     }
 
     /// Moves the clock on. When this returns, claims and deadlines that ended by then have ended, and what has expired is
-    /// gone.
+    /// gone; the provisioner has made a pass.
     ///
     /// # Errors
     /// If the database does not obey.
@@ -134,7 +139,8 @@ impl Fake {
         self.index.catch_up().await?;
         self.object.catch_up().await?;
         self.purge_cache.catch_up().await?;
-        self.scheduler.catch_up().await
+        self.scheduler.catch_up().await?;
+        Ok(self.provisioner.catch_up().await?)
     }
 
     /// Where its services publish their messages.
@@ -159,6 +165,12 @@ impl Fake {
     #[must_use]
     pub fn scheduler(&self) -> &SchedulerService {
         &self.scheduler
+    }
+
+    /// The provisioner itself, for what no API shows.
+    #[must_use]
+    pub fn provisioner(&self) -> &ProvisionerService {
+        &self.provisioner
     }
 
     /// Ends it and waits for the end.

@@ -56,7 +56,7 @@ impl Api {
 }
 
 fn limit(asked: Option<u32>) -> usize {
-    asked.unwrap_or(MOST).min(MOST) as usize
+    asked.unwrap_or(MOST).clamp(1, MOST) as usize
 }
 
 #[async_trait]

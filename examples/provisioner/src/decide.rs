@@ -114,7 +114,8 @@ pub fn decide(sight: &Sight<'_>, policy: &dyn Policy) -> Decision {
 
     let bounds = worker_type.bounds();
     let there = fleet.capacity(|_, state| state.counts());
-    let room = bounds.max.saturating_sub(there);
+    // What is on its way out may still run for long, and its provider may fail to end it.
+    let room = bounds.max.saturating_sub(fleet.capacity(|_, state| state != State::Ended));
     let mut missing = missing(&fleet, &wanted, desired.saturating_sub(there));
     if !missing.is_empty()
         && let Some(until) = sight.failures.pause(now)

@@ -15,6 +15,9 @@ use crate::instance::{Instance, State};
 use crate::provider::{Phase, Sighting};
 use crate::worker_type::Lifecycle;
 
+/// A worker may have begun, and its provider not list it yet: for so long it is not taken for gone.
+const UNLISTED: Duration = Duration::from_secs(60);
+
 /// What the queue says of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "the life of an instance is tested with it")]
@@ -78,7 +81,7 @@ impl Seen {
     #[must_use]
     pub fn next(&self, lifecycle: &Lifecycle, now: Timestamp) -> Option<Change> {
         let Instance { state, since, created, .. } = self.instance;
-        if let Some(ended) = self.gone() {
+        if let Some(ended) = self.gone(now) {
             return Some(ended);
         }
         let for_longer_than = |time: Duration, since: Timestamp| now.since(since) > time;
@@ -104,8 +107,13 @@ impl Seen {
 
     /// When its worker was last heard of.
     fn heard(&self) -> Timestamp {
-        let begun = self.instance.started.unwrap_or(self.instance.created);
+        let begun = self.begun();
         self.activity.map_or(begun, |activity| activity.last_active.max(begun))
+    }
+
+    /// When its worker began, if it has.
+    fn begun(&self) -> Timestamp {
+        self.instance.started.unwrap_or(self.instance.created)
     }
 
     fn is_alive(&self) -> bool {
@@ -113,7 +121,7 @@ impl Seen {
     }
 
     /// That there is nothing any more.
-    fn gone(&self) -> Option<Change> {
+    fn gone(&self, now: Timestamp) -> Option<Change> {
         let Instance { state, provider_id, .. } = &self.instance;
         let says = |text: &str| {
             let says = self.sighting.as_ref().and_then(|sighting| sighting.says.as_deref());
@@ -123,13 +131,20 @@ impl Seen {
             (_, State::Ended) => None,
             // What nobody has launched is not there yet, and the provider may be slow to tell of what was launched just now.
             (None, State::Requested) => None,
+            (None, State::Running | State::Draining) if now.since(self.begun()) <= UNLISTED => None,
             (None, State::Stopping) if provider_id.is_none() => {
                 Some(self.to(State::Ended, says("it was not launched")))
             }
             (None, State::Pending) => Some(self.fails(State::Ended, says("it ended before its worker had begun"))),
+            (None, State::Running) if self.activity.is_none() => {
+                Some(self.fails(State::Ended, says("it ended before its worker had asked for a task")))
+            }
             (None, _) => Some(self.to(State::Ended, says("it ended by itself"))),
             (Some(sighting), state) if sighting.phase == Phase::Gone && state.is_starting() => {
                 Some(self.fails(State::Ended, says("it ended before its worker had begun")))
+            }
+            (Some(sighting), State::Running) if sighting.phase == Phase::Gone && self.activity.is_none() => {
+                Some(self.fails(State::Ended, says("it ended before its worker had asked for a task")))
             }
             (Some(sighting), _) if sighting.phase == Phase::Gone => {
                 Some(self.to(State::Ended, says("it ended by itself")))

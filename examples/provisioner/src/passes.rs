@@ -11,7 +11,7 @@ use service_kit::store::StoreError;
 use service_kit::sweep::{Next, Sweep};
 use taskcluster::queue::Queue;
 use taskcluster_core::clock::SharedClock;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::decide::{Decision, Sight, decide};
@@ -54,6 +54,8 @@ pub(crate) struct Passes {
     pub(crate) hints: watch::Receiver<u64>,
     /// Cancelled when nothing is to be started any more.
     pub(crate) closing: CancellationToken,
+    /// Held during a pass: two of one process would both lead, and launch the same twice.
+    pub(crate) turn: Arc<Mutex<()>>,
     pub(crate) clock: SharedClock,
 }
 
@@ -74,8 +76,15 @@ impl Sweep for Passes {
     type Error = StoreError;
 
     async fn step(&self) -> Result<Next, StoreError> {
+        let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        if self.closing.is_cancelled() || !self.store.lead(&self.lead, now + LEAD, now).await? {
+        if self.closing.is_cancelled() {
+            return Ok(Next::At(now + FOLLOW));
+        }
+        if !self.store.lead(&self.lead, now + LEAD, now).await? {
+            // What was gathered while this process led. Another gathers now.
+            self.recorder.flush(&self.store, now, true).await?;
+            self.recorder.retain(&[]);
             return Ok(Next::At(now + FOLLOW));
         }
         self.pass().await?;
@@ -103,7 +112,7 @@ impl Passes {
         for worker_type in &worker_types {
             let now = self.clock.now();
             // It may take long to ask and to launch.
-            if !self.store.lead(&self.lead, now + LEAD, now).await? {
+            if !self.store.keep_lead(&self.lead, now + LEAD).await? {
                 return Ok(());
             }
             let own = instances.remove(&worker_type.name).unwrap_or_default();
@@ -132,6 +141,7 @@ impl Passes {
     /// Makes no more passes, and has all instances end, again and again until none is left.
     pub(crate) async fn end_all(&self, reason: &'static str) -> Result<(), StoreError> {
         self.closing.cancel();
+        let _turn = self.turn.lock().await;
         loop {
             let live = self.store.live().await?;
             if live.is_empty() {
@@ -207,11 +217,12 @@ impl Passes {
         let demand = demand.map_err(|error| unanswered("what waits", error))?;
         let workers = observe::workers(&self.queue, provisioner_id, name).await;
         let workers = workers.map_err(|error| unanswered("who works", error))?;
-        if let Some(existing) = fixed::existing(&self.providers, worker_type) {
-            return Ok(fixed::looked_at(worker_type, demand, &existing, &workers, now));
-        }
         let seen = self.seen(instances, listed, &workers)?;
         self.note_launched(&seen).await?;
+        if let Some(existing) = fixed::existing(&self.providers, worker_type) {
+            let (decision, gauge) = fixed::looked_at(worker_type, demand, &existing, &workers, now);
+            return Ok((Decision { changes: fixed::replaced(worker_type, &seen, now), ..decision }, gauge));
+        }
         let failures = self.store.failures(name).await?;
         let sight = Sight { worker_type, demand, seen: &seen, failures: &failures, now };
         let decision = decide(&sight, &*self.policy);
@@ -251,7 +262,13 @@ impl Passes {
         let now = self.clock.now();
         match self.seen(instances, listed, &observe::Workers::default()) {
             Ok(seen) => {
-                let changes = seen.iter().filter_map(|seen| seen.next(&Lifecycle::default(), now)).collect();
+                // It was to stop with its type already, unless a pass wished for it in that very moment.
+                let stop = |seen: &Seen| {
+                    let stops = seen.instance.state < State::Stopping;
+                    stops.then(|| seen.to(State::Stopping, "its worker type was removed".to_owned()))
+                };
+                let next = |seen: &Seen| seen.next(&Lifecycle::default(), now).filter(|change| change.to > State::Draining);
+                let changes = seen.iter().filter_map(|seen| next(seen).or_else(|| stop(seen))).collect();
                 self.store.change(&self.lead, changes, now).await.map(drop)
             }
             Err(Blind::Store(error)) => Err(error),

@@ -16,7 +16,7 @@ use taskcluster_core::credentials::Credentials;
 use taskcluster_core::ids::TaskId;
 use taskcluster_server::provisioner::ProvisionerApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
@@ -101,6 +101,7 @@ pub struct ProvisionerService {
     hint: watch::Sender<u64>,
     lead: Lead,
     closing: CancellationToken,
+    turn: Arc<Mutex<()>>,
 }
 
 impl ProvisionerService {
@@ -118,6 +119,7 @@ impl ProvisionerService {
             hint: watch::Sender::new(0),
             lead,
             closing: CancellationToken::new(),
+            turn: Arc::default(),
         })
     }
 
@@ -164,6 +166,7 @@ impl ProvisionerService {
             lead: self.lead.clone(),
             hints: self.hint.subscribe(),
             closing: self.closing.clone(),
+            turn: Arc::clone(&self.turn),
             clock: Arc::clone(&options.frame.clock),
         }
     }

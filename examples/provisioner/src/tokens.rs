@@ -57,10 +57,16 @@ pub fn digest(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The scope of a worker type's role.
+#[must_use]
+pub fn role(provisioner_id: &str, worker_type: &str) -> String {
+    format!("assume:worker-type:{provisioner_id}/{worker_type}")
+}
+
 /// The scopes of a worker of a type: those of its role, and those that its definition gives it.
 #[must_use]
 pub fn scopes_of_type(provisioner_id: &str, worker_type: &str, defined: &[String]) -> Vec<String> {
-    let mut scopes = vec![format!("assume:worker-type:{provisioner_id}/{worker_type}")];
+    let mut scopes = vec![role(provisioner_id, worker_type)];
     scopes.extend(defined.iter().cloned());
     scopes
 }

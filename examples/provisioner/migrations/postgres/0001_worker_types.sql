@@ -67,7 +67,7 @@ CREATE TABLE passes (
 
 -- Who makes passes, until when. One row.
 CREATE TABLE lead (
-    only BIGINT PRIMARY KEY CHECK (only = 1),
+    place BIGINT PRIMARY KEY CHECK (place = 1),
     holder TEXT COLLATE "C" NOT NULL,
     until BIGINT NOT NULL,
     ended BIGINT NOT NULL

@@ -67,7 +67,7 @@ CREATE TABLE passes (
 
 -- Who makes passes, until when. One row.
 CREATE TABLE lead (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
+    place INTEGER PRIMARY KEY CHECK (place = 1),
     holder TEXT NOT NULL,
     until INTEGER NOT NULL,
     ended INTEGER NOT NULL

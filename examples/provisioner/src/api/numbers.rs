@@ -11,7 +11,7 @@ use taskcluster_server::{Failure, Reply};
 
 use super::{Api, limit};
 
-/// How long a pass may take before something must be wrong.
+/// How long a pass may take before something must be wrong. Numbers that are older are none of the present.
 const SLOW: std::time::Duration = minutes(10);
 
 /// A number of a worker type, as Prometheus knows it.
@@ -60,7 +60,7 @@ impl Api {
     }
 
     pub(super) async fn prometheus(&self) -> Result<Reply<Body>, Failure> {
-        let last = self.store.last_numbers().await?;
+        let last = self.store.last_numbers(self.clock.now() - SLOW).await?;
         let known: Vec<(String, wire::FleetSample)> = last
             .into_iter()
             .map(|(worker_type, (begins, seconds, numbers))| (worker_type, numbers.to_wire(begins, seconds)))

@@ -20,6 +20,8 @@ impl Api {
         payload: wire::CreateSecretRequest,
     ) -> Result<(), Failure> {
         call.authorize(Params::new().list("scopes", payload.scopes.iter().cloned())).await?;
+        // Its worker gets the type's role as well.
+        call.authorize_scopes(&[tokens::role(&self.provisioner_id, &payload.worker_type)]).await?;
         let now = self.clock.now();
         if payload.token.to_string() != token {
             return Err(Failure::input_error("`token` is not the one in the path"));
@@ -58,6 +60,7 @@ impl Api {
         let provider = self.providers.get(&instance.provider)?;
         let fragments = provider.fragments(&version.definition, &instance.place);
         let scopes = tokens::scopes_of_instance(&self.provisioner_id, &instance, &fragments.scopes);
+        self.store.started(&instance.id, self.clock.now()).await?;
         Ok((fragments.secrets, scopes))
     }
 

@@ -78,8 +78,23 @@ fn what_its_provider_does_not_know_any_more_has_ended() {
     let gone = Seen { sighting: Some(sighted(Phase::Gone)), ..seen(State::Requested) };
     assert_eq!(next(&gone), Some(State::Ended));
     assert_eq!(next(&Seen { sighting: None, ..seen(State::Ended) }), None);
-    let failed = |state| Seen { sighting: None, ..seen(state) }.next(&Lifecycle::default(), now()).unwrap().failed;
-    assert!(failed(State::Pending) && !failed(State::Running) && !failed(State::Stopping));
+    let failed = |state, activity| {
+        Seen { sighting: None, activity, ..seen(state) }.next(&Lifecycle::default(), now()).unwrap().failed
+    };
+    assert!(failed(State::Pending, None) && !failed(State::Stopping, None));
+    assert!(failed(State::Running, None), "its worker began, and never asked for a task");
+    assert!(!failed(State::Running, active(minutes(1), 0)));
+}
+
+#[test]
+fn a_worker_that_is_quicker_than_the_list_is_not_taken_for_gone() {
+    for state in [State::Running, State::Draining] {
+        let mut quick = Seen { sighting: None, ..seen(state) };
+        quick.instance.started = Some(now() - Duration::from_secs(20));
+        assert_eq!(next(&quick), None, "{state}");
+        quick.sighting = Some(sighted(Phase::Gone));
+        assert_eq!(next(&quick), Some(State::Ended), "{state}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use taskcluster_core::time::Timestamp;
 
 use crate::decide::{Decision, Demand};
 use crate::fleet::Gauge;
-use crate::life::{Activity, text};
+use crate::instance::State;
+use crate::life::{Activity, Change, Seen, text};
 use crate::observe::Workers;
 use crate::provider::{Existing, Providers};
 use crate::worker_type::WorkerType;
@@ -24,6 +25,21 @@ pub(crate) fn trouble(activity: Option<Activity>, worker_type: &WorkerType, now:
     let silence = worker_type.newest().definition.lifecycle().silence;
     let silent = activity.claims == 0 && now.since(activity.last_active) > silence;
     silent.then(|| format!("nothing was heard of it for {}", text(now.since(activity.last_active))))
+}
+
+/// What becomes of instances that were started before the worker type came to be a fixed one.
+pub(super) fn replaced(worker_type: &WorkerType, seen: &[Seen], now: Timestamp) -> Vec<Change> {
+    let lifecycle = worker_type.settled.definition.lifecycle();
+    let goes = |seen: &Seen| {
+        let reason = "workers of its type are started by somebody else now".to_owned();
+        match seen.instance.state {
+            State::Requested | State::Pending => Some(seen.to(State::Stopping, reason)),
+            State::Running => Some(seen.to(State::Draining, reason)),
+            State::Draining | State::Stopping | State::Ended => None,
+        }
+    };
+    let next = |seen: &Seen| seen.next(&lifecycle, now).filter(|change| change.to >= State::Draining);
+    seen.iter().filter_map(|seen| next(seen).or_else(|| goes(seen))).collect()
 }
 
 /// What there is, and what is wrong with it.

@@ -77,6 +77,9 @@ impl Passes {
         units: u32,
         room: &mut u32,
     ) -> Result<Vec<String>, StoreError> {
+        if *room == 0 {
+            return Ok(vec!["Nothing can be started before something has ended: as much runs as may.".to_owned()]);
+        }
         let offers = match self.providers.of(&version.definition) {
             Ok(provider) => provider.offers(&version.definition).await.map(|offers| (provider.kind(), offers)),
             Err(error) => Err(error),

@@ -47,6 +47,7 @@ const INSERT: &str =
     "INSERT INTO instances (instance_id, worker_type, version, provider, worker_group, place, capacity, price, offer,
          provider_id, state, created, since, started, reason, failed)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 'requested', $10, $10, NULL, NULL, FALSE)";
+const IS_THERE: &str = "SELECT 1 AS there FROM worker_types WHERE name = $1";
 const CHANGE: &str =
     "UPDATE instances SET state = $3, since = $4, reason = COALESCE($5, reason), failed = failed OR $6,
          started = CASE WHEN $3 = 'running' THEN COALESCE(started, $4) ELSE started END
@@ -60,7 +61,7 @@ const FORGET_SECRETS: &str = "DELETE FROM secrets WHERE instance_id IN
      (SELECT instance_id FROM instances WHERE worker_type = $1 AND state IN ('stopping', 'ended'))";
 const FAILURES: &str = "SELECT since, reason FROM instances
      WHERE worker_type = $1 AND failed AND state IN ('stopping', 'ended')
-       AND since > COALESCE((SELECT MAX(started) FROM instances WHERE worker_type = $1), 0)
+       AND since > COALESCE((SELECT MAX(started) FROM instances WHERE worker_type = $1 AND NOT failed), 0)
      ORDER BY since DESC LIMIT 100";
 const COUNTED: &str = "SELECT CAST(COALESCE(SUM(capacity), 0) AS BIGINT) AS capacity FROM instances
      WHERE worker_type = $1 AND state IN ('requested', 'pending', 'running')";
@@ -96,8 +97,8 @@ impl Store {
         Ok(Failures { times: found.iter().map(|row| row.time("since")).collect::<Result<_, _>>()?, reason })
     }
 
-    /// Notes wishes, with the digests of their tokens and when these expire. Nothing is noted, and `false` said, for who does not
-    /// lead.
+    /// Notes wishes, with the digests of their tokens and when these expire; none for a worker type that is not there any more. Nothing
+    /// is noted, and `false` said, for who does not lead.
     pub async fn wish(
         &self,
         lead: &Lead,
@@ -113,6 +114,9 @@ impl Store {
                         return Ok(false);
                     }
                     for (wish, digest) in &wishes {
+                        if sql.row(IS_THERE, &[(&wish.instance.worker_type).into()]).await?.is_none() {
+                            continue;
+                        }
                         insert(sql, wish).await?;
                         secrets::insert_for(sql, &wish.instance, digest, expires).await?;
                     }

@@ -13,12 +13,14 @@ pub struct Lead {
     pub holder: String,
 }
 
-const TAKE: &str = "INSERT INTO lead (only, holder, until, ended) VALUES (1, $1, $2, $3)
-     ON CONFLICT (only) DO UPDATE SET holder = excluded.holder, until = excluded.until
+const TAKE: &str = "INSERT INTO lead (place, holder, until, ended) VALUES (1, $1, $2, $3)
+     ON CONFLICT (place) DO UPDATE SET holder = excluded.holder, until = excluded.until
      WHERE lead.holder = excluded.holder OR lead.until <= $3";
 const HOLDS: &str = "SELECT 1 AS holds FROM lead WHERE holder = $1 AND until > $2";
+const KEEP: &str = "UPDATE lead SET until = $2 WHERE holder = $1";
 const LEAVE: &str = "UPDATE lead SET until = 0 WHERE holder = $1";
 const ENDED: &str = "UPDATE lead SET ended = $2 WHERE holder = $1";
+const HOLDER: &str = "SELECT holder FROM lead";
 const LAST: &str = "SELECT ended FROM lead";
 
 impl Store {
@@ -27,10 +29,21 @@ impl Store {
         Ok(self.kit.run(TAKE, &[(&lead.holder).into(), until.into(), now.into()]).await? > 0)
     }
 
+    /// Keeps the lead until then, also late, if nobody else has had it since this process took it: then what this process has seen still
+    /// holds. Whether it has it.
+    pub async fn keep_lead(&self, lead: &Lead, until: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.kit.run(KEEP, &[(&lead.holder).into(), until.into()]).await? > 0)
+    }
+
     /// Leaves the lead to others.
     pub async fn leave(&self, lead: &Lead) -> Result<(), StoreError> {
         self.kit.run(LEAVE, &[(&lead.holder).into()]).await?;
         Ok(())
+    }
+
+    /// Who leads, or has led last. Nothing if nobody ever did.
+    pub async fn leader(&self) -> Result<Option<String>, StoreError> {
+        self.kit.row(HOLDER, &[]).await?.map(|row| row.text("holder")).transpose()
     }
 
     /// Notes that a pass has ended.

@@ -15,8 +15,9 @@ const SELECT_PAGE: &str = "SELECT seconds, begins, numbers FROM samples
        AND ((seconds = 60 AND begins >= $4) OR (seconds = 600 AND begins >= $5 AND begins < $4) OR (seconds = 3600 AND begins < $5))
      ORDER BY begins LIMIT $6";
 const SELECT_LAST: &str = "SELECT s.worker_type, s.seconds, s.begins, s.numbers FROM samples s
-     WHERE s.seconds = 60 AND s.begins =
+     WHERE s.seconds = 60 AND s.begins >= $1 AND s.begins =
        (SELECT MAX(l.begins) FROM samples l WHERE l.worker_type = s.worker_type AND l.seconds = 60)
+       AND EXISTS (SELECT 1 FROM worker_types t WHERE t.name = s.worker_type)
      ORDER BY s.worker_type";
 const EXPIRE: &str = "DELETE FROM samples WHERE seconds = $1 AND begins < $2";
 
@@ -62,9 +63,9 @@ impl Store {
         self.kit.rows(SELECT_PAGE, &args).await?.iter().map(sample).collect()
     }
 
-    /// The last minute that there are numbers of, of each worker type.
-    pub async fn last_numbers(&self) -> Result<Vec<(String, Sample)>, StoreError> {
-        let found = self.kit.rows(SELECT_LAST, &[]).await?;
+    /// The last minute that there are numbers of, of each worker type that is there; none of one that nobody has looked at since.
+    pub async fn last_numbers(&self, since: Timestamp) -> Result<Vec<(String, Sample)>, StoreError> {
+        let found = self.kit.rows(SELECT_LAST, &[since.into()]).await?;
         found.iter().map(|row| Ok((row.text("worker_type")?, sample(row)?))).collect()
     }
 

@@ -1,3 +1,6 @@
 //! The API, the providers, the program.
 
+mod cloud;
 mod local_process;
+mod passes;
+mod world;
