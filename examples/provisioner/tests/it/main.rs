@@ -1,3 +1,5 @@
 //! The API, the providers, the program.
 
+#[cfg(feature = "docker")]
+mod docker;
 mod local_process;
