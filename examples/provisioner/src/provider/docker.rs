@@ -8,8 +8,8 @@
 use async_trait::async_trait;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions,
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value};
@@ -245,7 +245,10 @@ impl Provider for Docker {
         let name = self.container_name(&launch.instance_id);
         // Between a look and a start by one call another could start it and it could end: it would run twice.
         let Some(_turn) = self.turns.take(&name) else {
-            return Err(ProviderError::Away { message: format!("the container {name} is being started"), source: None });
+            return Err(ProviderError::Away {
+                message: format!("the container {name} is being started"),
+                source: None,
+            });
         };
         let plan = self.sound(&launch.definition).await?;
         let container = match self.find(&name).await? {

@@ -90,10 +90,7 @@ impl Answer {
 ///
 /// # Errors
 /// It does not.
-pub(super) async fn ask<T>(
-    what: &str,
-    answer: impl Future<Output = Result<T, ApiError>>,
-) -> Result<Result<T, Answer>> {
+pub(super) async fn ask<T>(what: &str, answer: impl Future<Output = Result<T, ApiError>>) -> Result<Result<T, Answer>> {
     match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(answer)) => Ok(Ok(answer)),
         Ok(Err(ApiError::DockerResponseServerError { status_code: status, message })) => {

@@ -121,9 +121,22 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for name in
-            ["", "a b", "x/", "/x", ":1", "a:", "Debian", "a:-1", "a@sha256:ab", "a@", "../a", "a//b", "a\n", "r .example/a"]
-        {
+        for name in [
+            "",
+            "a b",
+            "x/",
+            "/x",
+            ":1",
+            "a:",
+            "Debian",
+            "a:-1",
+            "a@sha256:ab",
+            "a@",
+            "../a",
+            "a//b",
+            "a\n",
+            "r .example/a",
+        ] {
             assert!(Image::parse(name).is_err(), "{name}");
         }
     }

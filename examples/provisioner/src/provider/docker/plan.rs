@@ -77,8 +77,7 @@ fn is_target(path: &str) -> bool {
 fn mount(source: String, volume: &DockerVolume) -> Mount {
     let read_only = volume.read_only.unwrap_or(false);
     // What is mounted below would not be read-only with it: older engines know of no way.
-    let bind_options =
-        read_only.then(|| MountBindOptions { non_recursive: Some(true), ..MountBindOptions::default() });
+    let bind_options = read_only.then(|| MountBindOptions { non_recursive: Some(true), ..MountBindOptions::default() });
     Mount {
         target: Some(volume.target.clone()),
         source: Some(source),

@@ -68,9 +68,7 @@ impl Pulls {
         };
         match pull.end.get().map(|(_, end)| end) {
             None => pulling,
-            Some(End::Refused(reason)) => {
-                ProviderError::Refused(format!("the image {image} cannot be had: {reason}"))
-            }
+            Some(End::Refused(reason)) => ProviderError::Refused(format!("the image {image} cannot be had: {reason}")),
             Some(End::Failed(reason)) => {
                 let failed = away(format!("the image {image} cannot be pulled, which is tried again: {reason}"));
                 pulls.remove(image);
