@@ -10,6 +10,8 @@ use taskcluster_core::credentials::Credentials;
 use taskcluster_core::secret::Secret;
 
 use crate::provider::Providers;
+#[cfg(feature = "docker")]
+use crate::provider::docker::{self, AddressError, Docker};
 use crate::provider::local_process::LocalProcess;
 
 /// What a process that is nothing but a provisioner has to be told beside what every service is. With the bus `memory:` it hears nothing,
@@ -31,6 +33,18 @@ pub struct Config {
     pub process_folder: Option<PathBuf>,
     /// The programs that such worker types may name, by the word for each.
     pub programs: BTreeMap<String, PathBuf>,
+    /// Worker types of the kind `docker`: where their engine listens, `unix://PATH` or `tcp://HOST:PORT`. Empty: there are none.
+    #[cfg(feature = "docker")]
+    pub docker: String,
+    /// Directories of the engine's machine: what is in one of them may be shown in containers.
+    #[cfg(feature = "docker")]
+    pub docker_volumes: Vec<String>,
+    /// The engine's network for containers, or `host`; empty for the engine's own bridge.
+    #[cfg(feature = "docker")]
+    pub docker_network: String,
+    /// Names that containers know besides, each `NAME:ADDRESS`; as address, `host-gateway` is the engine's machine.
+    #[cfg(feature = "docker")]
+    pub docker_hosts: Vec<String>,
 }
 
 impl Default for Config {
@@ -42,6 +56,14 @@ impl Default for Config {
             provisioner_id: String::new(),
             process_folder: None,
             programs: BTreeMap::new(),
+            #[cfg(feature = "docker")]
+            docker: String::new(),
+            #[cfg(feature = "docker")]
+            docker_volumes: Vec::new(),
+            #[cfg(feature = "docker")]
+            docker_network: String::new(),
+            #[cfg(feature = "docker")]
+            docker_hosts: Vec::new(),
         }
     }
 }
@@ -59,6 +81,10 @@ pub enum ConfigFault {
     /// Nothing could be started.
     #[error("process_folder is set, but programs names none")]
     NoPrograms,
+    /// Nothing could be started there.
+    #[cfg(feature = "docker")]
+    #[error("docker: {0}")]
+    Docker(AddressError),
 }
 
 impl Own for Config {
@@ -77,6 +103,8 @@ impl Own for Config {
         if self.process_folder.is_some() && self.programs.is_empty() {
             return Err(ConfigFault::NoPrograms);
         }
+        #[cfg(feature = "docker")]
+        self.docker("").map_err(ConfigFault::Docker)?;
         Ok(())
     }
 }
@@ -88,14 +116,36 @@ impl Config {
         Credentials::new(self.client_id.as_str(), self.access_token.clone())
     }
 
-    /// The providers that are configured.
-    #[must_use]
-    pub fn providers(&self) -> Providers {
-        let providers = Providers::new();
-        match &self.process_folder {
-            Some(folder) => providers.with(LocalProcess::new(folder, self.programs.clone())),
-            None => providers,
+    /// The providers that are configured, for the provisioner of the deployment at `root_url`.
+    ///
+    /// # Errors
+    /// As [`check`](Own::check) finds.
+    pub fn providers(&self, root_url: &str) -> Result<Providers, ConfigFault> {
+        let mut providers = Providers::new();
+        if let Some(folder) = &self.process_folder {
+            providers = providers.with(LocalProcess::new(folder, self.programs.clone()));
         }
+        #[cfg(feature = "docker")]
+        if let Some(docker) = self.docker(root_url).map_err(ConfigFault::Docker)? {
+            providers = providers.with(docker);
+        }
+        #[cfg(not(feature = "docker"))]
+        let _ = root_url;
+        Ok(providers)
+    }
+
+    /// An engine may serve provisioners of the same identifier in several deployments.
+    #[cfg(feature = "docker")]
+    fn docker(&self, root_url: &str) -> Result<Option<Docker>, AddressError> {
+        if self.docker.is_empty() {
+            return Ok(None);
+        }
+        let options = docker::Options::default()
+            .with_volumes(self.docker_volumes.clone())
+            .with_network(self.docker_network.clone())
+            .with_hosts(self.docker_hosts.clone());
+        let owner = format!("{} of {root_url}", self.provisioner_id);
+        Docker::connect(&self.docker, owner).map(|docker| Some(docker.with_options(options)))
     }
 }
 
@@ -126,6 +176,18 @@ mod tests {
         assert_eq!(loaded(text).check(), Err(ConfigFault::NoPrograms));
         let settings = loaded(&format!("{text}\n[programs]\nworker = '/usr/bin/worker'"));
         assert_eq!(settings.check(), Ok(()));
-        assert!(settings.own.providers().get("local-process").is_ok());
+        assert!(settings.own.providers("").unwrap().get("local-process").is_ok());
+    }
+
+    #[cfg(feature = "docker")]
+    #[test]
+    fn containers_need_an_engine() {
+        let text = "provisioner_id = 'p'\nclient_id = 'c'";
+        assert!(loaded(text).own.providers("").unwrap().get("docker").is_err());
+        assert!(matches!(loaded(&format!("{text}\ndocker = 'localhost'")).check(), Err(ConfigFault::Docker(_))));
+        let more = "docker = 'unix:///run/docker.sock'\ndocker_volumes = ['/srv/cache']\ndocker_network = 'host'\ndocker_hosts = []";
+        let settings = loaded(&format!("{text}\n{more}"));
+        assert_eq!(settings.check(), Ok(()));
+        assert!(settings.own.providers("").unwrap().get("docker").is_ok());
     }
 }

@@ -18,8 +18,13 @@ use crate::worker_type::Definition;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
+#[cfg(feature = "docker")]
+pub mod docker;
 pub mod fixed;
 pub mod local_process;
+
+/// What a worker is told stands in this variable, where its provider starts a program.
+pub const USER_DATA: &str = "TASKCLUSTER_USER_DATA";
 
 /// A way in which an instance could be started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -271,4 +276,23 @@ impl Providers {
 pub fn kind(definition: &Definition) -> String {
     let provider = serde_json::to_value(definition.provider()).unwrap_or_default();
     provider.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The last line of a log that says something: of what ended by itself it may say why.
+fn last_line(log: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(log);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    Some(line.trim().chars().filter(|character| !character.is_control()).take(500).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_line;
+
+    #[test]
+    fn a_last_line_says_something_and_is_text() {
+        assert_eq!(last_line(b"first\n \x1b[1mlast\xff \r\n\n  \n").as_deref(), Some("[1mlast\u{fffd}"));
+        assert_eq!(last_line(b"\n"), None);
+        assert_eq!(last_line(&[b'x'; 4096]).map(|line| line.len()), Some(500));
+    }
 }

@@ -15,7 +15,7 @@ use taskcluster::provisioner::{LocalProcessProvider, WorkerTypeProvider};
 use taskcluster_core::time::{Timestamp, minutes};
 use tokio::process::Command;
 
-use super::{Launch, Offer, Phase, Provider, ProviderError, Result, Sighting, Specification};
+use super::{Launch, Offer, Phase, Provider, ProviderError, Result, Sighting, Specification, USER_DATA};
 use crate::instance::Place;
 use crate::worker_type::Definition;
 
@@ -25,9 +25,6 @@ use process::{Identity, Signal};
 
 /// The `workerGroup` of all of them.
 const WORKER_GROUP: &str = "local-process";
-
-/// What a worker is told is in this variable.
-pub const USER_DATA: &str = "TASKCLUSTER_USER_DATA";
 
 /// How long a process may take to end that was told to.
 const GRACE: std::time::Duration = minutes(1);
@@ -209,11 +206,10 @@ fn start(
     Ok(())
 }
 
-/// What is left of an instance is its log: of one that ended the last line says why, if anything does.
+/// What is left of an instance is its log.
 async fn last_line(folder: &Path) -> Option<String> {
     let log = tokio::fs::read(folder.join("log")).await.ok()?;
-    let text = String::from_utf8_lossy(&log[log.len().saturating_sub(4096)..]).into_owned();
-    text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().chars().take(500).collect())
+    super::last_line(&log[log.len().saturating_sub(4096)..])
 }
 
 async fn forget(folder: &Path) -> io::Result<()> {
