@@ -39,20 +39,13 @@ pub struct Credentials {
 }
 
 /// Where credentials come from.
+#[derive(Debug)]
+#[non_exhaustive]
 pub enum CredentialsSource {
     /// They are known.
     Static(Credentials),
     /// They are those of the role that this machine has.
     Role(Role),
-}
-
-impl fmt::Debug for CredentialsSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Static(credentials) => f.debug_tuple("Static").field(credentials).finish(),
-            Self::Role(role) => f.debug_tuple("Role").field(&role.metadata).finish(),
-        }
-    }
 }
 
 /// The role of the machine, as its metadata service tells of it (IMDSv2).
@@ -61,6 +54,12 @@ pub struct Role {
     clock: SharedClock,
     metadata: String,
     held: Mutex<Option<(Credentials, Timestamp)>>,
+}
+
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Role").field("metadata", &self.metadata).finish_non_exhaustive()
+    }
 }
 
 /// What the metadata service says of a role.
