@@ -20,7 +20,7 @@ mod spec;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use api::{ApiError, Client, FoundRequest, Query};
+use api::{ApiError, Client, Ec2State, FoundRequest, Query};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,7 +91,10 @@ impl Ec2 {
     fn fault(&self, entry: Entry<'_>) -> Option<String> {
         let region = &entry.region.region;
         if !self.config.regions.contains(region) {
-            return Some(format!("this deployment does not use the region {region}, only {}", self.config.regions.join(", ")));
+            return Some(format!(
+                "this deployment does not use the region {region}, only {}",
+                self.config.regions.join(", ")
+            ));
         }
         entry.fault()
     }
@@ -144,7 +147,13 @@ impl Ec2 {
     }
 
     /// What is asked of EC2 for an entry, apart from what each launch adds, with these tags.
-    fn request(&self, definition: &Definition, entry: Entry<'_>, spot: bool, own: &[(&str, &str)]) -> Map<String, Value> {
+    fn request(
+        &self,
+        definition: &Definition,
+        entry: Entry<'_>,
+        spot: bool,
+        own: &[(&str, &str)],
+    ) -> Map<String, Value> {
         let mut spec = entry.launch_spec();
         let owner: String = definition.sent().owner.chars().take(MAX_TAG).collect();
         let tags = [&[(sight::PROVISIONER, &*self.provisioner), ("Owner", &*owner)], own].concat();
@@ -192,7 +201,8 @@ impl Ec2 {
         let Launch { instance_id, offer, .. } = launch;
         if matches!(error.code(), Some("IdempotentParameterMismatch" | "IdempotentInstanceTerminated")) {
             // It was started already, by a request that said something else: as an earlier version, for an earlier price.
-            let found = self.find(&offer.place.region, instance_id).await.map_err(|error| away("EC2 is not reached", error))?;
+            let found =
+                self.find(&offer.place.region, instance_id).await.map_err(|error| away("EC2 is not reached", error))?;
             return found.ok_or_else(|| ProviderError::Refused(error.to_string()));
         }
         if !error.is_refusal() {
@@ -219,6 +229,9 @@ impl Ec2 {
         for instance in &found {
             let (started, lost) = (instance.launched.unwrap_or(now), sight::is_lost(instance, &marked));
             memory.seen(&instance.id, sight::market(region, instance), started, lost, now);
+            if instance.state == Ec2State::Terminated {
+                memory.terminated(&instance.id);
+            }
         }
         let machines = found.iter().filter_map(|instance| sight::sighting(region, instance, &marked));
         Ok(machines.chain(requests.iter().filter_map(|request| sight::bid(region, request, now))).collect())
@@ -255,8 +268,9 @@ impl Ec2 {
         let query = Query::new().with_document(request).with("DryRun", "true");
         match self.client.run_instance(region, query).await {
             Ok(_) => Ok(None),
+            Err(error) if error.is_rehearsed() => Ok(None),
             // That there is none now says nothing of the definition.
-            Err(error) if error.is_rehearsed() || error.is_capacity() || error.is_limit() => Ok(None),
+            Err(error) if (error.is_capacity() && error.code() != Some("Unsupported")) || error.is_limit() => Ok(None),
             Err(error) if error.is_refusal() => Ok(Some(error.to_string())),
             Err(error) => Err(away("the definition cannot be rehearsed with EC2", error)),
         }
@@ -353,7 +367,13 @@ impl Provider for Ec2 {
     async fn end(&self, gone: &[Sighting]) -> Result<()> {
         let mut regions = BTreeMap::<&str, Vec<String>>::new();
         for sighting in gone {
-            if sighting.phase == Phase::Gone && self.memory().forget(&sighting.provider_id, self.clock.now()) {
+            let over = match sighting.phase {
+                // EC2 ends it, and lets it finish what it does in the time of notice, which to end it would take away.
+                Phase::Ending => true,
+                Phase::Gone => self.memory().forget(&sighting.provider_id, self.clock.now()),
+                Phase::Requested | Phase::Alive => false,
+            };
+            if over {
                 continue;
             }
             let known = sighting.place.as_ref().map(|place| &*place.region).filter(|region| !region.is_empty());
@@ -369,7 +389,8 @@ impl Provider for Ec2 {
     }
 
     fn fragments(&self, definition: &Definition, place: &Place) -> Fragments {
-        let entry = ec2(definition).ok().and_then(|provider| Entry::find(provider, &place.region, &place.instance_type));
+        let entry =
+            ec2(definition).ok().and_then(|provider| Entry::find(provider, &place.region, &place.instance_type));
         spec::fragments(definition, entry)
     }
 }

@@ -205,12 +205,7 @@ async fn pass(
 }
 
 /// Start the process of a machine.
-async fn begin(
-    doubled: &Doubled,
-    region: &str,
-    found: &FoundInstance,
-    user_data: Vec<u8>,
-) -> Result<Machine, Failure> {
+async fn begin(doubled: &Doubled, region: &str, found: &FoundInstance, user_data: Vec<u8>) -> Result<Machine, Failure> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let texts = HashMap::from([
@@ -239,12 +234,7 @@ async fn begin(
 }
 
 /// What was given to an instance at its launch. Moto wants to know for which region, which the signature says, and does not check it.
-async fn user_data(
-    doubled: &Doubled,
-    transport: &Transport,
-    region: &str,
-    id: &str,
-) -> Result<Vec<u8>, Failure> {
+async fn user_data(doubled: &Doubled, transport: &Transport, region: &str, id: &str) -> Result<Vec<u8>, Failure> {
     let form = format!("Action=DescribeInstanceAttribute&Version=2016-11-15&Attribute=userData&InstanceId={id}");
     let signature = format!(
         "AWS4-HMAC-SHA256 Credential=key/20260101/{region}/ec2/aws4_request, SignedHeaders=host, Signature=none"

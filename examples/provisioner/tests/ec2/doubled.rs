@@ -81,7 +81,10 @@ async fn a_machine_finds_out_about_itself_and_about_its_end() {
     assert_eq!(stranger.0, 401);
     assert!(double.interrupt(&id, Duration::from_secs(600)), "long enough to look at it");
     let (status, action) = told("meta-data/spot/instance-action").await;
-    assert_eq!((status, &serde_json::from_str::<serde_json::Value>(&action).unwrap()["action"]), (200, &"terminate".into()));
+    assert_eq!(
+        (status, &serde_json::from_str::<serde_json::Value>(&action).unwrap()["action"]),
+        (200, &"terminate".into())
+    );
     assert!(double.interrupt(&id, notice));
     listed(&ec2, "a", Phase::Gone).await;
     timeout(TIMEOUT, double.until(0)).await.unwrap();

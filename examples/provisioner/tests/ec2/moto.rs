@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use taskcluster::provisioner::CreateWorkerTypeRequest;
 use taskcluster_core::clock::SystemClock;
-use taskcluster_core::transport::http::HttpTransport;
 use taskcluster_core::transport::Transport;
+use taskcluster_core::transport::http::HttpTransport;
 use taskcluster_provisioner::provider::ec2::api::{Client, Credentials, CredentialsSource};
 use taskcluster_provisioner::provider::ec2::{Ec2, Ec2Config};
 use taskcluster_provisioner::provider::{Launch, Offer};
@@ -71,11 +71,8 @@ impl Moto {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let credentials = Credentials {
-            access_key_id: "key".to_owned(),
-            secret_access_key: "secret".into(),
-            session_token: None,
-        };
+        let credentials =
+            Credentials { access_key_id: "key".to_owned(), secret_access_key: "secret".into(), session_token: None };
         let source = CredentialsSource::Static(credentials);
         Client::new(self.transport.clone(), SystemClock::shared(), source).with_endpoint(&*self.url)
     }

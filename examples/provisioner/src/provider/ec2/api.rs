@@ -38,6 +38,9 @@ const VERSION: &str = "2016-11-15";
 /// How long EC2 may take for an answer. A launch takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a question may take with all its repetitions.
+const DEADLINE: Duration = Duration::from_secs(90);
+
 /// The longest answer that is read: a thousand instances take about five megabytes.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -89,8 +92,13 @@ impl Client {
         }
     }
 
-    /// Ask, and ask again where that may help.
+    /// Ask, and ask again where that may help, for as long as somebody may wait.
     async fn call(&self, region: &str, action: &'static str, query: &Query) -> Result<Element, ApiError> {
+        let late = |_| Err(ApiError::Transport { action, source: too_late() });
+        timeout(DEADLINE, self.persist(region, action, query)).await.unwrap_or_else(late)
+    }
+
+    async fn persist(&self, region: &str, action: &'static str, query: &Query) -> Result<Element, ApiError> {
         let mut repetition = 0;
         loop {
             let error = match self.attempt(region, action, query).await {
@@ -117,8 +125,7 @@ impl Client {
             let body = body.map_err(|error| TransportError::new(TransportErrorKind::Interrupted, error))?;
             Ok((status, String::from_utf8_lossy(&body).into_owned()))
         };
-        let late = |_| Err(TransportError::new(TransportErrorKind::Timeout, "it takes too long"));
-        let answer = timeout(PATIENCE, answer).await.unwrap_or_else(late);
+        let answer = timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(too_late()));
         let (status, body) = answer.map_err(|source| ApiError::Transport { action, source })?;
         if !(200..300).contains(&status) {
             return Err(ApiError::read(action, status, &body));
@@ -165,6 +172,10 @@ impl Client {
             }
         }
     }
+}
+
+fn too_late() -> TransportError {
+    TransportError::new(TransportErrorKind::Timeout, "it takes too long")
 }
 
 /// A number from 0 to 1, good enough to spread callers over time: each hasher of the standard library starts elsewhere.

@@ -67,7 +67,11 @@ impl Default for Ec2Config {
 impl Ec2Config {
     /// What an hour on demand costs, if that is known.
     pub(super) fn on_demand_price(&self, region: &str, instance_type: &str) -> Option<f64> {
-        self.on_demand_prices.get(region)?.get(instance_type).copied().filter(|price| price.is_finite() && *price >= 0.0)
+        self.on_demand_prices
+            .get(region)?
+            .get(instance_type)
+            .copied()
+            .filter(|price| price.is_finite() && *price >= 0.0)
     }
 
     /// A client that asks as the configuration says, or the environment, or the role of the machine.

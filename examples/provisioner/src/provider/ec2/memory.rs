@@ -58,7 +58,7 @@ pub(super) struct Memory {
     refused: HashMap<Market, Timestamp>,
     /// By the names that EC2 gives.
     ledger: HashMap<String, Entry>,
-    /// By the same: what is gone.
+    /// By the same: of what EC2 lists, that of which there is nothing any more.
     terminated: HashSet<String>,
     forgotten: HashMap<String, Timestamp>,
 }
@@ -96,6 +96,11 @@ impl Memory {
         }
     }
 
+    /// EC2 says that there is nothing any more.
+    pub(super) fn terminated(&mut self, provider_id: &str) {
+        self.terminated.insert(provider_id.to_owned());
+    }
+
     /// By how much the price there is to be taken for higher.
     pub(super) fn bias(&self, market: &Market, now: Timestamp) -> f64 {
         if !market.spot {
@@ -111,9 +116,8 @@ impl Memory {
     pub(super) fn complete(&mut self, mut listed: Vec<Sighting>, now: Timestamp) -> Vec<Sighting> {
         listed.retain(|sighting| !self.forgotten.contains_key(&sighting.provider_id));
         self.listed = by_name(&listed);
-        self.terminated =
-            listed.iter().filter(|s| s.phase == Phase::Gone).map(|sighting| sighting.provider_id.clone()).collect();
         let there: HashSet<_> = listed.iter().map(|sighting| sighting.provider_id.clone()).collect();
+        self.terminated.retain(|id| there.contains(id));
         self.launched.retain(|_, launched| launched.at + UNLISTED > now);
         self.forgotten.retain(|_, at| *at + FORGOTTEN > now);
         self.ledger.retain(|id, entry| {
@@ -132,7 +136,7 @@ impl Memory {
         listed
     }
 
-    /// Whether EC2 has said that it is gone, so that nothing has to be ended. It is not listed again.
+    /// Whether EC2 has said that there is nothing any more, so that nothing has to be ended. It is not listed again.
     pub(super) fn forget(&mut self, provider_id: &str, now: Timestamp) -> bool {
         let gone = self.terminated.contains(provider_id);
         if gone {
@@ -204,11 +208,12 @@ mod tests {
     #[test]
     fn what_is_gone_is_told_until_it_is_to_be_forgotten() {
         let mut memory = Memory::default();
-        let listed = || vec![sighting("i-1", "a", Phase::Gone), sighting("i-2", "b", Phase::Ending)];
+        let listed = || vec![sighting("i-1", "a", Phase::Gone), sighting("i-2", "b", Phase::Gone)];
+        memory.terminated("i-1");
         assert_eq!(memory.complete(listed(), start()).len(), 2);
         assert!(memory.forget("i-1", start()));
-        assert!(!memory.forget("i-2", start()), "it has not ended");
-        assert_eq!(phases(&memory.complete(listed(), start() + minutes(50))), [("b", Phase::Ending)]);
+        assert!(!memory.forget("i-2", start()), "it is off, and could be turned on");
+        assert_eq!(phases(&memory.complete(listed(), start() + minutes(50))), [("b", Phase::Gone)]);
     }
 
     #[test]

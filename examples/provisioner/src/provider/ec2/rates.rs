@@ -59,7 +59,8 @@ impl Rates {
             instance_types.iter().filter(|name| !is_kept(name)).cloned().collect()
         };
         if !missing.is_empty() {
-            let mut highest: HashMap<String, Prices> = missing.iter().map(|name| (name.clone(), Prices::new())).collect();
+            let mut highest: HashMap<String, Prices> =
+                missing.iter().map(|name| (name.clone(), Prices::new())).collect();
             for seen in ec2.spot_prices(region, &missing, now - WINDOW).await? {
                 let prices = highest.entry(seen.instance_type).or_default();
                 prices.entry(seen.zone).and_modify(|price| *price = price.max(seen.price)).or_insert(seen.price);

@@ -36,7 +36,8 @@ const HOPELESS: [&str; 8] = [
 const MARKED: [&str; 2] = ["marked-for-stop", "marked-for-termination"];
 
 /// Why EC2 takes spare machines away.
-const TAKEN_AWAY: [&str; 3] = ["Server.InsufficientInstanceCapacity", "Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"];
+const TAKEN_AWAY: [&str; 3] =
+    ["Server.InsufficientInstanceCapacity", "Server.SpotInstanceShutdown", "Server.SpotInstanceTermination"];
 
 /// The machines that EC2 is about to take away, as their bids say.
 pub(super) fn marked(requests: &[FoundRequest]) -> HashSet<&str> {

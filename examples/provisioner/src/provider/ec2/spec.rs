@@ -138,8 +138,11 @@ fn bad_name_in(value: &Value) -> Option<String> {
     }
 }
 
-/// What kinds of things get which tags.
-fn tag_specifications(value: &Value) -> Option<Vec<(String, Vec<(String, String)>)>> {
+/// A kind of things, and the tags that they get.
+type Tagged = (String, Vec<(String, String)>);
+
+/// What kinds of things get which tags, if it is said as EC2 does.
+fn tag_specifications(value: &Value) -> Option<Vec<Tagged>> {
     let tag = |tag: &Value| {
         let value = tag.get("Value").map_or(Some(""), Value::as_str)?;
         Some((tag.get("Key")?.as_str()?.to_owned(), value.to_owned()))

@@ -131,11 +131,13 @@ impl Role {
         let roles = self.ask(Method::GET, folder, header).await?;
         let role = roles.lines().next().filter(|role| !role.is_empty()).ok_or("this machine has no role")?;
         let granted = self.ask(Method::GET, &format!("{folder}{role}"), header).await?;
-        serde_json::from_str(&granted).map_err(|_| format!("what the metadata service says of the role {role} makes no sense"))
+        serde_json::from_str(&granted)
+            .map_err(|_| format!("what the metadata service says of the role {role} makes no sense"))
     }
 
     async fn ask(&self, method: Method, path: &str, header: (&str, &str)) -> Result<String, String> {
-        let problem = |what: &dyn fmt::Display| format!("the metadata service at {} does not tell {path}: {what}", self.metadata);
+        let problem =
+            |what: &dyn fmt::Display| format!("the metadata service at {} does not tell {path}: {what}", self.metadata);
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.metadata))
@@ -170,7 +172,8 @@ mod tests {
     fn metadata(clock: &ManualClock, given: &Arc<AtomicUsize>, fails_from: usize) -> Role {
         let (told, given) = (clock.clone(), Arc::clone(given));
         let service = tower::service_fn(move |request: Request<Body>| {
-            let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let header =
+                |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
             let allowed = header("x-aws-ec2-metadata-token").as_deref() == Some("a token");
             let (status, body) = match (request.method().as_str(), request.uri().path()) {
                 ("PUT", "/latest/api/token") if header("x-aws-ec2-metadata-token-ttl-seconds").is_some() => {
@@ -198,7 +201,8 @@ mod tests {
     async fn those_of_the_role_are_kept_until_shortly_before_their_end() {
         let (clock, given) = (ManualClock::default(), Arc::default());
         let role = metadata(&clock, &given, 2);
-        let key = async || role.get().await.map(|credentials| credentials.access_key_id).map_err(|error| error.to_string());
+        let key =
+            async || role.get().await.map(|credentials| credentials.access_key_id).map_err(|error| error.to_string());
         assert_eq!(key().await.unwrap(), "key 0");
         clock.advance(Duration::from_secs(55 * 60));
         assert_eq!(key().await.unwrap(), "key 0");
@@ -214,7 +218,8 @@ mod tests {
     #[test]
     fn the_environment_has_all_of_them_or_none() {
         let source = |variables: &'static [(&str, &str)]| {
-            let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            let find =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
             match CredentialsSource::of(find)? {
                 CredentialsSource::Static(credentials) => Some(credentials),
                 CredentialsSource::Role(_) => None,

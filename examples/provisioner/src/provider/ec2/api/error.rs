@@ -65,8 +65,13 @@ const CAPACITY: [&str; 8] = [
 ];
 
 /// Codes for "you have enough of it": they hold for a whole region.
-const LIMITS: [&str; 5] =
-    ["InstanceLimitExceeded", "MaxSpotInstanceCountExceeded", "PendingVerification", "ResourceLimitExceeded", "VcpuLimitExceeded"];
+const LIMITS: [&str; 5] = [
+    "InstanceLimitExceeded",
+    "MaxSpotInstanceCountExceeded",
+    "PendingVerification",
+    "ResourceLimitExceeded",
+    "VcpuLimitExceeded",
+];
 
 /// Codes for "not so fast".
 const THROTTLED: [&str; 6] = [
@@ -194,7 +199,9 @@ mod tests {
         assert!(lacking.is_capacity() && lacking.is_refusal() && !lacking.is_retryable());
         let enough = error(400, "MaxSpotInstanceCountExceeded");
         assert!(enough.is_limit() && enough.is_refusal() && !enough.is_retryable());
-        for (status, code) in [(503, "RequestLimitExceeded"), (400, "Throttling"), (500, "InternalError"), (503, "Unavailable")] {
+        for (status, code) in
+            [(503, "RequestLimitExceeded"), (400, "Throttling"), (500, "InternalError"), (503, "Unavailable")]
+        {
             assert!(error(status, code).is_retryable() && !error(status, code).is_refusal(), "{code}");
         }
         for code in ["AuthFailure", "RequestExpired"] {

@@ -103,7 +103,9 @@ pub(super) fn tag<'a>(tags: &'a [(String, String)], key: &str) -> Option<&'a str
 pub(super) fn read_instances(answer: &Element, all: &mut Vec<FoundInstance>) -> Result<(), &'static str> {
     for reservation in answer.items("reservationSet") {
         for item in reservation.items("instancesSet") {
-            all.push(FoundInstance::read(item).ok_or("it has a machine without a name, or in a state that nobody knows")?);
+            all.push(
+                FoundInstance::read(item).ok_or("it has a machine without a name, or in a state that nobody knows")?,
+            );
         }
     }
     Ok(())

@@ -55,7 +55,8 @@ impl Query {
     /// With a filter: what has one of these values there.
     #[must_use]
     pub fn with_filter<T: Into<String>>(self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
-        let number = 1 + self.0.iter().filter(|(name, _)| name.starts_with("Filter.") && name.ends_with(".Name")).count();
+        let number =
+            1 + self.0.iter().filter(|(name, _)| name.starts_with("Filter.") && name.ends_with(".Name")).count();
         self.with(format!("Filter.{number}.Name"), name).with_list(&format!("Filter.{number}.Value"), values)
     }
 

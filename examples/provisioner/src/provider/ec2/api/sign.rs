@@ -110,9 +110,8 @@ mod tests {
         let empty = hex(&Sha256::digest(""));
         let request = || Request::get("https://example.amazonaws.com/").body(Body::empty()).unwrap();
         let published = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
-        let canonical = format!(
-            "GET\n/\n\nhost:example.amazonaws.com\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\n{empty}"
-        );
+        let canonical =
+            format!("GET\n/\n\nhost:example.amazonaws.com\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\n{empty}");
         assert_eq!(recomputed(SECRET, "20150830", "20150830T123600Z", SERVICE, &canonical), published);
         assert_eq!(
             authorization(&sign_at(request(), None, SERVICE)),

@@ -23,11 +23,8 @@ fn scripted(answers: &[(u16, &str)]) -> (Client, Arc<Mutex<Vec<String>>>) {
             Ok(Response::builder().status(status).body(Body::from(body)).unwrap())
         }
     });
-    let credentials = Credentials {
-        access_key_id: "key".to_owned(),
-        secret_access_key: "secret".into(),
-        session_token: None,
-    };
+    let credentials =
+        Credentials { access_key_id: "key".to_owned(), secret_access_key: "secret".into(), session_token: None };
     let clock = ManualClock::default().shared();
     (Client::new(Transport::new(service), clock, CredentialsSource::Static(credentials)), asked)
 }
@@ -53,6 +50,17 @@ async fn what_passes_is_asked_again_and_what_does_not_is_not() {
     assert_eq!(asked.lock().unwrap().len(), 6);
 }
 
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever() {
+    let silent = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, TransportError>>());
+    let (ec2, _) = scripted(&[]);
+    let ec2 = Client { transport: Transport::new(silent), ..ec2 };
+    let begun = tokio::time::Instant::now();
+    let error = ec2.available_zones("r").await.unwrap_err();
+    assert!(matches!(error, ApiError::Transport { source, .. } if source.kind() == TransportErrorKind::Timeout));
+    assert_eq!(begun.elapsed(), DEADLINE);
+}
+
 #[tokio::test]
 async fn lists_are_read_to_their_end() {
     let page = |id: &str, next: &str| {
@@ -74,10 +82,10 @@ async fn what_is_unknown_has_ended_and_does_not_keep_the_others_on() {
     let unknown = refusal("InvalidInstanceID.NotFound");
     let ids: Vec<String> = ["i-1", "i-2", "i-3"].map(str::to_owned).into();
     // All three; then the last two, of which the last is unknown; then the first.
-    let (ec2, asked) =
-        scripted(&[(400, &unknown), (400, &unknown), (400, &unknown), (200, "<A/>"), (200, "<A/>")]);
+    let (ec2, asked) = scripted(&[(400, &unknown), (400, &unknown), (400, &unknown), (200, "<A/>"), (200, "<A/>")]);
     ec2.terminate_instances("r", &ids).await.unwrap();
-    let asked: Vec<_> = asked.lock().unwrap().iter().map(|body| body.split_once("2016-11-15&").unwrap().1.to_owned()).collect();
+    let asked: Vec<_> =
+        asked.lock().unwrap().iter().map(|body| body.split_once("2016-11-15&").unwrap().1.to_owned()).collect();
     assert_eq!(
         asked,
         [
@@ -152,7 +160,10 @@ fn bids_and_prices_are_read() {
         </item></spotInstanceRequestSet></DescribeSpotInstanceRequestsResponse>"#;
     let mut found = Vec::new();
     read_requests(&Element::parse(answer).unwrap(), &mut found).unwrap();
-    assert_eq!((&*found[0].state, &*found[0].status, &*found[0].zone), ("open", "capacity-not-available", "us-west-2a"));
+    assert_eq!(
+        (&*found[0].state, &*found[0].status, &*found[0].zone),
+        ("open", "capacity-not-available", "us-west-2a")
+    );
     assert_eq!(found[0].created, Some("2026-01-02T03:00:00Z".parse().unwrap()));
     let answer = r#"<DescribeSpotPriceHistoryResponse><spotPriceHistorySet>
         <item><instanceType>c5.large</instanceType><productDescription>Linux/UNIX</productDescription>

@@ -2,7 +2,7 @@ use taskcluster::provisioner::{CreateWorkerTypeRequest, WorkerTypeProvider};
 
 use super::*;
 
-fn definition(provider: Value) -> Definition {
+fn definition(provider: &Value) -> Definition {
     let sent = json!({
         "description": "", "owner": "o@example.com", "maxCapacity": 1, "scalingRatio": 0,
         "userData": {"a": "general", "b": "general", "c": "general"},
@@ -24,7 +24,7 @@ fn ec2(definition: &Definition) -> &Ec2Provider {
 fn with_specs(general: &Value, region: &Value, own: &Value) -> Definition {
     let mut regional = json!({"ImageId": "ami-1"});
     regional.as_object_mut().unwrap().extend(region.as_object().unwrap().clone());
-    definition(json!({
+    definition(&json!({
         "kind": "ec2", "minPrice": 0.1, "maxPrice": 1,
         "launchSpec": general,
         "regions": [{
@@ -76,7 +76,10 @@ fn each_property_has_its_place() {
     let told = |general: Value| fault(&general, &none, &none).unwrap_or_default();
     assert_eq!(told(json!({"UserData": "x"})), "the general launchSpec: UserData is said by the provisioner");
     assert_eq!(told(json!({"ImageId": "ami-2"})), "the general launchSpec: ImageId belongs to the region");
-    assert_eq!(told(json!({"InstanceType": "c5.4xlarge"})), "the general launchSpec: InstanceType follows from instanceType");
+    assert_eq!(
+        told(json!({"InstanceType": "c5.4xlarge"})),
+        "the general launchSpec: InstanceType follows from instanceType"
+    );
     assert!(fault(&none, &none, &json!({"ImageId": "ami-2"})).unwrap().starts_with("the instance type's"));
     assert!(fault(&none, &json!({"UserData": ""}), &none).unwrap().starts_with("the region's"));
     assert_eq!(fault(&none, &none, &json!({"InstanceType": "c5.large"})), None);
@@ -108,12 +111,12 @@ fn what_is_wrong_with_the_list_is_told() {
     let mut twice = serde_json::to_value(ec2(&with_specs(&json!({}), &json!({}), &json!({})))).unwrap();
     let types = twice["instanceTypes"].as_array_mut().unwrap();
     types.push(types[0].clone());
-    let definition = definition(twice.clone());
+    let definition = definition(&twice);
     let faults: Vec<_> = Entry::all(ec2(&definition)).map(|entry| entry.fault().unwrap()).collect();
     assert_eq!(faults, ["the instance type c5.large is named twice"; 2]);
     twice["instanceTypes"][1]["instanceType"] = "c5.xlarge".into();
     twice["instanceTypes"][1]["utility"] = 0.into();
-    let unworthy = self::definition(twice);
+    let unworthy = self::definition(&twice);
     let faults: Vec<_> = Entry::all(ec2(&unworthy)).map(|entry| entry.fault()).collect();
     assert_eq!(faults, [None, Some("the utility of c5.xlarge is not above 0".to_owned())]);
 }
