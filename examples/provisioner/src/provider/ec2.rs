@@ -377,9 +377,9 @@ impl Provider for Ec2 {
                 continue;
             }
             let known = sighting.place.as_ref().map(|place| &*place.region).filter(|region| !region.is_empty());
-            let all = self.config.regions.iter().map(|region| &**region);
             // It is ended everywhere if nobody knows where it is: where it is unknown it has ended.
-            for region in all.filter(|region| known.is_none_or(|known| known == *region)) {
+            let everywhere = self.config.regions.iter().map(|region| &**region).filter(|_| known.is_none());
+            for region in known.into_iter().chain(everywhere) {
                 regions.entry(region).or_default().push(sighting.provider_id.clone());
             }
         }

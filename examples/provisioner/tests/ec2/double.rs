@@ -19,6 +19,7 @@ use taskcluster_core::time::Timestamp;
 use taskcluster_core::transport::{Body, Transport};
 use taskcluster_provisioner::provider::ec2::api::{Client, Ec2State, FoundInstance, Query};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -48,6 +49,8 @@ pub(crate) struct Doubled {
 #[derive(Debug)]
 pub(crate) struct Double {
     machines: Machines,
+    /// How often moto was looked at.
+    passes: watch::Receiver<u64>,
     task: JoinHandle<()>,
     end: DropGuard,
 }
@@ -82,6 +85,7 @@ impl Double {
         let machines = Machines::default();
         let end = CancellationToken::new();
         let (ended, ours) = (end.clone(), Arc::clone(&machines));
+        let (passed, passes) = watch::channel(0);
         let task = tokio::spawn(async move {
             let asking = async {
                 loop {
@@ -90,6 +94,7 @@ impl Double {
                             eprintln!("the double has not seen {region}: {error}");
                         }
                     }
+                    passed.send_modify(|passes| *passes += 1);
                     tokio::time::sleep(INTERVAL).await;
                 }
             };
@@ -99,7 +104,7 @@ impl Double {
             }
             lock(&ours).clear();
         });
-        Self { machines, task, end: end.drop_guard() }
+        Self { machines, passes, task, end: end.drop_guard() }
     }
 
     /// The instances whose processes run, by EC2's names.
@@ -114,13 +119,13 @@ impl Double {
 
     /// Waits until so many processes run. Put it under a timeout.
     pub(crate) async fn until(&self, number: usize) -> Vec<String> {
+        let mut passes = self.passes.clone();
         loop {
             let running = self.running();
             if running.len() == number {
                 return running;
             }
-            assert!(!self.task.is_finished(), "the double has ended");
-            tokio::time::sleep(INTERVAL / 4).await;
+            passes.changed().await.expect("the double goes on");
         }
     }
 
