@@ -16,10 +16,11 @@ use taskcluster_core::secret::SecretObject;
 use crate::instance::Place;
 use crate::worker_type::Definition;
 
-#[cfg(any(test, feature = "testing"))]
 pub mod contract;
 #[cfg(feature = "docker")]
 pub mod docker;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 pub mod fixed;
 pub mod local_process;
 
@@ -43,7 +44,8 @@ pub struct Offer {
     pub utility: f64,
     /// By how much its price is to be taken for higher (above 1) or lower, since such instances last less or longer than others.
     pub bias: f64,
-    /// What may be paid for an hour at most, where that is to be said.
+    /// What may be paid for an hour at most, where that is to be said: where machines are bid for. An offer of the same place without
+    /// it is another one, of a machine at its full price.
     pub bid: Option<f64>,
 }
 
