@@ -26,6 +26,9 @@ use process::{Identity, Signal};
 /// The `workerGroup` of all of them.
 const WORKER_GROUP: &str = "local-process";
 
+/// What the names of variables begin with that are for services of a deployment and their clients.
+const OURS: [&str; 2] = ["TASKCLUSTER_", "TC_"];
+
 /// How long a process may take to end that was told to.
 const GRACE: std::time::Duration = minutes(1);
 
@@ -197,6 +200,12 @@ fn start(
     let mut command = Command::new("/bin/sh");
     command.args(["-c", BECOME, "sh"]).arg(program).args(&wanted.command[1..]);
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Its surroundings, but none of what stands there for us: our own credentials may be among it.
+    for (name, _) in std::env::vars_os() {
+        if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     command.envs(wanted.env.iter().flatten());
     command.env(USER_DATA, Value::Object(user_data.clone()).to_string());
     command.process_group(0);
