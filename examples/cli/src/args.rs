@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Submit a graph of tasks, see how it stands, run again what failed, draw it.
     #[command(subcommand)]
     Graph(GraphCommand),
+    /// Define worker types, see how many workers there are and why, roll a change out or take it back.
+    #[command(subcommand)]
+    Provision(ProvisionCommand),
     /// List, download and upload what tasks leave.
     #[command(subcommand)]
     Artifact(Box<ArtifactCommand>),

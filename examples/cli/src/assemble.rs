@@ -1,4 +1,4 @@
-//! A whole deployment in one process: auth, queue, index, object, purge-cache, scheduler, events, blobs and a tunnel behind one listener, and
+//! A whole deployment in one process: auth, queue, index, object, purge-cache, scheduler, provisioner, events, blobs and a tunnel behind one listener, and
 //! workers beside them.
 //!
 //! The services meet as parts of one program where that is natural (queue asks auth's own verifier instead of sending
@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -30,6 +31,9 @@ use taskcluster_events::EventsService;
 use taskcluster_index::IndexService;
 use taskcluster_native_worker::{Isolation, NativeWorker, Shutdown};
 use taskcluster_object::ObjectService;
+use taskcluster_provisioner::ProvisionerService;
+use taskcluster_provisioner::provider::Providers;
+use taskcluster_provisioner::provider::local_process::LocalProcess;
 use taskcluster_purge_cache::PurgeCacheService;
 use taskcluster_queue::QueueService;
 use taskcluster_scheduler::SchedulerService;
@@ -70,6 +74,9 @@ const DESK_SCOPES: [&str; 9] = [
     "auth:websocktunnel-token:tunnel/desk.*",
 ];
 
+/// The services that the page at the root URL names.
+const SERVICES: [&str; 8] = ["auth", "queue", "index", "object", "purge-cache", "scheduler", "provisioner", "events"];
+
 /// Where the tunnel is, below the root URL, and what auth calls it: workers that nobody can reach wait there for viewers.
 pub(crate) const TUNNEL_PATH: &str = "/tunnel";
 pub(crate) const TUNNEL_AUDIENCE: &str = "tunnel";
@@ -82,6 +89,18 @@ const INDEX_CLIENT: &str = "static/taskcluster/index";
 
 /// Who creates the tasks of graphs, each with the scopes of its graph.
 const SCHEDULER_CLIENT: &str = "static/taskcluster/scheduler";
+
+/// Who makes the credentials of the workers that come and go.
+const PROVISIONER_CLIENT: &str = "static/taskcluster/provisioner";
+
+/// Tasks for queues of this name, such as `local/build`, are for worker types of the provisioner.
+const PROVISIONER_ID: &str = "local";
+
+/// The word by which worker types name this program.
+const PROGRAM: &str = "taskcluster";
+
+/// How long workers may take to end at the end of the deployment.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a deployment is made of.
 #[derive(Debug)]
@@ -112,6 +131,7 @@ pub(crate) struct Deployment {
     desk_credentials: Credentials,
     /// For the embedded workers, where viewers are on other machines than those.
     tunnel: Option<TunnelServer>,
+    provisioner: ProvisionerService,
     working: Shutdown,
     workers: TaskTracker,
     serving: CancellationToken,
@@ -150,6 +170,8 @@ impl Deployment {
         let queue = QueueService::open(options.with_object_service(objects)).await?;
         let state = database(asked, &data, "scheduler")?;
         let scheduler = open_scheduler(frame.clone(), &parts.bus, state, &auth, &tokens).await?;
+        let state = database(asked, &data, "provisioner")?;
+        let provisioner = open_provisioner(frame.clone(), state, &data, &auth, &tokens).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
         let tunnel = open_tunnel(&root_url, &tokens, serving.clone())?;
 
@@ -160,11 +182,12 @@ impl Deployment {
             object.service_router()?,
             purge_cache.service_router()?,
             scheduler.service_router()?,
+            provisioner.service_router()?,
             events.service_router()?,
         ];
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
-            .merge(home::router(&root_url, &["auth", "queue", "index", "object", "purge-cache", "scheduler", "events"]))
+            .merge(home::router(&root_url, &SERVICES))
             .merge(tunnel.router(TUNNEL_PATH))
             .merge(parts.beside);
         let caller =
@@ -181,6 +204,7 @@ impl Deployment {
             object.background(),
             purge_cache.background(),
             scheduler.background(),
+            provisioner.background(),
             events.background(),
             tunnel.background(),
         ];
@@ -211,6 +235,7 @@ impl Deployment {
             worker_credentials,
             desk_credentials: Credentials::new(DESK_CLIENT, tokens.desk),
             tunnel,
+            provisioner,
             working: Shutdown::new(),
             workers: TaskTracker::new(),
             serving,
@@ -310,7 +335,11 @@ impl Deployment {
     pub(crate) async fn stop_working(&self) {
         self.working.now_because("the deployment is stopped");
         self.workers.close();
-        self.workers.wait().await;
+        let ended = self.provisioner.end_all("the deployment is stopped", PATIENCE);
+        let (ended, ()) = tokio::join!(ended, self.workers.wait());
+        if let Err(error) = ended {
+            tracing::warn!(%error, "workers of the provisioner may still run");
+        }
     }
 
     /// Ends everything in order.
@@ -328,6 +357,7 @@ struct Tokens {
     queue: Secret,
     index: Secret,
     scheduler: Secret,
+    provisioner: Secret,
     worker: Secret,
     desk: Secret,
     /// What tokens for the tunnel are signed with.
@@ -341,6 +371,7 @@ impl Tokens {
             queue: data.secret("queue.token")?,
             index: data.secret("index.token")?,
             scheduler: data.secret("scheduler.token")?,
+            provisioner: data.secret("provisioner.token")?,
             worker: data.secret("worker.token")?,
             desk: data.secret("desk.token")?,
             tunnel: data.secret("tunnel.key")?,
@@ -361,6 +392,7 @@ async fn open_auth(frame: Frame, database: Database, data: &DataDir, tokens: &To
         client(QUEUE_CLIENT, &tokens.queue, None),
         client(INDEX_CLIENT, &tokens.index, None),
         client(SCHEDULER_CLIENT, &tokens.scheduler, None),
+        client(PROVISIONER_CLIENT, &tokens.provisioner, None),
         client(WORKER_CLIENT, &tokens.worker, Some(&WORKER_SCOPES)),
         client(DESK_CLIENT, &tokens.desk, Some(&DESK_SCOPES)),
     ];
@@ -404,6 +436,23 @@ async fn open_scheduler(
     let options = taskcluster_scheduler::Options::new(frame, database, auth.local(), caller);
     let options = if *bus == BusUrl::Memory { options } else { options.hearing(bus.open_queue("scheduler")?) };
     Ok(SchedulerService::open(options).await?)
+}
+
+/// The provisioner, whose workers are this program.
+async fn open_provisioner(
+    frame: Frame,
+    database: Database,
+    data: &DataDir,
+    auth: &AuthService,
+    tokens: &Tokens,
+) -> Result<ProvisionerService> {
+    let credentials = Credentials::new(PROVISIONER_CLIENT, tokens.provisioner.clone());
+    let caller = Caller::builder(&frame.root_url).credentials(credentials.clone()).build()?;
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let processes = LocalProcess::new(data.folder("provisioned")?, [(PROGRAM.to_owned(), program)]);
+    let options =
+        taskcluster_provisioner::Options::new(frame, database, auth.local(), caller, credentials, PROVISIONER_ID);
+    Ok(ProvisionerService::open(options.with_providers(Providers::new().with(processes))).await?)
 }
 
 fn open_tunnel(root_url: &str, tokens: &Tokens, shutdown: CancellationToken) -> Result<TunnelService> {

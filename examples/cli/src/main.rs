@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Task(command) => commands::task(command),
         Command::Group(command) => commands::group(command),
         Command::Graph(command) => commands::graph(command),
+        Command::Provision(command) => commands::provision(command),
         Command::Artifact(command) => commands::artifact(*command),
         Command::Shell(args) => commands::shell(&args),
         Command::Signin(args) => commands::signin(&args),

@@ -3,7 +3,7 @@
 //! What is listed at providers is asked for *before* the instances are read that we know of. Each of these was noted before it was
 //! launched, so what a provider lists and we do not know was forgotten, and is ended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use service_kit::sweep::{Next, Sweep};
 use taskcluster::queue::Queue;
 use taskcluster_core::clock::SharedClock;
 use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::decide::{Decision, Sight, decide};
 use crate::fleet::Gauge;
@@ -34,6 +35,9 @@ pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 /// A process that says nothing for so long does not lead any more.
 const LEAD: Duration = Duration::from_secs(60);
 
+/// How long to wait before one looks again whether instances have ended.
+const WAIT: Duration = Duration::from_millis(200);
+
 /// How often a process that does not lead asks whether it may.
 const FOLLOW: Duration = Duration::from_secs(5);
 
@@ -50,6 +54,8 @@ pub(crate) struct Passes {
     pub(crate) hints: watch::Receiver<u64>,
     /// Held during a pass: two of one process would both lead, and launch the same twice.
     pub(crate) turn: Arc<Mutex<()>>,
+    /// Cancelled when nothing is to be started any more.
+    pub(crate) closing: CancellationToken,
     pub(crate) clock: SharedClock,
 }
 
@@ -72,7 +78,7 @@ impl Sweep for Passes {
     async fn step(&self) -> Result<Next, StoreError> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        if !self.store.lead(&self.lead, now + LEAD, now).await? {
+        if self.closing.is_cancelled() || !self.store.lead(&self.lead, now + LEAD, now).await? {
             // What was gathered while this process led. Another gathers now.
             self.recorder.flush(&self.store, now, true).await?;
             self.recorder.retain(&[]);
@@ -126,6 +132,28 @@ impl Passes {
         };
         if let Err(error) = left.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the lead was not left to others");
+        }
+    }
+
+    /// Makes no more passes, and has all instances end, again and again until none is left.
+    pub(crate) async fn end_all(&self, reason: &'static str) -> Result<(), StoreError> {
+        self.closing.cancel();
+        // What a pass has begun is seen below.
+        let _turn = self.turn.lock().await;
+        loop {
+            let live = self.store.live().await?;
+            if live.is_empty() {
+                return Ok(());
+            }
+            let worker_types: BTreeSet<String> = live.into_iter().map(|instance| instance.worker_type).collect();
+            for worker_type in worker_types {
+                self.store.stop_all(&worker_type, reason, self.clock.now()).await?;
+            }
+            let listed = self.list().await;
+            let left = self.store.live().await?;
+            self.end(&listed).await?;
+            self.live_on(left, &listed).await?;
+            tokio::time::sleep(WAIT).await;
         }
     }
 

@@ -1,7 +1,9 @@
 //! The service as a part of a deployment: what a binary puts together and runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use service_kit::frame::Frame;
 use service_kit::service::{Background, Service};
 use service_kit::store::{Database, StoreError};
@@ -14,6 +16,7 @@ use taskcluster_core::ids::TaskId;
 use taskcluster_server::provisioner::ProvisionerApi;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::loops::expiry::Expiry;
@@ -97,6 +100,7 @@ pub struct ProvisionerService {
     hint: watch::Sender<u64>,
     lead: Lead,
     turn: Arc<Mutex<()>>,
+    closing: CancellationToken,
 }
 
 impl ProvisionerService {
@@ -107,7 +111,15 @@ impl ProvisionerService {
     pub async fn open(options: Options) -> Result<Self, StoreError> {
         let store = Store::open(&options.database).await?;
         let lead = Lead { holder: TaskId::new().to_string() };
-        Ok(Self { options, store, recorder: Recorder::default(), hint: watch::Sender::new(0), lead, turn: Arc::default() })
+        Ok(Self {
+            options,
+            store,
+            recorder: Recorder::default(),
+            hint: watch::Sender::new(0),
+            lead,
+            turn: Arc::default(),
+            closing: CancellationToken::new(),
+        })
     }
 
     /// The state.
@@ -122,6 +134,17 @@ impl ProvisionerService {
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         self.passes().step().await.map(drop)
+    }
+
+    /// Has all instances end, and waits until they have, at most so long: for a deployment that stops as a whole, while the queue still
+    /// takes back what they run. No passes are made any more.
+    ///
+    /// # Errors
+    /// When the store fails, or something is left.
+    pub async fn end_all(&self, reason: &'static str, patience: Duration) -> anyhow::Result<()> {
+        let passes = self.passes();
+        tokio::time::timeout(patience, passes.end_all(reason)).await.context("some instances have not ended")??;
+        Ok(())
     }
 
     fn passes(&self) -> Passes {
@@ -142,6 +165,7 @@ impl ProvisionerService {
             lead: self.lead.clone(),
             hints: self.hint.subscribe(),
             turn: Arc::clone(&self.turn),
+            closing: self.closing.clone(),
             clock: Arc::clone(&options.frame.clock),
         }
     }

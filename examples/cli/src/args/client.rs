@@ -331,6 +331,69 @@ pub(crate) struct GraphListArgs {
     pub(crate) state: Option<String>,
 }
 
+/// What to do with worker types.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProvisionCommand {
+    /// Define one from a file, or change it, and print its version.
+    Define {
+        /// The worker type.
+        worker_type: String,
+        /// The definition, as YAML or JSON; - for standard input.
+        #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// The share of the capacity that a change is for, from 0 to 1 [default: all of it].
+        #[arg(long)]
+        share: Option<f64>,
+    },
+    /// List worker types: name, capacity that runs, that starts, that is asked for, and the most there may be.
+    List,
+    /// Print its definition as JSON, without its secrets.
+    Show {
+        /// The worker type.
+        worker_type: String,
+    },
+    /// List its instances: name, version, state, capacity, when it was asked for, and why it is in its state.
+    State {
+        /// The worker type.
+        worker_type: String,
+    },
+    /// Say why there are as many workers as there are.
+    Explain {
+        /// The worker type.
+        worker_type: String,
+    },
+    /// List its numbers over time.
+    Fleet {
+        /// The worker type.
+        worker_type: String,
+        /// Since when.
+        #[arg(long, value_name = "TIME", default_value = "-1 day", allow_hyphen_values = true)]
+        since: String,
+    },
+    /// Set the share of its capacity that is of its newest version; 1 is all of it.
+    RollOut {
+        /// The worker type.
+        worker_type: String,
+        /// From 0 to 1.
+        share: f64,
+    },
+    /// Take its newest version back, and print which one is in force now.
+    RollBack {
+        /// The worker type.
+        worker_type: String,
+    },
+    /// End all its instances, whatever they do, and print how many that are.
+    Terminate {
+        /// The worker type.
+        worker_type: String,
+    },
+    /// Remove it, and end all its instances.
+    Remove {
+        /// The worker type.
+        worker_type: String,
+    },
+}
+
 /// What to do with artifacts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactCommand {

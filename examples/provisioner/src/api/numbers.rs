@@ -42,14 +42,14 @@ impl Api {
     pub(super) async fn numbers(&self, name: &str, query: FleetQuery) -> Result<wire::FleetResponse, Failure> {
         self.get(name).await?;
         let now = self.clock.now();
-        let to = query.to.as_deref().map(|text| time("to", text)).transpose()?.unwrap_or(now);
-        let from = query.from.as_deref().map(|text| time("from", text)).transpose()?;
+        let until = query.until.as_deref().map(|text| time("until", text)).transpose()?.unwrap_or(now);
+        let since = query.since.as_deref().map(|text| time("since", text)).transpose()?;
         // The first stretch may have begun before.
-        let from = from.unwrap_or(to - days(1)) - std::time::Duration::from_millis(1);
+        let since = since.unwrap_or(until - days(1)) - std::time::Duration::from_millis(1);
         let after: Option<i64> = pages::after(query.continuation_token.as_deref())?;
-        let after = after.map_or(from, Timestamp::from_millis);
+        let after = after.map_or(since, Timestamp::from_millis);
         let limit = limit(query.limit);
-        let found = self.store.numbers(name, after, to, limit + 1, now).await?;
+        let found = self.store.numbers(name, after, until, limit + 1, now).await?;
         let page = pages::cut(found, limit, |(begins, ..)| begins.as_millis());
         let samples = page.rows.iter().map(|(begins, seconds, numbers)| numbers.to_wire(*begins, *seconds));
         let answer = wire::FleetResponse::new(name, samples);
