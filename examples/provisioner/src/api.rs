@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use taskcluster::auth::Auth;
 use taskcluster::provisioner as wire;
 use taskcluster::queue::Queue;
 use taskcluster_core::clock::SharedClock;
@@ -35,6 +36,7 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) providers: Providers,
     pub(crate) queue: Queue,
+    pub(crate) auth: Auth,
     pub(crate) credentials: Credentials,
     pub(crate) provisioner_id: Arc<str>,
     pub(crate) hint: watch::Sender<u64>,

@@ -143,6 +143,8 @@ impl Passes {
         loop {
             let live = self.store.live().await?;
             if live.is_empty() {
+                // What providers still tell of what is gone.
+                self.end_orphans(&self.list().await, &BTreeMap::new()).await;
                 return Ok(());
             }
             let worker_types: BTreeSet<String> = live.into_iter().map(|instance| instance.worker_type).collect();

@@ -9,6 +9,7 @@ use service_kit::service::{Background, Service};
 use service_kit::store::{Database, StoreError};
 use service_kit::sweep::Sweep as _;
 use taskcluster::Caller;
+use taskcluster::auth::Auth;
 use taskcluster::events::Bus;
 use taskcluster::queue::Queue;
 use taskcluster_core::credentials::Credentials;
@@ -39,7 +40,7 @@ pub struct Options {
     pub database: Database,
     /// Who finds out who is calling.
     pub authenticator: Arc<dyn Authenticator>,
-    /// How it calls the queue.
+    /// How it calls the queue and auth.
     pub caller: Caller,
     /// Its own credentials, from which those of its workers are made; these get no scope that it has not.
     pub credentials: Credentials,
@@ -176,6 +177,7 @@ impl ProvisionerService {
             store: self.store.clone(),
             providers: options.providers.clone(),
             queue: Queue::new(options.caller.clone()),
+            auth: Auth::new(options.caller.clone()),
             credentials: options.credentials.clone(),
             provisioner_id: options.provisioner_id.as_str().into(),
             hint: self.hint.clone(),

@@ -1,7 +1,7 @@
 //! Defining worker types.
 
 use taskcluster::provisioner as wire;
-use taskcluster_core::scopes::Params;
+use taskcluster_core::scopes::{Params, satisfies};
 use taskcluster_server::provisioner::UpdateWorkerTypeQuery;
 use taskcluster_server::{Call, Failure};
 
@@ -46,7 +46,9 @@ impl Api {
     async fn checked(&self, call: &Call, payload: wire::CreateWorkerTypeRequest) -> Result<Definition, Failure> {
         let definition = Definition::new(payload);
         let provider = self.providers.of(&definition)?;
-        call.authorize(Params::new().list("scopes", provider.scopes(&definition))).await?;
+        let scopes = provider.scopes(&definition);
+        call.authorize(Params::new().list("scopes", scopes.clone())).await?;
+        self.can_give(&scopes).await?;
         if definition.sent().min_capacity.unwrap_or(0) > definition.sent().max_capacity {
             return Err(Failure::input_error("`minCapacity` is greater than `maxCapacity`"));
         }
@@ -54,6 +56,25 @@ impl Api {
             Some(failure) => Err(failure),
             None => Ok(definition),
         }
+    }
+}
+
+impl Api {
+    /// Whether the provisioner has scopes that it is to give: credentials with others are good for nothing.
+    async fn can_give(&self, scopes: &[String]) -> Result<(), Failure> {
+        if scopes.is_empty() {
+            return Ok(());
+        }
+        let own = self.auth.current_scopes().await.map_err(Failure::internal)?.scopes;
+        let missing: Vec<&str> = scopes.iter().map(String::as_str).filter(|scope| !satisfies(&own, scope)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::input_error(format!(
+            "the provisioner cannot give scopes that it has not: {}; give them to the role worker-type:{}/… instead",
+            missing.join(", "),
+            self.provisioner_id
+        )))
     }
 }
 
