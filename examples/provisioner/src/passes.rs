@@ -141,6 +141,8 @@ impl Passes {
         // What a pass has begun is seen below.
         let _turn = self.turn.lock().await;
         loop {
+            let now = self.clock.now();
+            self.store.lead(&self.lead, now + LEAD, now).await?;
             let live = self.store.live().await?;
             if live.is_empty() {
                 // What providers still tell of what is gone.
