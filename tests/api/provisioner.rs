@@ -17,6 +17,9 @@ mod scopes;
 mod shelf;
 mod workers;
 
+/// A scope that a provisioner has, and may give.
+const SCOPE: &str = "secrets:get:worker-pool:one";
+
 /// A deployment on a clock of the test, with workers from a shelf.
 struct Setting {
     deployment: Deployment,

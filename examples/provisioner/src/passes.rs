@@ -20,7 +20,7 @@ use crate::instance::{Instance, State};
 use crate::life::Seen;
 use crate::observe;
 use crate::policy::Policy;
-use crate::provider::{Phase, Providers, Sighting};
+use crate::provider::{Providers, Sighting};
 use crate::recorder::Recorder;
 use crate::store::{Lead, Pass, Store};
 use crate::worker_type::{Lifecycle, WorkerType};
@@ -52,10 +52,10 @@ pub(crate) struct Passes {
     pub(crate) recorder: Recorder,
     pub(crate) lead: Lead,
     pub(crate) hints: watch::Receiver<u64>,
-    /// Cancelled when nothing is to be started any more.
-    pub(crate) closing: CancellationToken,
     /// Held during a pass: two of one process would both lead, and launch the same twice.
     pub(crate) turn: Arc<Mutex<()>>,
+    /// Cancelled when nothing is to be started any more.
+    pub(crate) closing: CancellationToken,
     pub(crate) clock: SharedClock,
 }
 
@@ -78,10 +78,7 @@ impl Sweep for Passes {
     async fn step(&self) -> Result<Next, StoreError> {
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        if self.closing.is_cancelled() {
-            return Ok(Next::At(now + FOLLOW));
-        }
-        if !self.store.lead(&self.lead, now + LEAD, now).await? {
+        if self.closing.is_cancelled() || !self.store.lead(&self.lead, now + LEAD, now).await? {
             // What was gathered while this process led. Another gathers now.
             self.recorder.flush(&self.store, now, true).await?;
             self.recorder.retain(&[]);
@@ -141,8 +138,11 @@ impl Passes {
     /// Makes no more passes, and has all instances end, again and again until none is left.
     pub(crate) async fn end_all(&self, reason: &'static str) -> Result<(), StoreError> {
         self.closing.cancel();
+        // What a pass has begun is seen below.
         let _turn = self.turn.lock().await;
         loop {
+            let now = self.clock.now();
+            self.store.lead(&self.lead, now + LEAD, now).await?;
             let live = self.store.live().await?;
             if live.is_empty() {
                 // What providers still tell of what is gone.
@@ -247,11 +247,10 @@ impl Passes {
         Ok(all)
     }
 
-    /// Takes down what providers call instances, where their answer was lost. What is not there yet is asked for again.
+    /// Takes down what providers call instances, where their answer was lost.
     async fn note_launched(&self, seen: &[Seen]) -> Result<(), StoreError> {
         for Seen { instance, sighting, .. } in seen {
-            let is_news = |sighting: &&Sighting| instance.provider_id.is_none() && sighting.phase != Phase::Requested;
-            if let Some(sighting) = sighting.as_ref().filter(is_news) {
+            if let Some(sighting) = sighting.as_ref().filter(|_| instance.provider_id.is_none()) {
                 self.store.launched(&instance.id, &sighting.provider_id).await?;
             }
         }

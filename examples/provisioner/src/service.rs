@@ -100,8 +100,8 @@ pub struct ProvisionerService {
     recorder: Recorder,
     hint: watch::Sender<u64>,
     lead: Lead,
-    closing: CancellationToken,
     turn: Arc<Mutex<()>>,
+    closing: CancellationToken,
 }
 
 impl ProvisionerService {
@@ -118,8 +118,8 @@ impl ProvisionerService {
             recorder: Recorder::default(),
             hint: watch::Sender::new(0),
             lead,
-            closing: CancellationToken::new(),
             turn: Arc::default(),
+            closing: CancellationToken::new(),
         })
     }
 
@@ -165,8 +165,8 @@ impl ProvisionerService {
             recorder: self.recorder.clone(),
             lead: self.lead.clone(),
             hints: self.hint.subscribe(),
-            closing: self.closing.clone(),
             turn: Arc::clone(&self.turn),
+            closing: self.closing.clone(),
             clock: Arc::clone(&options.frame.clock),
         }
     }

@@ -62,9 +62,9 @@ async fn a_worker_type_is_defined_changed_and_removed() {
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
+    const NONE: &str = "no such worker type";
     let setting = Setting::on(Backend::Sqlite).await;
     let api = setting.api();
-    const NONE: &str = "no such worker type";
     refused(soon(api.worker_type("w").into_future()).await, 404, NONE);
     refused(soon(api.worker_type_last_modified("w").into_future()).await, 404, NONE);
     refused(soon(api.update_worker_type("w", &definition(1)).into_future()).await, 404, NONE);
@@ -99,6 +99,8 @@ async fn all_that_is_wrong_with_a_definition_is_told_and_nothing_is_stored() {
     refused(soon(api.create_worker_type("w", &upside_down).into_future()).await, 400, "minCapacity");
     let docker = CreateWorkerTypeRequest::new("", "me", 1, 0.0, taskcluster::provisioner::DockerProvider::new("image"));
     refused(soon(api.create_worker_type("w", &docker).into_future()).await, 400, "no provider \"docker\"");
+    let generous = definition(1).with_scopes(["more:than:it:has"]);
+    refused(soon(api.create_worker_type("w", &generous).into_future()).await, 400, "cannot give scopes that it has not");
     let named = soon(api.create_worker_type("No Name", &definition(1)).into_future()).await;
     assert_eq!(refusal(&named.unwrap_err()).0, 400);
     refused(soon(api.worker_type("w").into_future()).await, 404, "");

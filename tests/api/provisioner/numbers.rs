@@ -52,12 +52,12 @@ async fn the_numbers_of_a_fleet_are_told_over_time_and_to_prometheus() {
         assert_eq!(last.requested_capacity + last.pending_capacity, 2.0);
         // Two at half a dollar an hour.
         assert!((last.cost - 1.0 / 60.0).abs() < 1e-6, "{}", last.cost);
-        let some = soon(api.fleet("w").with_from(begun + minutes(5)).to(begun + minutes(10)).all()).await.unwrap();
+        let some = soon(api.fleet("w").since(begun + minutes(5)).until(begun + minutes(10)).all()).await.unwrap();
         assert!((4..=6).contains(&some.len()), "{}", some.len());
         let page = soon(api.fleet("w").limit(7).into_future()).await.unwrap();
         assert!(page.samples.len() == 7 && page.continuation_token.is_some());
         assert_eq!(soon(api.fleet("w").limit(7).all()).await.unwrap(), samples);
-        let bad = soon(api.fleet("w").with_from("yesterday").into_future()).await;
+        let bad = soon(api.fleet("w").since("yesterday").into_future()).await;
         assert_eq!(refusal(&bad.unwrap_err()).0, 400);
 
         let now = metrics(&setting).await;

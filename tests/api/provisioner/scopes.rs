@@ -8,10 +8,10 @@ use super::*;
 /// Each call, with what happens: whether it was let through, whatever came of it.
 async fn let_through(by: &Tester) -> Vec<&'static str> {
     let api = by.provisioner();
-    let scoped = definition(1).with_scopes(["a:scope"]);
+    let scoped = definition(1).with_scopes([SCOPE]);
     let token = TaskId::new();
     let secrets: taskcluster::SecretObject = object! {}.into();
-    let secret = CreateSecretRequest::new("w", secrets, ["a:scope".to_owned()], token, by.now() + hours(1));
+    let secret = CreateSecretRequest::new("w", secrets, [SCOPE.to_owned()], token, by.now() + hours(1));
     let mut passed = Vec::new();
     macro_rules! call {
         ($name:literal, $call:expr) => {
@@ -58,14 +58,14 @@ async fn each_call_needs_its_scopes() {
     let cases: Vec<(Vec<&str>, Vec<&str>)> = vec![
         (vec![], vec![]),
         (vec!["provisioner:view-worker-type:w"], LOOK.to_vec()),
-        (vec!["provisioner:view-worker-type:x", "provisioner:manage-worker-type:x", "a:scope"], vec![]),
+        (vec!["provisioner:view-worker-type:x", "provisioner:manage-worker-type:x", SCOPE], vec![]),
         (vec![manage], manages.clone()),
-        (vec![manage, "a:scope"], [&manages[..], &["create", "update"]].concat()),
+        (vec![manage, SCOPE], [&manages[..], &["create", "update"]].concat()),
         (vec!["provisioner:terminate-all-worker-type:w"], vec!["terminate"]),
         (vec!["provisioner:create-secret", &role], vec![]),
         // The worker would get the scopes of its type's role.
-        (vec!["provisioner:create-secret", "a:scope"], vec![]),
-        (vec!["provisioner:create-secret", "a:scope", &role], vec!["create-secret"]),
+        (vec!["provisioner:create-secret", SCOPE], vec![]),
+        (vec!["provisioner:create-secret", SCOPE, &role], vec!["create-secret"]),
         (vec!["provisioner:should-terminate:w/i"], vec!["should-terminate"]),
         (vec!["provisioner:should-terminate:w/j", "provisioner:should-terminate:x/i"], vec![]),
         (vec!["provisioner:metrics"], vec!["metrics"]),
@@ -73,12 +73,14 @@ async fn each_call_needs_its_scopes() {
     for (scopes, more) in cases {
         let mut expected = [&OPEN[..], &more].concat();
         let mut passed = let_through(&setting.with(&scopes)).await;
-        (expected.sort_unstable(), passed.sort_unstable());
+        expected.sort_unstable();
+        passed.sort_unstable();
         assert_eq!(passed, expected, "{scopes:?}");
     }
     let mut passed = let_through(&setting.deployment.anonymous()).await;
     let mut open = OPEN.to_vec();
-    (open.sort_unstable(), passed.sort_unstable());
+    open.sort_unstable();
+    passed.sort_unstable();
     assert_eq!(passed, open, "of somebody without credentials");
     setting.deployment.stop().await;
 }

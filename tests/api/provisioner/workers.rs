@@ -23,7 +23,7 @@ async fn a_token_becomes_credentials_for_its_own_queue_and_nothing_else() {
     for backend in Backend::available() {
         let setting = Setting::on(backend).await;
         let special = definition(2)
-            .with_scopes(["special:scope"])
+            .with_scopes([SCOPE])
             .with_user_data(object! { "color": "blue" })
             .with_secrets(object! { "password": "secret" });
         setting.define("w", &special).await;
@@ -48,7 +48,7 @@ async fn a_token_becomes_credentials_for_its_own_queue_and_nothing_else() {
         let secret = soon(anonymous.provisioner().get_secret(&token).into_future()).await.unwrap();
         assert_eq!(serde_json::to_value(&secret.data).unwrap(), serde_json::json!({"password": "secret"}));
         let role = format!("assume:worker-type:{PROVISIONER_ID}/w");
-        assert!(secret.scopes.contains(&role) && secret.scopes.contains(&"special:scope".to_owned()));
+        assert!(secret.scopes.contains(&role) && secret.scopes.contains(&SCOPE.to_owned()));
         soon(anonymous.provisioner().instance_started(&id, &token).into_future()).await.unwrap();
         let state = soon(setting.api().state("w").send()).await.unwrap();
         assert_eq!(state.summary.running_capacity, 1);
@@ -161,7 +161,7 @@ async fn a_secret_is_stored_for_a_worker_that_starts_in_another_way() {
         let token = TaskId::new();
         let secret = |expires| {
             let secrets: taskcluster::SecretObject = object! { "a": 1 }.into();
-            CreateSecretRequest::new("w", secrets, ["one:scope".to_owned()], token, expires)
+            CreateSecretRequest::new("w", secrets, [SCOPE.to_owned()], token, expires)
         };
         let put = async |token: &str, secret: &CreateSecretRequest| {
             soon(api.create_secret(token, secret).into_future()).await
@@ -172,15 +172,18 @@ async fn a_secret_is_stored_for_a_worker_that_starts_in_another_way() {
         for _ in 0..2 {
             put(&token.to_string(), &fine).await.unwrap();
         }
+        let mut generous = fine.clone();
+        generous.scopes = vec!["more:than:it:has".to_owned()];
+        refused(put(&token.to_string(), &generous).await, 400, "cannot give scopes that it has not");
         let mut other = fine.clone();
         other.scopes = Vec::new();
         refused(put(&token.to_string(), &other).await, 409, "something else");
         let found = soon(setting.deployment.anonymous().provisioner().get_secret(&token.to_string()).into_future()).await.unwrap();
         let role = format!("assume:worker-type:{PROVISIONER_ID}/w");
-        assert_eq!(found.scopes, [role.as_str(), "one:scope"]);
+        assert_eq!(found.scopes, [role.as_str(), SCOPE]);
         soon(api.instance_started("whatever", &token.to_string()).into_future()).await.unwrap();
         let scopes = soon(setting.deployment.with(credentials(&found.credentials)).auth().current_scopes().into_future()).await;
-        assert!(scopes.unwrap().scopes.contains(&"one:scope".to_owned()));
+        assert!(scopes.unwrap().scopes.contains(&SCOPE.to_owned()));
         setting.advance(hours(1)).await;
         refused(soon(api.get_secret(&token.to_string()).into_future()).await, 404, "nothing under");
         setting.deployment.stop().await;

@@ -61,7 +61,7 @@ impl Api {
 
 impl Api {
     /// Whether the provisioner has scopes that it is to give: credentials with others are good for nothing.
-    async fn can_give(&self, scopes: &[String]) -> Result<(), Failure> {
+    pub(super) async fn can_give(&self, scopes: &[String]) -> Result<(), Failure> {
         if scopes.is_empty() {
             return Ok(());
         }

@@ -22,6 +22,7 @@ impl Api {
         call.authorize(Params::new().list("scopes", payload.scopes.iter().cloned())).await?;
         // Its worker gets the type's role as well.
         call.authorize_scopes(&[tokens::role(&self.provisioner_id, &payload.worker_type)]).await?;
+        self.can_give(&payload.scopes).await?;
         let now = self.clock.now();
         if payload.token.to_string() != token {
             return Err(Failure::input_error("`token` is not the one in the path"));

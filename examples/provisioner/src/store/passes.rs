@@ -17,12 +17,13 @@ pub struct Pass {
     pub why: Vec<String>,
 }
 
-const PUT: &str = "INSERT INTO passes (worker_type, ended, desired, why) VALUES ($1, $2, $3, $4)
+const PUT: &str = "INSERT INTO passes (worker_type, ended, desired, why)
+     SELECT name, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS TEXT) FROM worker_types WHERE name = $1
      ON CONFLICT (worker_type) DO UPDATE SET ended = excluded.ended, desired = excluded.desired, why = excluded.why";
 const SELECT: &str = "SELECT ended, desired, why FROM passes WHERE worker_type = $1";
 
 impl Store {
-    /// Notes what a pass came to, in place of the one before.
+    /// Notes what a pass came to, in place of the one before; nothing of a worker type that is not there any more.
     pub async fn put_pass(&self, worker_type: &str, pass: &Pass) -> Result<(), StoreError> {
         let why = serde_json::to_string(&pass.why).expect("texts can be written as JSON");
         self.kit.run(PUT, &[worker_type.into(), pass.ended.into(), pass.desired.into(), why.into()]).await?;

@@ -11,7 +11,7 @@ use service_kit::store::Database;
 use service_kit::testing::{Fresh, Kind};
 use taskcluster::events::MemoryBus;
 use taskcluster::provisioner::{
-    CreateWorkerTypeRequest, DockerProvider, LocalProcessProvider, Provisioner, WorkerLifecycle, WorkerTypeProvider,
+    CreateWorkerTypeRequest, DockerProvider, LocalProcessProvider, Provisioner, WorkerTypeProvider,
 };
 use taskcluster::queue::{ClaimWorkRequest, Queue, TaskDefinitionRequest, TaskMetadata};
 use taskcluster_core::clock::{Clock as _, ManualClock};
@@ -69,8 +69,7 @@ pub(crate) fn of_other(max: u32) -> CreateWorkerTypeRequest {
 }
 
 pub(crate) fn of_provider(max: u32, provider: impl Into<WorkerTypeProvider>) -> CreateWorkerTypeRequest {
-    let lifecycle = WorkerLifecycle { silence: Some(15 * 60), ..WorkerLifecycle::default() };
-    CreateWorkerTypeRequest::new("", "me@example.com", max, 0.0, provider).with_lifecycle(lifecycle)
+    CreateWorkerTypeRequest::new("", "me@example.com", max, 0.0, provider)
 }
 
 /// How a test calls a service in its process.
@@ -105,7 +104,7 @@ impl World {
         let options = taskcluster_queue::Options::new(
             frame(&clock),
             Database::Memory,
-            Arc::new(blobs) as Arc<dyn service_kit::blobs::BlobStore>,
+            Arc::new(blobs),
             Arc::new(Fixed::new("tester", ["*"])),
             Credentials::new("tester", "token"),
         );

@@ -88,6 +88,10 @@ pub(super) async fn who_is_late_keeps_the_lead_unless_another_had_it(store: &Sto
 
 pub(super) async fn a_pass_is_noted_in_place_of_the_one_before(store: &Store) {
     assert_eq!(store.pass("w").await.unwrap(), None);
+    let none = Pass { ended: now(), desired: 1, why: Vec::new() };
+    store.put_pass("w", &none).await.unwrap();
+    assert_eq!(store.pass("w").await.unwrap(), None, "there is no such worker type");
+    create(store, "w").await;
     for (desired, why) in [(1, vec!["ü\n".to_owned()]), (2, Vec::new())] {
         let pass = Pass { ended: now() + minutes(u64::from(desired)), desired, why };
         store.put_pass("w", &pass).await.unwrap();
