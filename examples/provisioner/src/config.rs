@@ -6,12 +6,21 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
+#[cfg(feature = "ec2")]
+use taskcluster_core::chain;
+use taskcluster_core::clock::SharedClock;
+#[cfg(any(test, feature = "ec2"))]
+use taskcluster_core::clock::SystemClock;
 use taskcluster_core::credentials::Credentials;
 use taskcluster_core::secret::Secret;
+#[cfg(feature = "ec2")]
+use taskcluster_core::transport::http::HttpTransport;
 
 use crate::provider::Providers;
 #[cfg(feature = "docker")]
 use crate::provider::docker::{self, AddressError, Docker};
+#[cfg(feature = "ec2")]
+use crate::provider::ec2::{Ec2, Ec2Config, Ec2ConfigError};
 use crate::provider::local_process::LocalProcess;
 
 /// What a process that is nothing but a provisioner has to be told beside what every service is. With the bus `memory:` it hears nothing,
@@ -45,6 +54,9 @@ pub struct Config {
     /// Names that containers know besides, each `NAME:ADDRESS`; as address, `host-gateway` is the engine's machine.
     #[cfg(feature = "docker")]
     pub docker_hosts: Vec<String>,
+    /// Worker types of the kind `ec2`: which regions of Amazon's, and as whom. Without it there are none.
+    #[cfg(feature = "ec2")]
+    pub ec2: Option<Ec2Config>,
 }
 
 impl Default for Config {
@@ -64,6 +76,8 @@ impl Default for Config {
             docker_network: String::new(),
             #[cfg(feature = "docker")]
             docker_hosts: Vec::new(),
+            #[cfg(feature = "ec2")]
+            ec2: None,
         }
     }
 }
@@ -85,6 +99,14 @@ pub enum ConfigFault {
     #[cfg(feature = "docker")]
     #[error("docker: {0}")]
     Docker(AddressError),
+    /// Nothing could be started there.
+    #[cfg(feature = "ec2")]
+    #[error(transparent)]
+    Ec2(Ec2ConfigError),
+    /// Nobody could be asked.
+    #[cfg(feature = "ec2")]
+    #[error("no requests can be sent: {0}")]
+    NoTransport(String),
 }
 
 impl Own for Config {
@@ -105,6 +127,8 @@ impl Own for Config {
         }
         #[cfg(feature = "docker")]
         self.docker("").map_err(ConfigFault::Docker)?;
+        #[cfg(feature = "ec2")]
+        self.ec2("", SystemClock::shared())?;
         Ok(())
     }
 }
@@ -120,7 +144,7 @@ impl Config {
     ///
     /// # Errors
     /// As [`check`](Own::check) finds.
-    pub fn providers(&self, root_url: &str) -> Result<Providers, ConfigFault> {
+    pub fn providers(&self, root_url: &str, clock: &SharedClock) -> Result<Providers, ConfigFault> {
         let mut providers = Providers::new();
         if let Some(folder) = &self.process_folder {
             providers = providers.with(LocalProcess::new(folder, self.programs.clone()));
@@ -129,12 +153,27 @@ impl Config {
         if let Some(docker) = self.docker(root_url).map_err(ConfigFault::Docker)? {
             providers = providers.with(docker);
         }
-        #[cfg(not(feature = "docker"))]
-        let _ = root_url;
+        #[cfg(feature = "ec2")]
+        if let Some(ec2) = self.ec2(root_url, SharedClock::clone(clock))? {
+            providers = providers.with(ec2);
+        }
+        let _ = (root_url, clock);
         Ok(providers)
     }
 
-    /// An engine may serve provisioners of the same identifier in several deployments.
+    /// By what things of this provisioner are known: provisioners of several deployments may have the same identifier.
+    #[cfg(any(feature = "docker", feature = "ec2"))]
+    fn owner(&self, root_url: &str) -> String {
+        format!("{} of {root_url}", self.provisioner_id)
+    }
+
+    #[cfg(feature = "ec2")]
+    fn ec2(&self, root_url: &str, clock: SharedClock) -> Result<Option<Ec2>, ConfigFault> {
+        let Some(config) = self.ec2.clone() else { return Ok(None) };
+        let transport = HttpTransport::new().map_err(|error| ConfigFault::NoTransport(chain(&error).to_string()))?;
+        Ec2::new(config, self.owner(root_url), transport.into_transport(), clock).map(Some).map_err(ConfigFault::Ec2)
+    }
+
     #[cfg(feature = "docker")]
     fn docker(&self, root_url: &str) -> Result<Option<Docker>, AddressError> {
         if self.docker.is_empty() {
@@ -144,8 +183,7 @@ impl Config {
             .with_volumes(self.docker_volumes.clone())
             .with_network(self.docker_network.clone())
             .with_hosts(self.docker_hosts.clone());
-        let owner = format!("{} of {root_url}", self.provisioner_id);
-        Docker::connect(&self.docker, owner).map(|docker| Some(docker.with_options(options)))
+        Docker::connect(&self.docker, self.owner(root_url)).map(|docker| Some(docker.with_options(options)))
     }
 }
 
@@ -176,18 +214,30 @@ mod tests {
         assert_eq!(loaded(text).check(), Err(ConfigFault::NoPrograms));
         let settings = loaded(&format!("{text}\n[programs]\nworker = '/usr/bin/worker'"));
         assert_eq!(settings.check(), Ok(()));
-        assert!(settings.own.providers("").unwrap().get("local-process").is_ok());
+        assert!(settings.own.providers("", &SystemClock::shared()).unwrap().get("local-process").is_ok());
     }
 
     #[cfg(feature = "docker")]
     #[test]
     fn containers_need_an_engine() {
         let text = "provisioner_id = 'p'\nclient_id = 'c'";
-        assert!(loaded(text).own.providers("").unwrap().get("docker").is_err());
+        assert!(loaded(text).own.providers("", &SystemClock::shared()).unwrap().get("docker").is_err());
         assert!(matches!(loaded(&format!("{text}\ndocker = 'localhost'")).check(), Err(ConfigFault::Docker(_))));
         let more = "docker = 'unix:///run/docker.sock'\ndocker_volumes = ['/srv/cache']\ndocker_network = 'host'\ndocker_hosts = []";
         let settings = loaded(&format!("{text}\n{more}"));
         assert_eq!(settings.check(), Ok(()));
-        assert!(settings.own.providers("").unwrap().get("docker").is_ok());
+        assert!(settings.own.providers("", &SystemClock::shared()).unwrap().get("docker").is_ok());
+    }
+
+    #[cfg(feature = "ec2")]
+    #[test]
+    fn machines_need_a_region_and_keys_are_not_shown() {
+        let text = "provisioner_id = 'p'\nclient_id = 'c'\n[ec2]";
+        assert!(matches!(loaded(text).check(), Err(ConfigFault::Ec2(_))));
+        let keys = "access_key_id = 'hunter1'\nsecret_access_key = 'hunter2'";
+        let settings = loaded(&format!("{text}\nregions = ['us-west-2']\n{keys}"));
+        assert_eq!(settings.check(), Ok(()));
+        assert!(!format!("{settings:?}{}", service_kit::config::shown(&settings)).contains("hunter2"));
+        assert!(settings.own.providers("", &SystemClock::shared()).unwrap().get("ec2").is_ok());
     }
 }

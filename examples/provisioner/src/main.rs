@@ -26,7 +26,7 @@ impl Program for Provisioner {
 
     async fn open(settings: Settings<Config>, frame: Frame) -> Result<Opened> {
         let config = settings.own;
-        let (credentials, providers) = (config.credentials(), config.providers(&frame.root_url)?);
+        let (credentials, providers) = (config.credentials(), config.providers(&frame.root_url, &frame.clock)?);
         let caller = Caller::builder(&frame.root_url).credentials(credentials.clone()).clock(Arc::clone(&frame.clock));
         let (authenticator, caller) = (frame.remote_authenticator()?, caller.build()?);
         let (database, id) = (config.database, config.provisioner_id);

@@ -12,7 +12,7 @@ use super::Passes;
 use crate::choose::choose;
 use crate::instance::{Instance, State};
 use crate::life::Change;
-use crate::provider::{Fragments, Launch, Offer, ProviderError};
+use crate::provider::{Launch, Offer, ProviderError};
 use crate::store::Wish;
 use crate::tokens::{SPARE, Tokens, digest};
 use crate::worker_type::{Version, WorkerType};
@@ -30,7 +30,7 @@ pub(crate) struct Launches {
 
 impl Launches {
     /// What a worker is told when it is started.
-    fn user_data(&self, instance: &Instance, version: &Version, fragments: Fragments) -> Map<String, Value> {
+    fn user_data(&self, instance: &Instance, version: &Version, data: Map<String, Value>) -> Map<String, Value> {
         let told = json!({
             "rootUrl": *self.root_url,
             "provisionerId": *self.provisioner_id,
@@ -41,7 +41,7 @@ impl Launches {
             "capacity": instance.capacity,
             "idleTime": version.definition.lifecycle().idle.as_secs(),
             "securityToken": self.tokens.of(&instance.id),
-            "data": fragments.user_data,
+            "data": data,
         });
         told.as_object().cloned().unwrap_or_default()
     }
@@ -128,7 +128,7 @@ impl Passes {
                 let launch = Launch {
                     instance_id: instance.id.clone(),
                     worker_type: instance.worker_type.clone(),
-                    user_data: self.launches.user_data(&instance, &version, fragments),
+                    user_data: self.launches.user_data(&instance, &version, fragments.user_data),
                     definition: version.definition,
                     offer,
                 };

@@ -209,8 +209,8 @@ fn start(
     command.envs(wanted.env.iter().flatten());
     command.env(USER_DATA, Value::Object(user_data.clone()).to_string());
     command.process_group(0);
-    // Whoever waits for it is told of its end; nobody else would take its remains away.
     let mut child = command.spawn()?;
+    #[expect(clippy::disallowed_methods, reason = "it takes the remains of the process away, and nobody waits for that")]
     tokio::spawn(async move { child.wait().await });
     Ok(())
 }

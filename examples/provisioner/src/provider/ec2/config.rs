@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use taskcluster_core::clock::SharedClock;
 use taskcluster_core::secret::Secret;
 use taskcluster_core::transport::Transport;
@@ -20,7 +20,7 @@ use super::api::{Client, Credentials, CredentialsSource, METADATA, Role};
 /// assert!(config.dry_run);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Ec2Config {
@@ -45,7 +45,7 @@ pub struct Ec2Config {
 }
 
 /// A configuration that is of no use.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration of ec2 is of no use: {0}")]
 pub struct Ec2ConfigError(&'static str);
 
