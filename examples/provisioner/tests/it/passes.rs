@@ -345,18 +345,23 @@ async fn turn_over(world: &mut World) {
 #[tokio::test]
 async fn a_new_version_gets_its_share_and_is_taken_back_by_one_call() {
     let mut world = World::new().await;
+    let of = |owner: &str| {
+        let mut owned = definition(8);
+        owner.clone_into(&mut owned.owner);
+        owned
+    };
     world.define("w", &definition(8)).await;
     // There is always something to do.
     world.tasks("w", 100).await;
     busy(&mut world, 8).await;
     assert_eq!(versions(&world).await, [(1, 8)]);
-    soon(world.api().update_worker_type("w", &definition(8).with_owner("you@example.com")).share(0.25)).await.unwrap();
+    soon(world.api().update_worker_type("w", &of("you")).share(0.25)).await.unwrap();
     turn_over(&mut world).await;
     assert_eq!(versions(&world).await, [(1, 6), (2, 2)], "{}", world.why("w").await);
     soon(world.api().roll_back("w", &RollBackRequest::new(2))).await.unwrap();
     turn_over(&mut world).await;
     assert_eq!(versions(&world).await, [(1, 8)], "{}", world.why("w").await);
-    soon(world.api().update_worker_type("w", &definition(8).with_owner("they@example.com")).share(0.5)).await.unwrap();
+    soon(world.api().update_worker_type("w", &of("them")).share(0.5)).await.unwrap();
     turn_over(&mut world).await;
     assert_eq!(versions(&world).await, [(1, 4), (3, 4)], "{}", world.why("w").await);
     soon(world.api().roll_out("w", &RollOutRequest::new(1.0))).await.unwrap();
