@@ -67,8 +67,10 @@ async fn told(store: &Store) -> Vec<String> {
     told
 }
 
+type Candidacy = Option<(u32, u32, f64)>;
+
 /// Settled version and its maximum; newest one, its maximum and share, if it is another.
-fn told_of(worker_type: &WorkerType) -> ((u32, u32), Option<(u32, u32, f64)>) {
+fn told_of(worker_type: &WorkerType) -> ((u32, u32), Candidacy) {
     let settled = (worker_type.settled.number, worker_type.settled.definition.sent().max_capacity);
     let candidate = worker_type
         .candidate
