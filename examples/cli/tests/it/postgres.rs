@@ -47,7 +47,7 @@ mod with {
         let schemas = "SELECT DISTINCT table_schema::text FROM information_schema.tables WHERE table_name = 'migrations' ORDER BY 1";
         let schemas = connection.fetch_all(schemas).await.unwrap();
         let schemas: Vec<String> = schemas.iter().map(|row| row.get(0)).collect();
-        assert_eq!(schemas, ["auth", "index", "object", "purge_cache", "queue", "scheduler"]);
+        assert_eq!(schemas, ["auth", "index", "object", "provisioner", "purge_cache", "queue", "scheduler"]);
     }
 
     #[test]

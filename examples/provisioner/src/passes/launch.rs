@@ -30,7 +30,7 @@ pub(crate) struct Launches {
 
 impl Launches {
     /// What a worker is told when it is started.
-    fn user_data(&self, instance: &Instance, version: &Version, data: Map<String, Value>) -> Map<String, Value> {
+    fn user_data(&self, instance: &Instance, version: &Version, data: &Map<String, Value>) -> Map<String, Value> {
         let told = json!({
             "rootUrl": *self.root_url,
             "provisionerId": *self.provisioner_id,
@@ -128,7 +128,7 @@ impl Passes {
                 let launch = Launch {
                     instance_id: instance.id.clone(),
                     worker_type: instance.worker_type.clone(),
-                    user_data: self.launches.user_data(&instance, &version, fragments.user_data),
+                    user_data: self.launches.user_data(&instance, &version, &fragments.user_data),
                     definition: version.definition,
                     offer,
                 };

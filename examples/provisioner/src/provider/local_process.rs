@@ -210,7 +210,10 @@ fn start(
     command.env(USER_DATA, Value::Object(user_data.clone()).to_string());
     command.process_group(0);
     let mut child = command.spawn()?;
-    #[expect(clippy::disallowed_methods, reason = "it takes the remains of the process away, and nobody waits for that")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it takes the remains of the process away, and nobody waits for that"
+    )]
     tokio::spawn(async move { child.wait().await });
     Ok(())
 }
