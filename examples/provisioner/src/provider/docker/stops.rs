@@ -23,10 +23,9 @@ impl Stops {
     pub(super) fn begin(&self, api: &bollard::Docker, container: String) {
         let mut going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
         going.retain(|_, stop| !stop.is_finished());
-        if !going.contains_key(&container) {
-            let stop = self.tracker.spawn(stop(api.clone(), container.clone()));
-            going.insert(container, AbortOnDropHandle::new(stop));
-        }
+        going.entry(container).or_insert_with_key(|container| {
+            AbortOnDropHandle::new(self.tracker.spawn(stop(api.clone(), container.clone())))
+        });
     }
 
     /// Whether it is told to end.
