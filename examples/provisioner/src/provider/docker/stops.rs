@@ -23,9 +23,9 @@ impl Stops {
     pub(super) fn begin(&self, api: &bollard::Docker, container: String) {
         let mut going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
         going.retain(|_, stop| !stop.is_finished());
-        going
-            .entry(container.clone())
-            .or_insert_with(|| AbortOnDropHandle::new(self.tracker.spawn(stop(api.clone(), container))));
+        going.entry(container).or_insert_with_key(|container| {
+            AbortOnDropHandle::new(self.tracker.spawn(stop(api.clone(), container.clone())))
+        });
     }
 
     /// Whether it is told to end.
