@@ -57,7 +57,7 @@ async fn a_token_becomes_credentials_for_its_own_queue_and_nothing_else() {
         assert_eq!(state.summary.running_capacity, 1);
         let credentials = credentials(&secret.credentials);
         let expiry = credentials.certificate.as_ref().unwrap().expiry;
-        assert_eq!(expiry, setting.root.now() + hours(96));
+        assert_eq!(expiry, (setting.root.now() + hours(96)).as_millis());
 
         let worker = setting.deployment.with(credentials);
         assert_eq!(claim(&worker, "w", &id).await.unwrap(), 1);
