@@ -46,7 +46,7 @@ async fn listed(ec2: &Ec2, name: &str, phase: Phase) {
 #[tokio::test]
 async fn a_machine_is_a_process_until_one_of_them_ends() {
     let Some(moto) = Moto::start().await else { return };
-    let (ec2, offer, double) = doubled(&moto, "ours").await;
+    let (ec2, offer, double) = doubled(&moto, "processes").await;
     let a = ec2.launch(&launch("a", &offer)).await.unwrap();
     let b = ec2.launch(&launch("b", &offer)).await.unwrap();
     let mut both = [a.clone(), b.clone()];
@@ -65,7 +65,7 @@ async fn a_machine_is_a_process_until_one_of_them_ends() {
 async fn a_machine_finds_out_about_itself_and_about_its_end() {
     let Some(moto) = Moto::start().await else { return };
     let notice = Duration::from_secs(1);
-    let (ec2, offer, double) = doubled(&moto, "ours").await;
+    let (ec2, offer, double) = doubled(&moto, "metadata").await;
     let id = ec2.launch(&launch("a", &offer)).await.unwrap();
     timeout(TIMEOUT, double.until(1)).await.unwrap();
     let url = double.metadata(&id).unwrap();

@@ -1,7 +1,8 @@
-//! A moto server of a test's own, which ends with it.
+//! A moto server of the tests, which ends with them.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,47 +14,36 @@ use taskcluster_provisioner::provider::ec2::api::{Client, Credentials, Credentia
 use taskcluster_provisioner::provider::ec2::{Ec2, Ec2Config};
 use taskcluster_provisioner::provider::{Launch, Offer};
 use taskcluster_provisioner::worker_type::Definition;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) const REGION: &str = "us-west-2";
 
-/// A server, which is killed when it is dropped.
+/// Starts a server, and ends it when nobody holds its input any more: when the tests have ended, however they did.
+const GUARDED: &str = r#"
+"$0" "$@" & server=$!
+exec 2>&-
+read -r _
+kill $server
+"#;
+
+/// A server. All tests have the same, which takes seconds to start: each has a provisioner of its own, or a region.
 pub(crate) struct Moto {
-    _server: Child,
     pub(crate) url: String,
     pub(crate) transport: Transport,
 }
 
 impl Moto {
-    /// A server; `None`, which is said, where moto is not installed.
+    /// The server; `None`, which is said, where moto is not installed.
     pub(crate) async fn start() -> Option<Self> {
         let Ok(installed) = std::env::var("TEST_EC2") else {
             println!("skipped: TEST_EC2 does not say where moto is installed");
             return None;
         };
-        let mut server = Command::new(PathBuf::from(installed).join("bin/moto_server"))
-            .args(["-H", "127.0.0.1", "-p", "0"])
-            .env("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("moto can be started");
-        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-        let found = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                if let Some((_, url)) = line.split_once("Running on ") {
-                    return url.trim().to_owned();
-                }
-            }
-            panic!("moto has ended");
-        };
-        let url = tokio::time::timeout(TIMEOUT, found).await.expect("moto says where it is");
-        // It writes a line for each request.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Some(Self { _server: server, url, transport: HttpTransport::new().unwrap().into_transport() })
+        static SERVER: OnceCell<(String, Child)> = OnceCell::const_new();
+        let begun = async || tokio::task::spawn_blocking(move || begin(&installed)).await.unwrap();
+        let (url, _) = tokio::time::timeout(TIMEOUT, SERVER.get_or_init(begun)).await.expect("moto starts");
+        Some(Self { url: url.clone(), transport: HttpTransport::new().unwrap().into_transport() })
     }
 
     pub(crate) fn config(&self, change: impl FnOnce(&mut Value)) -> Ec2Config {
@@ -76,6 +66,25 @@ impl Moto {
         let source = CredentialsSource::Static(credentials);
         Client::new(self.transport.clone(), SystemClock::shared(), source).with_endpoint(&*self.url)
     }
+}
+
+/// A server, and the process whose input keeps it.
+fn begin(installed: &str) -> (String, Child) {
+    let mut server = Command::new("sh")
+        .args(["-c", GUARDED])
+        .arg(Path::new(installed).join("bin/moto_server"))
+        .args(["-H", "127.0.0.1", "-p", "0"])
+        .env("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("there is a shell");
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let url = lines.find_map(|line| Some(line.unwrap().split_once("Running on ")?.1.trim().to_owned()));
+    // It writes a line for each request.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    (url.expect("moto says where it is"), server)
 }
 
 pub(crate) fn definition(change: impl FnOnce(&mut Value)) -> Definition {

@@ -39,7 +39,7 @@ async fn prices_are_those_of_the_types_that_are_asked_for() {
 #[tokio::test]
 async fn a_definition_is_rehearsed() {
     let Some(moto) = Moto::start().await else { return };
-    let ec2 = moto.provider("ours");
+    let ec2 = moto.provider("rehearsing");
     let told = ec2.specify(&definition(|_| {})).await.unwrap();
     assert_eq!((told.len(), told[0].fault.as_deref()), (1, None));
     // What moto looks at before it says that it would do it.
@@ -51,11 +51,13 @@ async fn a_definition_is_rehearsed() {
     let told = ec2.specify(&unknown).await.unwrap();
     assert!(told[0].fault.as_ref().unwrap().contains("RunInstances with NoSuchEntity"), "{:?}", told[0].fault);
     assert_eq!(told[1].fault.as_deref(), Some("the utility of m5.large is not above 0"));
-    assert!(moto.client().describe_instances(REGION, Query::new()).await.unwrap().is_empty(), "nothing was started");
+    let started = Query::new().with_filter("tag:taskcluster:provisioner", ["rehearsing"]);
+    assert_eq!(moto.client().describe_instances(REGION, started).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn lists_of_many_pages_are_read_to_their_end() {
+    const THEIRS: &str = "eu-central-1"; // No other test starts anything there.
     let Some(moto) = Moto::start().await else { return };
     let client = moto.client().with_page(5);
     let tag = |query: Query, value: &str| {
@@ -64,10 +66,10 @@ async fn lists_of_many_pages_are_read_to_their_end() {
     };
     for n in 0..23 {
         let query = Query::new().with("ImageId", "ami-1").with("InstanceType", "c5.large");
-        client.run_instance(REGION, tag(query, if n % 2 == 0 { "even" } else { "odd" })).await.unwrap();
+        client.run_instance(THEIRS, tag(query, if n % 2 == 0 { "even" } else { "odd" })).await.unwrap();
     }
     let count = async |query| {
-        let found = client.describe_instances(REGION, query).await.unwrap();
+        let found = client.describe_instances(THEIRS, query).await.unwrap();
         let different: std::collections::HashSet<_> = found.iter().map(|found| found.id.clone()).collect();
         assert_eq!(different.len(), found.len());
         found
@@ -76,7 +78,7 @@ async fn lists_of_many_pages_are_read_to_their_end() {
     let even = count(Query::new().with_filter("tag:batch", ["even"])).await;
     assert_eq!(even.len(), 12);
     let ids: Vec<_> = even.into_iter().map(|found| found.id).collect();
-    client.terminate_instances(REGION, &ids).await.unwrap();
+    client.terminate_instances(THEIRS, &ids).await.unwrap();
     let running = Query::new().with_filter("instance-state-name", ["running"]);
     assert_eq!(count(running).await.len(), 11);
 }
