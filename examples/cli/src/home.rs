@@ -26,7 +26,9 @@ fn page(root_url: &str, services: &[&str]) -> String {
         .iter()
         .map(|service| {
             let events = match *service {
-                "auth" | "queue" | "scheduler" | "provisioner" => format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, "),
+                "auth" | "queue" | "scheduler" | "provisioner" => {
+                    format!("<a href=\"/references/{service}/v1/exchanges.json\">events</a>, ")
+                }
                 // They publish nothing of their own.
                 _ => String::new(),
             };

@@ -72,7 +72,8 @@ async fn an_answer_that_is_lost_starts_nothing_twice() {
         world.passes(5).await;
         world.cloud.sky().loses_answers = false;
         world.passes(2).await;
-        assert_eq!((world.cloud.sky().started, world.live().await.len()), (3, 3));
+        let live = world.live().await.len();
+        assert_eq!((world.cloud.sky().started, live), (3, 3));
         assert!(world.live().await.iter().all(|instance| instance.provider_id.is_some()));
         world.work().await;
         assert_eq!(world.states().await, [(State::Running, 3)].into());
@@ -91,7 +92,8 @@ async fn a_process_that_is_gone_has_started_nothing_twice_and_forgotten_nothing(
         world.tasks("w", 3).await;
         is_gone_at(&mut world, point).await;
         world.passes(2).await;
-        assert_eq!((world.cloud.sky().started, world.live().await.len()), (3, 3), "{point:?}");
+        let live = world.live().await.len();
+        assert_eq!((world.cloud.sky().started, live), (3, 3), "{point:?}");
         world.until_quiet(20).await;
         assert_eq!(world.cloud.sky().started, 3, "{point:?}");
     }
@@ -299,7 +301,8 @@ async fn a_provider_that_ends_nothing_does_not_make_the_fleet_grow() {
         world.advance(minutes(10)).await;
         world.pass().await;
     }
-    assert_eq!(world.cloud.sky().started, 2, "{}", world.why("w").await);
+    let why = world.why("w").await;
+    assert_eq!(world.cloud.sky().started, 2, "{why}");
     assert!(world.why("w").await.contains("as much runs as may"), "{}", world.why("w").await);
     world.cloud.sky().stubborn = false;
     world.passes(6).await;
