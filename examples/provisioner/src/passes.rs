@@ -267,7 +267,8 @@ impl Passes {
                     let stops = seen.instance.state < State::Stopping;
                     stops.then(|| seen.to(State::Stopping, "its worker type was removed".to_owned()))
                 };
-                let next = |seen: &Seen| seen.next(&Lifecycle::default(), now).filter(|change| change.to > State::Draining);
+                let next =
+                    |seen: &Seen| seen.next(&Lifecycle::default(), now).filter(|change| change.to > State::Draining);
                 let changes = seen.iter().filter_map(|seen| next(seen).or_else(|| stop(seen))).collect();
                 self.store.change(&self.lead, changes, now).await.map(drop)
             }

@@ -40,7 +40,10 @@ async fn a_token_becomes_credentials_for_its_own_queue_and_nothing_else() {
         let told = setting.shelf.all()[&id].clone();
         assert_eq!(told["rootUrl"], setting.deployment.root_url());
         assert_eq!((&told["provisionerId"], &told["workerId"]), (&PROVISIONER_ID.into(), &id.as_str().into()));
-        assert_eq!((&told["workerGroup"], &told["capacity"], &told["version"]), (&"shelf".into(), &1.into(), &1.into()));
+        assert_eq!(
+            (&told["workerGroup"], &told["capacity"], &told["version"]),
+            (&"shelf".into(), &1.into(), &1.into())
+        );
         assert_eq!(told["data"], serde_json::json!({"color": "blue"}));
         assert!(!serde_json::to_string(&told).unwrap().contains("password"), "no secret is in the image");
 
@@ -145,7 +148,8 @@ async fn who_is_to_end_finds_nothing_under_its_token() {
             refused(soon(setting.api().get_secret(token).into_future()).await, 404, "nothing under");
             refused(soon(setting.api().instance_started(id, token).into_future()).await, 404, "nothing under");
         }
-        let gone = || async { setting.shelf.all().keys().all(|id| tokens.iter().all(|(old, _)| old != id)).then_some(()) };
+        let gone =
+            || async { setting.shelf.all().keys().all(|id| tokens.iter().all(|(old, _)| old != id)).then_some(()) };
         setting.advance(minutes(1)).await;
         until(gone).await;
         assert_eq!(setting.shelf.all().len(), 2, "others came in their place: the definition stays");
@@ -178,11 +182,14 @@ async fn a_secret_is_stored_for_a_worker_that_starts_in_another_way() {
         let mut other = fine.clone();
         other.scopes = Vec::new();
         refused(put(&token.to_string(), &other).await, 409, "something else");
-        let found = soon(setting.deployment.anonymous().provisioner().get_secret(&token.to_string()).into_future()).await.unwrap();
+        let found = soon(setting.deployment.anonymous().provisioner().get_secret(&token.to_string()).into_future())
+            .await
+            .unwrap();
         let role = format!("assume:worker-type:{PROVISIONER_ID}/w");
         assert_eq!(found.scopes, [role.as_str(), SCOPE]);
         soon(api.instance_started("whatever", &token.to_string()).into_future()).await.unwrap();
-        let scopes = soon(setting.deployment.with(credentials(&found.credentials)).auth().current_scopes().into_future()).await;
+        let scopes =
+            soon(setting.deployment.with(credentials(&found.credentials)).auth().current_scopes().into_future()).await;
         assert!(scopes.unwrap().scopes.contains(&SCOPE.to_owned()));
         setting.advance(hours(1)).await;
         refused(soon(api.get_secret(&token.to_string()).into_future()).await, 404, "nothing under");

@@ -70,9 +70,10 @@ async fn told(store: &Store) -> Vec<String> {
 /// Settled version and its maximum; newest one, its maximum and share, if it is another.
 fn told_of(worker_type: &WorkerType) -> ((u32, u32), Option<(u32, u32, f64)>) {
     let settled = (worker_type.settled.number, worker_type.settled.definition.sent().max_capacity);
-    let candidate = worker_type.candidate.as_ref().map(|candidate| {
-        (candidate.version.number, candidate.version.definition.sent().max_capacity, candidate.share)
-    });
+    let candidate = worker_type
+        .candidate
+        .as_ref()
+        .map(|candidate| (candidate.version.number, candidate.version.definition.sent().max_capacity, candidate.share));
     (settled, candidate)
 }
 
@@ -186,7 +187,8 @@ async fn what_is_removed_leaves_nothing_but_what_has_to_end(store: &Store) {
     assert!(!store.remove("w", now()).await.unwrap());
     assert_eq!(store.worker_type("w").await.unwrap(), None);
     assert_eq!(store.pass("w").await.unwrap(), None);
-    for (id, state, secret) in [("i-1", State::Stopping, false), ("i-2", State::Stopping, false), ("i-3", State::Requested, true)]
+    for (id, state, secret) in
+        [("i-1", State::Stopping, false), ("i-2", State::Stopping, false), ("i-3", State::Requested, true)]
     {
         assert_eq!(store.instance(id).await.unwrap().unwrap().state, state, "{id}");
         assert_eq!(store.secret(id, now()).await.unwrap().is_some(), secret, "{id}");
@@ -197,7 +199,9 @@ async fn what_is_removed_leaves_nothing_but_what_has_to_end(store: &Store) {
 async fn a_name_comes_back_while_something_of_it_still_stops(store: &Store) {
     create(store, "w").await;
     update(store, 2, None).await;
-    wished(store, &[wish("i-1", "w")]).await;
+    let mut second = wish("i-1", "w");
+    second.instance.version = 2;
+    wished(store, &[second]).await;
     store.remove("w", now()).await.unwrap();
     store.expire(now(), now(), 100).await.unwrap();
     let Created::New(again) = store.create("w", &definition(3), now()).await.unwrap() else { panic!("it is new") };

@@ -443,10 +443,14 @@ async fn a_worker_type_that_comes_to_be_a_fixed_one_lets_its_instances_go() {
 #[tokio::test]
 async fn a_provider_that_the_deployment_does_not_have_is_named() {
     let world = World::new().await;
-    let definition = of_provider(4, serde_json::from_value::<taskcluster::provisioner::WorkerTypeProvider>(
-        serde_json::json!({"kind": "ec2", "regions": [{"region": "r", "launchSpec": {"ImageId": "i"}}],
-            "instanceTypes": [{"instanceType": "t", "capacity": 1, "utility": 1}]}),
-    ).unwrap());
+    let definition = of_provider(
+        4,
+        serde_json::from_value::<taskcluster::provisioner::WorkerTypeProvider>(
+            serde_json::json!({"kind": "ec2", "regions": [{"region": "r", "launchSpec": {"ImageId": "i"}}],
+            "instanceTypes": [{"instanceType": "t", "capacity": 1, "utility": 1}], "minPrice": 0, "maxPrice": 1}),
+        )
+        .unwrap(),
+    );
     let refused = soon(world.api().create_worker_type("w", &definition)).await.unwrap_err();
     assert_eq!(refused.status().map(|status| status.as_u16()), Some(400), "{refused}");
     assert!(refused.to_string().contains("no provider \"ec2\""), "{refused}");

@@ -164,7 +164,9 @@ impl World {
         for _ in 0..count {
             let metadata = TaskMetadata::new("task", "", "me@example.com", "https://example.com");
             let task = TaskDefinitionRequest::new(self.now(), self.now() + days(1), object! {}, metadata)
-                .with_task_queue_id(format!("prov/{worker_type}").parse::<taskcluster_core::ids::TaskQueueId>().unwrap());
+                .with_task_queue_id(
+                    format!("prov/{worker_type}").parse::<taskcluster_core::ids::TaskQueueId>().unwrap(),
+                );
             soon(self.queue.create_task(&TaskId::new(), &task)).await.unwrap();
         }
     }

@@ -156,7 +156,8 @@ pub(super) async fn pages_of_numbers_have_neither_gaps_nor_doubles(store: &Store
     for pair in pages.windows(2) {
         assert!(pair[0].0 + Duration::from_secs(u64::from(pair[0].1)) <= pair[1].0, "{pair:?}");
     }
-    let finest = |time: Timestamp| pages.iter().rev().find(|(begins, ..)| *begins <= time).map(|(_, seconds, _)| *seconds);
+    let finest =
+        |time: Timestamp| pages.iter().rev().find(|(begins, ..)| *begins <= time).map(|(_, seconds, _)| *seconds);
     assert_eq!(finest(now() - hours(23)), Some(60));
     assert_eq!(finest(now() - days(2)), Some(600));
     assert_eq!(finest(now() - days(8)), Some(3600));
@@ -180,9 +181,13 @@ pub(super) async fn the_numbers_of_now_are_neither_old_nor_of_what_was_removed(s
         create(store, name).await;
     }
     let this = begin(now(), 60);
-    for (name, minute_of, running) in
-        [("w", this - minutes(1), 1), ("w", this, 2), ("quiet", this - minutes(20), 3), ("removed", this, 4), ("never", this, 5)]
-    {
+    for (name, minute_of, running) in [
+        ("w", this - minutes(1), 1),
+        ("w", this, 2),
+        ("quiet", this - minutes(20), 3),
+        ("removed", this, 4),
+        ("never", this, 5),
+    ] {
         store.add_numbers(name, minute_of, &minute(running)).await.unwrap();
     }
     store.remove("removed", now()).await.unwrap();
