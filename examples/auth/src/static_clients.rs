@@ -29,6 +29,7 @@ const BUILT_IN_SCOPES: &[(&str, &[&str])] = &[
             "assume:worker-pool:*",
             "assume:worker-type:*",
             "auth:create-client:worker/*",
+            "auth:current-scopes",
             "auth:websocktunnel-token:*",
             "provisioner:should-terminate:*",
             "purge-cache:purge-requests:*",

@@ -117,14 +117,25 @@ pub fn decide(sight: &Sight<'_>, policy: &dyn Policy) -> Decision {
     // What is on its way out may still run for long, and its provider may fail to end it.
     let room = bounds.max.saturating_sub(fleet.capacity(|_, state| state != State::Ended));
     let mut missing = missing(&fleet, &wanted, desired.saturating_sub(there));
+    let failures = with_those_of_now(sight.failures, &fleet.changes, now);
     if !missing.is_empty()
-        && let Some(until) = sight.failures.pause(now)
+        && let Some(until) = failures.pause(now)
     {
-        why.push(format!("Nothing is started before {until}: {}.", sight.failures));
+        why.push(format!("Nothing is started before {until}: {failures}."));
         missing.clear();
     }
     let Outlook { running, busy, starting, .. } = outlook;
     Decision { changes: fleet.changes, missing, room, desired, running, busy, starting, why }
+}
+
+/// What came to nothing before, and what is seen now to have.
+fn with_those_of_now(before: &Failures, changes: &[Change], now: Timestamp) -> Failures {
+    let mut failures = before.clone();
+    for change in changes.iter().filter(|change| change.failed) {
+        failures.times.insert(0, now);
+        failures.reason = change.reason.clone().unwrap_or_default();
+    }
+    failures
 }
 
 /// How much of each version is to be launched: never more in all than `missing`, since workers of other versions do their work until

@@ -55,7 +55,7 @@ async fn a_worker_type_is_defined_changed_and_removed() {
         for _ in 0..2 {
             soon(api.remove_worker_type("w").into_future()).await.unwrap();
         }
-        for (name, key) in [("created", 2), ("updated", 4), ("removed", 1)] {
+        for (name, key) in [("created", 2), ("updated", 3), ("removed", 1)] {
             for _ in 0..key {
                 let message = soon(heard.next()).await.unwrap().unwrap();
                 assert_eq!((message.exchange, &*message.routing_key), (exchange(name), "primary.w"));

@@ -198,3 +198,12 @@ fn the_same_sight_gives_the_same_decision_and_says_why() {
         ]
     );
 }
+
+#[test]
+fn nothing_takes_the_place_at_once_of_what_is_seen_to_have_come_to_nothing() {
+    let mut seen = fleet(&[(1, State::Pending, 1, 0)]);
+    seen[0].sighting = None;
+    let decision = decided(&worker_type(0, 20), waiting(3), &seen);
+    assert_eq!((changed(&decision), decision.missing), (vec![(State::Ended, 1)], vec![]));
+    assert!(decision.why.iter().any(|line| line.starts_with("Nothing is started before")), "{:?}", decision.why);
+}

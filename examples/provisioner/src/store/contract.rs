@@ -201,7 +201,9 @@ async fn what_is_removed_leaves_nothing_but_what_has_to_end(store: &Store) {
 async fn a_name_comes_back_while_something_of_it_still_stops(store: &Store) {
     create(store, "w").await;
     update(store, 2, None).await;
-    wished(store, &[wish("i-1", "w")]).await;
+    let mut second = wish("i-1", "w");
+    second.instance.version = 2;
+    wished(store, &[second]).await;
     store.remove("w", now()).await.unwrap();
     store.expire(now(), now(), 100).await.unwrap();
     let Created::New(again) = store.create("w", &definition(3), now()).await.unwrap() else { panic!("it is new") };

@@ -450,7 +450,7 @@ async fn a_provider_that_the_deployment_does_not_have_is_named() {
         4,
         serde_json::from_value::<taskcluster::provisioner::WorkerTypeProvider>(
             serde_json::json!({"kind": "ec2", "regions": [{"region": "r", "launchSpec": {"ImageId": "i"}}],
-            "instanceTypes": [{"instanceType": "t", "capacity": 1, "utility": 1}]}),
+            "instanceTypes": [{"instanceType": "t", "capacity": 1, "utility": 1}], "minPrice": 0, "maxPrice": 1}),
         )
         .unwrap(),
     );
