@@ -16,6 +16,7 @@ pub mod policy;
 pub mod provider;
 mod recorder;
 mod service;
+pub mod simulate;
 pub mod store;
 pub mod tokens;
 pub mod worker_type;

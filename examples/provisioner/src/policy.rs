@@ -62,6 +62,24 @@ impl Policy for Standard {
     }
 }
 
+/// What the provisioner of 2016 wanted, without its faults: a unit for each task that waits beyond the share that may wait, besides all
+/// that runs, busy or not.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Historical;
+
+impl Policy for Historical {
+    fn name(&self) -> &'static str {
+        "historical"
+    }
+
+    fn desired(&self, outlook: &Outlook) -> u32 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is not negative, and saturates")]
+        let may_wait = (f64::from(outlook.running) * outlook.bounds.ratio).round() as u32;
+        outlook.running.saturating_add(outlook.pending).saturating_sub(may_wait)
+    }
+}
+
 /// What a policy wants, within the bounds.
 #[must_use]
 pub fn within_bounds(policy: &dyn Policy, outlook: &Outlook) -> u32 {
@@ -84,6 +102,14 @@ mod tests {
         assert_eq!(desired(5, 10, 8, 0.0), 13);
         assert_eq!(desired(5, 10, 8, 0.2), 11, "two may wait");
         assert_eq!(desired(1, 10, 10, 0.2), 10, "none waits too long");
+    }
+
+    #[test]
+    fn what_runs_was_once_no_help_to_what_waits() {
+        let desired = |pending, running, busy, ratio| within_bounds(&Historical, &outlook(pending, running, busy, ratio));
+        assert_eq!(desired(5, 10, 2, 0.0), 15);
+        assert_eq!(desired(5, 10, 2, 0.2), 13);
+        assert_eq!(desired(0, 10, 2, 0.2), 8, "what starts is taken back");
     }
 
     #[test]
