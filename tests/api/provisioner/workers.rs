@@ -188,9 +188,11 @@ async fn a_secret_is_stored_for_a_worker_that_starts_in_another_way() {
         let role = format!("assume:worker-type:{PROVISIONER_ID}/w");
         assert_eq!(found.scopes, [role.as_str(), SCOPE]);
         soon(api.instance_started("whatever", &token.to_string()).into_future()).await.unwrap();
-        let scopes =
-            soon(setting.deployment.with(credentials(&found.credentials)).auth().current_scopes().into_future()).await;
-        assert!(scopes.unwrap().scopes.contains(&SCOPE.to_owned()));
+        let credentials = credentials(&found.credentials);
+        assert_eq!(credentials.certificate.as_ref().unwrap().scopes, found.scopes);
+        // Auth knows them, and they are good for nothing else.
+        let worker = setting.deployment.with(credentials);
+        assert!(claim(&worker, "w", "any").await.unwrap_err().is_forbidden());
         setting.advance(hours(1)).await;
         refused(soon(api.get_secret(&token.to_string()).into_future()).await, 404, "nothing under");
         setting.deployment.stop().await;
