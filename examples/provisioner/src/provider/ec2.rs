@@ -388,6 +388,10 @@ impl Provider for Ec2 {
         failed.map_or(Ok(()), |error| Err(away("some machines may not have been told to end", error)))
     }
 
+    fn scopes(&self, definition: &Definition) -> Vec<String> {
+        spec::scopes(definition, ec2(definition).ok())
+    }
+
     fn fragments(&self, definition: &Definition, place: &Place) -> Fragments {
         let entry =
             ec2(definition).ok().and_then(|provider| Entry::find(provider, &place.region, &place.instance_type));

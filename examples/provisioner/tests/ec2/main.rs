@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
+mod contract;
 mod double;
 mod doubled;
 mod machines;

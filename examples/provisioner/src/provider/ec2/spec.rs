@@ -195,5 +195,16 @@ pub(super) fn fragments(definition: &Definition, entry: Option<Entry<'_>>) -> Fr
     Fragments { user_data, secrets: SecretObject::from(secrets), scopes }
 }
 
+/// All scopes that workers may get, in whatever region and on whatever instance type.
+pub(super) fn scopes(definition: &Definition, provider: Option<&Ec2Provider>) -> Vec<String> {
+    let regions = provider.iter().flat_map(|provider| &provider.regions).filter_map(|region| region.scopes.as_ref());
+    let types = provider.iter().flat_map(|provider| &provider.instance_types);
+    let types = types.filter_map(|instance_type| instance_type.scopes.as_ref());
+    let mut scopes = [definition.scopes(), &regions.chain(types).flatten().cloned().collect::<Vec<_>>()].concat();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
 #[cfg(test)]
 mod tests;

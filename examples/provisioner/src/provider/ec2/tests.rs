@@ -437,3 +437,14 @@ async fn a_definition_is_rehearsed_entry_by_entry() {
     assert!(ec2.specify(&wrong).await.unwrap().iter().all(|told| told.fault.is_some()));
     assert_eq!(script.asked("RunInstances").len(), asked);
 }
+
+#[test]
+fn the_provider_asks_for_the_scopes_of_all_fragments() {
+    let ec2 = offering().provider(&ManualClock::default());
+    let regional = definition(|sent| {
+        sent["scopes"] = json!(["general"]);
+        sent["provider"]["regions"][0]["scopes"] = json!(["regional"]);
+        sent["provider"]["instanceTypes"][1]["scopes"] = json!(["own"]);
+    });
+    assert_eq!(ec2.scopes(&regional), ["general", "own", "regional"]);
+}

@@ -71,6 +71,23 @@ fn workers_get_to_know_what_holds_where_they_run() {
 }
 
 #[test]
+fn whoever_defines_it_must_have_the_scopes_of_all_fragments() {
+    let one = with_specs(&json!({}), &json!({}), &json!({}));
+    assert_eq!(scopes(&one, Some(ec2(&one))), ["both", "general", "own", "region"]);
+    let mut more = serde_json::to_value(ec2(&one)).unwrap();
+    for (list, name) in [("regions", "region"), ("instanceTypes", "instanceType")] {
+        let entries = more[list].as_array_mut().unwrap();
+        let mut entry = entries[0].clone();
+        entry[name] = "another".into();
+        entry["scopes"] = json!([format!("another-{name}")]);
+        entries.push(entry);
+    }
+    let two = definition(&more);
+    let all = ["another-instanceType", "another-region", "both", "general", "own", "region"];
+    assert_eq!(scopes(&two, Some(ec2(&two))), all);
+}
+
+#[test]
 fn each_property_has_its_place() {
     let none = json!({});
     let told = |general: Value| fault(&general, &none, &none).unwrap_or_default();
