@@ -74,7 +74,11 @@ impl Policy for Historical {
     }
 
     fn desired(&self, outlook: &Outlook) -> u32 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is not negative, and saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is not negative, and saturates"
+        )]
         let may_wait = (f64::from(outlook.running) * outlook.bounds.ratio).round() as u32;
         outlook.running.saturating_add(outlook.pending).saturating_sub(may_wait)
     }
@@ -106,7 +110,8 @@ mod tests {
 
     #[test]
     fn what_runs_was_once_no_help_to_what_waits() {
-        let desired = |pending, running, busy, ratio| within_bounds(&Historical, &outlook(pending, running, busy, ratio));
+        let desired =
+            |pending, running, busy, ratio| within_bounds(&Historical, &outlook(pending, running, busy, ratio));
         assert_eq!(desired(5, 10, 2, 0.0), 15);
         assert_eq!(desired(5, 10, 2, 0.2), 13);
         assert_eq!(desired(0, 10, 2, 0.2), 8, "what starts is taken back");

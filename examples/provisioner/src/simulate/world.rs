@@ -64,9 +64,16 @@ enum Event {
     /// A worker takes tasks from now on.
     Begins(usize),
     /// A worker is done with a task, if it is still the one of this attempt.
-    Ends { worker: usize, task: usize, attempt: u32 },
+    Ends {
+        worker: usize,
+        task: usize,
+        attempt: u32,
+    },
     /// A worker that has had nothing to do since then asks whether it is needed.
-    Asks { worker: usize, idle_since: u64 },
+    Asks {
+        worker: usize,
+        idle_since: u64,
+    },
     /// A worker is gone, with all that it does.
     Lost(usize),
     Pass,
@@ -202,6 +209,8 @@ impl World<'_> {
         if self.fleet.idle_since(worker) != Some(idle_since) {
             return;
         }
+        // Passes of which nothing comes are left out; the last of them would have been made by now.
+        self.pass();
         let left = self.fleet.counted().saturating_sub(self.fleet.capacity_of(worker));
         if left >= self.desired {
             self.fleet.end(worker, self.now);
@@ -263,7 +272,12 @@ impl World<'_> {
             if self.waits.is_empty() {
                 return 0.0;
             }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "an index"
+            )]
             let place = ((self.waits.len() as f64 * share).ceil() as usize).clamp(1, self.waits.len()) - 1;
             seconds(self.waits[place])
         };
