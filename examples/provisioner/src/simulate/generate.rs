@@ -49,26 +49,20 @@ pub fn arrivals(recipe: &Recipe) -> Vec<Arrival> {
     let end = f64::from(recipe.days) * DAY;
     // The busiest moment's rate, thinned out at all others: Lewis and Shedler's method.
     let most = recipe.tasks_per_day * (1.0 + recipe.rhythm) / DAY;
-    let mut time = 0.0;
-    while most > 0.0 {
-        time += chance.interval(most);
-        if time >= end {
-            break;
-        }
+    let mut time = chance.interval(most);
+    while time < end {
         if chance.part() * most < rate(recipe, time) {
             times.push(time);
         }
+        time += chance.interval(most);
     }
-    let mut time = 0.0;
     let crowds = recipe.crowds_per_day / DAY;
-    while crowds > 0.0 {
-        time += chance.interval(crowds);
-        if time >= end {
-            break;
-        }
+    let mut time = chance.interval(crowds);
+    while time < end {
         let size = chance.interval(1.0 / recipe.crowd.max(1.0)).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "crowds are not that large")]
         times.extend((0..size as u32).map(|_| time + chance.part() * 60.0 * SECOND));
+        time += chance.interval(crowds);
     }
     times.sort_by(f64::total_cmp);
     times.into_iter().map(|time| Arrival(whole_number(time), chance.duration(recipe.median, recipe.spread))).collect()
@@ -106,7 +100,7 @@ impl Chance {
         part
     }
 
-    /// How long until the next of what comes so often.
+    /// How long until the next of what comes so often; of what never comes, for ever.
     pub(super) fn interval(&mut self, rate: f64) -> f64 {
         -(1.0 - self.part()).ln() / rate
     }
