@@ -25,7 +25,7 @@ const REPEATABLE: &[(&str, &[&str])] = &[
     ("index", &["findTasksAtIndex"]),
     ("notify", &["addDenylistAddress"]),
     ("object", &["finishUpload"]),
-    ("provisioner", &["terminateAllInstancesOfWorkerType", "updateWorkerType"]),
+    ("provisioner", &["rollBack", "rollOut", "terminateAllInstancesOfWorkerType", "updateWorkerType"]),
     ("purge-cache", &["purgeCache"]),
     (
         "queue",

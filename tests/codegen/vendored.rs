@@ -11,7 +11,7 @@ use taskcluster_codegen::Generator;
 mod vendor_references;
 
 /// What the deployment has.
-const SERVICES: [&str; 6] = ["auth", "index", "object", "purge-cache", "queue", "scheduler"];
+const SERVICES: [&str; 7] = ["auth", "index", "object", "provisioner", "purge-cache", "queue", "scheduler"];
 
 #[tokio::test]
 async fn published_references_make_the_same_client() {

@@ -20,7 +20,7 @@ use crate::instance::{Instance, State};
 use crate::life::Seen;
 use crate::observe;
 use crate::policy::Policy;
-use crate::provider::{Providers, Sighting};
+use crate::provider::{Phase, Providers, Sighting};
 use crate::recorder::Recorder;
 use crate::store::{Lead, Pass, Store};
 use crate::worker_type::{Lifecycle, WorkerType};
@@ -247,10 +247,11 @@ impl Passes {
         Ok(all)
     }
 
-    /// Takes down what providers call instances, where their answer was lost.
+    /// Takes down what providers call instances, where their answer was lost. What is only asked for there is asked for again.
     async fn note_launched(&self, seen: &[Seen]) -> Result<(), StoreError> {
         for Seen { instance, sighting, .. } in seen {
-            if let Some(sighting) = sighting.as_ref().filter(|_| instance.provider_id.is_none()) {
+            let there = sighting.as_ref().filter(|sighting| sighting.phase != Phase::Requested);
+            if let (Some(sighting), None) = (there, &instance.provider_id) {
                 self.store.launched(&instance.id, &sighting.provider_id).await?;
             }
         }
