@@ -130,7 +130,7 @@ impl Walk<'_> {
             Some("array") => vec![Value::Array(self.values(&schema["items"], base))],
             Some("string") => vec![json!(text(schema))],
             Some("integer") => vec![schema.get("minimum").cloned().unwrap_or(json!(3))],
-            Some("number") => vec![json!(1.5)],
+            Some("number") => vec![json!(schema["maximum"].as_f64().map_or(1.5, |most| most / 2.0))],
             Some("boolean") => vec![json!(true)],
             Some("null") => vec![Value::Null],
             None if schema["properties"].is_object() => self.objects(schema, base),
