@@ -76,12 +76,6 @@ impl Numbers {
         *self.waits.entry(bucket(wait)).or_default() += 1;
     }
 
-    /// Whether nothing was noted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Those of both stretches together.
     pub fn add(&mut self, other: &Self) {
         for (sum, more) in [

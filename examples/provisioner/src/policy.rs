@@ -84,6 +84,9 @@ impl Policy for Historical {
     }
 }
 
+/// All policies that there are, the default one first.
+pub const ALL: [&dyn Policy; 2] = [&Standard, &Historical];
+
 /// What a policy wants, within the bounds.
 #[must_use]
 pub fn within_bounds(policy: &dyn Policy, outlook: &Outlook) -> u32 {

@@ -370,6 +370,8 @@ pub(crate) enum ProvisionCommand {
         #[arg(long, value_name = "TIME", default_value = "-1 day", allow_hyphen_values = true)]
         since: String,
     },
+    /// Try policies on tasks of a trace, in virtual time and without any deployment: waits, cost, idle capacity, launches.
+    Simulate(SimulateArgs),
     /// Set the share of its capacity that is of its newest version; 1 is all of it.
     RollOut {
         /// The worker type.
@@ -392,6 +394,26 @@ pub(crate) enum ProvisionCommand {
         /// The worker type.
         worker_type: String,
     },
+}
+
+/// Arguments of `taskcluster provision simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// A trace; several may be given.
+    #[arg(long = "trace", value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) traces: Vec<PathBuf>,
+    /// A policy [default: each that there is].
+    #[arg(long = "policy", value_name = "NAME")]
+    pub(crate) policies: Vec<String>,
+    /// How many tasks may wait for each unit that runs; each is tried.
+    #[arg(long, value_delimiter = ',', default_value = "0,0.05,0.1,0.2,0.4,0.8")]
+    pub(crate) ratio: Vec<f64>,
+    /// How long a worker has nothing to do before it asks whether it is needed, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) idle: u64,
+    /// A folder for pictures, one for each trace.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 /// What to do with artifacts.

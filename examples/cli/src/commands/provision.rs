@@ -16,8 +16,13 @@ use crate::args::ProvisionCommand;
 use crate::exit::Outcome;
 use crate::output::Output;
 
+mod simulate;
+
 /// Asks the provisioner about a worker type, or to do something with it.
 pub(crate) fn provision(command: ProvisionCommand) -> Result<Outcome> {
+    if let ProvisionCommand::Simulate(args) = &command {
+        return simulate::simulate(args);
+    }
     let tc = deployment()?;
     talk(carry_out(tc, command))
 }
@@ -46,6 +51,7 @@ async fn carry_out(tc: Taskcluster, command: ProvisionCommand) -> Result<()> {
             explained.lines.iter().try_for_each(|line| output.line(line))
         }
         ProvisionCommand::Fleet { worker_type, since } => fleet(&provisioner, &worker_type, &since, &mut output).await,
+        ProvisionCommand::Simulate(_) => Ok(()), // it speaks to nobody
         ProvisionCommand::RollOut { worker_type, share } => {
             let rolled = provisioner.roll_out(&worker_type, &RollOutRequest::new(share)).await?;
             output.line(&rolled.version.to_string())

@@ -17,6 +17,7 @@ mod postgres;
 mod run;
 mod shell;
 mod sign_in;
+mod simulate;
 #[cfg(feature = "postgres")]
 mod task;
 mod up;
