@@ -9,6 +9,7 @@ use crate::life::{Change, Seen, text};
 use crate::policy::{Outlook, Policy, within_bounds};
 use crate::worker_type::{Version, WorkerType};
 
+mod pack;
 mod pause;
 mod renew;
 mod withdraw;
@@ -91,6 +92,18 @@ impl<'a> Fleet<'a> {
         self.iter().filter(|(_, seen, state)| is(seen, *state)).map(|(_, seen, _)| seen.instance.capacity).sum()
     }
 
+    /// What runs, and how much of it has a task.
+    fn load(&self) -> (u32, u32) {
+        let running = self.iter().filter(|(_, _, state)| *state == State::Running);
+        running.map(|(_, seen, _)| Self::load_of(seen)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
+    /// The capacity of one, and how much of it has a task.
+    fn load_of(seen: &Seen) -> (u32, u32) {
+        let capacity = seen.instance.capacity;
+        (capacity, seen.claims().min(capacity))
+    }
+
     fn of_version(&self, version: u32) -> u32 {
         self.capacity(|seen, state| state.counts() && seen.instance.version == version)
     }
@@ -111,6 +124,7 @@ pub fn decide(sight: &Sight<'_>, policy: &dyn Policy) -> Decision {
 
     renew::renew(&mut fleet, sight, &wanted, &mut why);
     withdraw::withdraw(&mut fleet, &wanted, &mut why);
+    pack::pack(&mut fleet, policy, outlook, &mut why);
 
     let bounds = worker_type.bounds();
     let there = fleet.capacity(|_, state| state.counts());
@@ -165,17 +179,22 @@ fn live_on(fleet: &mut Fleet<'_>, worker_type: &WorkerType, now: Timestamp, why:
 }
 
 fn outlook(fleet: &Fleet<'_>, worker_type: &WorkerType, demand: Demand) -> Outlook {
-    let running = fleet.capacity(|_, state| state == State::Running);
-    let claims = fleet.iter().filter(|(_, _, state)| *state == State::Running);
-    let busy: u32 = claims.map(|(_, seen, _)| seen.claims().min(seen.instance.capacity)).sum();
+    let (running, busy) = fleet.load();
     Outlook {
         pending: demand.pending,
         oldest: demand.oldest,
         running,
-        busy: busy.min(running),
+        busy,
         starting: fleet.capacity(|_, state| state.is_starting()),
         bounds: worker_type.bounds(),
     }
+}
+
+/// One finishes what it does and takes nothing new.
+fn drain(fleet: &mut Fleet<'_>, index: usize, reason: String, why: &mut Vec<String>) {
+    let seen = &fleet.seen[index];
+    why.push(format!("{} finishes what it does and ends: {reason}.", seen.instance.id));
+    fleet.change(index, seen.to(State::Draining, reason));
 }
 
 /// What was seen and what follows.

@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use crate::worker_type::Bounds;
 
+mod historical;
+mod steady;
+
+pub use historical::Historical;
+pub use steady::Steady;
+
 /// What a policy looks at. Amounts are capacity units, of which each runs one task at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_structs, reason = "policies are tested with it")]
@@ -38,54 +44,21 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
     /// How much shall run and start, in all. What is outside of the bounds is brought within them.
     fn desired(&self, outlook: &Outlook) -> u32;
-}
 
-/// A unit for each task that is being done, and for each that waits beyond the share that may wait.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Standard;
-
-impl Policy for Standard {
-    fn name(&self) -> &'static str {
-        "standard"
+    /// How much may have nothing to do before workers take no more tasks, so that the others are full and these can end. Without it,
+    /// workers end only by themselves, when they have had nothing to do for a while.
+    fn surplus(&self, _outlook: &Outlook) -> Option<u32> {
+        None
     }
 
-    fn desired(&self, outlook: &Outlook) -> u32 {
-        let may_wait = f64::from(outlook.running) * outlook.bounds.ratio;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is not negative, and saturates"
-        )]
-        let may_wait = may_wait.floor() as u32;
-        outlook.busy.saturating_add(outlook.pending.saturating_sub(may_wait))
-    }
-}
-
-/// What the provisioner of 2016 wanted, without its faults: a unit for each task that waits beyond the share that may wait, besides all
-/// that runs, busy or not.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Historical;
-
-impl Policy for Historical {
-    fn name(&self) -> &'static str {
-        "historical"
-    }
-
-    fn desired(&self, outlook: &Outlook) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is not negative, and saturates"
-        )]
-        let may_wait = (f64::from(outlook.running) * outlook.bounds.ratio).round() as u32;
-        outlook.running.saturating_add(outlook.pending).saturating_sub(may_wait)
+    /// Whether it keeps what is to be ready for tasks to come: [`Bounds::spare`].
+    fn keeps_spare(&self) -> bool {
+        false
     }
 }
 
 /// All policies that there are, the default one first.
-pub const ALL: [&dyn Policy; 2] = [&Standard, &Historical];
+pub const ALL: [&dyn Policy; 2] = [&Steady, &Historical];
 
 /// What a policy wants, within the bounds.
 #[must_use]
@@ -93,36 +66,50 @@ pub fn within_bounds(policy: &dyn Policy, outlook: &Outlook) -> u32 {
     policy.desired(outlook).clamp(outlook.bounds.min, outlook.bounds.max)
 }
 
+/// Whether a running worker of that capacity, with so many tasks, may take no more: the others have room for what comes.
+#[must_use]
+pub fn is_dispensable(policy: &dyn Policy, outlook: &Outlook, capacity: u32, tasks: u32) -> bool {
+    let Some(surplus) = policy.surplus(outlook) else { return false };
+    let others = outlook.running.saturating_sub(capacity);
+    let occupied = outlook.busy.saturating_sub(tasks);
+    outlook.pending == 0 && outlook.starting == 0 && others >= outlook.bounds.min.max(occupied.saturating_add(surplus))
+}
+
+/// Rounded up to whole units, whatever it is.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn units(amount: f64) -> u32 {
+    amount.ceil() as u32
+}
+
+#[cfg(test)]
+fn outlook(pending: u32, running: u32, busy: u32, ratio: f64) -> Outlook {
+    let bounds = Bounds { min: 2, max: 20, ratio, spare: 0.0 };
+    Outlook { pending, oldest: Duration::ZERO, running, busy, starting: 0, bounds }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outlook(pending: u32, running: u32, busy: u32, ratio: f64) -> Outlook {
-        let bounds = Bounds { min: 2, max: 20, ratio };
-        Outlook { pending, oldest: Duration::ZERO, running, busy, starting: 0, bounds }
-    }
-
-    #[test]
-    fn each_task_gets_a_unit_unless_it_may_wait() {
-        let desired = |pending, running, busy, ratio| within_bounds(&Standard, &outlook(pending, running, busy, ratio));
-        assert_eq!(desired(5, 0, 0, 0.0), 5);
-        assert_eq!(desired(5, 10, 8, 0.0), 13);
-        assert_eq!(desired(5, 10, 8, 0.2), 11, "two may wait");
-        assert_eq!(desired(1, 10, 10, 0.2), 10, "none waits too long");
-    }
-
-    #[test]
-    fn what_runs_was_once_no_help_to_what_waits() {
-        let desired =
-            |pending, running, busy, ratio| within_bounds(&Historical, &outlook(pending, running, busy, ratio));
-        assert_eq!(desired(5, 10, 2, 0.0), 15);
-        assert_eq!(desired(5, 10, 2, 0.2), 13);
-        assert_eq!(desired(0, 10, 2, 0.2), 8, "what starts is taken back");
-    }
-
     #[test]
     fn what_is_wanted_stays_within_the_bounds() {
-        assert_eq!(within_bounds(&Standard, &outlook(0, 0, 0, 0.0)), 2);
-        assert_eq!(within_bounds(&Standard, &outlook(1000, 0, 0, 0.0)), 20);
+        assert_eq!(within_bounds(&Steady, &outlook(0, 0, 0, 0.0)), 2);
+        assert_eq!(within_bounds(&Steady, &outlook(1000, 0, 0, 0.0)), 20);
+    }
+
+    #[test]
+    fn a_worker_may_go_if_the_others_have_room() {
+        let may_go = |outlook: Outlook, capacity, tasks| is_dispensable(&Steady, &outlook, capacity, tasks);
+        // Of 9 that are busy there may be 9 idle besides.
+        assert!(!may_go(outlook(0, 18, 9, 0.0), 1, 0));
+        assert!(may_go(outlook(0, 19, 9, 0.0), 1, 0));
+        assert!(may_go(outlook(0, 20, 9, 0.0), 4, 2), "its tasks take no room of the others'");
+        assert!(!may_go(outlook(0, 20, 9, 0.0), 4, 1));
+        assert!(!may_go(outlook(1, 20, 9, 0.0), 1, 0), "a task waits");
+        assert!(!may_go(Outlook { starting: 1, ..outlook(0, 20, 9, 0.0) }, 1, 0));
+        let mut least = outlook(0, 20, 9, 0.0);
+        least.bounds.min = 20;
+        assert!(!may_go(least, 1, 0));
+        assert!(!is_dispensable(&Historical, &outlook(0, 20, 0, 0.0), 1, 0));
     }
 }

@@ -24,7 +24,7 @@ use crate::loops::expiry::Expiry;
 use crate::loops::hear::Hear;
 use crate::messages;
 use crate::passes::{Launches, Passes};
-use crate::policy::{Policy, Standard};
+use crate::policy::{Policy, Steady};
 use crate::provider::Providers;
 use crate::recorder::Recorder;
 use crate::store::{Lead, SCHEMA, Store};
@@ -65,7 +65,7 @@ impl Options {
         provisioner_id: impl Into<String>,
     ) -> Self {
         let hears = Arc::clone(&frame.bus);
-        let (providers, policy) = (Providers::new(), Arc::new(Standard));
+        let (providers, policy) = (Providers::new(), Arc::new(Steady));
         let provisioner_id = provisioner_id.into();
         Self { frame, database, authenticator, caller, credentials, providers, hears, provisioner_id, policy }
     }

@@ -20,6 +20,8 @@ pub struct Bounds {
     pub max: u32,
     /// How many tasks may wait for each unit that runs, before more is started.
     pub ratio: f64,
+    /// What is kept ready for tasks to come, in square roots of what is busy.
+    pub spare: f64,
 }
 
 /// How long workers of a type may take for what.
@@ -74,7 +76,8 @@ impl Definition {
     #[must_use]
     pub fn bounds(&self) -> Bounds {
         let max = self.0.max_capacity;
-        Bounds { min: self.0.min_capacity.unwrap_or(0).min(max), max, ratio: self.0.scaling_ratio }
+        let (min, spare) = (self.0.min_capacity.unwrap_or(0).min(max), self.0.spare.unwrap_or(0.0));
+        Bounds { min, max, ratio: self.0.scaling_ratio, spare }
     }
 
     /// How long its workers may take for what.
@@ -187,8 +190,8 @@ mod tests {
 
     #[test]
     fn bounds_are_those_of_the_newest_version_and_hold_together() {
-        assert_eq!(worker_type(None).bounds(), Bounds { min: 0, max: 10, ratio: 0.0 });
-        assert_eq!(worker_type(Some(0.5)).bounds(), Bounds { min: 4, max: 4, ratio: 0.0 });
+        assert_eq!(worker_type(None).bounds(), Bounds { min: 0, max: 10, ratio: 0.0, spare: 0.0 });
+        assert_eq!(worker_type(Some(0.5)).bounds(), Bounds { min: 4, max: 4, ratio: 0.0, spare: 0.0 });
     }
 
     #[test]

@@ -406,8 +406,11 @@ pub(crate) struct SimulateArgs {
     #[arg(long = "policy", value_name = "NAME")]
     pub(crate) policies: Vec<String>,
     /// How many tasks may wait for each unit that runs; each is tried.
-    #[arg(long, value_delimiter = ',', default_value = "0,0.05,0.1,0.2,0.4,0.8")]
+    #[arg(long, value_delimiter = ',', default_value = "0,0.025,0.05,0.1,0.15,0.2,0.3,0.4,0.6,0.8,1.2")]
     pub(crate) ratio: Vec<f64>,
+    /// How much is kept ready for tasks to come, in square roots of what is busy; each is tried with no task that may wait.
+    #[arg(long, value_delimiter = ',', default_value = "0.5,1,2")]
+    pub(crate) spare: Vec<f64>,
     /// How long a worker has nothing to do before it asks whether it is needed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) idle: u64,

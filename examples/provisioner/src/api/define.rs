@@ -94,6 +94,7 @@ pub(super) fn shown(worker_type: &WorkerType) -> wire::WorkerTypeResponse {
         sent.min_capacity.unwrap_or(0),
         sent.max_capacity,
         sent.scaling_ratio,
+        sent.spare.unwrap_or(0.0),
         sent.lifecycle.clone().unwrap_or_default(),
         sent.user_data.clone().unwrap_or_default(),
         sent.secrets.clone().unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use taskcluster_core::time::Timestamp;
 
-use super::{Fleet, Sight};
+use super::{Fleet, Sight, drain};
 use crate::instance::State;
 use crate::life::{Seen, text};
 use crate::worker_type::{Version, WorkerType};
@@ -65,10 +65,4 @@ fn make_room(fleet: &mut Fleet<'_>, wanted: &[(&Version, u32)], at_once: usize, 
             drain(fleet, index, "it makes room for another version".to_owned(), why);
         }
     }
-}
-
-fn drain(fleet: &mut Fleet<'_>, index: usize, reason: String, why: &mut Vec<String>) {
-    let seen = &fleet.seen[index];
-    why.push(format!("{} finishes what it does and is replaced: {reason}.", seen.instance.id));
-    fleet.change(index, seen.to(State::Draining, reason));
 }

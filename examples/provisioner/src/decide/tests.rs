@@ -4,7 +4,7 @@ use taskcluster_core::time::{hours, minutes};
 use super::*;
 use crate::instance::{Instance, Place};
 use crate::life::Activity;
-use crate::policy::Standard;
+use crate::policy::Steady;
 use crate::provider::{Phase, Sighting};
 use crate::worker_type::{Candidate, Definition};
 
@@ -71,7 +71,7 @@ fn waiting(pending: u32) -> Demand {
 
 fn decided(worker_type: &WorkerType, demand: Demand, seen: &[Seen]) -> Decision {
     let failures = Failures::default();
-    decide(&Sight { worker_type, demand, seen, failures: &failures, now: now() }, &Standard)
+    decide(&Sight { worker_type, demand, seen, failures: &failures, now: now() }, &Steady)
 }
 
 /// How many come into which state.
@@ -89,6 +89,26 @@ fn what_waits_gets_capacity_that_is_not_on_its_way_already() {
     let decision = decided(&worker_type(0, 10), waiting(5), &seen);
     assert_eq!((decision.desired, decision.missing, decision.room), (7, vec![(1, 3)], 6));
     assert!(decision.changes.is_empty());
+}
+
+#[test]
+fn the_emptiest_workers_take_no_more_where_the_others_have_room() {
+    // Of capacity 4 each: two full, one with a task, two idle.
+    let mut seen = fleet(&[(2, State::Running, 1, 4), (1, State::Running, 1, 1), (2, State::Running, 1, 0)]);
+    seen.iter_mut().for_each(|seen| seen.instance.capacity = 4);
+    let ids = |decision: &Decision| -> Vec<String> {
+        decision.changes.iter().map(|change| change.instance_id.clone()).collect()
+    };
+    let decision = decided(&worker_type(0, 100), waiting(0), &seen);
+    assert_eq!(ids(&decision), Vec::<String>::new(), "11 are idle, as many as may be");
+    seen.push(seen[4].clone());
+    seen[5].instance.id = "i-5".to_owned();
+    seen[5].instance.created = now();
+    let decision = decided(&worker_type(0, 100), waiting(0), &seen);
+    assert_eq!((ids(&decision), changed(&decision)), (vec!["i-5".to_owned()], vec![(State::Draining, 1)]));
+    assert!(decision.why.iter().any(|line| line.contains("i-5 finishes what it does and ends: the others have room")));
+    assert!(decided(&worker_type(0, 100), waiting(1), &seen).changes.is_empty(), "a task waits");
+    assert!(decided(&worker_type(24, 100), waiting(0), &seen).changes.is_empty(), "it is the minimum");
 }
 
 #[test]
@@ -178,7 +198,7 @@ fn after_failures_nothing_is_started_for_a_while() {
     let worker_type = worker_type(0, 10);
     let failures = Failures { times: vec![now()], reason: "exit status 1".to_owned() };
     let sight = Sight { worker_type: &worker_type, demand: waiting(3), seen: &[], failures: &failures, now: now() };
-    let decision = decide(&sight, &Standard);
+    let decision = decide(&sight, &Steady);
     assert_eq!((decision.desired, decision.missing), (3, vec![]));
     assert!(decision.why.iter().any(|line| line.contains("exit status 1")), "{:?}", decision.why);
 }
@@ -194,7 +214,7 @@ fn the_same_sight_gives_the_same_decision_and_says_why() {
         [
             "A task has waited for 2 min; 3 are being done.",
             "Capacity of 2 runs, 2 of it busy, and 0 is starting.",
-            "The policy \"standard\" wants 3.",
+            "The policy \"steady\" wants 3.",
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! Taking back what is on its way and no longer needed. What runs is never ended for that: a worker without a task asks, and is told.
+//! Taking back what is on its way and no longer needed. What runs is not ended for that: a worker without a task asks, and is told.
 
 use super::Fleet;
 use crate::instance::State;

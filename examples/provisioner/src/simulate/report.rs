@@ -19,37 +19,78 @@ pub struct Row {
     pub outcome: Outcome,
 }
 
-/// Lets each policy serve the trace with each ratio.
+/// What policies are set to.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "tools make it")]
+pub struct Trials {
+    /// How many tasks may wait for each unit that runs.
+    pub ratios: Vec<f64>,
+    /// What is kept ready, where no task may wait.
+    pub spares: Vec<f64>,
+    /// How long a worker has nothing to do before it asks whether it is needed.
+    pub idle: Duration,
+}
+
+impl Trials {
+    /// Those that make a difference for a policy. Whoever lets tasks wait keeps nothing ready for them.
+    fn of(&self, policy: &dyn Policy) -> Vec<Settings> {
+        let idle = self.idle;
+        let ready = self.spares.iter().filter(|spare| **spare > 0.0 && policy.keeps_spare());
+        let ready = ready.map(|spare| Settings { ratio: 0.0, spare: *spare, idle });
+        let waiting = self.ratios.iter().map(|ratio| Settings { ratio: *ratio, spare: 0.0, idle });
+        ready.chain(waiting).collect()
+    }
+}
+
+/// Lets each policy serve the trace with each of its settings.
 #[must_use]
-pub fn compare(trace: &Trace, policies: &[&dyn Policy], ratios: &[f64], idle: Duration) -> Vec<Row> {
+pub fn compare(trace: &Trace, policies: &[&dyn Policy], trials: &Trials) -> Vec<Row> {
     let mut rows = Vec::new();
     for policy in policies {
-        for ratio in ratios {
-            let settings = Settings { ratio: *ratio, idle };
+        for settings in trials.of(*policy) {
             rows.push(Row { policy: policy.name(), settings, outcome: run(trace, *policy, settings) });
         }
     }
     rows
 }
 
-/// What a policy costs where its tasks wait no longer than so many seconds (p95): the cheapest of its settings that does.
+/// What a policy costs where its tasks wait for so many seconds (p95), in US dollars: between two settings that wait less and more, as much
+/// of each as it takes. Nothing if it waits longer with each of its settings.
 #[must_use]
-pub fn cheapest<'a>(rows: &'a [Row], policy: &str, wait_p95: f64) -> Option<&'a Row> {
-    let able = rows.iter().filter(|row| row.policy == policy && row.outcome.wait_p95 <= wait_p95);
-    able.min_by(|a, b| a.outcome.cost.total_cmp(&b.outcome.cost))
+pub fn cost_at(rows: &[Row], policy: &str, wait_p95: f64) -> Option<f64> {
+    let frontier = frontier(rows, policy);
+    let above = frontier.partition_point(|(wait, _)| *wait <= wait_p95);
+    let (wait, cost) = *frontier.get(above.checked_sub(1)?)?;
+    let Some((longer, cheaper)) = frontier.get(above) else { return Some(cost) };
+    Some(cost + (wait_p95 - wait) / (longer - wait) * (cheaper - cost))
+}
+
+/// Waits (p95) and costs of those settings of a policy of which none is better in both.
+fn frontier(rows: &[Row], policy: &str) -> Vec<(f64, f64)> {
+    let own = rows.iter().filter(|row| row.policy == policy);
+    let mut points: Vec<(f64, f64)> = own.map(|row| (row.outcome.wait_p95, row.outcome.cost)).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let mut least = f64::INFINITY;
+    points.retain(|(_, cost)| {
+        let better = *cost < least;
+        least = least.min(*cost);
+        better
+    });
+    points
 }
 
 /// The rows as a table.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "policy       ratio  wait p50  wait p95  wait p99       cost   idle  launches  withdrawn   lost\n",
+        "policy       ratio  spare  wait p50  wait p95  wait p99       cost   idle  launches  withdrawn   lost\n",
     );
     for Row { policy, settings, outcome } in rows {
         let _ = writeln!(
             text,
-            "{policy:<12} {:>5.2} {:>8.1}s {:>8.1}s {:>8.1}s {:>9.2}$ {:>5.1}% {:>9} {:>10} {:>6}",
+            "{policy:<12} {:>5.2} {:>6.2} {:>8.1}s {:>8.1}s {:>8.1}s {:>9.2}$ {:>5.1}% {:>9} {:>10} {:>6}",
             settings.ratio,
+            settings.spare,
             outcome.wait_p50,
             outcome.wait_p95,
             outcome.wait_p99,
@@ -104,20 +145,24 @@ pub fn picture(name: &str, rows: &[Row]) -> String {
             let (x, y) = (x(outcome.wait_p95), y(outcome.cost));
             let _ = writeln!(
                 svg,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{color}\"><title>{} ratio {}: {:.1} s, {:.2} $</title></circle>\
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{color}\"><title>{} {}: {:.1} s, {:.2} $</title></circle>\
                  <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\" fill=\"{color}\">{}</text>",
                 escaped(policy),
-                settings.ratio,
+                label(settings),
                 outcome.wait_p95,
                 outcome.cost,
                 x + 6.0,
                 y - 4.0,
-                settings.ratio,
+                label(settings),
             );
         }
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+fn label(settings: &Settings) -> String {
+    if settings.spare > 0.0 { format!("spare {}", settings.spare) } else { settings.ratio.to_string() }
 }
 
 fn escaped(text: &str) -> String {
@@ -127,6 +172,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Historical, Steady};
 
     fn row(policy: &'static str, ratio: f64, wait_p95: f64, cost: f64) -> Row {
         let outcome = Outcome {
@@ -141,15 +187,23 @@ mod tests {
             lost: 0,
             hours: Vec::new(),
         };
-        Row { policy, settings: Settings { ratio, idle: Duration::ZERO }, outcome }
+        Row { policy, settings: Settings { ratio, spare: 0.0, idle: Duration::ZERO }, outcome }
     }
 
     #[test]
-    fn of_the_settings_that_keep_the_wait_the_cheapest_counts() {
-        let rows = [row("a", 0.0, 10.0, 9.0), row("a", 0.5, 20.0, 5.0), row("b", 0.0, 15.0, 7.0)];
-        assert_eq!(cheapest(&rows, "a", 15.0).map(|row| row.outcome.cost), Some(9.0));
-        assert_eq!(cheapest(&rows, "a", 20.0).map(|row| row.outcome.cost), Some(5.0));
-        assert_eq!(cheapest(&rows, "b", 14.0), None);
+    fn costs_are_compared_where_tasks_wait_as_long() {
+        let rows =
+            [row("a", 0.0, 10.0, 9.0), row("a", 0.5, 20.0, 5.0), row("a", 0.4, 18.0, 9.5), row("b", 0.0, 15.0, 7.0)];
+        assert_eq!(cost_at(&rows, "a", 10.0), Some(9.0));
+        assert_eq!(cost_at(&rows, "a", 15.0), Some(7.0), "what is worse in both does not count");
+        assert_eq!(cost_at(&rows, "a", 30.0), Some(5.0));
+        assert_eq!(cost_at(&rows, "b", 14.0), None);
+    }
+
+    #[test]
+    fn only_who_keeps_something_ready_is_tried_with_it() {
+        let trials = Trials { ratios: vec![0.0, 0.1], spares: vec![0.0, 1.0], idle: Duration::ZERO };
+        assert_eq!((trials.of(&Steady).len(), trials.of(&Historical).len()), (3, 2));
     }
 
     #[test]

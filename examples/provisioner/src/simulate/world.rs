@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::generate::Chance;
 use super::trace::{Arrival, Trace};
 use crate::choose::choose;
-use crate::policy::{Outlook, Policy, within_bounds};
+use crate::policy::{Outlook, Policy, is_dispensable, within_bounds};
 use crate::provider::Offer;
 use crate::worker_type::Bounds;
 
@@ -15,7 +15,7 @@ mod fleet;
 
 use fleet::{Fleet, Worker};
 
-/// From one pass to the next while there is something to do, in milliseconds.
+/// From one pass to the next, in milliseconds.
 const PERIOD: u64 = 10_000;
 
 /// How long it takes from a task that waits to a pass that sees it, in milliseconds.
@@ -27,6 +27,8 @@ const NOTICE: u64 = 500;
 pub struct Settings {
     /// How many tasks may wait for each unit that runs, before more is started.
     pub ratio: f64,
+    /// What is kept ready for tasks to come, in square roots of what is busy, by policies that do so.
+    pub spare: f64,
     /// How long a worker has nothing to do before it asks whether it is needed.
     pub idle: Duration,
 }
@@ -109,7 +111,12 @@ pub fn run(trace: &Trace, policy: &dyn Policy, settings: Settings) -> Outcome {
         arrivals: &trace.arrivals,
         policy,
         settings,
-        bounds: Bounds { min: surroundings.min_capacity, max: surroundings.max_capacity, ratio: settings.ratio },
+        bounds: Bounds {
+            min: surroundings.min_capacity,
+            max: surroundings.max_capacity,
+            ratio: settings.ratio,
+            spare: settings.spare,
+        },
         offers: surroundings.market.iter().map(super::trace::Good::to_offer).collect(),
         boot: (surroundings.boot.median, surroundings.boot.spread),
         losses: surroundings.losses_per_hour / 3_600_000.0,
@@ -209,8 +216,10 @@ impl World<'_> {
         if self.fleet.idle_since(worker) != Some(idle_since) {
             return;
         }
-        // Passes of which nothing comes are left out; the last of them would have been made by now.
         self.pass();
+        if self.fleet.idle_since(worker) != Some(idle_since) {
+            return;
+        }
         let left = self.fleet.counted().saturating_sub(self.fleet.capacity_of(worker));
         if left >= self.desired {
             self.fleet.end(worker, self.now);
@@ -228,19 +237,12 @@ impl World<'_> {
 
     fn pass(&mut self) {
         self.next_pass = None;
-        let oldest = self.waiting.front().map_or(0, |task| self.now - self.since[*task]);
-        let outlook = Outlook {
-            pending: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
-            oldest: Duration::from_millis(oldest),
-            running: self.fleet.running(),
-            busy: self.fleet.busy(),
-            starting: self.fleet.starting(),
-            bounds: self.bounds,
-        };
+        let outlook = self.outlook();
         self.desired = within_bounds(self.policy, &outlook);
         self.fleet.withdraw(self.desired, self.now);
+        self.pack();
         let counted = self.fleet.counted();
-        let room = self.bounds.max.saturating_sub(counted);
+        let room = self.bounds.max.saturating_sub(self.fleet.there());
         let chosen: Vec<(u32, f64)> = choose(&self.offers, self.desired.saturating_sub(counted), room)
             .into_iter()
             .map(|offer| (offer.capacity, offer.price))
@@ -248,8 +250,35 @@ impl World<'_> {
         for (capacity, price) in chosen {
             self.launch(capacity, price);
         }
-        if !self.waiting.is_empty() || self.fleet.starting() > 0 {
+        if !self.waiting.is_empty() || self.fleet.counted() > 0 {
             self.pass_at(self.now + PERIOD);
+        }
+    }
+
+    fn outlook(&self) -> Outlook {
+        let oldest = self.waiting.front().map_or(0, |task| self.now - self.since[*task]);
+        Outlook {
+            pending: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            oldest: Duration::from_millis(oldest),
+            running: self.fleet.running(),
+            busy: self.fleet.busy(),
+            starting: self.fleet.starting(),
+            bounds: self.bounds,
+        }
+    }
+
+    /// The emptiest workers take no more, while the others have room.
+    fn pack(&mut self) {
+        // Nearly always nobody is; to look for the emptiest takes long.
+        let outlook = self.outlook();
+        if self.policy.surplus(&outlook).is_none_or(|surplus| outlook.idle() <= surplus) {
+            return;
+        }
+        while let Some((worker, capacity, tasks)) = self.fleet.emptiest() {
+            if !is_dispensable(self.policy, &self.outlook(), capacity, tasks) {
+                return;
+            }
+            self.fleet.drain(worker, self.now);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use taskcluster_provisioner::policy::{ALL, Historical, Policy};
-use taskcluster_provisioner::simulate::report::{Row, cheapest, compare, picture, table};
+use taskcluster_provisioner::simulate::report::{Row, Trials, compare, cost_at, picture, table};
 use taskcluster_provisioner::simulate::trace::Trace;
 
 use crate::args::SimulateArgs;
@@ -16,10 +16,12 @@ use crate::output::Output;
 
 pub(super) fn simulate(args: &SimulateArgs) -> Result<Outcome> {
     let policies = policies(&args.policies)?;
+    let idle = Duration::from_secs(args.idle);
+    let trials = Trials { ratios: args.ratio.clone(), spares: args.spare.clone(), idle };
     let mut output = Output::stdout(false);
     for path in &args.traces {
         let trace = read(path).with_context(|| format!("{} is no trace", path.display()))?;
-        let rows = compare(&trace, &policies, &args.ratio, Duration::from_secs(args.idle));
+        let rows = compare(&trace, &policies, &trials);
         let name = &trace.surroundings.name;
         output.line(&format!("{name}: {} tasks", trace.arrivals.len()))?;
         output.line(table(&rows).trim_end())?;
@@ -60,17 +62,14 @@ fn at_equal_wait(rows: &[Row], policies: &[&dyn Policy]) -> Vec<String> {
     let mut lines = Vec::new();
     for base in rows.iter().filter(|row| row.policy == Historical::default().name()) {
         for policy in policies.iter().filter(|policy| policy.name() != Historical::default().name()) {
-            let found = cheapest(rows, policy.name(), base.outcome.wait_p95);
-            lines.push(match found {
-                Some(row) => format!(
-                    "wait p95 up to {:.1} s: historical {:.2} $, {} {:.2} $ ({:+.1} %)",
-                    base.outcome.wait_p95,
+            let (name, wait) = (policy.name(), base.outcome.wait_p95);
+            lines.push(match cost_at(rows, name, wait) {
+                Some(cost) => format!(
+                    "wait p95 of {wait:.1} s: historical {:.2} $, {name} {cost:.2} $ ({:+.1} %)",
                     base.outcome.cost,
-                    policy.name(),
-                    row.outcome.cost,
-                    (row.outcome.cost / base.outcome.cost - 1.0) * 100.0,
+                    (cost / base.outcome.cost - 1.0) * 100.0,
                 ),
-                None => format!("wait p95 up to {:.1} s: {} has none", base.outcome.wait_p95, policy.name()),
+                None => format!("wait p95 of {wait:.1} s: historical {:.2} $, {name} has none", base.outcome.cost),
             });
         }
     }

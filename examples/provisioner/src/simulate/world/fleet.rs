@@ -21,6 +21,8 @@ pub(super) struct Worker {
 enum State {
     Starting,
     Running,
+    /// It does what it has, takes nothing new, and ends.
+    Draining,
     Gone,
 }
 
@@ -53,13 +55,16 @@ impl Totals {
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     workers: Vec<Worker>,
-    /// Those that have room.
+    /// Those that have room and take tasks.
     free: Vec<usize>,
     /// Those that start, the oldest first; some may have begun already.
     starters: Vec<usize>,
     starting: u32,
     running: u32,
     busy: u32,
+    /// What drains, and how much of that is busy.
+    draining: u32,
+    finishing: u32,
     /// How far the time has come.
     clock: u64,
     totals: Totals,
@@ -69,6 +74,11 @@ impl Fleet {
     /// What starts and runs.
     pub(super) fn counted(&self) -> u32 {
         self.starting + self.running
+    }
+
+    /// All that is there, what drains included.
+    pub(super) fn there(&self) -> u32 {
+        self.counted() + self.draining
     }
 
     pub(super) fn starting(&self) -> u32 {
@@ -101,7 +111,8 @@ impl Fleet {
             }
             #[expect(clippy::cast_precision_loss, reason = "an hour has not that many milliseconds")]
             let weight = part as f64 / HOUR as f64;
-            let (running, busy) = (f64::from(self.running) * weight, f64::from(self.busy) * weight);
+            let (running, busy) = (self.running + self.draining, self.busy + self.finishing);
+            let (running, busy) = (f64::from(running) * weight, f64::from(busy) * weight);
             let sums = &mut self.totals.hours[hour];
             *sums = (sums.0 + running, sums.1 + busy);
             self.totals.running += running;
@@ -154,8 +165,16 @@ impl Fleet {
         let Some(place) = it.tasks.iter().position(|own| *own == task) else { return false };
         it.tasks.swap_remove(place);
         it.idle_since = now;
-        self.busy -= 1;
-        self.show(worker);
+        let empty = it.tasks.is_empty();
+        if it.state == State::Draining {
+            self.finishing -= 1;
+            if empty {
+                self.end(worker, now);
+            }
+        } else {
+            self.busy -= 1;
+            self.show(worker);
+        }
         true
     }
 
@@ -177,15 +196,48 @@ impl Fleet {
         }
     }
 
+    /// The worker with room that has the smallest share of its capacity in use, its capacity and how much of that is in use.
+    pub(super) fn emptiest(&self) -> Option<(usize, u32, u32)> {
+        let with_room = self.free.iter().map(|worker| {
+            let it = &self.workers[*worker];
+            (*worker, it.capacity, u32::try_from(it.tasks.len()).unwrap_or(u32::MAX))
+        });
+        // The youngest of those that are as empty.
+        with_room.min_by(|a, b| {
+            let (left, right) = (u64::from(a.2) * u64::from(b.1), u64::from(b.2) * u64::from(a.1));
+            left.cmp(&right).then(b.0.cmp(&a.0))
+        })
+    }
+
+    /// A worker takes no more tasks, and ends when it has none.
+    pub(super) fn drain(&mut self, worker: usize, now: u64) {
+        self.hide(worker);
+        let it = &mut self.workers[worker];
+        if it.tasks.is_empty() {
+            return self.end(worker, now);
+        }
+        let tasks = u32::try_from(it.tasks.len()).unwrap_or(u32::MAX);
+        it.state = State::Draining;
+        self.running -= it.capacity;
+        self.draining += it.capacity;
+        self.busy -= tasks;
+        self.finishing += tasks;
+    }
+
     /// A worker is gone, and these tasks with it.
     pub(super) fn lose(&mut self, worker: usize, now: u64) -> Vec<usize> {
         if self.workers[worker].state == State::Gone {
             return Vec::new();
         }
         self.totals.lost += 1;
-        self.end(worker, now);
         let tasks = std::mem::take(&mut self.workers[worker].tasks);
-        self.busy -= u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        if self.workers[worker].state == State::Draining {
+            self.finishing -= count;
+        } else {
+            self.busy -= count;
+        }
+        self.end(worker, now);
         tasks
     }
 
@@ -196,6 +248,7 @@ impl Fleet {
         match it.state {
             State::Starting => self.starting -= it.capacity,
             State::Running => self.running -= it.capacity,
+            State::Draining => self.draining -= it.capacity,
             State::Gone => return,
         }
         it.state = State::Gone;
