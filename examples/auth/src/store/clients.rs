@@ -9,7 +9,7 @@ use super::trail::leave_trail;
 use super::{Created, Store, StoreError, scopes};
 use crate::client::Client;
 use crate::history::{Action, Entity, Record};
-use crate::seal::Sealer;
+use service_kit::seal::Sealer;
 
 macro_rules! columns {
     () => {
