@@ -4,7 +4,7 @@
 //! Tasks move from one to the other by the name of their task queue alone. Neither touches what is the other's, and when one ends, the
 //! other's work goes on, as does what its own workers have begun.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -123,6 +123,23 @@ fn end_all(folder: &Path) {
     }
 }
 
+/// Workers that live, each with the number of its process, which it has written down in its folder.
+fn workers_in(folder: &Path) -> BTreeMap<PathBuf, u32> {
+    let living = processes_in(folder);
+    let number = |folder: &PathBuf| {
+        let identity = std::fs::read_to_string(folder.join("identity")).ok()?;
+        identity.split(' ').next()?.trim().parse::<u32>().ok()
+    };
+    let workers = left_in(folder).into_iter().filter_map(|folder| Some((number(&folder)?, folder)));
+    workers.filter(|(number, _)| living.contains_key(number)).map(|(number, folder)| (folder, number)).collect()
+}
+
+/// That all of these still live, whoever has come to them.
+fn go_on(before: &BTreeMap<PathBuf, u32>, folder: &Path) -> bool {
+    let now = workers_in(folder);
+    !before.is_empty() && before.iter().all(|(folder, number)| now.get(folder) == Some(number))
+}
+
 /// Both of them, with a worker type of the same name each.
 struct Both {
     process: Process,
@@ -239,10 +256,10 @@ async fn tasks_move_by_the_name_of_their_queue_alone() {
 
     // What is removed at one is there at the other, with all that runs of it.
     let (of_first, of_second) = (both.firsts(), both.second.processes());
-    let before = processes_in(&of_first);
+    let before = workers_in(&of_first);
     soon(both.at_second().provisioner().remove_worker_type("build").into_future()).await.unwrap();
     until(|| async { left_in(&of_second).is_empty().then_some(()) }).await;
-    assert_eq!((processes_in(&of_first), instances(&both.root()).await), (before, firsts.clone()));
+    assert_eq!((workers_in(&of_first), instances(&both.root()).await), (before, firsts.clone()));
     let task_id = both.create("local/build", "gate").await;
     both.becomes(&task_id, "completed").await;
     assert!(firsts.contains(&both.runs(&task_id).await.1));
@@ -257,7 +274,7 @@ async fn when_one_ends_the_work_of_the_other_goes_on() {
         both.becomes(task_id, "running").await;
     }
     let (of_first, of_second) = (both.firsts(), both.second.processes());
-    let working = (processes_in(&of_first), processes_in(&of_second));
+    let (working_here, working_there) = (workers_in(&of_first), workers_in(&of_second));
 
     // The second one ends; the first has a task done meanwhile.
     both.second.stop().await;
@@ -265,19 +282,20 @@ async fn when_one_ends_the_work_of_the_other_goes_on() {
     let (here, there) = (both.create("local/build", "meanwhile").await, both.create("second/build", "meanwhile").await);
     both.becomes(&here, "completed").await;
     assert_eq!(both.root().state(&there).await, "pending");
-    assert_eq!(processes_in(&of_second), working.1);
-    assert!(working.0.keys().all(|number| processes_in(&of_first).contains_key(number)));
+    assert_eq!(workers_in(&of_second), working_there);
+    assert!(go_on(&working_here, &of_first));
     both.second.restart().await;
     both.becomes(&there, "completed").await;
-    assert!(working.1.keys().all(|number| processes_in(&of_second).contains_key(number)));
+    assert!(go_on(&working_there, &of_second));
 
     // The first one ends in order, and the queue with it. Its own workers give back what they have.
     both.process.stop().await.unwrap();
     assert_eq!(left_in(&of_first), Vec::<PathBuf>::new());
-    assert!(working.1.keys().all(|number| processes_in(&of_second).contains_key(number)));
+    assert!(go_on(&working_there, &of_second));
     both.process.restart().await.unwrap();
     both.becomes(&first, "running").await;
-    for (gate, task_id, ends) in [("first", first, &["exception", "completed"][..]), ("second", second, &["completed"])] {
+    for (gate, task_id, ends) in [("first", first, &["exception", "completed"][..]), ("second", second, &["completed"])]
+    {
         both.open(gate);
         both.becomes(&task_id, "completed").await;
         assert_eq!(both.runs(&task_id).await.0, ends);

@@ -7,9 +7,9 @@ use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
 use taskcluster_core::secret::Secret;
 
-use service_kit::seal::{SealError, Sealer};
 use crate::service::sealer_for;
 use crate::static_clients::{self, StaticClient, StaticClientError};
+use service_kit::seal::{SealError, Sealer};
 
 /// What a process that is nothing but auth has to be told beside what every service is.
 #[derive(Clone, Debug, Serialize, Deserialize)]

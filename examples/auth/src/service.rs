@@ -12,9 +12,9 @@ use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 use crate::api::{Api, Settings};
 use crate::backend::Backend;
 use crate::loops;
-use service_kit::seal::{SealError, Sealer};
 use crate::static_clients::{self, StaticClient, SyncError};
 use crate::store::{Store, StoreError};
+use service_kit::seal::{SealError, Sealer};
 
 /// What a service is made of.
 #[derive(Debug)]

@@ -147,11 +147,7 @@ impl Sealer {
 ///
 /// # Errors
 /// When the file cannot be read or made, or when there is no place for it.
-pub fn sealer_for(
-    database: &Database,
-    key_file: Option<&Path>,
-    setting: &'static str,
-) -> Result<Sealer, SealError> {
+pub fn sealer_for(database: &Database, key_file: Option<&Path>, setting: &'static str) -> Result<Sealer, SealError> {
     match (key_file, database) {
         (Some(path), _) => Sealer::from_file(path),
         (None, Database::Sqlite(path)) => Sealer::from_file(&path.with_extension("key")),

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{SCHEMA, Store};
 use crate::backend::{Backend, Wanted};
-use service_kit::seal::Sealer;
 use crate::service::{AuthService, Options};
+use service_kit::seal::Sealer;
 
 async fn create() -> Option<Database> {
     service_kit::testing::postgres(SCHEMA.service).await

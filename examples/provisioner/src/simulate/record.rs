@@ -37,14 +37,7 @@ impl Recording {
     /// Of what comes from now on. What came before is left out, since nobody knows what has become of the rest of it.
     #[must_use]
     pub fn new(begun: Timestamp) -> Self {
-        Self {
-            begun,
-            open: BTreeSet::new(),
-            held: BTreeSet::new(),
-            ended: HashSet::new(),
-            last: 0,
-            given: 0,
-        }
+        Self { begun, open: BTreeSet::new(), held: BTreeSet::new(), ended: HashSet::new(), last: 0, given: 0 }
     }
 
     /// Takes note of how a task stands, and gives the lines that can be written now.

@@ -10,9 +10,7 @@ use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use taskcluster::events::{Binding, Bus as _, BusError, Event as _, Message, SseBus, Subscription};
-use taskcluster::queue::events::{
-    self, TaskCompleted, TaskException, TaskFailed, TaskPending, TaskRunning,
-};
+use taskcluster::queue::events::{self, TaskCompleted, TaskException, TaskFailed, TaskPending, TaskRunning};
 use taskcluster::queue::{TaskIdsRequest, TaskStatus};
 use taskcluster::{TaskId, TaskQueueId, Taskcluster, Timestamp};
 use taskcluster_provisioner::simulate::record::Recording;
@@ -168,7 +166,9 @@ async fn surroundings(tc: &Taskcluster, queue: &TaskQueueId, args: &RecordArgs) 
     let known = match tc.provisioner().worker_type(worker_type).await {
         Ok(known) => known,
         Err(error) if error.is_not_found() => {
-            eprintln!("note: there is no worker type {worker_type}: the first line says up to {MANY} workers of one task each");
+            eprintln!(
+                "note: there is no worker type {worker_type}: the first line says up to {MANY} workers of one task each"
+            );
             let market = vec![Good { name: "worker".to_owned(), capacity: 1, price: args.price }];
             return Ok(around(name, market, boot, 0, MANY));
         }
