@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use service_kit::seal::{SealError, Sealer};
 use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
 use taskcluster_core::secret::Secret;
 
 use crate::service::sealer_for;
 use crate::static_clients::{self, StaticClient, StaticClientError};
-use service_kit::seal::{SealError, Sealer};
 
 /// What a process that is nothing but auth has to be told beside what every service is.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use service_kit::frame::Frame;
+use service_kit::seal::{SealError, Sealer};
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
@@ -14,7 +15,6 @@ use crate::backend::Backend;
 use crate::loops;
 use crate::static_clients::{self, StaticClient, SyncError};
 use crate::store::{Store, StoreError};
-use service_kit::seal::{SealError, Sealer};
 
 /// What a service is made of.
 #[derive(Debug)]

@@ -10,12 +10,12 @@
 use std::sync::Arc;
 
 use service_kit::outbox::{Outbox, POSTGRES_TABLE, SQLITE_TABLE};
+use service_kit::seal::{SealError, Sealer};
 use service_kit::store::{AnyStore, Database, Schema};
 use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::role::Roles;
-use service_kit::seal::{SealError, Sealer};
 
 mod clients;
 #[cfg(test)]

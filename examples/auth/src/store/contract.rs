@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use service_kit::seal::Sealer;
 use service_kit::store::Database;
 use service_kit::testing;
 use taskcluster_core::time::{Timestamp, days};
@@ -11,7 +12,6 @@ use crate::client::Client;
 use crate::client::tests::sample;
 use crate::history::{Action, Entity, Entry, Of, Record};
 use crate::role::Role;
-use service_kit::seal::Sealer;
 
 service_kit::contract! { SCHEMA, open =>
     a_client_is_read_back_as_it_was_written,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use service_kit::frame::Frame;
+use service_kit::seal::Sealer;
 use service_kit::service::{Loops, Service as _};
 use service_kit::store::Database;
 use sqlx::{Connection as _, PgConnection};
@@ -19,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use super::{SCHEMA, Store};
 use crate::backend::{Backend, Wanted};
 use crate::service::{AuthService, Options};
-use service_kit::seal::Sealer;
 
 async fn create() -> Option<Database> {
     service_kit::testing::postgres(SCHEMA.service).await
