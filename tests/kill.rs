@@ -7,5 +7,6 @@ mod chance;
 mod graphs;
 mod history;
 mod provisioner;
+mod two_provisioners;
 mod under_load;
 mod workers;

@@ -44,7 +44,7 @@ async fn create(root: &Tester, seconds: &str) -> TaskId {
 }
 
 /// Processes that are at work in a folder or below it.
-fn processes_in(folder: &Path) -> BTreeMap<u32, PathBuf> {
+pub(super) fn processes_in(folder: &Path) -> BTreeMap<u32, PathBuf> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     numbers
@@ -78,7 +78,7 @@ fn watch(folder: PathBuf) -> (Arc<AtomicUsize>, JoinHandle<()>) {
 }
 
 /// The folders of instances.
-fn left_in(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn left_in(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect()
 }
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use service_kit::seal::{SealError, Sealer};
 use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
 use taskcluster_core::secret::Secret;
 
-use crate::seal::{SealError, Sealer};
 use crate::service::sealer_for;
 use crate::static_clients::{self, StaticClient, StaticClientError};
 
@@ -99,6 +99,6 @@ mod tests {
     #[test]
     fn a_shared_database_needs_a_key_that_all_know() {
         let config = Config { database: "postgres://db/auth".parse().unwrap(), ..Config::default() };
-        assert!(matches!(config.sealer(), Err(SealError::Missing)));
+        assert!(matches!(config.sealer(), Err(SealError::Missing { .. })));
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use service_kit::frame::Frame;
+use service_kit::seal::{SealError, Sealer};
 use service_kit::service::{Background, Service};
 use service_kit::store::Database;
 use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
@@ -12,7 +13,6 @@ use taskcluster_server::{Authenticator, SchemaError, ServiceRouter};
 use crate::api::{Api, Settings};
 use crate::backend::Backend;
 use crate::loops;
-use crate::seal::{SealError, Sealer};
 use crate::static_clients::{self, StaticClient, SyncError};
 use crate::store::{Store, StoreError};
 
@@ -76,12 +76,7 @@ pub enum OpenError {
 /// # Errors
 /// When the file cannot be read or made, or when there is no place for it.
 pub fn sealer_for(database: &Database, key_file: Option<&Path>) -> Result<Sealer, SealError> {
-    match (key_file, database) {
-        (Some(path), _) => Sealer::from_file(path),
-        (None, Database::Sqlite(path)) => Sealer::from_file(&path.with_extension("key")),
-        (None, Database::Memory) => Sealer::ephemeral(),
-        (None, Database::Postgres(_)) => Err(SealError::Missing),
-    }
+    service_kit::seal::sealer_for(database, key_file, "token_key")
 }
 
 /// An auth service, ready to run.

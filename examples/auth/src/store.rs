@@ -10,12 +10,12 @@
 use std::sync::Arc;
 
 use service_kit::outbox::{Outbox, POSTGRES_TABLE, SQLITE_TABLE};
+use service_kit::seal::{SealError, Sealer};
 use service_kit::store::{AnyStore, Database, Schema};
 use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::role::Roles;
-use crate::seal::{SealError, Sealer};
 
 mod clients;
 #[cfg(test)]
@@ -25,6 +25,10 @@ mod message;
 mod processes;
 mod roles;
 mod trail;
+
+/// For tests in which two sealers must be alike.
+#[cfg(test)]
+const KEY: [u8; 32] = [7; 32];
 
 /// What the state consists of.
 pub const SCHEMA: Schema = Schema::new(

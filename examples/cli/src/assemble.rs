@@ -450,8 +450,10 @@ async fn open_provisioner(
     let caller = Caller::builder(&frame.root_url).credentials(credentials.clone()).build()?;
     let program = std::env::current_exe().context("this program does not know where it is")?;
     let processes = LocalProcess::new(data.folder("provisioned")?, [(PROGRAM.to_owned(), program)]);
+    let sealer = taskcluster_provisioner::sealer_for(&database, Some(&data.join("provisioner.key")))?;
     let options =
         taskcluster_provisioner::Options::new(frame, database, auth.local(), caller, credentials, PROVISIONER_ID);
+    let options = options.with_sealer(sealer);
     Ok(ProvisionerService::open(options.with_providers(Providers::new().with(processes))).await?)
 }
 

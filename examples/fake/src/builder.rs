@@ -200,7 +200,10 @@ impl Builder {
         let (database, authenticator) = (self.provisioner, auth.local());
         let provisioner =
             taskcluster_provisioner::Options::new(frame, database, authenticator, caller, credentials, PROVISIONER_ID);
-        let provisioner = Arc::new(ProvisionerService::open(provisioner.with_providers(self.providers)).await?);
+        let provisioner = Arc::new(
+            ProvisionerService::open(provisioner.with_sealer(Sealer::ephemeral()?).with_providers(self.providers))
+                .await?,
+        );
 
         let routers = [
             auth.service_router()?,

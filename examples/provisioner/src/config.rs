@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use service_kit::seal::{SealError, Sealer};
 use service_kit::settings::{Common, Own};
 use service_kit::store::Database;
 #[cfg(feature = "ec2")]
@@ -12,6 +13,7 @@ use taskcluster_core::clock::SharedClock;
 #[cfg(any(test, feature = "ec2"))]
 use taskcluster_core::clock::SystemClock;
 use taskcluster_core::credentials::Credentials;
+use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 use taskcluster_core::secret::Secret;
 #[cfg(feature = "ec2")]
 use taskcluster_core::transport::http::HttpTransport;
@@ -22,6 +24,7 @@ use crate::provider::docker::{self, AddressError, Docker};
 #[cfg(feature = "ec2")]
 use crate::provider::ec2::{Ec2, Ec2Config, Ec2ConfigError};
 use crate::provider::local_process::LocalProcess;
+use crate::store::sealer_for;
 
 /// What a process that is nothing but a provisioner has to be told beside what every service is. With the bus `memory:` it hears nothing,
 /// looks every ten seconds, and knows no waits.
@@ -38,6 +41,13 @@ pub struct Config {
     pub access_token: Secret,
     /// The provisioner's identifier: the first half of the names of its task queues. Provisioners beside each other need different ones.
     pub provisioner_id: String,
+    /// Where this provisioner is found, such as `https://provisioner-2.example`, if that is not the root URL: of several beside each other
+    /// only one can be there. Its workers are told so.
+    pub public_url: Option<String>,
+    /// What definitions and secrets are sealed with in the database: 32 bytes in base64.
+    pub secrets_key: Option<Secret>,
+    /// A file with that key, made if there is none. Beside the database where that is a file.
+    pub secrets_key_file: Option<PathBuf>,
     /// Worker types of the kind `local-process`: the folder of their processes. Without it there are none.
     pub process_folder: Option<PathBuf>,
     /// The programs that such worker types may name, by the word for each.
@@ -66,6 +76,9 @@ impl Default for Config {
             client_id: String::new(),
             access_token: Secret::from(""),
             provisioner_id: String::new(),
+            public_url: None,
+            secrets_key: None,
+            secrets_key_file: None,
             process_folder: None,
             programs: BTreeMap::new(),
             #[cfg(feature = "docker")]
@@ -92,6 +105,9 @@ pub enum ConfigFault {
     /// The queue takes no such identifier.
     #[error("provisioner_id must be 1 to 38 letters, digits, dashes and underscores")]
     ProvisionerId,
+    /// Workers could not find it.
+    #[error("public_url: {0}")]
+    PublicUrl(InvalidRootUrl),
     /// Nothing could be started.
     #[error("process_folder is set, but programs names none")]
     NoPrograms,
@@ -119,6 +135,9 @@ impl Own for Config {
         if !(1..=38).contains(&self.provisioner_id.len()) || !self.provisioner_id.chars().all(allowed) {
             return Err(ConfigFault::ProvisionerId);
         }
+        if let Some(url) = &self.public_url {
+            url.parse::<RootUrl>().map_err(ConfigFault::PublicUrl)?;
+        }
         if self.client_id.is_empty() || self.access_token.expose().is_empty() {
             return Err(ConfigFault::NoCredentials);
         }
@@ -138,6 +157,17 @@ impl Config {
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         Credentials::new(self.client_id.as_str(), self.access_token.clone())
+    }
+
+    /// What definitions and secrets are sealed with.
+    ///
+    /// # Errors
+    /// When the key is not one, its file cannot be read or made, or there is no place for it.
+    pub fn sealer(&self) -> Result<Sealer, SealError> {
+        match &self.secrets_key {
+            Some(key) => Sealer::from_base64(key),
+            None => sealer_for(&self.database, self.secrets_key_file.as_deref()),
+        }
     }
 
     /// The providers that are configured, for the provisioner of the deployment at `root_url`.
@@ -206,6 +236,22 @@ mod tests {
         let settings = loaded("provisioner_id = 'p'\nclient_id = 'static/taskcluster/provisioner'");
         assert_eq!(settings.check(), Ok(()));
         assert!(!format!("{settings:?}{}", service_kit::config::shown(&settings)).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_place_of_its_own_is_one_that_can_be_called() {
+        let text = "provisioner_id = 'p'\nclient_id = 'c'\npublic_url = ";
+        assert_eq!(loaded(&format!("{text}'https://second.example'")).check(), Ok(()));
+        assert!(matches!(loaded(&format!("{text}'second.example'")).check(), Err(ConfigFault::PublicUrl(_))));
+    }
+
+    #[test]
+    fn a_shared_database_needs_a_key_that_all_know() {
+        let config = Config { database: "postgres://db/provisioner".parse().unwrap(), ..Config::default() };
+        assert!(config.sealer().unwrap_err().to_string().contains("secrets_key_file"));
+        let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+        let settings = loaded(&format!("database = 'postgres://db/provisioner'\nsecrets_key = '{key}'"));
+        assert!(settings.own.sealer().is_ok() && !format!("{settings:?}").contains(key));
     }
 
     #[test]

@@ -22,3 +22,4 @@ pub mod tokens;
 pub mod worker_type;
 
 pub use service::{Options, ProvisionerService};
+pub use store::sealer_for;

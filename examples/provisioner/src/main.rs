@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use service_kit::frame::Frame;
 use service_kit::program::{self, Flag, Opened, Program, State};
 use service_kit::settings::Settings;
@@ -21,7 +21,12 @@ impl Program for Provisioner {
     const EXAMPLE: &'static str = "TC_PROVISIONER_ACCESS_TOKEN=… taskcluster-provisioner serve --root-url https://tc.example \\
     --database sqlite:/var/lib/taskcluster/provisioner.db --client-id static/taskcluster/provisioner \\
     --config /etc/taskcluster/provisioner.toml";
-    const FLAGS: &'static [Flag] = &[Flag::DATABASE, Flag::CLIENT_ID];
+    const FLAGS: &'static [Flag] = &[
+        Flag::DATABASE,
+        Flag::CLIENT_ID,
+        Flag::new("provisioner-id", "ID", "Its identifier, the first half of the names of its task queues"),
+        Flag::new("public-url", "URL", "Where it is found, if that is not the root URL"),
+    ];
     const STATE: Option<State<Config>> = Some(State { schema: &SCHEMA, database: |config| &config.database });
 
     async fn open(settings: Settings<Config>, frame: Frame) -> Result<Opened> {
@@ -29,8 +34,12 @@ impl Program for Provisioner {
         let (credentials, providers) = (config.credentials(), config.providers(&frame.root_url, &frame.clock)?);
         let caller = Caller::builder(&frame.root_url).credentials(credentials.clone()).clock(Arc::clone(&frame.clock));
         let (authenticator, caller) = (frame.remote_authenticator()?, caller.build()?);
-        let (database, id) = (config.database, config.provisioner_id);
-        let options = Options::new(frame, database, authenticator, caller, credentials, id).with_providers(providers);
+        let sealer = config.sealer().context("worker types could not be sealed")?;
+        let (database, id, public_url) = (config.database, config.provisioner_id, config.public_url);
+        let options = Options::new(frame, database, authenticator, caller, credentials, id)
+            .with_sealer(sealer)
+            .with_providers(providers)
+            .with_public_url(public_url);
         let provisioner = ProvisionerService::open(options).await?;
         let store = provisioner.store().clone();
         Ok(Opened::of(&provisioner).closing(async move { store.close().await }))

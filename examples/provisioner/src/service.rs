@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use service_kit::frame::Frame;
+use service_kit::seal::Sealer;
 use service_kit::service::{Background, Service};
 use service_kit::store::{Database, StoreError};
 use service_kit::sweep::Sweep as _;
@@ -50,6 +51,10 @@ pub struct Options {
     pub hears: Arc<dyn Bus>,
     /// Its identifier: the first half of the names of its task queues.
     pub provisioner_id: String,
+    /// Where it is found, if that is not the root URL.
+    pub public_url: Option<String>,
+    /// What definitions and secrets are sealed with in the database; if nothing is set, that of [`sealer_for`](service_kit::seal::sealer_for) the database.
+    pub sealer: Option<Arc<Sealer>>,
     /// Says how much there shall be.
     pub policy: Arc<dyn Policy>,
 }
@@ -67,7 +72,33 @@ impl Options {
         let hears = Arc::clone(&frame.bus);
         let (providers, policy) = (Providers::new(), Arc::new(Steady));
         let provisioner_id = provisioner_id.into();
-        Self { frame, database, authenticator, caller, credentials, providers, hears, provisioner_id, policy }
+        Self {
+            frame,
+            database,
+            authenticator,
+            caller,
+            credentials,
+            providers,
+            hears,
+            provisioner_id,
+            public_url: None,
+            sealer: None,
+            policy,
+        }
+    }
+
+    /// Which is found there, and not at the root URL: beside another one.
+    #[must_use]
+    pub fn with_public_url(mut self, url: impl Into<Option<String>>) -> Self {
+        self.public_url = url.into();
+        self
+    }
+
+    /// Which seals with this.
+    #[must_use]
+    pub fn with_sealer(mut self, sealer: Sealer) -> Self {
+        self.sealer = Some(Arc::new(sealer));
+        self
     }
 
     /// With these providers.
@@ -108,9 +139,13 @@ impl ProvisionerService {
     /// Opens the store.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When it cannot be opened, or was sealed with another key.
     pub async fn open(options: Options) -> Result<Self, StoreError> {
-        let store = Store::open(&options.database).await?;
+        let sealer = match &options.sealer {
+            Some(sealer) => Arc::clone(sealer),
+            None => Arc::new(crate::store::sealer_for(&options.database, None)?),
+        };
+        let store = Store::open(&options.database, sealer).await?;
         let lead = Lead { holder: TaskId::new().to_string() };
         Ok(Self {
             options,
@@ -159,6 +194,7 @@ impl ProvisionerService {
             provisioner_id: Arc::clone(&provisioner_id),
             launches: Launches {
                 root_url: options.frame.root_url.as_str().into(),
+                public_url: options.public_url.as_deref().map(Into::into),
                 provisioner_id,
                 tokens: Tokens::new(options.credentials.access_token.clone()),
             },

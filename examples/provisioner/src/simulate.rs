@@ -5,6 +5,7 @@
 //! everything at once. What decides is the real thing: [`policy`](crate::policy) and [`choose`](crate::choose).
 
 pub mod generate;
+pub mod record;
 pub mod report;
 pub mod trace;
 mod world;

@@ -1,9 +1,14 @@
 //! Where worker types and instances are kept.
 //!
+//! Definitions and secrets are sealed there: who has the database alone has neither.
+//!
 //! Each change is one transaction, with the messages that tell of it, and when a method returns, it is durable. What a change comes
 //! to is decided elsewhere; here it is written down, if nothing else has happened meanwhile.
 
+use std::sync::Arc;
+
 use service_kit::outbox::Outbox;
+use service_kit::seal::Sealer;
 use service_kit::store::{AnyStore, Database, Schema, StoreError};
 use taskcluster_core::time::Timestamp;
 
@@ -14,6 +19,7 @@ mod lead;
 mod passes;
 mod rows;
 mod samples;
+mod sealed;
 mod secrets;
 mod worker_types;
 
@@ -21,6 +27,7 @@ pub use instances::{Hint, Wish};
 pub use lead::Lead;
 pub use passes::Pass;
 pub use samples::Sample;
+pub use sealed::sealer_for;
 pub use secrets::{Found, Put, Secret};
 pub use worker_types::{Created, RollError};
 
@@ -43,12 +50,19 @@ pub const SCHEMA: Schema = Schema::new(
 #[derive(Clone, Debug)]
 pub struct Store {
     kit: AnyStore,
+    sealer: Arc<Sealer>,
 }
 
 impl Store {
-    /// Opens the database and brings it up to date.
-    pub async fn open(database: &Database) -> Result<Self, StoreError> {
-        Ok(Self { kit: AnyStore::open(database, &SCHEMA).await? })
+    /// Opens the database, brings it up to date, and seals in it what is not.
+    pub async fn open(database: &Database, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
+        let kit = AnyStore::open(database, &SCHEMA).await?;
+        if matches!(database, Database::Sqlite(_)) {
+            // On the one connection that writes: what is deleted or sealed does not stay in the file.
+            kit.run("PRAGMA secure_delete = ON", &[]).await?;
+        }
+        sealed::bring_up_to_date(&kit, &sealer).await?;
+        Ok(Self { kit, sealer })
     }
 
     /// Forgets what is of no use any more: of instances that ended before `ended` and of secrets that have expired at most `limit`

@@ -9,6 +9,7 @@ pub mod outbox;
 pub mod pages;
 pub mod patience;
 pub mod program;
+pub mod seal;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

@@ -29,6 +29,8 @@ use std::fmt;
 
 use taskcluster_server::Failure;
 
+use crate::seal::SealError;
+
 mod any;
 mod database;
 mod migrations;
@@ -123,6 +125,9 @@ pub enum StoreError {
     /// This program was built without it.
     #[error("{0}: this program was built without PostgreSQL; `cargo build --features postgres` has it")]
     NoPostgres(Database),
+    /// Something in it is sealed, and this key does not open it.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// Something that the service did not write.
     #[error("the database holds an unreadable {column}: {value}")]
     Unreadable {

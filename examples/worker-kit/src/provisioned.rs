@@ -88,7 +88,7 @@ pub(crate) struct Beginning {
 impl Beginning {
     /// Who says how long it is needed.
     pub(crate) fn oversight(&self) -> Result<Oversight> {
-        let tc = Taskcluster::builder(&*self.user_data.root_url).credentials(self.credentials.clone()).build()?;
+        let tc = Taskcluster::builder(self.user_data.provisioner()).credentials(self.credentials.clone()).build()?;
         let expires = self.credentials.certificate.as_ref().map(|certificate| certificate.expires());
         Ok(Oversight::new(tc.provisioner(), &self.user_data.worker_type, &self.user_data.worker_id).until(expires))
     }

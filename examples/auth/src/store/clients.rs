@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use service_kit::seal::Sealer;
 use service_kit::store::Row;
 use taskcluster_core::time::Timestamp;
 
@@ -9,7 +10,6 @@ use super::trail::leave_trail;
 use super::{Created, Store, StoreError, scopes};
 use crate::client::Client;
 use crate::history::{Action, Entity, Record};
-use crate::seal::Sealer;
 
 macro_rules! columns {
     () => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use service_kit::seal::Sealer;
 use service_kit::store::Database;
 use service_kit::testing;
 use taskcluster_core::time::{Timestamp, days};
@@ -11,7 +12,6 @@ use crate::client::Client;
 use crate::client::tests::sample;
 use crate::history::{Action, Entity, Entry, Of, Record};
 use crate::role::Role;
-use crate::seal::Sealer;
 
 service_kit::contract! { SCHEMA, open =>
     a_client_is_read_back_as_it_was_written,
@@ -285,7 +285,7 @@ const SAMPLE: &str = include_str!("../../migrations/0001_auth.sample.sql");
 #[tokio::test]
 async fn a_database_of_the_first_version_is_brought_up_to_date() {
     for left in testing::left(&SCHEMA.of_version(1), SAMPLE).await {
-        let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
+        let sealer = Sealer::new(&super::KEY).unwrap();
         the_sample_is_read(&Store::open(&left.database, sealer).await.unwrap()).await;
     }
 }

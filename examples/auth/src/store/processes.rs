@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use service_kit::frame::Frame;
+use service_kit::seal::Sealer;
 use service_kit::service::{Loops, Service as _};
 use service_kit::store::Database;
 use sqlx::{Connection as _, PgConnection};
@@ -18,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{SCHEMA, Store};
 use crate::backend::{Backend, Wanted};
-use crate::seal::Sealer;
 use crate::service::{AuthService, Options};
 
 async fn create() -> Option<Database> {
@@ -36,7 +36,7 @@ async fn a_process_hears_what_another_one_changes() {
     let Some(database) = create().await else { return };
     let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
     let process = async |clock: SharedClock| {
-        let sealer = Sealer::new(&crate::seal::tests::KEY).unwrap();
+        let sealer = Sealer::new(&super::KEY).unwrap();
         let frame = Frame::new("http://auth.test", Arc::clone(&bus)).with_clock(clock);
         AuthService::open(Options::new(frame, database.clone(), sealer)).await.unwrap()
     };
@@ -79,7 +79,7 @@ async fn what_is_read_again_forgets_what_is_no_more() {
 #[tokio::test]
 async fn two_processes_follow_each_other() {
     let Some((first, database)) = open().await else { return };
-    let key = crate::seal::tests::KEY;
+    let key = super::KEY;
     drop(first);
     let process = async || {
         let store = Store::open(&database, Sealer::new(&key).unwrap()).await.unwrap();

@@ -370,6 +370,8 @@ pub(crate) enum ProvisionCommand {
         #[arg(long, value_name = "TIME", default_value = "-1 day", allow_hyphen_values = true)]
         since: String,
     },
+    /// Write a trace of the tasks that come, for `simulate`: a line for each run that has ended.
+    Record(RecordArgs),
     /// Try policies on tasks of a trace, in virtual time and without any deployment: waits, cost, idle capacity, launches.
     Simulate(SimulateArgs),
     /// Set the share of its capacity that is of its newest version; 1 is all of it.
@@ -394,6 +396,29 @@ pub(crate) enum ProvisionCommand {
         /// The worker type.
         worker_type: String,
     },
+}
+
+/// Arguments of `taskcluster provision record`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: a day of local/build
+  taskcluster provision record build --for '1 day' --output build.jsonl
+  taskcluster provision simulate --trace build.jsonl")]
+pub(crate) struct RecordArgs {
+    /// The worker type, of the provisioner `local` unless another's identifier stands before it, as in other/build.
+    pub(crate) worker_type: String,
+    /// How long, such as `2 hours` [default: until Ctrl-C].
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) duration: Option<String>,
+    /// The file; - for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// What an hour of a unit of capacity costs, in US dollars, where the provisioner knows no price.
+    #[arg(long, value_name = "DOLLARS", default_value_t = 0.1)]
+    pub(crate) price: f64,
+    /// How long half of the workers take at most to begin, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    pub(crate) boot: f64,
 }
 
 /// Arguments of `taskcluster provision simulate`.

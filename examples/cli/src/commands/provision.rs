@@ -16,12 +16,16 @@ use crate::args::ProvisionCommand;
 use crate::exit::Outcome;
 use crate::output::Output;
 
+mod record;
 mod simulate;
 
 /// Asks the provisioner about a worker type, or to do something with it.
 pub(crate) fn provision(command: ProvisionCommand) -> Result<Outcome> {
     if let ProvisionCommand::Simulate(args) = &command {
         return simulate::simulate(args);
+    }
+    if let ProvisionCommand::Record(args) = &command {
+        return record::record(args);
     }
     let tc = deployment()?;
     talk(carry_out(tc, command))
@@ -51,7 +55,7 @@ async fn carry_out(tc: Taskcluster, command: ProvisionCommand) -> Result<()> {
             explained.lines.iter().try_for_each(|line| output.line(line))
         }
         ProvisionCommand::Fleet { worker_type, since } => fleet(&provisioner, &worker_type, &since, &mut output).await,
-        ProvisionCommand::Simulate(_) => Ok(()), // it speaks to nobody
+        ProvisionCommand::Record(_) | ProvisionCommand::Simulate(_) => Ok(()), // they are commands of their own
         ProvisionCommand::RollOut { worker_type, share } => {
             let rolled = provisioner.roll_out(&worker_type, &RollOutRequest::new(share)).await?;
             output.line(&rolled.version.to_string())

@@ -14,6 +14,7 @@ mod hello;
 mod help;
 mod index;
 mod postgres;
+mod record;
 mod run;
 mod shell;
 mod sign_in;

@@ -24,6 +24,8 @@ const AT_ONCE: usize = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct Launches {
     pub(crate) root_url: Arc<str>,
+    /// Where the provisioner is, if that is somewhere else.
+    pub(crate) public_url: Option<Arc<str>>,
     pub(crate) provisioner_id: Arc<str>,
     pub(crate) tokens: Tokens,
 }
@@ -43,7 +45,11 @@ impl Launches {
             "securityToken": self.tokens.of(&instance.id),
             "data": data,
         });
-        told.as_object().cloned().unwrap_or_default()
+        let mut told = told.as_object().cloned().unwrap_or_default();
+        if let Some(url) = &self.public_url {
+            told.insert("provisionerRootUrl".to_owned(), json!(**url));
+        }
+        told
     }
 }
 

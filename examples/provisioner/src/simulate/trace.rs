@@ -2,7 +2,7 @@
 //!
 //! A file has one JSON document on each line. The first says what surrounds the tasks; each other line is a task, `[at, for]`: when it
 //! comes, and how long it runs, both in milliseconds, in the order in which they come. Instead of these the first line may have a recipe
-//! from which they are made ([`generate`](super::generate)).
+//! from which they are made ([`generate`](super::generate)). What has really come is listed by [`record`](super::record).
 
 use std::io::{self, BufRead};
 

@@ -1,7 +1,9 @@
 //! What the store has to do, on each kind of database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use service_kit::seal::Sealer;
 use service_kit::store::{Database, StoreError};
 use service_kit::testing;
 use taskcluster::events::{Binding, Bus as _, MemoryBus};
@@ -14,10 +16,12 @@ use crate::worker_type::WorkerType;
 
 mod instances;
 mod over_time;
+mod sealed;
 mod sketch;
 
 use instances::*;
 use over_time::*;
+use sealed::*;
 use sketch::{definition, now, wish, wished};
 
 service_kit::contract! { SCHEMA, open =>
@@ -48,10 +52,13 @@ service_kit::contract! { SCHEMA, open =>
     pages_of_numbers_have_neither_gaps_nor_doubles,
     numbers_are_kept_for_thirty_days,
     the_numbers_of_now_are_neither_old_nor_of_what_was_removed,
+    nothing_secret_is_in_any_row,
+    what_is_moved_to_another_row_does_not_open,
 }
 
+/// Always with the same key.
 async fn open(database: &Database) -> Result<Store, StoreError> {
-    Store::open(database).await
+    Store::open(database, Arc::new(Sealer::new(&[7; 32])?)).await
 }
 
 /// What was told since this was last asked for: the last word of each exchange, and of whom.

@@ -1,8 +1,10 @@
 //! Rows as what they stand for.
 
+use service_kit::seal::Sealer;
 use service_kit::store::{Row, Sql, StoreError};
 use taskcluster::provisioner::CreateWorkerTypeRequest;
 
+use super::sealed;
 use crate::instance::Instance;
 use crate::worker_type::{Candidate, Definition, Version, WorkerType};
 
@@ -34,13 +36,13 @@ pub(super) fn instance(row: &Row) -> Result<Instance, StoreError> {
 }
 
 /// The worker type of a row of its table.
-pub(super) async fn worker_type(sql: &mut dyn Sql, row: &Row) -> Result<WorkerType, StoreError> {
+pub(super) async fn worker_type(sql: &mut dyn Sql, sealer: &Sealer, row: &Row) -> Result<WorkerType, StoreError> {
     let name = row.text("name")?;
-    let settled = version(sql, &name, row.number("settled")?).await?;
+    let settled = version(sql, sealer, &name, row.number("settled")?).await?;
     let candidate = match row.int_or_null("candidate")? {
         None => None,
         Some(_) => {
-            let version = version(sql, &name, row.number("candidate")?).await?;
+            let version = version(sql, sealer, &name, row.number("candidate")?).await?;
             Some(Candidate { version, share: row.float("share")? })
         }
     };
@@ -48,20 +50,23 @@ pub(super) async fn worker_type(sql: &mut dyn Sql, row: &Row) -> Result<WorkerTy
 }
 
 /// A version that is there.
-pub(super) async fn version(sql: &mut dyn Sql, worker_type: &str, number: u32) -> Result<Version, StoreError> {
-    let found = find_version(sql, worker_type, number).await?;
+async fn version(sql: &mut dyn Sql, sealer: &Sealer, worker_type: &str, number: u32) -> Result<Version, StoreError> {
+    let found = find_version(sql, sealer, worker_type, number).await?;
     found.ok_or_else(|| StoreError::unreadable("number", format!("there is no version {number} of {worker_type}")))
 }
 
 pub(super) async fn find_version(
     sql: &mut dyn Sql,
+    sealer: &Sealer,
     worker_type: &str,
     number: u32,
 ) -> Result<Option<Version>, StoreError> {
     const SELECT: &str = "SELECT definition FROM versions WHERE worker_type = $1 AND number = $2";
     let row = sql.row(SELECT, &[worker_type.into(), number.into()]).await?;
     row.map(|row| {
-        Ok(Version { number, definition: Definition::new(row.json::<CreateWorkerTypeRequest>("definition")?) })
+        let (owner, text) = (sealed::version(worker_type, number), row.text("definition")?);
+        let sent: CreateWorkerTypeRequest = sealed::open(sealer, &owner, "definition", &text)?;
+        Ok(Version { number, definition: Definition::new(sent) })
     })
     .transpose()
 }

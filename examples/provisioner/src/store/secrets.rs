@@ -1,10 +1,13 @@
-//! What workers find under their tokens. Of a token only its digest is kept: who reads the database has none.
+//! What workers find under their tokens. Of a token only its digest is kept, and what is under it is sealed: who reads the database has neither.
 
+use std::sync::Arc;
+
+use service_kit::seal::Sealer;
 use service_kit::store::{Sql, StoreError};
 use taskcluster_core::secret::SecretObject;
 use taskcluster_core::time::Timestamp;
 
-use super::Store;
+use super::{Store, sealed};
 use crate::instance::Instance;
 
 /// What is stored for a worker that was started in another way.
@@ -57,17 +60,17 @@ impl Store {
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<Put, StoreError> {
-        let (digest, secret) = (digest.to_owned(), secret.clone());
+        let (digest, secret, sealer) = (digest.to_owned(), secret.clone(), Arc::clone(&self.sealer));
         self.kit
             .write(move |sql| {
                 Box::pin(async move {
                     sql.run(DELETE_EXPIRED, &[(&digest).into(), now.into()]).await?;
-                    match find(sql, &digest, now).await? {
+                    match find(sql, &sealer, &digest, now).await? {
                         Some(Found::Stored(there)) if there == secret => return Ok(Put::Same),
                         Some(_) => return Ok(Put::Other),
                         None => {}
                     }
-                    let secrets = serde_json::to_string(&secret.secrets).expect("objects can be written as JSON");
+                    let secrets = sealed::seal(&sealer, &sealed::token(&digest), &secret.secrets)?;
                     let scopes = serde_json::to_string(&secret.scopes).expect("texts can be written as JSON");
                     let (digest, worker_type) = ((&digest).into(), (&secret.worker_type).into());
                     let none = None::<&str>.into();
@@ -81,7 +84,7 @@ impl Store {
 
     /// What is under a token, unless it has expired.
     pub async fn secret(&self, digest: &str, now: Timestamp) -> Result<Option<Found>, StoreError> {
-        find(&mut *self.kit.reader().await?, digest, now).await
+        find(&mut *self.kit.reader().await?, &self.sealer, digest, now).await
     }
 
     /// Forgets what is under a token.
@@ -91,12 +94,13 @@ impl Store {
     }
 }
 
-async fn find(sql: &mut dyn Sql, digest: &str, now: Timestamp) -> Result<Option<Found>, StoreError> {
+async fn find(sql: &mut dyn Sql, sealer: &Sealer, digest: &str, now: Timestamp) -> Result<Option<Found>, StoreError> {
     let Some(row) = sql.row(SELECT, &[digest.into(), now.into()]).await? else { return Ok(None) };
     if let Some(instance_id) = row.text_or_null("instance_id")? {
         return Ok(Some(Found::Instance(instance_id)));
     }
-    let (secrets, scopes) = (row.json("secrets")?, row.json("scopes")?);
+    let secrets = sealed::open(sealer, &sealed::token(digest), "secrets", &row.text("secrets")?)?;
+    let scopes = row.json("scopes")?;
     Ok(Some(Found::Stored(Secret { worker_type: row.text("worker_type")?, secrets, scopes })))
 }
 

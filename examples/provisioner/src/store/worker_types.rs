@@ -1,10 +1,13 @@
 //! Worker types and their versions.
 
+use std::sync::Arc;
+
 use service_kit::outbox;
+use service_kit::seal::Sealer;
 use service_kit::store::{Sql, StoreError};
 use taskcluster_core::time::Timestamp;
 
-use super::{Store, rows};
+use super::{Store, rows, sealed};
 use crate::messages::{self, Message};
 use crate::worker_type::{Definition, Version, WorkerType};
 
@@ -63,7 +66,7 @@ const DELETE_PASS: &str = "DELETE FROM passes WHERE worker_type = $1";
 impl Store {
     /// A worker type.
     pub async fn worker_type(&self, name: &str) -> Result<Option<WorkerType>, StoreError> {
-        find(&mut *self.kit.reader().await?, name).await
+        find(&mut *self.kit.reader().await?, &self.sealer, name).await
     }
 
     /// Worker types behind `after`, by name, at most `limit`.
@@ -72,29 +75,29 @@ impl Store {
         let found = sql.rows(SELECT_PAGE, &[after.into(), limit.into()]).await?;
         let mut worker_types = Vec::new();
         for row in &found {
-            worker_types.push(rows::worker_type(&mut *sql, row).await?);
+            worker_types.push(rows::worker_type(&mut *sql, &self.sealer, row).await?);
         }
         Ok(worker_types)
     }
 
     /// A version of a worker type, in force or not, while there is something of it.
     pub async fn version(&self, worker_type: &str, number: u32) -> Result<Option<Version>, StoreError> {
-        rows::find_version(&mut *self.kit.reader().await?, worker_type, number).await
+        rows::find_version(&mut *self.kit.reader().await?, &self.sealer, worker_type, number).await
     }
 
     /// Defines a worker type, unless it is there. Published unless it is something else.
     pub async fn create(&self, name: &str, definition: &Definition, now: Timestamp) -> Result<Created, StoreError> {
-        let (name, definition) = (name.to_owned(), definition.clone());
+        let (name, definition, sealer) = (name.to_owned(), definition.clone(), Arc::clone(&self.sealer));
         self.kit
             .write(move |sql| {
                 Box::pin(async move {
-                    let created = match find(sql, &name).await? {
+                    let created = match find(sql, &sealer, &name).await? {
                         Some(there) if there.newest().definition != definition => return Ok(Created::Other),
                         Some(there) => Created::Same(there),
                         None => {
-                            let number = insert_version(sql, &name, &definition).await?;
+                            let number = insert_version(sql, &sealer, &name, &definition).await?;
                             sql.run(INSERT, &[(&name).into(), number.into(), now.into()]).await?;
-                            Created::New(get(sql, &name).await?)
+                            Created::New(get(sql, &sealer, &name).await?)
                         }
                     };
                     tell(sql, messages::created(&name)).await?;
@@ -113,15 +116,15 @@ impl Store {
         share: Option<f64>,
         now: Timestamp,
     ) -> Result<Option<WorkerType>, StoreError> {
-        let (name, definition) = (name.to_owned(), definition.clone());
+        let (name, definition, sealer) = (name.to_owned(), definition.clone(), Arc::clone(&self.sealer));
         self.kit
             .write(move |sql| {
                 Box::pin(async move {
-                    let Some(there) = find(sql, &name).await? else { return Ok(None) };
+                    let Some(there) = find(sql, &sealer, &name).await? else { return Ok(None) };
                     let number = match &there.candidate {
                         Some(candidate) if candidate.version.definition == definition => candidate.version.number,
                         None if there.settled.definition == definition => there.settled.number,
-                        _ => insert_version(sql, &name, &definition).await?,
+                        _ => insert_version(sql, &sealer, &name, &definition).await?,
                     };
                     match share {
                         _ if number == there.settled.number => {
@@ -133,7 +136,7 @@ impl Store {
                         _ => sql.run(SETTLE, &[(&name).into(), number.into(), now.into()]).await?,
                     };
                     tell(sql, messages::updated(&name)).await?;
-                    Ok(Some(get(sql, &name).await?))
+                    Ok(Some(get(sql, &sealer, &name).await?))
                 })
             })
             .await
@@ -141,11 +144,11 @@ impl Store {
 
     /// Sets the share of the newest version; 1 settles it. A version that is settled already may be rolled out as a whole again.
     pub async fn roll_out(&self, name: &str, share: f64, now: Timestamp) -> Result<WorkerType, RollError> {
-        let name = name.to_owned();
+        let (name, sealer) = (name.to_owned(), Arc::clone(&self.sealer));
         self.kit
             .write(move |sql| {
                 Box::pin(async move {
-                    let there = find(sql, &name).await?.ok_or(RollError::NoWorkerType)?;
+                    let there = find(sql, &sealer, &name).await?.ok_or(RollError::NoWorkerType)?;
                     match &there.candidate {
                         None if share < 1.0 => return Err(RollError::NoCandidate),
                         None => return Ok(there),
@@ -157,7 +160,7 @@ impl Store {
                         }
                     }
                     tell(sql, messages::updated(&name)).await?;
-                    Ok(get(sql, &name).await?)
+                    Ok(get(sql, &sealer, &name).await?)
                 })
             })
             .await
@@ -165,12 +168,12 @@ impl Store {
 
     /// Takes a version back: what was settled before it is again. If it is not the newest any more, nothing is changed.
     pub async fn roll_back(&self, name: &str, version: u32, now: Timestamp) -> Result<WorkerType, RollError> {
-        let name = name.to_owned();
+        let (name, sealer) = (name.to_owned(), Arc::clone(&self.sealer));
         self.kit
             .write(move |sql| {
                 Box::pin(async move {
                     let row = sql.row(SELECT, &[(&name).into()]).await?.ok_or(RollError::NoWorkerType)?;
-                    let there = rows::worker_type(sql, &row).await?;
+                    let there = rows::worker_type(sql, &sealer, &row).await?;
                     if there.newest().number != version {
                         return Ok(there);
                     }
@@ -180,7 +183,7 @@ impl Store {
                         (None, None) => return Err(RollError::NoPrevious),
                     };
                     tell(sql, messages::updated(&name)).await?;
-                    Ok(get(sql, &name).await?)
+                    Ok(get(sql, &sealer, &name).await?)
                 })
             })
             .await
@@ -207,21 +210,26 @@ impl Store {
     }
 }
 
-async fn find(sql: &mut dyn Sql, name: &str) -> Result<Option<WorkerType>, StoreError> {
+async fn find(sql: &mut dyn Sql, sealer: &Sealer, name: &str) -> Result<Option<WorkerType>, StoreError> {
     match sql.row(SELECT, &[name.into()]).await? {
-        Some(row) => Ok(Some(rows::worker_type(sql, &row).await?)),
+        Some(row) => Ok(Some(rows::worker_type(sql, sealer, &row).await?)),
         None => Ok(None),
     }
 }
 
-async fn get(sql: &mut dyn Sql, name: &str) -> Result<WorkerType, StoreError> {
+async fn get(sql: &mut dyn Sql, sealer: &Sealer, name: &str) -> Result<WorkerType, StoreError> {
     let row = sql.one(SELECT, &[name.into()]).await?;
-    rows::worker_type(sql, &row).await
+    rows::worker_type(sql, sealer, &row).await
 }
 
-async fn insert_version(sql: &mut dyn Sql, name: &str, definition: &Definition) -> Result<u32, StoreError> {
+async fn insert_version(
+    sql: &mut dyn Sql,
+    sealer: &Sealer,
+    name: &str,
+    definition: &Definition,
+) -> Result<u32, StoreError> {
     let number = sql.one(LAST_VERSION, &[name.into()]).await?.number("number")? + 1;
-    let text = serde_json::to_string(definition.sent()).expect("a definition can be written as JSON");
+    let text = sealed::seal(sealer, &sealed::version(name, number), definition.sent())?;
     sql.run(INSERT_VERSION, &[name.into(), number.into(), text.into()]).await?;
     sql.run(SET_LATEST, &[name.into(), number.into()]).await?;
     Ok(number)

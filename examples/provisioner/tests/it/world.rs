@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use service_kit::blobs::LocalBlobs;
 use service_kit::frame::Frame;
+use service_kit::seal::Sealer;
 use service_kit::service::Service as _;
 use service_kit::store::Database;
 use service_kit::testing::{Fresh, Kind};
@@ -304,5 +305,6 @@ async fn open(clock: &ManualClock, database: &Fresh, queue: &Caller, clouds: [&C
     let everybody = Fixed::new("tester", ["*"]).with_anonymous(["*"]);
     let options =
         Options::new(frame(clock), database.database.clone(), Arc::new(everybody), queue.clone(), credentials, "prov");
+    let options = options.with_sealer(Sealer::new(&[7; 32]).unwrap());
     ProvisionerService::open(options.with_providers(Providers::new().with(one).with(two))).await.unwrap()
 }

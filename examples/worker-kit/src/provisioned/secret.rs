@@ -52,7 +52,7 @@ impl Door {
     pub(super) fn new(user_data: &UserData) -> Result<Self> {
         // The token is all that is needed. It is asked again here, where somebody is told so.
         let once = RetryPolicy::never().with_attempt_timeout(ANSWER);
-        let tc = Taskcluster::builder(&*user_data.root_url).retry(once).build();
+        let tc = Taskcluster::builder(user_data.provisioner()).retry(once).build();
         let tc = tc.context("the provisioner cannot be called")?;
         Ok(Self::at(tc.provisioner(), user_data.security_token.clone(), &user_data.worker_id))
     }

@@ -13,6 +13,8 @@ use crate::layers::Layer;
 pub(crate) struct UserData {
     /// The deployment.
     pub(crate) root_url: String,
+    /// Where the provisioner is, if that is not there: a deployment may have several.
+    pub(crate) provisioner_root_url: Option<String>,
     /// The first part of its task queue.
     pub(crate) provisioner_id: String,
     /// The second part.
@@ -50,6 +52,11 @@ impl UserData {
         Ok(data)
     }
 
+    /// Below which URL the provisioner that started the worker has its API.
+    pub(super) fn provisioner(&self) -> &str {
+        self.provisioner_root_url.as_ref().unwrap_or(&self.root_url)
+    }
+
     pub(crate) fn task_queue_id(&self) -> String {
         format!("{}/{}", self.provisioner_id, self.worker_type)
     }
@@ -79,8 +86,17 @@ mod tests {
         let data = UserData::parse(&told().to_string()).unwrap();
         assert_eq!((data.task_queue_id().as_str(), data.worker_id.as_str(), data.capacity), ("pool/linux", "i-1", 2));
         assert_eq!(data.security_token.expose(), "the-token");
+        assert_eq!(data.provisioner(), "https://tc.example");
         assert!(data.layer().unwrap().table.is_empty());
         assert!(!format!("{data:?}").contains("the-token"));
+    }
+
+    #[test]
+    fn of_several_provisioners_it_is_told_where_its_own_is() {
+        let mut told = told();
+        told["provisionerRootUrl"] = json!("https://second.example");
+        let data = UserData::parse(&told.to_string()).unwrap();
+        assert_eq!((data.root_url.as_str(), data.provisioner()), ("https://tc.example", "https://second.example"));
     }
 
     #[test]

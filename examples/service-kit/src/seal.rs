@@ -1,7 +1,7 @@
-//! Access tokens at rest.
+//! Secrets at rest.
 //!
-//! A copy of the database alone must not be worth anything, so tokens are sealed with AES-256-GCM. The id of the client goes into the seal:
-//! a sealed token that somebody moves to another client's row does not open. The key comes from the configuration or from a file in the
+//! A copy of the database alone must not be worth anything, so what is secret is sealed with AES-256-GCM. The name of its owner goes into
+//! the seal: what somebody moves to another owner's row does not open. The key comes from the configuration or from a file in the
 //! data directory, never from the database.
 
 use std::fmt;
@@ -13,18 +13,20 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use taskcluster_core::secret::Secret;
 
+use crate::store::Database;
+
 /// Bytes of a key.
 const KEY_LENGTH: usize = 32;
 
-/// The form of sealed tokens, so that there may be another one day.
+/// The form of what is sealed, so that there may be another one day.
 const FORM: &str = "v1:";
 
-/// What goes wrong with keys and sealed tokens.
+/// What goes wrong with keys and with what is sealed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
     /// The configured key is not one.
-    #[error("the key for access tokens must be {KEY_LENGTH} bytes in base64")]
+    #[error("a key that secrets are sealed with must be {KEY_LENGTH} bytes in base64")]
     Key,
     /// The key's file cannot be read or written.
     #[error("the key file {path}")]
@@ -35,20 +37,23 @@ pub enum SealError {
         source: std::io::Error,
     },
     /// What is stored was sealed with another key, or was changed.
-    #[error("the access token of '{client_id}' cannot be opened: it was sealed with another key")]
+    #[error("what is sealed for '{owner}' cannot be opened: it was sealed with another key")]
     Open {
-        /// Whose token.
-        client_id: String,
+        /// Whose it is.
+        owner: String,
     },
     /// Several processes share the database, so they have to be told the key.
-    #[error("access tokens in a shared database need a key that all processes know: set token_key or token_key_file")]
-    Missing,
+    #[error("secrets in a shared database need a key that all processes know: set {setting} or {setting}_file")]
+    Missing {
+        /// The setting for the key.
+        setting: &'static str,
+    },
     /// The machine gives no random numbers.
     #[error("no random numbers")]
     Random,
 }
 
-/// Seals and opens access tokens.
+/// Seals and opens secrets.
 pub struct Sealer {
     key: LessSafeKey,
     random: SystemRandom,
@@ -104,36 +109,50 @@ impl Sealer {
         }
     }
 
-    /// What to store in place of the token.
+    /// What to store in place of a secret. The name of the owner is not secret, and not kept with it.
     ///
     /// # Errors
     /// When there are no random numbers.
-    pub fn seal(&self, client_id: &str, token: &Secret) -> Result<String, SealError> {
+    pub fn seal(&self, owner: &str, secret: &Secret) -> Result<String, SealError> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| SealError::Random)?;
-        let mut text = token.expose().as_bytes().to_vec();
+        let mut text = secret.expose().as_bytes().to_vec();
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(client_id), &mut text)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(owner), &mut text)
             .map_err(|_| SealError::Random)?;
         let sealed: Vec<u8> = nonce.into_iter().chain(text).collect();
         Ok(format!("{FORM}{}", STANDARD.encode(sealed)))
     }
 
-    /// The token that was sealed.
+    /// The secret that was sealed.
     ///
     /// # Errors
-    /// When it was sealed with another key, for another client, or was changed.
-    pub fn open(&self, client_id: &str, sealed: &str) -> Result<Secret, SealError> {
-        self.try_open(client_id, sealed).ok_or_else(|| SealError::Open { client_id: client_id.to_owned() })
+    /// When it was sealed with another key, for another owner, or was changed.
+    pub fn open(&self, owner: &str, sealed: &str) -> Result<Secret, SealError> {
+        self.try_open(owner, sealed).ok_or_else(|| SealError::Open { owner: owner.to_owned() })
     }
 
-    fn try_open(&self, client_id: &str, sealed: &str) -> Option<Secret> {
+    fn try_open(&self, owner: &str, sealed: &str) -> Option<Secret> {
         let bytes = STANDARD.decode(sealed.strip_prefix(FORM)?).ok()?;
         let (nonce, text) = bytes.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = text.to_vec();
-        let opened = self.key.open_in_place(nonce, Aad::from(client_id), &mut text).ok()?;
+        let opened = self.key.open_in_place(nonce, Aad::from(owner), &mut text).ok()?;
         Some(std::str::from_utf8(opened).ok()?.into())
+    }
+}
+
+/// The sealer of a database: with the key in this file, or for SQLite in the file beside the database, which is made if there is none. In
+/// memory a key for now will do. `setting` is what an operator sets to the key; with `_file` at its end, to the file.
+///
+/// # Errors
+/// When the file cannot be read or made, or when there is no place for it.
+pub fn sealer_for(database: &Database, key_file: Option<&Path>, setting: &'static str) -> Result<Sealer, SealError> {
+    match (key_file, database) {
+        (Some(path), _) => Sealer::from_file(path),
+        (None, Database::Sqlite(path)) => Sealer::from_file(&path.with_extension("key")),
+        (None, Database::Memory) => Sealer::ephemeral(),
+        (None, Database::Postgres(_)) => Err(SealError::Missing { setting }),
     }
 }
 
@@ -166,14 +185,11 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    /// For tests in which two sealers must be alike.
-    pub(crate) const KEY: [u8; KEY_LENGTH] = [7; KEY_LENGTH];
-
     #[test]
-    fn a_sealed_token_opens_for_its_client_only() {
+    fn what_is_sealed_opens_for_its_owner_only() {
         let sealer = Sealer::ephemeral().unwrap();
         let sealed = sealer.seal("a/b", &"token".into()).unwrap();
         assert!(!sealed.contains("token"));
@@ -182,6 +198,14 @@ pub(crate) mod tests {
         assert!(Sealer::ephemeral().unwrap().open("a/b", &sealed).is_err());
         assert!(sealer.open("a/b", "v1:AAAA").is_err());
         assert!(sealer.open("a/b", "token").is_err());
+    }
+
+    /// As deployments have it in their databases.
+    #[test]
+    fn the_form_stays_what_it_was() {
+        let sealer = Sealer::new(&[7; KEY_LENGTH]).unwrap();
+        let sealed = "v1:AAECAwQFBgcICQoLbO6CFXP57R+9M6a4IVJ8CctArz3Y";
+        assert_eq!(sealer.open("a/b", sealed).unwrap().expose(), "token");
     }
 
     #[test]
