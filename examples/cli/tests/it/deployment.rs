@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command};
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "docker", feature = "ec2"))]
 use taskcluster_core::{caller::Caller, credentials::Credentials};
 
 use crate::fixture::{Fixture, PATIENCE, finish, text};
@@ -24,7 +24,7 @@ impl Up {
     }
 
     /// The same with more variables.
-    #[cfg(feature = "docker")]
+    #[cfg(any(feature = "docker", feature = "ec2"))]
     pub(crate) fn start_with(fixture: &Fixture, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = command(fixture, args);
         command.envs(variables.iter().copied());
@@ -62,7 +62,7 @@ impl Up {
     }
 
     /// Calls with the credentials that it printed.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "docker", feature = "ec2"))]
     pub(crate) fn caller(&self) -> Caller {
         let variable = |name| self.variable(name);
         let (client_id, token) = (variable("TASKCLUSTER_CLIENT_ID"), variable("TASKCLUSTER_ACCESS_TOKEN"));
