@@ -75,6 +75,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Everything that is said by this name, in its order.
+    #[cfg(any(test, feature = "docker", feature = "ec2"))]
     fn all(&self, option: &str) -> Vec<String> {
         self.options.iter().filter(|(name, _)| name == option).map(|(_, value)| value.clone()).collect()
     }

@@ -24,7 +24,7 @@ fn config(asked: &Asked, variable: impl Fn(&str) -> Option<String>) -> Result<Ec
     if config.regions.is_empty() {
         config.regions.extend(first(["AWS_REGION", "AWS_DEFAULT_REGION"]));
     }
-    if config.regions.iter().all(String::is_empty) {
+    if config.regions.is_empty() || config.regions.iter().any(String::is_empty) {
         bail!("ec2 needs a region: --provider ec2?region=us-west-2, or AWS_REGION");
     }
     let endpoint = asked.one("endpoint").map(str::to_owned);
@@ -45,7 +45,7 @@ fn config(asked: &Asked, variable: impl Fn(&str) -> Option<String>) -> Result<Ec
 /// What an hour of a machine on demand costs: `us-west-2/c5.large/0.085`.
 fn on_demand(text: &str) -> Result<(String, String, f64)> {
     let read = || {
-        let [region, instance_type, price] = text.split('/').collect::<Vec<_>>().try_into().ok()?;
+        let [region, instance_type, price]: [&str; 3] = text.split('/').collect::<Vec<_>>().try_into().ok()?;
         let price = price.parse::<f64>().ok().filter(|price| price.is_finite() && *price >= 0.0)?;
         Some((region.to_owned(), instance_type.to_owned(), price))
     };
@@ -66,11 +66,17 @@ mod tests {
     fn options_win_over_the_environment() {
         let variables = [("AWS_REGION", "eu-north-1"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")];
         let plain = read("ec2", &variables).unwrap();
-        assert_eq!((plain.regions, plain.endpoint.as_deref()), (vec!["eu-north-1".to_owned()], Some("http://127.0.0.1:5000")));
+        assert_eq!(
+            (plain.regions, plain.endpoint.as_deref()),
+            (vec!["eu-north-1".to_owned()], Some("http://127.0.0.1:5000"))
+        );
         assert!(plain.dry_run);
         let said = "ec2?region=us-west-2&region=us-east-1&endpoint=https://ec2.example&dry_run=false";
         let said = read(said, &variables).unwrap();
-        assert_eq!((&*said.regions, said.endpoint.as_deref()), (&["us-west-2", "us-east-1"].map(str::to_owned)[..], Some("https://ec2.example")));
+        assert_eq!(
+            (&*said.regions, said.endpoint.as_deref()),
+            (&["us-west-2", "us-east-1"].map(str::to_owned)[..], Some("https://ec2.example"))
+        );
         assert!(!said.dry_run);
     }
 

@@ -24,11 +24,25 @@ impl Up {
     }
 
     /// The same with more variables.
-    #[cfg(any(feature = "docker", feature = "ec2"))]
+    #[cfg(feature = "docker")]
     pub(crate) fn start_with(fixture: &Fixture, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = command(fixture, args);
         command.envs(variables.iter().copied());
         Self::begin(command)
+    }
+
+    /// The same at this address, which is that of an earlier one.
+    #[cfg(any(feature = "docker", feature = "ec2"))]
+    pub(crate) fn start_at(fixture: &Fixture, address: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = command_at(fixture, address, args);
+        command.envs(variables.iter().copied());
+        Self::begin(command)
+    }
+
+    /// Where it listens.
+    #[cfg(any(feature = "docker", feature = "ec2"))]
+    pub(crate) fn address(&self) -> String {
+        self.variable("TASKCLUSTER_ROOT_URL").strip_prefix("http://").unwrap().to_owned()
     }
 
     fn begin(mut command: Command) -> Self {
@@ -90,7 +104,11 @@ impl Drop for Up {
 
 /// The command, not yet started.
 pub(crate) fn command(fixture: &Fixture, args: &[&str]) -> Command {
-    let mut command = fixture.command(&["up", "--listen", "127.0.0.1:0", "--data"]);
+    command_at(fixture, "127.0.0.1:0", args)
+}
+
+fn command_at(fixture: &Fixture, address: &str, args: &[&str]) -> Command {
+    let mut command = fixture.command(&["up", "--listen", address, "--data"]);
     command.arg(fixture.data()).args(args);
     command
 }

@@ -1,6 +1,7 @@
 //! Workers in containers.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::json;
 
@@ -37,18 +38,27 @@ impl Yard {
             println!("skipped: TEST_DOCKER names no Docker engine");
             return None;
         };
-        let mut making = Command::new("sh");
-        making.args(["-ec", MAKE_IMAGE, "sh", IMAGE, env!("CARGO_BIN_EXE_taskcluster")]);
-        assert!(making.env("DOCKER_HOST", &host).status().unwrap().success(), "the image for the test cannot be made");
+        static MADE: OnceLock<bool> = OnceLock::new();
+        let made = MADE.get_or_init(|| {
+            let mut making = Command::new("sh");
+            making.args(["-ec", MAKE_IMAGE, "sh", IMAGE, env!("CARGO_BIN_EXE_taskcluster")]);
+            making.env("DOCKER_HOST", &host).status().is_ok_and(|status| status.success())
+        });
+        assert!(made, "the image for the test cannot be made");
         let fixture = Fixture::empty();
         let gate = Gate::closed(fixture.folder().join("gate"));
         Some(Self { host, fixture, gate })
     }
 
-    /// Starts it, or starts it again.
+    /// Starts it.
     fn up(&self) -> Up {
+        self.up_at("127.0.0.1:0")
+    }
+
+    /// Starts it where it was before.
+    fn up_at(&self, address: &str) -> Up {
         let provider = format!("docker?network=host&volume={}", self.gate.folder().display());
-        Up::start_with(&self.fixture, &["--provider", &provider], &[("DOCKER_HOST", &self.host)])
+        Up::start_at(&self.fixture, address, &["--provider", &provider], &[("DOCKER_HOST", &self.host)])
     }
 
     /// Defines workers in containers that see the gate.
@@ -108,6 +118,13 @@ async fn workers_come_and_go_also_those_that_are_stopped_meanwhile() {
     let up = yard.up();
     let mut gated = yard.define(&up).await;
     gated.create(TASKS, "/gate").await;
+
+    // kill -9, while containers are being started or have just begun.
+    until(|| async { (!yard.containers().await.is_empty()).then_some(()) }).await;
+    let address = up.address();
+    drop(up);
+    let up = yard.up_at(&address);
+    let gated = gated.again(&up);
 
     let held = gated.held(MOST).await;
     assert_eq!(yard.containers().await.len(), MOST);

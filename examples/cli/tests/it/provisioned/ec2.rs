@@ -87,9 +87,11 @@ impl Cloud {
     }
 }
 
-fn up(fixture: &Fixture, moto: &Moto) -> Up {
-    let variables = [("AWS_ENDPOINT_URL_EC2", &*moto.url), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
-    Up::start_with(fixture, &["--provider", &format!("ec2?region={REGION}")], &variables)
+/// A deployment that has its machines of moto.
+fn up_at(address: &str, fixture: &Fixture, moto: &Moto) -> Up {
+    let variables =
+        [("AWS_ENDPOINT_URL_EC2", &*moto.url), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    Up::start_at(fixture, address, &["--provider", &format!("ec2?region={REGION}")], &variables)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +99,7 @@ async fn workers_come_and_go_also_those_that_are_taken_away_meanwhile() {
     let Some(moto) = Moto::start().await else { return };
     let fixture = Fixture::empty();
     let gate = Gate::closed(fixture.folder().join("gate"));
-    let up = up(&fixture, &moto);
+    let up = up_at("127.0.0.1:0", &fixture, &moto);
     let spot = json!({
         "kind": "ec2", "minPrice": 0.0, "maxPrice": 0.1, "canUseOndemand": false, "launchSpec": {},
         "regions": [{"region": REGION, "launchSpec": {"ImageId": "ami-1"}}],
@@ -107,7 +109,15 @@ async fn workers_come_and_go_also_those_that_are_taken_away_meanwhile() {
     let cloud = Cloud::with_machines(moto, mark(&gated).await, fixture.folder());
     gated.create(TASKS, gate.folder().to_str().unwrap()).await;
 
+    // kill -9, while machines are being started or have just begun.
+    until(|| async { (!cloud.machines().await.is_empty()).then_some(()) }).await;
+    let address = up.address();
+    drop(up);
+    let up = up_at(&address, &fixture, &cloud.moto);
+    let gated = gated.again(&up);
+
     let held = gated.held(MOST).await;
+    assert_eq!(cloud.machines().await.len(), MOST);
     let taken = [cloud.machine(&gated, &held[0]).await, cloud.machine(&gated, &held[1]).await];
     cloud.keep_on(&taken[0]);
     for machine in &taken {
