@@ -175,7 +175,8 @@ impl Deployment {
         let scheduler = open_scheduler(frame.clone(), &parts.bus, state, &auth, &tokens).await?;
         let state = database(asked, &data, "provisioner")?;
         let places = open_providers(&parts.providers, &data)?;
-        let provisioner = open_provisioner(frame.clone(), state, places, &auth, &tokens).await?;
+        let provisioner =
+            open_provisioner(frame.clone(), state, places, providers::owner(&data)?, &auth, &tokens).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
         let tunnel = open_tunnel(&root_url, &tokens, serving.clone())?;
 
@@ -449,10 +450,12 @@ fn open_providers(asked: &[Asked], data: &DataDir) -> Result<Providers> {
     providers::open(asked, Providers::new().with(processes), data)
 }
 
+/// The provisioner. The data folder is one process's at a time, so whoever has it is the one that led before.
 async fn open_provisioner(
     frame: Frame,
     database: Database,
     providers: Providers,
+    holder: String,
     auth: &AuthService,
     tokens: &Tokens,
 ) -> Result<ProvisionerService> {
@@ -460,7 +463,7 @@ async fn open_provisioner(
     let caller = Caller::builder(&frame.root_url).credentials(credentials.clone()).build()?;
     let options =
         taskcluster_provisioner::Options::new(frame, database, auth.local(), caller, credentials, PROVISIONER_ID);
-    Ok(ProvisionerService::open(options.with_providers(providers)).await?)
+    Ok(ProvisionerService::open(options.with_providers(providers).with_holder(holder)).await?)
 }
 
 fn open_tunnel(root_url: &str, tokens: &Tokens, shutdown: CancellationToken) -> Result<TunnelService> {

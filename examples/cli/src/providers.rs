@@ -15,8 +15,9 @@ use url::{Host, Url, form_urlencoded};
 mod docker;
 #[cfg(feature = "ec2")]
 mod ec2;
-#[cfg(any(feature = "docker", feature = "ec2"))]
 mod owner;
+
+pub(crate) use owner::of as owner;
 
 /// A kind of provider that is not always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +96,11 @@ impl Asked {
         let _ = data;
         match self.kind {
             #[cfg(feature = "docker")]
-            Kind::Docker => Ok(providers.with(docker::open(self, &owner::of(data)?)?)),
+            Kind::Docker => Ok(providers.with(docker::open(self, &owner(data)?)?)),
             #[cfg(not(feature = "docker"))]
             Kind::Docker => Ok(providers),
             #[cfg(feature = "ec2")]
-            Kind::Ec2 => Ok(providers.with(ec2::open(self, &owner::of(data)?)?)),
+            Kind::Ec2 => Ok(providers.with(ec2::open(self, &owner(data)?)?)),
             #[cfg(not(feature = "ec2"))]
             Kind::Ec2 => Ok(providers),
         }

@@ -52,6 +52,8 @@ pub struct Options {
     pub provisioner_id: String,
     /// Says how much there shall be.
     pub policy: Arc<dyn Policy>,
+    /// The name under which it leads among processes on one database; drawn unless there is another.
+    pub holder: Option<String>,
 }
 
 impl Options {
@@ -67,7 +69,18 @@ impl Options {
         let hears = Arc::clone(&frame.bus);
         let (providers, policy) = (Providers::new(), Arc::new(Standard));
         let provisioner_id = provisioner_id.into();
-        Self { frame, database, authenticator, caller, credentials, providers, hears, provisioner_id, policy }
+        Self {
+            frame,
+            database,
+            authenticator,
+            caller,
+            credentials,
+            providers,
+            hears,
+            provisioner_id,
+            policy,
+            holder: None,
+        }
     }
 
     /// With these providers.
@@ -81,6 +94,14 @@ impl Options {
     #[must_use]
     pub fn hearing(mut self, bus: Arc<dyn Bus>) -> Self {
         self.hears = bus;
+        self
+    }
+
+    /// Which leads under this name, also after a restart: it does not wait until the lead of the process is over that was killed. No two
+    /// processes may have the same name at a time.
+    #[must_use]
+    pub fn with_holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = Some(holder.into());
         self
     }
 
@@ -111,7 +132,7 @@ impl ProvisionerService {
     /// When it cannot be opened.
     pub async fn open(options: Options) -> Result<Self, StoreError> {
         let store = Store::open(&options.database).await?;
-        let lead = Lead { holder: TaskId::new().to_string() };
+        let lead = Lead { holder: options.holder.clone().unwrap_or_else(|| TaskId::new().to_string()) };
         Ok(Self {
             options,
             store,
