@@ -15,6 +15,7 @@ use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 
 use crate::api::Invocation;
+use crate::providers::Asked;
 
 pub(crate) use client::*;
 
@@ -159,6 +160,11 @@ pub(crate) struct UpArgs {
     /// unix:///var/run/docker.sock. May be repeated.
     #[arg(long, value_name = "PROVISIONER/TYPE", value_parser = task_queue)]
     pub(crate) serve_docker: Vec<TaskQueueId>,
+    /// Let worker types have workers of this kind, in a build with that feature: `docker`, in containers of the engine at DOCKER_HOST,
+    /// with `network=…`, `volume=…` and `host=…`; `ec2`, on machines of Amazon's, with `region=…`, credentials of the usual variables.
+    /// Processes of this machine need no word. May be repeated.
+    #[arg(long, value_name = "KIND[?OPTION=VALUE&…]")]
+    pub(crate) provider: Vec<Asked>,
 }
 
 /// Reads the URL of a bus. Other than clap's parsers it does not repeat what it refuses, which may hold a password.

@@ -45,7 +45,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::{disk, first_run, home};
+use crate::providers::Asked;
+use crate::{disk, first_run, home, providers};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
@@ -94,7 +95,7 @@ const SCHEDULER_CLIENT: &str = "static/taskcluster/scheduler";
 const PROVISIONER_CLIENT: &str = "static/taskcluster/provisioner";
 
 /// Tasks for queues of this name, such as `local/build`, are for worker types of the provisioner.
-const PROVISIONER_ID: &str = "local";
+pub(crate) const PROVISIONER_ID: &str = "local";
 
 /// The word by which worker types name this program.
 const PROGRAM: &str = "taskcluster";
@@ -116,6 +117,8 @@ pub(crate) struct Parts {
     pub(crate) bus: BusUrl,
     /// Another place for artifacts than the data folder.
     pub(crate) blobs: Option<Location>,
+    /// Where workers of worker types come from, besides processes of this machine.
+    pub(crate) providers: Vec<Asked>,
     /// What else the listener answers.
     pub(crate) beside: Router,
 }
@@ -171,7 +174,9 @@ impl Deployment {
         let state = database(asked, &data, "scheduler")?;
         let scheduler = open_scheduler(frame.clone(), &parts.bus, state, &auth, &tokens).await?;
         let state = database(asked, &data, "provisioner")?;
-        let provisioner = open_provisioner(frame.clone(), state, &data, &auth, &tokens).await?;
+        let places = open_providers(&parts.providers, &data)?;
+        let provisioner =
+            open_provisioner(frame.clone(), state, &data, places, &auth, &tokens).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
         let tunnel = open_tunnel(&root_url, &tokens, serving.clone())?;
 
@@ -438,23 +443,29 @@ async fn open_scheduler(
     Ok(SchedulerService::open(options).await?)
 }
 
-/// The provisioner, whose workers are this program.
+/// Where workers of worker types come from: as processes of this machine they are this program.
+fn open_providers(asked: &[Asked], data: &DataDir) -> Result<Providers> {
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let processes = LocalProcess::new(data.folder("provisioned")?, [(PROGRAM.to_owned(), program)]);
+    providers::open(asked, Providers::new().with(processes), data)
+}
+
+/// The provisioner. The data folder is one process's at a time, so whoever has it is the one that led before.
 async fn open_provisioner(
     frame: Frame,
     database: Database,
     data: &DataDir,
+    providers: Providers,
     auth: &AuthService,
     tokens: &Tokens,
 ) -> Result<ProvisionerService> {
     let credentials = Credentials::new(PROVISIONER_CLIENT, tokens.provisioner.clone());
     let caller = Caller::builder(&frame.root_url).credentials(credentials.clone()).build()?;
-    let program = std::env::current_exe().context("this program does not know where it is")?;
-    let processes = LocalProcess::new(data.folder("provisioned")?, [(PROGRAM.to_owned(), program)]);
     let sealer = taskcluster_provisioner::sealer_for(&database, Some(&data.join("provisioner.key")))?;
     let options =
         taskcluster_provisioner::Options::new(frame, database, auth.local(), caller, credentials, PROVISIONER_ID);
-    let options = options.with_sealer(sealer);
-    Ok(ProvisionerService::open(options.with_providers(Providers::new().with(processes))).await?)
+    let options = options.with_sealer(sealer).with_providers(providers).with_holder(providers::owner(data)?);
+    Ok(ProvisionerService::open(options).await?)
 }
 
 fn open_tunnel(root_url: &str, tokens: &Tokens, shutdown: CancellationToken) -> Result<TunnelService> {

@@ -21,6 +21,7 @@ mod home;
 mod json_text;
 mod output;
 mod progress;
+mod providers;
 mod push_event;
 mod refusal;
 mod repository;

@@ -57,6 +57,8 @@ pub struct Options {
     pub sealer: Option<Arc<Sealer>>,
     /// Says how much there shall be.
     pub policy: Arc<dyn Policy>,
+    /// The name under which it leads among processes on one database; drawn unless there is another.
+    pub holder: Option<String>,
 }
 
 impl Options {
@@ -84,6 +86,7 @@ impl Options {
             public_url: None,
             sealer: None,
             policy,
+            holder: None,
         }
     }
 
@@ -112,6 +115,14 @@ impl Options {
     #[must_use]
     pub fn hearing(mut self, bus: Arc<dyn Bus>) -> Self {
         self.hears = bus;
+        self
+    }
+
+    /// Which leads under this name, also after a restart: it does not wait until the lead of the process is over that was killed. No two
+    /// processes may have the same name at a time.
+    #[must_use]
+    pub fn with_holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = Some(holder.into());
         self
     }
 
@@ -146,7 +157,7 @@ impl ProvisionerService {
             None => Arc::new(crate::store::sealer_for(&options.database, None)?),
         };
         let store = Store::open(&options.database, sealer).await?;
-        let lead = Lead { holder: TaskId::new().to_string() };
+        let lead = Lead { holder: options.holder.clone().unwrap_or_else(|| TaskId::new().to_string()) };
         Ok(Self {
             options,
             store,

@@ -176,6 +176,7 @@ async fn deploy(plan: &Plan, listener: TcpListener) -> Result<Deployment> {
         database: None,
         bus: BusUrl::Memory,
         blobs: None,
+        providers: Vec::new(),
         beside: commit_server::router(plan.repository.root()),
     })
     .await

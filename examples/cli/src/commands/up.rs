@@ -15,7 +15,7 @@ use super::{Stops, exports, runtime};
 use crate::args::UpArgs;
 use crate::assemble::{DESK_GROUP, DESK_QUEUE, Deployment, Parts, TUNNEL_AUDIENCE, TUNNEL_PATH};
 use crate::exit::Outcome;
-use crate::{docker_workers, state_dir};
+use crate::{docker_workers, providers, state_dir};
 
 /// Serves until the user says stop.
 pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
@@ -24,6 +24,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
     let served: BTreeSet<TaskQueueId> = args.serve.iter().cloned().collect();
     let in_docker: BTreeSet<TaskQueueId> = args.serve_docker.iter().cloned().collect();
     docker_workers::check(&served, &in_docker)?;
+    providers::check(&args.provider)?;
     runtime()?.block_on(async {
         let (stops, listening) = Stops::listen()?;
         let serving = async {
@@ -38,6 +39,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
                 database: args.database.clone(),
                 bus: args.bus.clone(),
                 blobs: args.blobs.clone(),
+                providers: args.provider.clone(),
                 beside: Router::new(),
             };
             let deployment = Deployment::start(parts).await?;
@@ -45,7 +47,7 @@ pub(crate) fn up(args: &UpArgs) -> Result<Outcome> {
                 deployment.work_for(&served).await?;
             }
             docker_workers::start(&deployment, &in_docker).await?;
-            greet(&deployment, &served, &in_docker, address, args.public_url.is_some());
+            greet(&deployment, args, &served, &in_docker, address);
             let outcome = tokio::select! {
                 () = stops.politely.cancelled() => Ok(Outcome::Green),
                 () = deployment.broke() => Err(anyhow::anyhow!("the deployment broke; its log says why")),
@@ -70,15 +72,17 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     }
 }
 
-/// Says how to use it, at this address; `is_named` if others know it by another one.
+/// Says how to use it, at this address.
 fn greet(
     deployment: &Deployment,
+    args: &UpArgs,
     served: &BTreeSet<TaskQueueId>,
     in_docker: &BTreeSet<TaskQueueId>,
     address: SocketAddr,
-    is_named: bool,
 ) {
     let root_url = deployment.root_url();
+    // Others know it by another name than that.
+    let is_named = args.public_url.is_some();
     let mut lines = exports(deployment);
     lines.push(String::new());
     if is_named {
@@ -101,6 +105,7 @@ fn greet(
     } else if address.ip().is_unspecified() {
         lines.push("Other machines reach it by a name of this one: say which with `--public-url`.".to_owned());
     }
+    lines.extend(providers::out_of_reach(&args.provider, root_url));
     lines.push("Paste the lines above into another terminal, then see that it answers:".to_owned());
     lines.push(format!("  curl {root_url}/api/queue/v1/ping"));
     lines.push("Ctrl-C stops it.".to_owned());

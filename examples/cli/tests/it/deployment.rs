@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command};
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "docker", feature = "ec2"))]
 use taskcluster_core::{caller::Caller, credentials::Credentials};
 
 use crate::fixture::{Fixture, PATIENCE, finish, text};
@@ -29,6 +29,20 @@ impl Up {
         let mut command = command(fixture, args);
         command.envs(variables.iter().copied());
         Self::begin(command)
+    }
+
+    /// The same at this address, which is that of an earlier one.
+    #[cfg(any(feature = "docker", feature = "ec2"))]
+    pub(crate) fn start_at(fixture: &Fixture, address: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = command_at(fixture, address, args);
+        command.envs(variables.iter().copied());
+        Self::begin(command)
+    }
+
+    /// Where it listens.
+    #[cfg(any(feature = "docker", feature = "ec2"))]
+    pub(crate) fn address(&self) -> String {
+        self.variable("TASKCLUSTER_ROOT_URL").strip_prefix("http://").unwrap().to_owned()
     }
 
     fn begin(mut command: Command) -> Self {
@@ -62,7 +76,7 @@ impl Up {
     }
 
     /// Calls with the credentials that it printed.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "docker", feature = "ec2"))]
     pub(crate) fn caller(&self) -> Caller {
         let variable = |name| self.variable(name);
         let (client_id, token) = (variable("TASKCLUSTER_CLIENT_ID"), variable("TASKCLUSTER_ACCESS_TOKEN"));
@@ -90,7 +104,11 @@ impl Drop for Up {
 
 /// The command, not yet started.
 pub(crate) fn command(fixture: &Fixture, args: &[&str]) -> Command {
-    let mut command = fixture.command(&["up", "--listen", "127.0.0.1:0", "--data"]);
+    command_at(fixture, "127.0.0.1:0", args)
+}
+
+fn command_at(fixture: &Fixture, address: &str, args: &[&str]) -> Command {
+    let mut command = fixture.command(&["up", "--listen", address, "--data"]);
     command.arg(fixture.data()).args(args);
     command
 }

@@ -14,12 +14,13 @@ mod hello;
 mod help;
 mod index;
 mod postgres;
+mod provisioned;
 mod record;
 mod run;
 mod shell;
 mod sign_in;
 mod simulate;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "docker", feature = "ec2"))]
 mod task;
 mod up;
 mod wait;

@@ -26,8 +26,9 @@ use process::{Identity, Signal};
 /// The `workerGroup` of all of them.
 const WORKER_GROUP: &str = "local-process";
 
-/// What the names of variables begin with that are for services of a deployment and their clients.
-const OURS: [&str; 2] = ["TASKCLUSTER_", "TC_"];
+/// What the names of variables begin with that are for services of a deployment and their clients, or say as whom machines of AWS are
+/// started.
+const OURS: [&str; 3] = ["AWS_", "TASKCLUSTER_", "TC_"];
 
 /// How long a process may take to end that was told to.
 const GRACE: std::time::Duration = minutes(1);
@@ -190,6 +191,11 @@ fn capacity(wanted: &LocalProcessProvider) -> u32 {
     wanted.capacity.unwrap_or(1).max(1)
 }
 
+/// Whether a variable of that name is no worker's.
+fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// In a session of its own, so that neither a terminal nor the provisioner's end reaches it.
 fn start(
     folder: &Path,
@@ -202,7 +208,7 @@ fn start(
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Its surroundings, but none of what stands there for us: our own credentials may be among it.
     for (name, _) in std::env::vars_os() {
-        if OURS.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+        if is_ours(&name.to_string_lossy()) {
             command.env_remove(name);
         }
     }
@@ -228,5 +234,20 @@ async fn forget(folder: &Path) -> io::Result<()> {
     match tokio::fs::remove_dir_all(folder).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn credentials_of_services_are_not_handed_on() {
+        for name in ["AWS_SECRET_ACCESS_KEY", "TASKCLUSTER_ACCESS_TOKEN", "TC_PROVISIONER_ACCESS_TOKEN"] {
+            assert!(is_ours(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "CARGO_HOME", "LAWS_"] {
+            assert!(!is_ours(name), "{name}");
+        }
     }
 }
