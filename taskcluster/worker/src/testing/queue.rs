@@ -123,6 +123,11 @@ impl FakeQueue {
         self.end(task_id, "deadline-exceeded");
     }
 
+    /// Let the claim of a task's run expire, whatever the worker was told.
+    pub fn expire_claim(&self, task_id: &TaskId) {
+        self.end(task_id, "claim-expired");
+    }
+
     fn end(&self, task_id: &TaskId, reason: &str) {
         self.shared.change(|books| {
             let task = books.tasks.get_mut(task_id).expect("a task of this queue");
