@@ -31,8 +31,11 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! conformance::check(&Mock).await;
+//! conformance::check_ends(&Mock).await;
 //! # });
 //! ```
+//!
+//! [`check_ends`] brings tasks of the engine to each end that a run can come to.
 //!
 //! Those of a plugin say how a payload speaks to it ([`PluginSubject`]), and call [`check_plugin`]:
 //!
@@ -65,6 +68,7 @@
 //! # });
 //! ```
 
+mod ends;
 mod plugin;
 
 use std::path::Path;
@@ -79,6 +83,7 @@ use crate::error::Error;
 use crate::payload::PayloadSchema;
 use crate::testing::{run_without_queue, task_with_payload};
 
+pub use ends::check_ends;
 pub use plugin::{PluginSubject, check_plugin};
 
 /// An engine and how its payload says things.

@@ -49,3 +49,11 @@ async fn the_buildbot_engine_keeps_the_contract() {
     let engine = BuildbotEngine::new(Bridge::new(master.client(), "taskcluster", queue));
     conformance::check(&Builds(Mutex::new(Some(engine)))).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_the_buildbot_engine_end_as_those_of_any_other() {
+    let Some(master) = Master::start().await else { return };
+    let queue = Taskcluster::builder("http://127.0.0.1:9").build().unwrap().queue(); // where nobody listens
+    let engine = BuildbotEngine::new(Bridge::new(master.client(), "taskcluster", queue));
+    conformance::check_ends(&Builds(Mutex::new(Some(engine)))).await;
+}
