@@ -63,13 +63,16 @@ fn a_task_runs_on_a_desk_as_it_would_elsewhere() {
     let file = dir.path().join("task.yml");
     let artifacts = dir.path().join("out");
     let text = "payload:\n  command: [[sh, -c, 'echo $TASK_ID; echo kept > file; exit 3']]\n  maxRunTime: 60\n  \
-                artifacts: [{type: file, path: file, name: public/file}]\n";
+                artifacts: [{type: file, path: file, name: public/file}, \
+                {type: file, path: file, name: public/small, contentEncoding: gzip}]\n";
     std::fs::write(&file, text).unwrap();
     let output = run_local(&file, &artifacts).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("[taskcluster:error] exit code 3"), "{text}");
-    assert_eq!(std::fs::read_to_string(artifacts.join("public/file")).unwrap(), "kept\n");
+    for name in ["public/file", "public/small"] {
+        assert_eq!(std::fs::read_to_string(artifacts.join(name)).unwrap(), "kept\n", "{name}");
+    }
 }
 
 #[test]
