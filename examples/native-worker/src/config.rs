@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_worker::WorkerBuilder;
-use taskcluster_worker::plugins::MountLimits;
-use worker_kit::{Examination, GuardConfig, Program, ShellConfig, WorkerConfig};
+use taskcluster_worker::plugins::{ChainOfTrust, MountLimits};
+use worker_kit::{Examination, GuardConfig, PlaceConfig, Program, ShellConfig, WorkerConfig};
 
 use crate::builder::NativeWorker;
 use crate::devices::LoopbackDevices;
@@ -38,6 +38,10 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub guards: GuardConfig,
+    /// What tasks are told of the machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceConfig,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +133,8 @@ impl Program for NativeProgram {
             .loopback_devices(config.loopback_devices())
             .cache_dir(base.cache_dir)
             .max_run_time(base.max_run_time)
-            .chain_of_trust(base.chain_of_trust)
+            .env(config.place.environment())
+            .chain_of_trust(config.chain_of_trust(base.chain_of_trust))
             .live_log_address(base.live_log_address)
             .shell_address(shell_address)
             .log_interval(base.log_interval);
@@ -191,6 +196,13 @@ impl Config {
             .with_bytes(self.mount_bytes.unwrap_or(usual.bytes))
             .with_entries(self.mount_entries.unwrap_or(usual.entries))
             .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
+    }
+
+    fn chain_of_trust(&self, chain_of_trust: ChainOfTrust) -> ChainOfTrust {
+        match &self.place.instance_type {
+            Some(instance_type) => chain_of_trust.with_environment("instanceType", instance_type.as_str()),
+            None => chain_of_trust,
+        }
     }
 
     fn as_current_user(&self) -> bool {

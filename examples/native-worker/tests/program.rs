@@ -114,6 +114,21 @@ async fn live_logs_are_served_by_https_with_a_certificate() {
     assert!(created["url"].as_str().unwrap().starts_with("https://127.0.0.1:"), "{created}");
 }
 
+#[tokio::test]
+async fn tasks_are_told_on_what_machine_they_are() {
+    let queue = FakeQueue::start().await.unwrap();
+    let script = "echo \"ON $TASKCLUSTER_INSTANCE_TYPE AT $TASKCLUSTER_WORKER_LOCATION\"";
+    let env = json!({"TASKCLUSTER_INSTANCE_TYPE": "a payload cannot say it"});
+    let payload = json!({"command": [["/bin/sh", "-c", script]], "maxRunTime": 60, "env": env});
+    let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
+    let location = r#"{"cloud":"a desk"}"#;
+    let told = ["--instance-type", "large", "--worker-location", location, "--task-limit", "1"];
+    let (code, text) = run(&queue, &told).await;
+    assert_eq!(code, Some(0), "{text}");
+    let log = queue.text(&task_id, BACKING_LOG);
+    assert!(log.contains(&format!("ON large AT {location}\n")), "{log}");
+}
+
 /// The program at work in `dir`.
 fn working(queue: &FakeQueue, dir: &tempfile::TempDir, arguments: &[&str]) -> tokio::process::Command {
     let mut worker = tokio::process::Command::from(program(&["run", "--task-queue-id", "test/worker"]));

@@ -22,9 +22,11 @@ use crate::notices::Notices;
 use crate::provisioned::{Provisioned, UserData, UserDataSource};
 
 mod guards;
+mod place;
 mod shells;
 
 pub use guards::GuardConfig;
+pub use place::PlaceConfig;
 pub use shells::ShellConfig;
 
 /// What can be configured of any worker. Each value can stand in the file, in the environment or in a flag; the latter wins.

@@ -60,6 +60,7 @@ impl NativeWorkerBuilder {
         if self.only_shells {
             engine = engine.with_only_shells();
         }
+        let env = self.env.into_iter().fold(Env::default(), |env, (name, value)| env.with(name, value));
         // A key that a task can read signs for nothing.
         let chain_of_trust = match self.isolation {
             Isolation::User if !self.run_task_as_current_user => self.chain_of_trust,
@@ -67,7 +68,7 @@ impl NativeWorkerBuilder {
         };
         let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
             .caches(caches.clone())
-            .plugin(Env::default())
+            .plugin(env)
             .plugin(MaxRunTime::new(self.max_run_time))
             .plugin(MaxSilence::new(self.max_silence))
             .plugin(ExitStatus::default())

@@ -55,6 +55,7 @@ pub struct NativeWorkerBuilder {
     pub(super) live_log_tls: Option<(PathBuf, PathBuf)>,
     pub(super) tunnel: Option<TunnelServer>,
     pub(super) log_interval: Option<Duration>,
+    pub(super) env: Vec<(String, String)>,
     pub(super) only_shells: bool,
 }
 
@@ -92,6 +93,7 @@ impl NativeWorkerBuilder {
             live_log_tls: None,
             tunnel: None,
             log_interval: None,
+            env: Vec::new(),
             only_shells: false,
         }
     }
@@ -167,6 +169,14 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn mount_limits(mut self, limits: MountLimits) -> Self {
         self.mount_limits = limits;
+        self
+    }
+
+    /// Environment variables of every task, which payloads cannot override. Default: none beside
+    /// [those that every task has](taskcluster_worker::plugins::Env).
+    #[must_use]
+    pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.env.extend(variables);
         self
     }
 
