@@ -115,6 +115,26 @@ async fn live_logs_are_served_by_https_with_a_certificate() {
 }
 
 #[tokio::test]
+async fn an_operator_can_forbid_what_tasks_may_otherwise_ask_for() {
+    for (flag, asks, path) in [
+        ("--allow-interactive", json!({"features": {"interactive": true}}), "features/interactive"),
+        ("--allow-taskcluster-proxy", json!({"features": {"taskclusterProxy": true}}), "features/taskclusterProxy"),
+        ("--allow-live-log", json!({"features": {"liveLog": true}}), "features/liveLog"),
+        ("--allow-mounts", json!({"mounts": [{"file": "f", "content": {"raw": "x"}}]}), "mounts"),
+    ] {
+        let queue = FakeQueue::start().await.unwrap();
+        let mut payload = json!({"command": [["true"]], "maxRunTime": 60});
+        payload.as_object_mut().unwrap().extend(asks.as_object().unwrap().clone());
+        let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
+        let (code, text) = run(&queue, &[flag, "false", "--task-limit", "1"]).await;
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(queue.state(&task_id), "exception malformed-payload", "{flag}: {text}");
+        let log = queue.text(&task_id, BACKING_LOG);
+        assert!(log.contains(&format!("payload/{path}: this worker does not offer it")), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn tasks_are_told_on_what_machine_they_are() {
     let queue = FakeQueue::start().await.unwrap();
     let script = "echo \"ON $TASKCLUSTER_INSTANCE_TYPE AT $TASKCLUSTER_WORKER_LOCATION\"";

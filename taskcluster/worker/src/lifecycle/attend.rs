@@ -105,6 +105,7 @@ impl Claimed {
             clock: inner.clock.clone(),
             scratch: scratch.0.clone(),
             object_artifacts: inner.settings.object_artifacts,
+            live_log: inner.settings.live_logs,
             artifacts: Allowance::new(inner.settings.artifact_limits),
             local: inner.local,
         });
