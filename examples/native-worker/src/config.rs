@@ -67,11 +67,12 @@ pub struct Config {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_task_as_current_user: Option<bool>,
-    /// Loopback video devices for tasks, such as /dev/video0; once for each [default: none].
+    /// Loopback video devices for tasks, such as /dev/video0; once for each. The worker claims no more tasks than could all have one
+    /// [default: none].
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loopback_video_devices: Vec<PathBuf>,
-    /// Numbers of the loopback sound cards for tasks, such as 16; once for each [default: none].
+    /// Numbers of the loopback sound cards for tasks, such as 16; once for each. Likewise [default: none].
     #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loopback_audio_cards: Vec<u32>,

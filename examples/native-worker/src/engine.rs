@@ -152,13 +152,17 @@ impl Engine for NativeEngine {
         Ok(())
     }
 
+    fn spare(&self) -> Option<usize> {
+        self.allowed.devices.spare()
+    }
+
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
         let payload = payload.part::<CommandPayload>()?;
         payload.check()?;
         let Granted { isolation, groups, devices } = self.allowed.grant(task, &payload)?;
         let mut lent = Vec::new();
         for kind in devices {
-            lent.push(self.allowed.devices.lend(kind, task).await?);
+            lent.push(self.allowed.devices.lend(kind)?);
         }
         let mut home = self.make_home(task, isolation, groups).await?;
         for device in &mut lent {
