@@ -164,6 +164,22 @@ async fn runs_of_a_former_life_are_given_back() {
 }
 
 #[tokio::test]
+async fn a_run_of_a_former_life_is_found_behind_all_that_the_queue_remembers_of_the_worker() {
+    let bench = Bench::new().await;
+    let definition = || task_with_payload(&object(json!({})));
+    let ours = bench.queue.add_running_task(definition(), "group", "worker");
+    let other = bench.queue.add_running_task(definition(), "group", "another");
+    for _ in 0..20 {
+        let later = bench.queue.add_running_task(definition(), "group", "worker");
+        bench.queue.cancel(&later);
+    }
+    bench.run_with(|settings| settings.idle_timeout = Some(Duration::from_millis(10)), None).await;
+    assert_eq!(bench.queue.state(&ours), "exception worker-shutdown");
+    assert_eq!(bench.queue.state(&other), "running");
+    assert!(bench.position("/claimed") < bench.position("/exception"));
+}
+
+#[tokio::test]
 async fn claims_whose_answer_was_lost_are_taken_up() {
     let bench = Bench::new().await;
     bench.queue.lose_claims(1);
