@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use taskcluster_core::TaskId;
 use taskcluster_worker::WorkerBuilder;
 use taskcluster_worker::plugins::{ChainOfTrust, MountLimits};
 use worker_kit::{Examination, GuardConfig, PlaceConfig, Program, ShellConfig, WorkerConfig};
@@ -88,6 +89,10 @@ pub struct Config {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) only_shells: bool,
+    /// Where the directories of tasks are made and kept.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) keep_in: Option<PathBuf>,
 }
 
 /// The program `native-worker`.
@@ -166,7 +171,19 @@ impl Program for NativeProgram {
         if config.only_shells {
             builder = builder.only_shells();
         }
+        if let Some(dir) = config.keep_in {
+            builder = builder.keep_in(dir);
+        }
         Ok(builder.into_worker_builder().await?)
+    }
+
+    fn keep(config: &mut Config, _task_id: &TaskId) -> Result<String> {
+        // Nobody else can have made it: what is in it may be run by whoever looks.
+        let dir = tempfile::Builder::new().prefix("native-worker-kept-").tempdir();
+        let dir = dir.context("there can be no directory for what the task leaves")?.keep();
+        let hint = format!("kept: the task's directory is in {}", dir.display());
+        config.keep_in = Some(dir);
+        Ok(hint)
     }
 
     fn run_only_shells(config: &mut Config) -> Result<()> {

@@ -49,13 +49,17 @@ impl NativeWorkerBuilder {
             Some(interval) => backing_log.every(interval),
             None => backing_log,
         };
-        let mut engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
+        let tasks_dir = self.keep_in.clone().unwrap_or_else(|| self.settings.work_dir.join("tasks"));
+        let mut engine = NativeEngine::new(tasks_dir, self.isolation)
             .with_limits(self.limits)
             .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity))
             .with_run_task_as_current_user(self.run_task_as_current_user)
             .with_loopback_devices(self.loopback_devices);
         if let Some(interface) = self.docker_bridge {
             engine = engine.with_docker_bridge(interface);
+        }
+        if self.keep_in.is_some() {
+            engine = engine.with_kept_directories();
         }
         if self.only_shells {
             engine = engine.with_only_shells();

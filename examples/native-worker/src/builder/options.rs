@@ -57,6 +57,7 @@ pub struct NativeWorkerBuilder {
     pub(super) log_interval: Option<Duration>,
     pub(super) env: Vec<(String, String)>,
     pub(super) only_shells: bool,
+    pub(super) keep_in: Option<PathBuf>,
 }
 
 impl NativeWorkerBuilder {
@@ -95,6 +96,7 @@ impl NativeWorkerBuilder {
             log_interval: None,
             env: Vec::new(),
             only_shells: false,
+            keep_in: None,
         }
     }
 
@@ -277,6 +279,14 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn only_shells(mut self) -> Self {
         self.only_shells = true;
+        self
+    }
+
+    /// Make the directories of tasks in this one, which nobody else uses, and leave them there when they have ended, see
+    /// [`NativeEngine::with_kept_directories`](crate::NativeEngine::with_kept_directories).
+    #[must_use]
+    pub fn keep_in(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.keep_in = Some(dir.into());
         self
     }
 
