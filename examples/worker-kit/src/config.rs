@@ -566,6 +566,25 @@ mod tests {
     }
 
     #[test]
+    fn what_an_operator_forbids_is_refused_by_the_names_of_all_payloads() {
+        let usual = described("a/b").base("some-worker").unwrap().settings;
+        assert_eq!((usual.refused, usual.live_logs), (Refused::default(), true));
+        let no = Some(false);
+        let strict = WorkerConfig {
+            allow_interactive: no,
+            allow_taskcluster_proxy: no,
+            allow_live_log: no,
+            allow_mounts: no,
+            ..described("a/b")
+        };
+        let strict = strict.base("some-worker").unwrap().settings;
+        let native = serde_json::json!({"features": {"interactive": true, "taskclusterProxy": true}, "mounts": [{}]});
+        let docker = serde_json::json!({"features": {"interactive": true, "taskclusterProxy": true}, "cache": {"a": "/b"}});
+        assert_eq!([native, docker].map(|payload| strict.refused.reasons(&payload).len()), [3, 3]);
+        assert!(!strict.live_logs);
+    }
+
+    #[test]
     fn a_worker_that_would_run_nothing_is_refused() {
         let config = WorkerConfig { capacity: Some(0), ..described("a/b") };
         assert!(config.base("some-worker").unwrap_err().to_string().contains("capacity is 0"));
