@@ -298,6 +298,7 @@ async fn a_notice_of_the_cloud_gives_the_task_back_and_ends_the_program() {
         .route("/latest/meta-data/spot/instance-action", get(action));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let metadata = format!("http://{}", listener.local_addr().unwrap());
+    #[allow(clippy::disallowed_methods, reason = "it ends with the handle")]
     let _server = AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, router).await }));
 
     let (queue, dir) = (FakeQueue::start().await.unwrap(), tempfile::tempdir().unwrap());
