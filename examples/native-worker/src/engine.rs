@@ -42,7 +42,15 @@ impl NativeEngine {
         let users = UserPool::new(tasks_dir.clone(), 1);
         let allowed = Allowed { isolation, as_current_user: false, devices: Devices::default() };
         let bridge = DOCKER_BRIDGE.to_owned();
-        Self { tasks_dir, allowed, limits: Limits::default(), users, bridge, idle: false, afterwards: Afterwards::Removed }
+        Self {
+            tasks_dir,
+            allowed,
+            limits: Limits::default(),
+            users,
+            bridge,
+            idle: false,
+            afterwards: Afterwards::Removed,
+        }
     }
 
     /// Tasks may take no more than this.

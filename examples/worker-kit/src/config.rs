@@ -579,7 +579,8 @@ mod tests {
         };
         let strict = strict.base("some-worker").unwrap().settings;
         let native = serde_json::json!({"features": {"interactive": true, "taskclusterProxy": true}, "mounts": [{}]});
-        let docker = serde_json::json!({"features": {"interactive": true, "taskclusterProxy": true}, "cache": {"a": "/b"}});
+        let docker =
+            serde_json::json!({"features": {"interactive": true, "taskclusterProxy": true}, "cache": {"a": "/b"}});
         assert_eq!([native, docker].map(|payload| strict.refused.reasons(&payload).len()), [3, 3]);
         assert!(!strict.live_logs);
     }

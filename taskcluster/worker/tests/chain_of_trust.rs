@@ -55,7 +55,8 @@ async fn a_run_is_signed_for() {
     assert_eq!(names, [CERTIFIED_LOG, "public/logs/live_backing.log", "public/result", "public/smaller"]);
     for name in names {
         // Of the content, however it is stored.
-        let hash: String = sha2::Sha256::digest(queue.text(&task_id, name)).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String =
+            sha2::Sha256::digest(queue.text(&task_id, name)).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(statement["artifacts"][name]["sha256"], hash, "{name}");
     }
 }

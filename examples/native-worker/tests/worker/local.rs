@@ -124,11 +124,13 @@ async fn what_a_task_leaves_is_kept_to_look_at() {
     for isolation in isolations {
         let dir = tempfile::tempdir().unwrap();
         let (file, artifacts) = (dir.path().join("task.yml"), dir.path().join("out"));
-        std::fs::write(&file, "command: [[sh, -c, 'mkdir deep; echo left > deep/file; exit 3']]\nmaxRunTime: 60\n").unwrap();
+        std::fs::write(&file, "command: [[sh, -c, 'mkdir deep; echo left > deep/file; exit 3']]\nmaxRunTime: 60\n")
+            .unwrap();
         let output = run_local_as(isolation, &file, &artifacts).arg("--keep").output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         let kept = said.lines().find_map(|line| line.strip_prefix("kept: the task's directory is in "));
-        let kept = Path::new(kept.unwrap_or_else(|| panic!("{isolation}: {said}{}", String::from_utf8_lossy(&output.stderr))));
+        let kept =
+            Path::new(kept.unwrap_or_else(|| panic!("{isolation}: {said}{}", String::from_utf8_lossy(&output.stderr))));
         let tasks: Vec<_> = std::fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path()).collect();
         let [task] = tasks.as_slice() else { panic!("{isolation}: {tasks:?}") };
         assert_eq!(std::fs::read_to_string(task.join("deep/file")).unwrap(), "left\n");
@@ -157,7 +159,11 @@ async fn a_task_of_a_deployment_runs_here_with_no_more_than_its_scopes() {
     let task_id = queue.add_task(definition);
     let mut run = run_local(Path::new(&task_id.to_string()), &dir.path().join("out"));
     let token = "the-access-token-of-who-runs-the-task-here";
-    run.envs([("TASKCLUSTER_ROOT_URL", queue.root_url()), ("TASKCLUSTER_CLIENT_ID", "me"), ("TASKCLUSTER_ACCESS_TOKEN", token)]);
+    run.envs([
+        ("TASKCLUSTER_ROOT_URL", queue.root_url()),
+        ("TASKCLUSTER_CLIENT_ID", "me"),
+        ("TASKCLUSTER_ACCESS_TOKEN", token),
+    ]);
     run.env("XDG_CACHE_HOME", dir.path()).current_dir(dir.path());
     let mut run = tokio::process::Command::from(run);
     let output = tokio::time::timeout(TIMEOUT, run.kill_on_drop(true).output()).await.expect("it ends").unwrap();

@@ -83,7 +83,9 @@ async fn an_exit_code_says_how_the_run_ends() {
 async fn a_script_that_says_nothing_is_ended() {
     let queue = FakeQueue::start().await.unwrap();
     let command = ["--max-silence", "1", "--schema", "example/schema.json", "--command", "/bin/sh", "-c", "sleep 1000"];
-    for payload in [json!({"greet": "you", "maxRunTime": 600}), json!({"greet": "you", "maxRunTime": 600, "maxSilence": 2})] {
+    for payload in
+        [json!({"greet": "you", "maxRunTime": 600}), json!({"greet": "you", "maxRunTime": 600, "maxSilence": 2})]
+    {
         let (task_id, said) = work(&queue, payload, &command).await;
         assert_eq!(queue.state(&task_id), "failed", "{said}");
         let log = queue.text(&task_id, BACKING_LOG);
@@ -97,8 +99,18 @@ async fn a_script_that_takes_the_machines_memory_is_ended() {
     let queue = FakeQueue::start().await.unwrap();
     let most = u64::MAX.to_string();
     let command = [
-        "--max-memory-percent", "0", "--min-available-memory", &most, "--memory-patience", "1", "--schema", "example/schema.json",
-        "--command", "/bin/sh", "-c", "sleep 1000",
+        "--max-memory-percent",
+        "0",
+        "--min-available-memory",
+        &most,
+        "--memory-patience",
+        "1",
+        "--schema",
+        "example/schema.json",
+        "--command",
+        "/bin/sh",
+        "-c",
+        "sleep 1000",
     ];
     let (task_id, said) = work(&queue, json!({"greet": "you", "maxRunTime": 600}), &command).await;
     assert_eq!(queue.state(&task_id), "failed", "{said}");

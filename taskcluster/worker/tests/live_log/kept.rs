@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use taskcluster_core::clock::{ManualClock, SystemClock};
 use taskcluster_core::Clock;
+use taskcluster_core::clock::{ManualClock, SystemClock};
 use taskcluster_worker::plugins::{BACKING_LOG, BackingLog, LIVE_LOG, LiveLog};
 
 use crate::stage::Stage;
@@ -47,10 +47,13 @@ async fn it_is_kept_each_minute_unless_somebody_says_otherwise() {
     let mut stage = Stage::by_clock(clock.shared(), live_log, BackingLog::default()).await;
     clock.advance(Duration::from_secs(59));
     // Whatever had been due would have begun before this is answered.
-    Stage::with(LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap(), BackingLog::default())
-        .await
-        .end()
-        .await;
+    Stage::with(
+        LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap(),
+        BackingLog::default(),
+    )
+    .await
+    .end()
+    .await;
     assert_eq!(stage.uploads(), 0);
     stage.log.write(b"first\n");
     clock.advance(Duration::from_secs(1));

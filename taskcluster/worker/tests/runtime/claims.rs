@@ -122,10 +122,7 @@ async fn a_claim_that_the_queue_has_let_expire_is_lost_and_not_cancelled() {
             bench.live(&task_id).await;
             bench.queue.expire_claim(&task_id);
         };
-        tokio::join!(
-            async { bench.run_with(|settings| settings.cancel_poll = cancel_poll, None).await },
-            expire
-        );
+        tokio::join!(async { bench.run_with(|settings| settings.cancel_poll = cancel_poll, None).await }, expire);
         assert_eq!(bench.queue.state(&task_id), "exception claim-expired", "nothing was reported");
         let log = bench.log(&task_id);
         assert!(log.contains("the run is stopped: claim lost\n"), "{log}");

@@ -46,7 +46,8 @@ async fn success_is_completed_with_log_and_artifacts() {
 async fn an_artifact_is_stored_as_gzip_where_its_task_says_so() {
     let bench = Bench::new().await;
     let text = "again and again, ".repeat(1000);
-    let file = |name: &str, encoding: &str| json!({"type": "file", "path": "a", "name": name, "contentEncoding": encoding});
+    let file =
+        |name: &str, encoding: &str| json!({"type": "file", "path": "a", "name": name, "contentEncoding": encoding});
     let (task_id, state) = bench
         .resolve(json!({
             "mock": [{"write": {"path": "a", "text": text}}],
@@ -56,7 +57,9 @@ async fn an_artifact_is_stored_as_gzip_where_its_task_says_so() {
         }))
         .await;
     assert_eq!(state, "completed");
-    for (name, encoding) in [("public/small", json!("gzip")), ("public/large", json!(null)), ("public/plain", json!(null))] {
+    for (name, encoding) in
+        [("public/small", json!("gzip")), ("public/large", json!(null)), ("public/plain", json!(null))]
+    {
         let artifact = bench.queue.artifact(&task_id, name).unwrap();
         assert_eq!(artifact.created["contentEncoding"], encoding, "{name}");
         assert_eq!(artifact.content.unwrap().len() < text.len(), encoding == "gzip", "{name}");

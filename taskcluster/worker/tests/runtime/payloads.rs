@@ -30,11 +30,15 @@ async fn what_an_operator_forbids_is_a_malformed_payload() {
         settings.refused = Refused::default().feature("taskclusterProxy").property("mounts");
     };
     let mounts = json!([{"file": "f", "content": {"raw": "text"}}]);
-    let task_id = bench.add(json!({"mock": [{"print": "never"}], "features": {"taskclusterProxy": true}, "mounts": mounts}));
+    let task_id =
+        bench.add(json!({"mock": [{"print": "never"}], "features": {"taskclusterProxy": true}, "mounts": mounts}));
     bench.run_with(forbid, None).await;
     assert_eq!(bench.queue.state(&task_id), "exception malformed-payload");
     let log = bench.log(&task_id);
-    for part in ["payload/features/taskclusterProxy: this worker does not offer it", "payload/mounts: this worker does not offer it"] {
+    for part in [
+        "payload/features/taskclusterProxy: this worker does not offer it",
+        "payload/mounts: this worker does not offer it",
+    ] {
         assert!(log.contains(part) && !log.contains("never"), "{part} is missing:\n{log}");
     }
     // Whoever does not want it need not say so, nor is it worth a word that it is not wanted.
