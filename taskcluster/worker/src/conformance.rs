@@ -75,6 +75,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use crate::context::TaskContext;
@@ -102,6 +103,12 @@ pub trait Subject: Send + Sync {
     /// Whether what the code writes can be read once it has ended. An engine whose code runs far away may leave it there.
     fn keeps_files(&self) -> bool {
         true
+    }
+
+    /// End what still runs of tasks that were taken from the worker, where the engine leaves it to their next run. [`check_ends`] waits
+    /// for this after each such task. Default: nothing does.
+    fn end_what_goes_on(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -193,6 +193,7 @@ impl Bench<'_> {
         stage.assert_ended(state);
         stage.assert_logged(&format!("the run is stopped: {why}\n"));
         stage.assert_nothing_reported();
+        self.subject.end_what_goes_on().await;
     }
 
     async fn refused_reclaim(&self, status: u16, claim_for: Duration) {
@@ -207,6 +208,7 @@ impl Bench<'_> {
         stage.assert_ended("running");
         stage.assert_logged("the run is stopped: ");
         stage.assert_nothing_reported();
+        self.subject.end_what_goes_on().await;
     }
 
     async fn shutdown(&self) {
@@ -218,6 +220,7 @@ impl Bench<'_> {
         tokio::join!(stage.run(), going);
         stage.assert_ended("exception worker-shutdown");
         stage.assert_logged("=== Task Ends: worker-shutdown ===");
+        self.subject.end_what_goes_on().await;
     }
 
     async fn reclaims_while_it_uploads(&self) {
