@@ -289,12 +289,13 @@ async fn a_notice_of_the_cloud_gives_the_task_back_and_ends_the_program() {
     use axum::routing::{get, put};
     let taken = Arc::new(AtomicBool::new(false));
     let notice = taken.clone();
-    let action = async move || match notice.load(Ordering::SeqCst) {
-        true => Ok(r#"{"action": "terminate", "time": "2030-01-01T00:02:00Z"}"#),
-        false => Err(StatusCode::NOT_FOUND),
+    let action = move || {
+        let is_taken = notice.load(Ordering::SeqCst);
+        let notice = r#"{"action": "terminate", "time": "2030-01-01T00:02:00Z"}"#;
+        std::future::ready(if is_taken { Ok(notice) } else { Err(StatusCode::NOT_FOUND) })
     };
     let router = axum::Router::new()
-        .route("/latest/api/token", put(async || "the-session"))
+        .route("/latest/api/token", put(|| std::future::ready("the-session")))
         .route("/latest/meta-data/spot/instance-action", get(action));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let metadata = format!("http://{}", listener.local_addr().unwrap());

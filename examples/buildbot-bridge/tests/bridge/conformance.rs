@@ -24,6 +24,12 @@ impl Builds {
         let engine = BuildbotEngine::new(Bridge::new(master.client(), "taskcluster", queue));
         Some(Self { engine: Mutex::new(Some(engine)), master })
     }
+
+    /// The requests that Buildbot is not done with.
+    async fn open(&self) -> Vec<Value> {
+        let requests = self.master.requests().await.into_iter();
+        requests.filter(|request| request["complete"] == false).collect()
+    }
 }
 
 impl Subject for Builds {
@@ -57,15 +63,11 @@ impl Subject for Builds {
 
     fn end_what_goes_on(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let open = async || {
-                let requests = self.master.requests().await.into_iter();
-                requests.filter(|request| request["complete"] == false).collect::<Vec<_>>()
-            };
-            for request in open().await {
+            for request in self.open().await {
                 let path = format!("buildrequests/{}", request["buildrequestid"]);
                 self.master.order(&path, json!({"method": "cancel", "params": {"reason": "a test"}})).await;
             }
-            while !open().await.is_empty() {
+            while !self.open().await.is_empty() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         })
