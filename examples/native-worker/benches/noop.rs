@@ -1,7 +1,7 @@
 //! Tasks that do nothing: `cargo bench -p taskcluster-native-worker --bench noop`. The queue is one of the tests, in this process.
 //!
 //! First the time from claim to resolved, of tasks without a user of their own, in turns with a bare start of the same program.
-//! Then, with the program `native-worker`, how many such tasks it runs in a second, eight at once, and whether its memory grows
+//! Then how long tasks that are cancelled go on, where no events are heard. Then, with the program `native-worker`, how many such tasks it runs in a second, eight at once, and whether its memory grows
 //! meanwhile. The numbers are of one run on one machine: what counts are differences and ratios.
 
 use std::path::Path;
@@ -21,11 +21,14 @@ const ROUNDS: usize = 100;
 /// Tasks for the throughput, and how many at once.
 const TASKS: usize = 2000;
 const CAPACITY: usize = 8;
+/// Tasks that are cancelled, one after the other.
+const CANCELLED: usize = 20;
 const TOKEN: &str = "the-secret-token-of-the-worker";
 
 #[tokio::main]
 async fn main() {
     one_after_the_other().await;
+    cancelled().await;
     many().await;
 }
 
@@ -69,6 +72,44 @@ async fn one_after_the_other() {
         "a task that does nothing, {ROUNDS} rounds: claim to resolved {ours:.1?}, {PROGRAM} alone {bare:.1?}, {:.1?} more (goal 20 ms)",
         ours.saturating_sub(bare),
     );
+}
+
+/// From the moment at which the queue has a task as cancelled to the end of the last process, with the log uploaded.
+async fn cancelled() {
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let queue = FakeQueue::start().await.expect("a queue on loopback");
+    let dir = tempfile::tempdir().expect("a directory for the worker");
+    let worker = NativeWorker::builder(queue.root_url(), "test/worker".parse().expect("two names"))
+        .credentials(Credentials::new("the-worker", TOKEN))
+        .work_dir(dir.path())
+        .isolation(Isolation::None)
+        .events(Arc::new(move |event| {
+            if matches!(event, Event::Started { .. } | Event::Resolved { .. }) {
+                let _ = sender.send(Instant::now());
+            }
+        }))
+        .build()
+        .await
+        .expect("a worker");
+    let shutdown = Shutdown::new();
+    let rounds = async {
+        let mut times = Vec::new();
+        for _ in 0..CANCELLED {
+            let payload = json!({"command": [["sleep", "1000"]], "maxRunTime": 3600});
+            let task_id = queue.add_task(task_with_payload(payload.as_object().expect("it is one")));
+            events.recv().await.expect("it starts");
+            let begun = Instant::now();
+            queue.cancel(&task_id);
+            times.push(events.recv().await.expect("it ends") - begun);
+        }
+        shutdown.now();
+        times
+    };
+    let (ended, mut times) = tokio::join!(worker.run(shutdown.clone()), rounds);
+    ended.expect("the worker ends well");
+    let middle = median(&mut times);
+    let longest = times.last().expect("there are some");
+    println!("cancelled to ended, {CANCELLED} tasks: {middle:.1?}, at most {longest:.1?} (goal 2 s)");
 }
 
 /// What it takes to start a program and see its end.

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use taskcluster_core::TaskId;
 use taskcluster_worker::WorkerBuilder;
-use taskcluster_worker::plugins::MountLimits;
-use worker_kit::{Examination, GuardConfig, Program, ShellConfig, WorkerConfig};
+use taskcluster_worker::plugins::{ChainOfTrust, MountLimits};
+use worker_kit::{Examination, GuardConfig, PlaceConfig, Program, ShellConfig, WorkerConfig};
 
 use crate::builder::NativeWorker;
 use crate::devices::LoopbackDevices;
@@ -38,6 +39,10 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub guards: GuardConfig,
+    /// What tasks are told of the machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceConfig,
     /// What a cache's name is appended to for the scope that it takes [default: generic-worker:cache:].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,11 +68,12 @@ pub struct Config {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_task_as_current_user: Option<bool>,
-    /// Loopback video devices for tasks, such as /dev/video0; once for each [default: none].
+    /// Loopback video devices for tasks, such as /dev/video0; once for each. The worker claims no more tasks than could all have one
+    /// [default: none].
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loopback_video_devices: Vec<PathBuf>,
-    /// Numbers of the loopback sound cards for tasks, such as 16; once for each [default: none].
+    /// Numbers of the loopback sound cards for tasks, such as 16; once for each. Likewise [default: none].
     #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loopback_audio_cards: Vec<u32>,
@@ -83,6 +89,10 @@ pub struct Config {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) only_shells: bool,
+    /// Where the directories of tasks are made and kept.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) keep_in: Option<PathBuf>,
 }
 
 /// The program `native-worker`.
@@ -129,7 +139,8 @@ impl Program for NativeProgram {
             .loopback_devices(config.loopback_devices())
             .cache_dir(base.cache_dir)
             .max_run_time(base.max_run_time)
-            .chain_of_trust(base.chain_of_trust)
+            .env(config.place.environment())
+            .chain_of_trust(config.chain_of_trust(base.chain_of_trust))
             .live_log_address(base.live_log_address)
             .shell_address(shell_address)
             .log_interval(base.log_interval);
@@ -160,7 +171,19 @@ impl Program for NativeProgram {
         if config.only_shells {
             builder = builder.only_shells();
         }
+        if let Some(dir) = config.keep_in {
+            builder = builder.keep_in(dir);
+        }
         Ok(builder.into_worker_builder().await?)
+    }
+
+    fn keep(config: &mut Config, _task_id: &TaskId) -> Result<String> {
+        // Nobody else can have made it: what is in it may be run by whoever looks.
+        let dir = tempfile::Builder::new().prefix("native-worker-kept-").tempdir();
+        let dir = dir.context("there can be no directory for what the task leaves")?.keep();
+        let hint = format!("kept: the task's directory is in {}", dir.display());
+        config.keep_in = Some(dir);
+        Ok(hint)
     }
 
     fn run_only_shells(config: &mut Config) -> Result<()> {
@@ -191,6 +214,13 @@ impl Config {
             .with_bytes(self.mount_bytes.unwrap_or(usual.bytes))
             .with_entries(self.mount_entries.unwrap_or(usual.entries))
             .with_free_disk(self.mount_free_disk.unwrap_or(usual.free_disk))
+    }
+
+    fn chain_of_trust(&self, chain_of_trust: ChainOfTrust) -> ChainOfTrust {
+        match &self.place.instance_type {
+            Some(instance_type) => chain_of_trust.with_environment("instanceType", instance_type.as_str()),
+            None => chain_of_trust,
+        }
     }
 
     fn as_current_user(&self) -> bool {

@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Access, access};
-use taskcluster_worker::context::TaskContext;
 use taskcluster_worker::error::{Error, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::accounts;
 use crate::user::TemporaryUser;
@@ -116,19 +114,20 @@ impl Devices {
         self.pool(kind).size > 0
     }
 
-    /// Lend a device to a task, as soon as no other task has it. Cancel safe.
+    /// How many more tasks could have whatever they ask for; `None` if there is nothing to ask for.
+    pub(crate) fn spare(&self) -> Option<usize> {
+        let pools = [&self.video, &self.audio].into_iter().filter(|pool| pool.size > 0);
+        pools.map(|pool| pool.shelf().len()).min()
+    }
+
+    /// Lend a device to a task.
     ///
     /// # Errors
-    /// [`Error::Worker`]: there is none, which [`Self::has`] would have told.
-    pub(crate) async fn lend(&self, kind: Kind, task: &TaskContext) -> Result<Lent> {
+    /// [`Error::Worker`]: other tasks have all of them, though no more tasks should have been claimed than could have one.
+    pub(crate) fn lend(&self, kind: Kind) -> Result<Lent> {
         let pool = self.pool(kind);
-        if pool.free.available_permits() == 0 {
-            task.log().info(format!("waiting for a {kind}, which other tasks have"));
-        }
-        let permit = pool.free.clone().acquire_owned().await;
-        let permit = permit.map_err(|error| Error::worker_caused(format!("there is no {kind}"), error))?;
-        let files = pool.shelf().pop().unwrap_or_default();
-        Ok(Lent { kind, files, owners: Vec::new(), shelf: pool.shelf.clone(), _permit: permit })
+        let files = pool.shelf().pop().ok_or_else(|| Error::worker(format!("no {kind} is left")))?;
+        Ok(Lent { kind, files, owners: Vec::new(), shelf: pool.shelf.clone() })
     }
 
     /// Take back what a worker had lent that was killed: what belongs to a user who is no more. Blocks.
@@ -152,7 +151,6 @@ type Shelf = Arc<Mutex<Vec<Vec<PathBuf>>>>;
 #[derive(Clone, Debug)]
 struct Pool {
     size: usize,
-    free: Arc<Semaphore>,
     /// The files of those that no task has.
     shelf: Shelf,
 }
@@ -160,7 +158,7 @@ struct Pool {
 impl Pool {
     fn new(devices: Vec<Vec<PathBuf>>) -> Self {
         let size = devices.len();
-        Self { size, free: Arc::new(Semaphore::new(size)), shelf: Arc::new(Mutex::new(devices)) }
+        Self { size, shelf: Arc::new(Mutex::new(devices)) }
     }
 
     fn shelf(&self) -> std::sync::MutexGuard<'_, Vec<Vec<PathBuf>>> {
@@ -182,8 +180,6 @@ pub(crate) struct Lent {
     /// Files that changed hands, and whose they were.
     owners: Vec<(PathBuf, u32)>,
     shelf: Shelf,
-    // Dropped after the files are back on the shelf.
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Lent {
@@ -233,5 +229,25 @@ impl Drop for Lent {
             }
         }
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.files));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_tasks_as_could_have_whatever_they_ask_for() {
+        assert_eq!(Devices::default().spare(), None);
+        let devices = LoopbackDevices::default().with_video("/dev/a").with_video("/dev/b").with_sound_card(16);
+        let devices = Devices::new(devices);
+        assert_eq!(devices.spare(), Some(1));
+        let card = devices.lend(Kind::Audio).unwrap();
+        let video = devices.lend(Kind::Video).unwrap();
+        assert_eq!(devices.spare(), Some(0));
+        assert!(matches!(devices.lend(Kind::Audio), Err(Error::Worker { .. })));
+        drop(card);
+        assert_eq!(devices.spare(), Some(1));
+        assert_ne!(devices.lend(Kind::Video).unwrap().files, video.files);
     }
 }

@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::payload::CommandPayload;
 use crate::privileges::{Allowed, Granted};
 use crate::sandbox::{Furniture, Home, NativeBuilder};
-use crate::task_dir::{self, TaskDir};
+use crate::task_dir::{self, Afterwards, TaskDir};
 use crate::user::TemporaryUser;
 use crate::users::UserPool;
 
@@ -29,6 +29,7 @@ pub struct NativeEngine {
     users: UserPool,
     bridge: String,
     idle: bool,
+    afterwards: Afterwards,
 }
 
 /// The bridge that Docker makes for its containers.
@@ -41,7 +42,15 @@ impl NativeEngine {
         let users = UserPool::new(tasks_dir.clone(), 1);
         let allowed = Allowed { isolation, as_current_user: false, devices: Devices::default() };
         let bridge = DOCKER_BRIDGE.to_owned();
-        Self { tasks_dir, allowed, limits: Limits::default(), users, bridge, idle: false }
+        Self {
+            tasks_dir,
+            allowed,
+            limits: Limits::default(),
+            users,
+            bridge,
+            idle: false,
+            afterwards: Afterwards::Removed,
+        }
     }
 
     /// Tasks may take no more than this.
@@ -89,6 +98,14 @@ impl NativeEngine {
         self
     }
 
+    /// Leave the directories of tasks when they have ended, for somebody to look at. What a task made is root's then, where it had a
+    /// user of its own. They are removed when a worker begins with the same directory.
+    #[must_use]
+    pub fn with_kept_directories(mut self) -> Self {
+        self.afterwards = Afterwards::Kept;
+        self
+    }
+
     /// Make users for tasks to come, beside everything else.
     fn fill_pool(&self) {
         if self.allowed.isolation == Isolation::User {
@@ -103,25 +120,26 @@ impl NativeEngine {
 
     /// The directory of a task, and its user where it has one of its own.
     async fn make_home(&self, task: &TaskContext, isolation: Isolation, groups: Vec<Group>) -> Result<Home> {
+        let afterwards = self.afterwards;
         match isolation {
             Isolation::None => {
                 let dir = self.tasks_dir.join(format!("{}_{}", task.task_id(), task.run_id()));
-                let dir = blocking("make the task's directory", move || TaskDir::make(&dir)).await?;
+                let dir = blocking("make the task's directory", move || TaskDir::make(&dir, afterwards)).await?;
                 Ok(Home::new(dir, None))
             }
             Isolation::User => {
                 let users = self.users.clone();
                 let user = blocking("make the task's user", move || users.take()).await?;
                 self.fill_pool();
-                blocking("make the task's directory", move || home_of(user, &groups)).await
+                blocking("make the task's directory", move || home_of(user, &groups, afterwards)).await
             }
         }
     }
 }
 
-fn home_of(mut user: TemporaryUser, groups: &[Group]) -> std::io::Result<Home> {
+fn home_of(mut user: TemporaryUser, groups: &[Group], afterwards: Afterwards) -> std::io::Result<Home> {
     user.join(groups)?;
-    let dir = TaskDir::make(&user.home)?;
+    let dir = TaskDir::make(&user.home, afterwards)?;
     std::os::unix::fs::lchown(&dir.0, Some(user.uid), Some(user.gid))?;
     Ok(Home::new(dir, Some(user)))
 }
@@ -152,13 +170,17 @@ impl Engine for NativeEngine {
         Ok(())
     }
 
+    fn spare(&self) -> Option<usize> {
+        self.allowed.devices.spare()
+    }
+
     async fn prepare(&self, task: &Arc<TaskContext>, payload: &Payload) -> Result<Box<dyn SandboxBuilder>> {
         let payload = payload.part::<CommandPayload>()?;
         payload.check()?;
         let Granted { isolation, groups, devices } = self.allowed.grant(task, &payload)?;
         let mut lent = Vec::new();
         for kind in devices {
-            lent.push(self.allowed.devices.lend(kind, task).await?);
+            lent.push(self.allowed.devices.lend(kind)?);
         }
         let mut home = self.make_home(task, isolation, groups).await?;
         for device in &mut lent {

@@ -58,6 +58,12 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         if self.user.is_some() {
+            // The number of its user will be given to another one.
+            if self.dir.is_kept()
+                && let Err(error) = tree::hand_over(&self.dir.0, 0, 0)
+            {
+                tracing::error!(path = %self.dir.0.display(), %error, "cannot take over the directory of a task");
+            }
             for volume in &self.volumes {
                 if let Err(error) = tree::take_back(volume) {
                     tracing::error!(path = %volume.display(), %error, "cannot take a cache back");

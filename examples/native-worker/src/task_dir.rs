@@ -11,22 +11,39 @@ use crate::isolation::Isolation;
 use crate::process::Tree;
 use crate::user;
 
-/// A task's directory, removed when dropped.
+/// A task's directory, removed when dropped unless it is kept.
 #[derive(Debug)]
-pub(crate) struct TaskDir(pub(crate) PathBuf);
+pub(crate) struct TaskDir(pub(crate) PathBuf, Afterwards);
+
+/// What becomes of a task's directory when the task has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    Removed,
+    /// For somebody to look at, who removes it.
+    Kept,
+}
 
 impl TaskDir {
     /// Make a directory that nobody else may look into.
-    pub(crate) fn make(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn make(dir: &Path, afterwards: Afterwards) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let made = Self(dir.canonicalize()?);
+        let made = Self(dir.canonicalize()?, afterwards);
         std::fs::set_permissions(&made.0, std::fs::Permissions::from_mode(0o700))?;
         Ok(made)
     }
 }
 
+impl TaskDir {
+    pub(crate) fn is_kept(&self) -> bool {
+        self.1 == Afterwards::Kept
+    }
+}
+
 impl Drop for TaskDir {
     fn drop(&mut self) {
+        if self.is_kept() {
+            return;
+        }
         if let Err(error) = remove_tree(&self.0) {
             tracing::error!(path = %self.0.display(), %error, "cannot remove the directory of a task");
         }

@@ -52,6 +52,7 @@ impl Subject for Native {
 #[tokio::test]
 async fn without_isolation() {
     conformance::check(&Native::new(Isolation::None)).await;
+    conformance::check_ends(&Native::new(Isolation::None)).await;
 }
 
 #[tokio::test]
@@ -61,4 +62,5 @@ async fn as_a_user_per_task() {
         return;
     }
     conformance::check(&Native::new(Isolation::User)).await;
+    conformance::check_ends(&Native::new(Isolation::User)).await;
 }

@@ -2,13 +2,18 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use taskcluster_core::TaskId;
 use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 use taskcluster_worker::testing::{FakeQueue, task_with_payload};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio_util::task::AbortOnDropHandle;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_native-worker");
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -114,6 +119,41 @@ async fn live_logs_are_served_by_https_with_a_certificate() {
     assert!(created["url"].as_str().unwrap().starts_with("https://127.0.0.1:"), "{created}");
 }
 
+#[tokio::test]
+async fn an_operator_can_forbid_what_tasks_may_otherwise_ask_for() {
+    for (flag, asks, path) in [
+        ("--allow-interactive", json!({"features": {"interactive": true}}), "features/interactive"),
+        ("--allow-taskcluster-proxy", json!({"features": {"taskclusterProxy": true}}), "features/taskclusterProxy"),
+        ("--allow-live-log", json!({"features": {"liveLog": true}}), "features/liveLog"),
+        ("--allow-mounts", json!({"mounts": [{"file": "f", "content": {"raw": "x"}}]}), "mounts"),
+    ] {
+        let queue = FakeQueue::start().await.unwrap();
+        let mut payload = json!({"command": [["true"]], "maxRunTime": 60});
+        payload.as_object_mut().unwrap().extend(asks.as_object().unwrap().clone());
+        let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
+        let (code, text) = run(&queue, &[flag, "false", "--task-limit", "1"]).await;
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(queue.state(&task_id), "exception malformed-payload", "{flag}: {text}");
+        let log = queue.text(&task_id, BACKING_LOG);
+        assert!(log.contains(&format!("payload/{path}: this worker does not offer it")), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn tasks_are_told_on_what_machine_they_are() {
+    let queue = FakeQueue::start().await.unwrap();
+    let script = "echo \"ON $TASKCLUSTER_INSTANCE_TYPE AT $TASKCLUSTER_WORKER_LOCATION\"";
+    let env = json!({"TASKCLUSTER_INSTANCE_TYPE": "a payload cannot say it"});
+    let payload = json!({"command": [["/bin/sh", "-c", script]], "maxRunTime": 60, "env": env});
+    let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
+    let location = r#"{"cloud":"a desk"}"#;
+    let told = ["--instance-type", "large", "--worker-location", location, "--task-limit", "1"];
+    let (code, text) = run(&queue, &told).await;
+    assert_eq!(code, Some(0), "{text}");
+    let log = queue.text(&task_id, BACKING_LOG);
+    assert!(log.contains(&format!("ON large AT {location}\n")), "{log}");
+}
+
 /// The program at work in `dir`.
 fn working(queue: &FakeQueue, dir: &tempfile::TempDir, arguments: &[&str]) -> tokio::process::Command {
     let mut worker = tokio::process::Command::from(program(&["run", "--task-queue-id", "test/worker"]));
@@ -183,13 +223,15 @@ async fn credentials_that_never_worked_end_the_program_with_what_to_check() {
     assert!(last.starts_with("error: ") && last.contains("check its client id and access token"), "{text}");
 }
 
-#[tokio::test]
-async fn sigterm_gives_the_task_back_and_ends_the_program() {
-    let queue = FakeQueue::start().await.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let payload = json!({"command": [["/bin/sh", "-c", "cat /proc/$PPID/environ; echo; echo READY; while :; do sleep 1000; done"]], "maxRunTime": 3600});
-    let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
-    let mut worker = working(&queue, &dir, &[]).env("RUST_LOG", "warn").spawn().unwrap();
+/// A task that says `READY`, and ends once there is a file `go` in its directory.
+fn add_waiting(queue: &FakeQueue) -> TaskId {
+    let script = "echo READY; while [ ! -e go ]; do sleep 0.05; done; echo GONE ON";
+    let payload = json!({"command": [["/bin/sh", "-c", script]], "maxRunTime": 3600});
+    queue.add_task(task_with_payload(payload.as_object().unwrap()))
+}
+
+/// Wait until a task has said `READY` to the worker in `dir`.
+async fn ready(dir: &tempfile::TempDir, task_id: &TaskId) {
     let log = dir.path().join(format!("runs/{task_id}_0/log"));
     let ready = async {
         while !std::fs::read_to_string(&log).is_ok_and(|log| log.lines().any(|line| line == "READY")) {
@@ -197,8 +239,91 @@ async fn sigterm_gives_the_task_back_and_ends_the_program() {
         }
     };
     tokio::time::timeout(TIMEOUT, ready).await.expect("the task runs");
-    let pid = Pid::from_raw(i32::try_from(worker.id().unwrap()).unwrap()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
+}
+
+fn signal(worker: &tokio::process::Child, signal: Signal) {
+    let Some(pid) = worker.id() else { return };
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
+
+#[tokio::test]
+async fn sigint_lets_the_task_end_and_then_ends_the_program() {
+    let (queue, dir) = (FakeQueue::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let task_id = add_waiting(&queue);
+    let mut worker = working(&queue, &dir, &[]).env("RUST_LOG", "warn").spawn().unwrap();
+    ready(&dir, &task_id).await;
+    signal(&worker, Signal::INT);
+    std::fs::write(dir.path().join(format!("tasks/{task_id}_0/go")), "").unwrap();
+    let status = tokio::time::timeout(TIMEOUT, worker.wait()).await.expect("the program ends").unwrap();
+    assert!(status.success());
+    assert_eq!(queue.state(&task_id), "completed");
+    assert!(queue.text(&task_id, BACKING_LOG).contains("\nGONE ON\n"));
+}
+
+#[tokio::test]
+async fn another_sigint_gives_the_task_back() {
+    let (queue, dir) = (FakeQueue::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let task_id = add_waiting(&queue);
+    let mut worker = working(&queue, &dir, &[]).env("RUST_LOG", "warn").spawn().unwrap();
+    ready(&dir, &task_id).await;
+    // Two that come at once are one to a process, so somebody who is impatient presses the keys until it has gone.
+    let impatience = async {
+        loop {
+            signal(&worker, Signal::INT);
+            if queue.state(&task_id) != "running" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, impatience).await.expect("the task is given back");
+    let status = tokio::time::timeout(TIMEOUT, worker.wait()).await.expect("the program ends").unwrap();
+    assert!(status.success());
+    assert_eq!(queue.state(&task_id), "exception worker-shutdown");
+    let log = queue.text(&task_id, BACKING_LOG);
+    assert!(log.contains("the run is stopped: the worker was interrupted (Ctrl-C)\n"), "{log}");
+}
+
+#[tokio::test]
+async fn a_notice_of_the_cloud_gives_the_task_back_and_ends_the_program() {
+    use axum::routing::{get, put};
+    let taken = Arc::new(AtomicBool::new(false));
+    let notice = taken.clone();
+    let action = move || {
+        let is_taken = notice.load(Ordering::SeqCst);
+        let notice = r#"{"action": "terminate", "time": "2030-01-01T00:02:00Z"}"#;
+        std::future::ready(if is_taken { Ok(notice) } else { Err(StatusCode::NOT_FOUND) })
+    };
+    let router = axum::Router::new()
+        .route("/latest/api/token", put(|| std::future::ready("the-session")))
+        .route("/latest/meta-data/spot/instance-action", get(action));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let metadata = format!("http://{}", listener.local_addr().unwrap());
+    #[allow(clippy::disallowed_methods, reason = "it ends with the handle")]
+    let _server = AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, router).await }));
+
+    let (queue, dir) = (FakeQueue::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let task_id = add_waiting(&queue);
+    let listening = ["--termination-notices", "ec2", "--metadata-url", &metadata];
+    let mut worker = working(&queue, &dir, &listening).env("RUST_LOG", "error").spawn().unwrap();
+    ready(&dir, &task_id).await;
+    taken.store(true, Ordering::SeqCst);
+    let status = tokio::time::timeout(TIMEOUT, worker.wait()).await.expect("the program ends").unwrap();
+    assert!(status.success());
+    assert_eq!(queue.state(&task_id), "exception worker-shutdown");
+    let log = queue.text(&task_id, BACKING_LOG);
+    assert!(log.contains("the run is stopped: the cloud takes the machine away: "), "{log}");
+}
+
+#[tokio::test]
+async fn sigterm_gives_the_task_back_and_ends_the_program() {
+    let queue = FakeQueue::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let payload = json!({"command": [["/bin/sh", "-c", "cat /proc/$PPID/environ; echo; echo READY; while :; do sleep 1000; done"]], "maxRunTime": 3600});
+    let task_id = queue.add_task(task_with_payload(payload.as_object().unwrap()));
+    let mut worker = working(&queue, &dir, &[]).env("RUST_LOG", "warn").spawn().unwrap();
+    ready(&dir, &task_id).await;
+    signal(&worker, Signal::TERM);
     let status = tokio::time::timeout(TIMEOUT, worker.wait()).await.expect("the program ends").unwrap();
     assert!(status.success());
     assert_eq!(queue.state(&task_id), "exception worker-shutdown");

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_native_worker::Isolation;
-use taskcluster_worker::plugins::{Env, MaxRunTime, Proxy};
+use taskcluster_worker::plugins::{Env, MaxRunTime, MaxSilence, MemoryGuard, Proxy};
 use taskcluster_worker::{PayloadPart, Plugin, WorkerBuilder};
-use worker_kit::{Program, WorkerConfig};
+use worker_kit::{GuardConfig, Program, WorkerConfig};
 
 use crate::engine::ScriptEngine;
 use crate::exit_status::ScriptStatus;
@@ -37,6 +37,10 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
+    /// When a task is ended for the sake of others.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub guards: GuardConfig,
 }
 
 /// The program `script-worker`.
@@ -67,20 +71,27 @@ impl Program for ScriptProgram {
         let base = config.worker.base(Self::NAME)?;
         let engine = config.engine(&base.settings.work_dir)?;
         let max_run_time = MaxRunTime::new(base.max_run_time);
-        let worker = base.worker(engine).await?;
-        Ok(worker
+        let mut worker = base
+            .worker(engine)
+            .await?
             .plugin(Env::closed())
             .plugin(max_run_time)
+            .plugin(MaxSilence::new(config.guards.silence()))
             .plugin(Proxy::default())
             .plugin(left::artifacts())
-            .plugin(ScriptStatus))
+            .plugin(ScriptStatus);
+        if let Some(limits) = config.guards.memory() {
+            worker = worker.plugin(MemoryGuard::new(limits));
+        }
+        Ok(worker)
     }
 
     fn schema(config: &Config) -> Result<Value> {
-        let (max_run_time, proxy) = (MaxRunTime::default(), Proxy::default());
+        let (max_run_time, max_silence, proxy) = (MaxRunTime::default(), MaxSilence::default(), Proxy::default());
         worker_kit::payload_schema([
             ("script", config.part()?),
             (max_run_time.name(), max_run_time.payload()),
+            (max_silence.name(), max_silence.payload()),
             (proxy.name(), proxy.payload()),
         ])
     }

@@ -13,6 +13,7 @@ use taskcluster_core::credentials::{Certificate, Credentials};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::secret::Secret;
 use taskcluster_worker::notices::Watch;
+use taskcluster_worker::payload::Refused;
 use taskcluster_worker::plugins::{ChainOfTrust, SigningKey};
 use taskcluster_worker::tunnel::TunnelServer;
 use taskcluster_worker::{Identity, Settings};
@@ -22,9 +23,11 @@ use crate::notices::Notices;
 use crate::provisioned::{Provisioned, UserData, UserDataSource};
 
 mod guards;
+mod place;
 mod shells;
 
 pub use guards::GuardConfig;
+pub use place::PlaceConfig;
 pub use shells::ShellConfig;
 
 /// What can be configured of any worker. Each value can stand in the file, in the environment or in a flag; the latter wins.
@@ -155,6 +158,22 @@ pub struct WorkerConfig {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_object_artifacts: Option<bool>,
+    /// Whether tasks may let shells be opened in them (features.interactive): true or false [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_interactive: Option<bool>,
+    /// Whether tasks may call the deployment with their scopes (features.taskclusterProxy): true or false [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_taskcluster_proxy: Option<bool>,
+    /// Whether the logs of tasks can be read while they run: true or false [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_live_log: Option<bool>,
+    /// Whether tasks may have caches and mounted content: true or false [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_mounts: Option<bool>,
     /// Where the provisioner that started this worker tells it what it is: env (TASKCLUSTER_USER_DATA) or ec2. Deployment, task
     /// queue, group, name, credentials, capacity and idle timeout come from there [default: env if that is set, else nowhere].
     #[arg(long, value_name = "WHERE")]
@@ -337,7 +356,24 @@ impl WorkerConfig {
             after => Some((after.unwrap_or(5), Duration::from_secs(self.quarantine_time.unwrap_or(24 * 60 * 60)))),
         };
         settings.object_artifacts = self.create_object_artifacts.unwrap_or(false);
+        settings.refused = self.refused();
+        settings.live_logs = self.allow_live_log.unwrap_or(true);
         Ok(settings)
+    }
+
+    /// What tasks may not ask for, by the names that the payloads of all workers have for it.
+    fn refused(&self) -> Refused {
+        let mut refused = Refused::default();
+        if self.allow_interactive == Some(false) {
+            refused = refused.feature("interactive");
+        }
+        if self.allow_taskcluster_proxy == Some(false) {
+            refused = refused.feature("taskclusterProxy");
+        }
+        if self.allow_mounts == Some(false) {
+            refused = refused.property("mounts").property("cache");
+        }
+        refused
     }
 
     /// Whether a provisioner has started this worker, which then knows from it what it is: others need not be told.
@@ -527,6 +563,26 @@ mod tests {
             let error = config.base("some-worker").unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn what_an_operator_forbids_is_refused_by_the_names_of_all_payloads() {
+        let usual = described("a/b").base("some-worker").unwrap().settings;
+        assert_eq!((usual.refused, usual.live_logs), (Refused::default(), true));
+        let no = Some(false);
+        let strict = WorkerConfig {
+            allow_interactive: no,
+            allow_taskcluster_proxy: no,
+            allow_live_log: no,
+            allow_mounts: no,
+            ..described("a/b")
+        };
+        let strict = strict.base("some-worker").unwrap().settings;
+        let native = serde_json::json!({"features": {"interactive": true, "taskclusterProxy": true}, "mounts": [{}]});
+        let docker =
+            serde_json::json!({"features": {"interactive": true, "taskclusterProxy": true}, "cache": {"a": "/b"}});
+        assert_eq!([native, docker].map(|payload| strict.refused.reasons(&payload).len()), [3, 3]);
+        assert!(!strict.live_logs);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod provisioned;
 pub mod terminal;
 
 pub use builder::{entrance, payload_schema};
-pub use config::{Base, GuardConfig, ShellConfig, WorkerConfig};
+pub use config::{Base, GuardConfig, PlaceConfig, ShellConfig, WorkerConfig};
 pub use doctor::Examination;
 pub use layers::load;
 pub use notices::Notices;

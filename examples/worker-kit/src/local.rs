@@ -141,6 +141,8 @@ fn fill_in(config: &mut WorkerConfig, name: &str, task_queue_id: &str, dir: &Pat
         config.client_id = Some("local".to_owned());
         config.access_token = Some("the desk asks nobody".to_owned().into());
     }
+    // There is nothing to wait for: no other task will leave, and this one says so itself if there is no room.
+    config.required_disk_space.get_or_insert(0);
     // Nobody else looks on.
     (config.tunnel_url, config.tunnel_audience) = (None, None);
     config.work_dir = Some(dir.join("work"));

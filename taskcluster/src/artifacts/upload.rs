@@ -42,6 +42,8 @@ pub struct Uploaded {
     pub content_type: String,
     /// SHA-256 of what is stored, in hexadecimal.
     pub sha256: String,
+    /// SHA-256 of the content itself, in hexadecimal: another one if it was [compressed](Upload::gzip).
+    pub content_sha256: String,
 }
 
 /// What is sent, once it is known.
@@ -50,6 +52,13 @@ struct Prepared {
     content_type: String,
     /// The hash of the content before it was compressed, if it was.
     sha256: Option<String>,
+}
+
+impl Prepared {
+    fn uploaded(&self, length: u64, sha256: String) -> Uploaded {
+        let content_sha256 = self.sha256.clone().unwrap_or_else(|| sha256.clone());
+        Uploaded { length, content_type: self.content_type.clone(), sha256, content_sha256 }
+    }
 }
 
 impl Upload {
@@ -156,7 +165,7 @@ impl Upload {
         let uploaded = loop {
             let Some(target) = object.begin(self, length, &prepared.content_type, inline.as_deref()).await? else {
                 let sha256 = sha256_of(inline.as_deref().unwrap_or_default());
-                break Uploaded { length, content_type: prepared.content_type.clone(), sha256 };
+                break prepared.uploaded(length, sha256);
             };
             match self.put(prepared, &target.url, &target.headers).await? {
                 Attempt::Done(uploaded) if uploaded.length == length => break uploaded,
@@ -168,7 +177,7 @@ impl Upload {
             }
         };
         // The object service keeps the hash of what a reader has in the end.
-        object.finish(self, prepared.sha256.as_ref().unwrap_or(&uploaded.sha256)).await?;
+        object.finish(self, &uploaded.content_sha256).await?;
         Ok(uploaded)
     }
 
@@ -217,8 +226,7 @@ impl Upload {
             Err(error) => return Ok(Attempt::Failed(self.cut(error))),
         };
         if status.is_success() {
-            let (content_type, sha256) = (prepared.content_type.clone(), measured.sha256());
-            return Ok(Attempt::Done(Uploaded { length, content_type, sha256 }));
+            return Ok(Attempt::Done(prepared.uploaded(length, measured.sha256())));
         }
         let refused = ArtifactError::Refused {
             name: self.name.clone(),

@@ -24,18 +24,26 @@ pub struct Upload {
     path: PathBuf,
     content_type: Option<String>,
     expires: Option<Timestamp>,
+    gzip: bool,
 }
 
 impl Upload {
     /// The file at `path`; its content type is guessed from the artifact's name, it expires with the task.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), content_type: None, expires: None }
+        Self { path: path.into(), content_type: None, expires: None, gzip: false }
     }
 
     /// Say what the file is.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Whether it is stored compressed, with `Content-Encoding: gzip`. Default: as it is.
+    #[must_use]
+    pub fn gzip(mut self, gzip: bool) -> Self {
+        self.gzip = gzip;
         self
     }
 
@@ -68,18 +76,21 @@ fn refused(message: String, error: taskcluster_core::Error) -> Error {
     }
 }
 
-/// Gives the SHA-256 of what was uploaded, in hexadecimal.
+/// Gives the SHA-256 of what was uploaded, in hexadecimal: of the content, however it is stored.
 pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> Result<String> {
     let expires = upload.expires.unwrap_or(task.expires());
     let mut request = Artifacts::new(&task.parts.caller).upload(&task.task_id(), task.run_id(), name, expires);
     if let Some(content_type) = &upload.content_type {
         request = request.content_type(content_type);
     }
+    if upload.gzip {
+        request = request.gzip();
+    }
     if task.parts.object_artifacts {
         request = request.object();
     }
     match request.file(&upload.path).await {
-        Ok(uploaded) => Ok(uploaded.sha256),
+        Ok(uploaded) => Ok(uploaded.content_sha256),
         Err(ArtifactError::Queue { source, .. }) => {
             Err(refused(format!("cannot upload the artifact {name:?}"), source))
         }

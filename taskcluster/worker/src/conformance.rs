@@ -31,8 +31,11 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! conformance::check(&Mock).await;
+//! conformance::check_ends(&Mock).await;
 //! # });
 //! ```
+//!
+//! [`check_ends`] brings tasks of the engine to each end that a run can come to.
 //!
 //! Those of a plugin say how a payload speaks to it ([`PluginSubject`]), and call [`check_plugin`]:
 //!
@@ -65,12 +68,14 @@
 //! # });
 //! ```
 
+mod ends;
 mod plugin;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use crate::context::TaskContext;
@@ -79,6 +84,7 @@ use crate::error::Error;
 use crate::payload::PayloadSchema;
 use crate::testing::{run_without_queue, task_with_payload};
 
+pub use ends::check_ends;
 pub use plugin::{PluginSubject, check_plugin};
 
 /// An engine and how its payload says things.
@@ -97,6 +103,12 @@ pub trait Subject: Send + Sync {
     /// Whether what the code writes can be read once it has ended. An engine whose code runs far away may leave it there.
     fn keeps_files(&self) -> bool {
         true
+    }
+
+    /// End what still runs of tasks that were taken from the worker, where the engine leaves it to their next run. [`check_ends`] waits
+    /// for this after each such task. Default: nothing does.
+    fn end_what_goes_on(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -85,6 +85,8 @@ pub(crate) struct Parts {
     pub(crate) scratch: PathBuf,
     /// Uploads go to the object service.
     pub(crate) object_artifacts: bool,
+    /// The log can be read while the run goes on.
+    pub(crate) live_log: bool,
     pub(crate) artifacts: Allowance,
     /// No queue waits for the end of the run.
     pub(crate) local: bool,

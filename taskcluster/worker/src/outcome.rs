@@ -40,7 +40,7 @@ pub enum NotOurs {
     PastDeadline,
     /// Either of the two: the queue said only that it is over.
     Resolved,
-    /// The claim could not be renewed.
+    /// The claim could not be renewed, or the queue has let it expire: another run goes on with the task, if there is to be one.
     ClaimLost,
 }
 

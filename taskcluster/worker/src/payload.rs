@@ -15,12 +15,14 @@ mod form;
 mod merge;
 mod part;
 mod reasons;
+mod refused;
 mod schema;
 #[cfg(test)]
 mod tests;
 
 pub use form::PayloadForm;
 pub use part::{NotAPart, PayloadPart};
+pub use refused::Refused;
 pub use schema::{PayloadConflict, PayloadSchema};
 
 /// A payload that fits the schema. Cheap to clone.

@@ -68,6 +68,7 @@ pub fn run_without_queue(dir: &std::path::Path, definition: Value) -> Result<Arc
         clock,
         scratch: dir.to_owned(),
         object_artifacts: false,
+        live_log: true,
         artifacts: Allowance::new(ArtifactLimits::default()),
         local: false,
     }))

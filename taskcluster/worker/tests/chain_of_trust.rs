@@ -33,7 +33,10 @@ async fn a_run_is_signed_for() {
     let public = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, key.public_key()).unwrap();
     let payload = json!({
         "mock": [{"write": {"path": "result", "text": "42"}}, {"exit": 1}],
-        "artifacts": [{"type": "file", "path": "result", "name": "public/result"}],
+        "artifacts": [
+            {"type": "file", "path": "result", "name": "public/result"},
+            {"type": "file", "path": "result", "name": "public/smaller", "contentEncoding": "gzip"},
+        ],
         "features": {"chainOfTrust": true},
     });
     let (queue, task_id) = run(Some(key), payload).await;
@@ -49,9 +52,11 @@ async fn a_run_is_signed_for() {
     assert_eq!(statement["environment"], json!({"region": "desk"}));
     assert_eq!(statement["task"]["payload"]["features"]["chainOfTrust"], true);
     let names: Vec<&String> = statement["artifacts"].as_object().unwrap().keys().collect();
-    assert_eq!(names, [CERTIFIED_LOG, "public/logs/live_backing.log", "public/result"]);
+    assert_eq!(names, [CERTIFIED_LOG, "public/logs/live_backing.log", "public/result", "public/smaller"]);
     for name in names {
-        let hash: String = sha2::Sha256::digest(content(name)).iter().map(|byte| format!("{byte:02x}")).collect();
+        // Of the content, however it is stored.
+        let hash: String =
+            sha2::Sha256::digest(queue.text(&task_id, name)).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(statement["artifacts"][name]["sha256"], hash, "{name}");
     }
 }

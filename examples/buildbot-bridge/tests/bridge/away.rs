@@ -1,5 +1,7 @@
 //! Whoever goes away in the middle: master, worker, bridge. Nothing is built twice, and nothing is lost.
 
+use std::time::Duration;
+
 use crate::bench::Bench;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,6 +35,23 @@ async fn a_build_that_ended_while_the_bridge_was_away_still_counts() {
     let log = bench.log(&task_id, 1).await;
     assert!(log.contains("\nREADY\n") && log.contains("\nGONE ON\n"), "{log}");
     assert_eq!(bench.master.requests().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_slept_longer_than_its_claim_leaves_the_build_to_the_next_run() {
+    let Some(bench) = Bench::with_claims_for(Duration::from_secs(20)).await else { return };
+    let bridge = bench.bridge();
+    let task_id = bench.script(&bench.waiting()).await;
+    bench.printed(&task_id, 0, "\nREADY\n").await;
+    bridge.suspend();
+    let runs = || async { bench.tc.queue().status(&task_id).await.unwrap().status.runs.len() };
+    bench.until(|| async { (runs().await == 2).then_some(()) }).await;
+    bridge.resume();
+    bench.printed(&task_id, 1, "has request 1 for this task already").await;
+    bench.printed(&task_id, 1, "\nREADY\n").await;
+    bench.let_go();
+    assert_eq!(bench.resolved(&task_id).await, ["claim-expired", "completed"]);
+    assert_eq!((bench.master.requests().await.len(), bench.master.builds().await.len()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

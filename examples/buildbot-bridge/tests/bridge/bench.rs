@@ -39,17 +39,23 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Option<Self> {
-        Self::with_scopes(&SCOPES).await
+        Self::with(&SCOPES, Duration::from_secs(20 * 60)).await
+    }
+
+    /// One whose claims last so long.
+    pub(crate) async fn with_claims_for(time: Duration) -> Option<Self> {
+        Self::with(&SCOPES, time).await
     }
 
     /// One whose bridge may not cancel tasks.
     pub(crate) async fn without_cancelling() -> Option<Self> {
-        Self::with_scopes(&SCOPES[..5]).await
+        Self::with(&SCOPES[..5], Duration::from_secs(20 * 60)).await
     }
 
-    async fn with_scopes(scopes: &[&str]) -> Option<Self> {
+    async fn with(scopes: &[&str], claim_timeout: Duration) -> Option<Self> {
         let master = Master::start().await?;
-        let fake = Fake::builder().system_clock().claim_wait(Duration::from_secs(2)).start().await.unwrap();
+        let fake = Fake::builder().system_clock().claim_wait(Duration::from_secs(2)).claim_timeout(claim_timeout);
+        let fake = fake.start().await.unwrap();
         let tc = fake.handle();
         let anybody = CreateRoleRequest::new("What anybody may.", ["queue:get-artifact:public/*"]);
         tc.auth().create_role("anonymous", &anybody).await.unwrap();
@@ -187,10 +193,23 @@ impl Bridge {
         self.0.kill().await.unwrap();
     }
 
+    /// Suspend it, as a machine does that sleeps.
+    pub(crate) fn suspend(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// Let it go on.
+    pub(crate) fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.0.id().unwrap()).unwrap()).unwrap()
+    }
+
     /// Tell it to go, and wait until it has gone.
     pub(crate) async fn terminate(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.0.id().unwrap()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(self.pid(), Signal::TERM).unwrap();
         let status = tokio::time::timeout(TIMEOUT, self.0.wait()).await.expect("it goes").unwrap();
         assert!(status.success(), "{status}");
     }

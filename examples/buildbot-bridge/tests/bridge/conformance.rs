@@ -1,7 +1,9 @@
 //! The engine keeps the contract of engines, as far as builds can: nothing that they write comes here, and their results have few words.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use taskcluster::Taskcluster;
 use taskcluster_buildbot_bridge::{Bridge, BuildbotEngine};
@@ -10,11 +12,29 @@ use taskcluster_worker::conformance::{self, Act, Subject};
 
 use crate::master::Master;
 
-struct Builds(Mutex<Option<BuildbotEngine>>);
+struct Builds {
+    engine: Mutex<Option<BuildbotEngine>>,
+    master: Master,
+}
+
+impl Builds {
+    async fn new() -> Option<Self> {
+        let master = Master::start().await?;
+        let queue = Taskcluster::builder("http://127.0.0.1:9").build().unwrap().queue(); // where nobody listens
+        let engine = BuildbotEngine::new(Bridge::new(master.client(), "taskcluster", queue));
+        Some(Self { engine: Mutex::new(Some(engine)), master })
+    }
+
+    /// The requests that Buildbot is not done with.
+    async fn open(&self) -> Vec<Value> {
+        let requests = self.master.requests().await.into_iter();
+        requests.filter(|request| request["complete"] == false).collect()
+    }
+}
 
 impl Subject for Builds {
     fn engine(&self) -> Box<dyn Engine> {
-        Box::new(self.0.lock().unwrap().take().expect("it is asked for once"))
+        Box::new(self.engine.lock().unwrap().take().expect("it is asked for once"))
     }
 
     fn payload(&self, acts: &[Act]) -> Map<String, Value> {
@@ -40,12 +60,28 @@ impl Subject for Builds {
     fn keeps_files(&self) -> bool {
         false
     }
+
+    fn end_what_goes_on(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            for request in self.open().await {
+                let path = format!("buildrequests/{}", request["buildrequestid"]);
+                self.master.order(&path, json!({"method": "cancel", "params": {"reason": "a test"}})).await;
+            }
+            while !self.open().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_buildbot_engine_keeps_the_contract() {
-    let Some(master) = Master::start().await else { return };
-    let queue = Taskcluster::builder("http://127.0.0.1:9").build().unwrap().queue(); // where nobody listens
-    let engine = BuildbotEngine::new(Bridge::new(master.client(), "taskcluster", queue));
-    conformance::check(&Builds(Mutex::new(Some(engine)))).await;
+    let Some(builds) = Builds::new().await else { return };
+    conformance::check(&builds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_the_buildbot_engine_end_as_those_of_any_other() {
+    let Some(builds) = Builds::new().await else { return };
+    conformance::check_ends(&builds).await;
 }

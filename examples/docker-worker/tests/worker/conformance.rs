@@ -43,3 +43,10 @@ async fn the_docker_engine_keeps_the_contract() {
     let engine = DockerEngine::connect(&there.host, Options::new(docker::label())).await.unwrap();
     conformance::check(&Docker { engine: Some(engine).into(), image: there.image }).await;
 }
+
+#[tokio::test]
+async fn tasks_of_the_docker_engine_end_as_those_of_any_other() {
+    let Some(there) = docker::find().await else { return };
+    let engine = DockerEngine::connect(&there.host, Options::new(docker::label())).await.unwrap();
+    conformance::check_ends(&Docker { engine: Some(engine).into(), image: there.image }).await;
+}

@@ -49,7 +49,8 @@ impl NativeWorkerBuilder {
             Some(interval) => backing_log.every(interval),
             None => backing_log,
         };
-        let mut engine = NativeEngine::new(self.settings.work_dir.join("tasks"), self.isolation)
+        let tasks_dir = self.keep_in.clone().unwrap_or_else(|| self.settings.work_dir.join("tasks"));
+        let mut engine = NativeEngine::new(tasks_dir, self.isolation)
             .with_limits(self.limits)
             .with_spare_users(self.spare_users.unwrap_or(self.settings.capacity))
             .with_run_task_as_current_user(self.run_task_as_current_user)
@@ -57,9 +58,13 @@ impl NativeWorkerBuilder {
         if let Some(interface) = self.docker_bridge {
             engine = engine.with_docker_bridge(interface);
         }
+        if self.keep_in.is_some() {
+            engine = engine.with_kept_directories();
+        }
         if self.only_shells {
             engine = engine.with_only_shells();
         }
+        let env = self.env.into_iter().fold(Env::default(), |env, (name, value)| env.with(name, value));
         // A key that a task can read signs for nothing.
         let chain_of_trust = match self.isolation {
             Isolation::User if !self.run_task_as_current_user => self.chain_of_trust,
@@ -67,7 +72,7 @@ impl NativeWorkerBuilder {
         };
         let mut builder = Worker::builder(self.root_url, identity, engine, self.settings)
             .caches(caches.clone())
-            .plugin(Env::default())
+            .plugin(env)
             .plugin(MaxRunTime::new(self.max_run_time))
             .plugin(MaxSilence::new(self.max_silence))
             .plugin(ExitStatus::default())

@@ -55,7 +55,9 @@ pub struct NativeWorkerBuilder {
     pub(super) live_log_tls: Option<(PathBuf, PathBuf)>,
     pub(super) tunnel: Option<TunnelServer>,
     pub(super) log_interval: Option<Duration>,
+    pub(super) env: Vec<(String, String)>,
     pub(super) only_shells: bool,
+    pub(super) keep_in: Option<PathBuf>,
 }
 
 impl NativeWorkerBuilder {
@@ -92,7 +94,9 @@ impl NativeWorkerBuilder {
             live_log_tls: None,
             tunnel: None,
             log_interval: None,
+            env: Vec::new(),
             only_shells: false,
+            keep_in: None,
         }
     }
 
@@ -167,6 +171,14 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn mount_limits(mut self, limits: MountLimits) -> Self {
         self.mount_limits = limits;
+        self
+    }
+
+    /// Environment variables of every task, which payloads cannot override. Default: none beside
+    /// [those that every task has](taskcluster_worker::plugins::Env).
+    #[must_use]
+    pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.env.extend(variables);
         self
     }
 
@@ -267,6 +279,14 @@ impl NativeWorkerBuilder {
     #[must_use]
     pub fn only_shells(mut self) -> Self {
         self.only_shells = true;
+        self
+    }
+
+    /// Make the directories of tasks in this one, which nobody else uses, and leave them there when they have ended, see
+    /// [`NativeEngine::with_kept_directories`](crate::NativeEngine::with_kept_directories).
+    #[must_use]
+    pub fn keep_in(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.keep_in = Some(dir.into());
         self
     }
 

@@ -4,15 +4,25 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use taskcluster_worker::plugins::BACKING_LOG;
+use taskcluster_worker::testing::{FakeQueue, task_with_payload};
 
-use crate::bench::SmallDisk;
+use crate::bench::{SmallDisk, TIMEOUT, bench_of_users};
+use crate::proxy::curl_is_there;
 
 /// The program, which runs the task of a file and keeps what it leaves in a folder.
 fn run_local(file: &Path, artifacts: &Path) -> Command {
+    run_local_as("none", file, artifacts)
+}
+
+fn run_local_as(isolation: &str, file: &Path, artifacts: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_native-worker"));
-    command.args(["run-local", "--isolation", "none", "--artifacts"]).arg(artifacts).arg(file).env_clear();
-    command.envs([("PATH", "/usr/bin:/bin"), ("NATIVE_WORKER_REQUIRED_DISK_SPACE", "0")]);
+    command.args(["run-local", "--isolation", isolation, "--artifacts"]).arg(artifacts).arg(file).env_clear();
+    // There are disks of a few megabytes among those of the tests.
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("XDG_CACHE_HOME", file.parent().unwrap()).stdin(Stdio::null());
     command
 }
@@ -63,13 +73,16 @@ fn a_task_runs_on_a_desk_as_it_would_elsewhere() {
     let file = dir.path().join("task.yml");
     let artifacts = dir.path().join("out");
     let text = "payload:\n  command: [[sh, -c, 'echo $TASK_ID; echo kept > file; exit 3']]\n  maxRunTime: 60\n  \
-                artifacts: [{type: file, path: file, name: public/file}]\n";
+                artifacts: [{type: file, path: file, name: public/file}, \
+                {type: file, path: file, name: public/small, contentEncoding: gzip}]\n";
     std::fs::write(&file, text).unwrap();
     let output = run_local(&file, &artifacts).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("[taskcluster:error] exit code 3"), "{text}");
-    assert_eq!(std::fs::read_to_string(artifacts.join("public/file")).unwrap(), "kept\n");
+    for name in ["public/file", "public/small"] {
+        assert_eq!(std::fs::read_to_string(artifacts.join(name)).unwrap(), "kept\n", "{name}");
+    }
 }
 
 #[test]
@@ -86,7 +99,7 @@ fn a_shell_takes_the_place_of_the_commands() {
             .arg(&artifacts)
             .arg(&file)
             .env_clear()
-            .envs([("PATH", "/usr/bin:/bin"), ("NATIVE_WORKER_REQUIRED_DISK_SPACE", "0")])
+            .env("PATH", "/usr/bin:/bin")
             .env("XDG_CACHE_HOME", dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -102,4 +115,71 @@ fn a_shell_takes_the_place_of_the_commands() {
         assert!(!said.contains("\nnot run\n") && told.contains("which is not run: make\n"), "{said}{told}");
         assert_eq!(std::fs::read_to_string(artifacts.join("public/file")).unwrap(), "kept\n");
     }
+}
+
+#[tokio::test]
+async fn what_a_task_leaves_is_kept_to_look_at() {
+    let mut isolations = vec!["none"];
+    isolations.extend(bench_of_users().await.map(|_| "user"));
+    for isolation in isolations {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, artifacts) = (dir.path().join("task.yml"), dir.path().join("out"));
+        std::fs::write(&file, "command: [[sh, -c, 'mkdir deep; echo left > deep/file; exit 3']]\nmaxRunTime: 60\n")
+            .unwrap();
+        let output = run_local_as(isolation, &file, &artifacts).arg("--keep").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let kept = said.lines().find_map(|line| line.strip_prefix("kept: the task's directory is in "));
+        let kept =
+            Path::new(kept.unwrap_or_else(|| panic!("{isolation}: {said}{}", String::from_utf8_lossy(&output.stderr))));
+        let tasks: Vec<_> = std::fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let [task] = tasks.as_slice() else { panic!("{isolation}: {tasks:?}") };
+        assert_eq!(std::fs::read_to_string(task.join("deep/file")).unwrap(), "left\n");
+        use std::os::unix::fs::MetadataExt as _;
+        let owner = std::fs::metadata(task.join("deep/file")).unwrap().uid();
+        assert_eq!(owner, rustix::process::geteuid().as_raw(), "{isolation}");
+        std::fs::remove_dir_all(kept).unwrap();
+    }
+}
+
+/// The definition is the deployment's, and so are the answers that the task gets there: for its own scopes, and no others of who runs it.
+#[tokio::test]
+async fn a_task_of_a_deployment_runs_here_with_no_more_than_its_scopes() {
+    if !curl_is_there() {
+        return;
+    }
+    let (queue, dir) = (FakeQueue::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let script = "env; curl -sS --noproxy '*' $TASKCLUSTER_PROXY_URL/api/echo/v1/x";
+    let payload = json!({
+        "command": [["/bin/sh", "-c", script]],
+        "maxRunTime": 60,
+        "features": {"taskclusterProxy": true},
+    });
+    let mut definition = task_with_payload(payload.as_object().unwrap());
+    definition["scopes"] = json!(["of:the-task"]);
+    let task_id = queue.add_task(definition);
+    let mut run = run_local(Path::new(&task_id.to_string()), &dir.path().join("out"));
+    let token = "the-access-token-of-who-runs-the-task-here";
+    run.envs([
+        ("TASKCLUSTER_ROOT_URL", queue.root_url()),
+        ("TASKCLUSTER_CLIENT_ID", "me"),
+        ("TASKCLUSTER_ACCESS_TOKEN", token),
+    ]);
+    run.env("XDG_CACHE_HOME", dir.path()).current_dir(dir.path());
+    let mut run = tokio::process::Command::from(run);
+    let output = tokio::time::timeout(TIMEOUT, run.kill_on_drop(true).output()).await.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(&format!("TASK_ID={task_id}\n")) && !said.contains(token), "{said}");
+    let echo = said.lines().find(|line| line.contains("Hawk id=")).unwrap_or_else(|| panic!("{said}"));
+    let echo: Value = serde_json::from_str(&echo[echo.find('{').unwrap()..=echo.rfind('}').unwrap()]).unwrap();
+    let authorization = echo["authorization"].as_str().unwrap();
+    assert!(authorization.starts_with("Hawk id=\"me\""), "{authorization}");
+    let (_, extension) = authorization.split_once("ext=\"").expect("it has a certificate");
+    let extension = base64::prelude::BASE64_STANDARD.decode(extension.split('"').next().unwrap()).unwrap();
+    let extension: Value = serde_json::from_slice(&extension).unwrap();
+    assert_eq!(extension["certificate"]["scopes"], json!(["of:the-task"]), "{extension}");
+    // The queue knows nothing of it.
+    assert_eq!(queue.state(&task_id), "pending");
+    let kept = std::fs::read_to_string(dir.path().join("out").join(BACKING_LOG)).unwrap();
+    assert!(kept.contains("=== Task Ends: completed ==="), "{kept}");
 }

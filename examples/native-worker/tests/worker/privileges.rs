@@ -108,6 +108,14 @@ async fn a_device_is_one_tasks_at_a_time_and_then_the_machines_again() {
     let tasks = [(); 2].map(|()| add(&bench, &script, &features, &scopes));
     let worker = |builder: NativeWorkerBuilder| builder.loopback_devices(devices.clone()).capacity(2).task_limit(2);
     bench.run_as(worker).await;
+    // The second was left to others as long as the first had the device: it was claimed after the first had its report.
+    let received: Vec<String> = bench.queue.received().into_iter().map(|request| request.line).collect();
+    let place =
+        |part: &str| received.iter().position(|line| line.ends_with(part)).unwrap_or_else(|| panic!("no {part}"));
+    let artifacts_of = |task_id: &TaskId| received.iter().position(|line| line.contains(&format!("/task/{task_id}/")));
+    let [first, second] = &tasks;
+    let (first, second) = if artifacts_of(first) < artifacts_of(second) { (first, second) } else { (second, first) };
+    assert!(artifacts_of(second) > Some(place(&format!("/task/{first}/runs/0/completed"))), "{received:#?}");
     for task_id in tasks {
         let log = bench.log(&task_id);
         assert_eq!(bench.queue.state(&task_id), "completed", "{log}");

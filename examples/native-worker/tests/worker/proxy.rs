@@ -9,7 +9,7 @@ use crate::bench::{Bench, TIMEOUT, bench_of_users};
 /// A user who has nothing to do with the task.
 const STRANGER: u32 = 65534;
 
-fn curl_is_there() -> bool {
+pub(crate) fn curl_is_there() -> bool {
     let there = Command::new("curl").arg("--version").output().is_ok();
     if !there {
         println!("skipped: there is no curl");

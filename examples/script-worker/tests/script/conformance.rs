@@ -44,4 +44,5 @@ fn line(act: &Act) -> String {
 #[tokio::test]
 async fn a_script_engine_keeps_the_contract_of_engines() {
     conformance::check(&Acting { dir: tempfile::tempdir().unwrap() }).await;
+    conformance::check_ends(&Acting { dir: tempfile::tempdir().unwrap() }).await;
 }

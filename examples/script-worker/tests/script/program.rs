@@ -80,6 +80,45 @@ async fn an_exit_code_says_how_the_run_ends() {
 }
 
 #[tokio::test]
+async fn a_script_that_says_nothing_is_ended() {
+    let queue = FakeQueue::start().await.unwrap();
+    let command = ["--max-silence", "1", "--schema", "example/schema.json", "--command", "/bin/sh", "-c", "sleep 1000"];
+    for payload in
+        [json!({"greet": "you", "maxRunTime": 600}), json!({"greet": "you", "maxRunTime": 600, "maxSilence": 2})]
+    {
+        let (task_id, said) = work(&queue, payload, &command).await;
+        assert_eq!(queue.state(&task_id), "failed", "{said}");
+        let log = queue.text(&task_id, BACKING_LOG);
+        assert!(log.contains("printed nothing"), "{log}");
+    }
+}
+
+/// A machine on which any memory in use is too much: the guard looks, and ends what there is.
+#[tokio::test]
+async fn a_script_that_takes_the_machines_memory_is_ended() {
+    let queue = FakeQueue::start().await.unwrap();
+    let most = u64::MAX.to_string();
+    let command = [
+        "--max-memory-percent",
+        "0",
+        "--min-available-memory",
+        &most,
+        "--memory-patience",
+        "1",
+        "--schema",
+        "example/schema.json",
+        "--command",
+        "/bin/sh",
+        "-c",
+        "sleep 1000",
+    ];
+    let (task_id, said) = work(&queue, json!({"greet": "you", "maxRunTime": 600}), &command).await;
+    assert_eq!(queue.state(&task_id), "failed", "{said}");
+    let log = queue.text(&task_id, BACKING_LOG);
+    assert!(log.contains("the machine runs out of memory"), "{log}");
+}
+
+#[tokio::test]
 async fn a_script_finds_payload_and_definition_in_its_directory() {
     let queue = FakeQueue::start().await.unwrap();
     let script = r#"cp payload.json task.json artifacts/public; echo "$TASK_ID/$RUN_ID" > artifacts/public/id"#;

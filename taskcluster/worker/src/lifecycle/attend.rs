@@ -33,6 +33,9 @@ pub(super) struct Attended {
 /// How long to wait before a failed reclaim or report is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How long the reason of a refused reclaim is waited for: a run that is over stops within two seconds.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
 /// Attend to a run from its claim to its end. Its task waits until caches are `purged`; it is `undecided` what it needs until the
 /// engine has seen its payload.
 pub(super) async fn attend(
@@ -102,6 +105,7 @@ impl Claimed {
             clock: inner.clock.clone(),
             scratch: scratch.0.clone(),
             object_artifacts: inner.settings.object_artifacts,
+            live_log: inner.settings.live_logs,
             artifacts: Allowance::new(inner.settings.artifact_limits),
             local: inner.local,
         });
@@ -252,7 +256,7 @@ impl Claimed {
                 Err(error) => error,
             };
             if error.is_conflict() || error.is_not_found() {
-                return Err(Stop::NotOurs(NotOurs::Resolved));
+                return Err(Stop::NotOurs(self.why_over().await));
             }
             tracing::warn!(task.id = %task.task_id(), error = %chain(&error), "cannot reclaim");
             if clock.now() + AGAIN > self.taken_until() {
@@ -260,6 +264,13 @@ impl Claimed {
             }
             clock.sleep(AGAIN).await;
         }
+    }
+
+    /// Why the queue says that the run is over. It has just answered; a run that must stop does not wait long for more.
+    async fn why_over(&self) -> NotOurs {
+        let asked = cancellations::why_over(&self.inner, (self.task.task_id(), self.task.run_id()));
+        let why = tokio::time::timeout(BRIEFLY, asked).await;
+        why.ok().flatten().unwrap_or(NotOurs::Resolved)
     }
 
     fn taken_until(&self) -> Timestamp {

@@ -71,14 +71,14 @@ pub(super) async fn watch(inner: &Arc<Inner>, running: &Running) -> Infallible {
     }
 }
 
-/// Whether somebody has cancelled that run, or its deadline has passed, and which of the two. Asks once.
+/// Why that run is over, where the queue says more than that it is. Asks once.
 pub(super) async fn why_over(inner: &Inner, (task_id, run_id): (TaskId, RunId)) -> Option<NotOurs> {
     let request = TaskIdsRequest::new().with_task_ids(vec![task_id]);
     let answer = inner.queue.statuses(&request).retries(0).attempt_timeout(PATIENCE).await.ok()?;
     let status = answer.statuses.iter().find(|entry| entry.task_id == task_id).map(|entry| &entry.status);
     match why(status, run_id) {
-        over @ (NotOurs::Cancelled | NotOurs::PastDeadline) => Some(over),
-        NotOurs::Resolved | NotOurs::ClaimLost => None,
+        over @ (NotOurs::Cancelled | NotOurs::PastDeadline | NotOurs::ClaimLost) => Some(over),
+        NotOurs::Resolved => None,
     }
 }
 
@@ -93,6 +93,8 @@ fn why(status: Option<&TaskStatus>, run_id: RunId) -> NotOurs {
     match run.and_then(|run| run.reason_resolved.as_ref()).map(|reason| reason.as_str()) {
         Some("canceled") => NotOurs::Cancelled,
         Some("deadline-exceeded") => NotOurs::PastDeadline,
+        // A worker that was suspended, or could not reach the queue: the task goes on in another run.
+        Some("claim-expired") => NotOurs::ClaimLost,
         _ => NotOurs::Resolved,
     }
 }

@@ -88,7 +88,8 @@ impl Desk {
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let uri = request.uri().to_string();
         if let Some(number) = uri.strip_prefix(STORAGE) {
-            return Ok(self.keep(number, request.into_body()).await);
+            let is_gzip = request.headers().get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+            return Ok(self.keep(number, request.into_body(), is_gzip).await);
         }
         let path = request.uri().path().to_owned();
         let Some(call) = path.rsplit_once("/api/queue/v1/").map(|(_, call)| call) else {
@@ -210,11 +211,11 @@ impl Desk {
         json_answer(&answer)
     }
 
-    async fn keep(&self, number: &str, body: Body) -> Response<Body> {
+    async fn keep(&self, number: &str, body: Body, is_gzip: bool) -> Response<Body> {
         let name = number.parse().ok().and_then(|number: usize| self.books().places.get(number).cloned());
         let Some(name) = name else { return not_found() };
         let place = keeping::place(&self.folder, &name);
-        match keeping::write(&place, body).await {
+        match keeping::write(&place, body, is_gzip).await {
             Ok(()) => {
                 let mut books = self.books();
                 books.kept.retain(|kept| *kept != place);

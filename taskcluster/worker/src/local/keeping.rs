@@ -1,8 +1,9 @@
 //! Artifacts as files of a folder.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt;
 use taskcluster_core::transport::Body;
 use tokio::io::AsyncWriteExt;
@@ -18,17 +19,28 @@ pub(super) fn place(folder: &Path, name: &str) -> PathBuf {
     folder.join(segments.collect::<PathBuf>())
 }
 
-/// Write what is uploaded. Nothing is there under the name before all of it is.
-pub(super) async fn write(place: &Path, body: Body) -> io::Result<()> {
+/// Write what is uploaded, without the compression if it is gzip: nobody undoes that for who looks at a file. Nothing is there under
+/// the name before all of it is.
+pub(super) async fn write(place: &Path, body: Body, is_gzip: bool) -> io::Result<()> {
     let folder = place.parent().ok_or_else(|| io::Error::other("an artifact without a folder"))?;
     tokio::fs::create_dir_all(folder).await?;
     let (file, path) = tempfile::NamedTempFile::new_in(folder)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
     let mut body = body;
+    let mut decoder = is_gzip.then(|| MultiGzDecoder::new(Vec::new()));
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
-            file.write_all(&data).await?;
+            match &mut decoder {
+                Some(decoder) => {
+                    decoder.write_all(&data)?;
+                    file.write_all(&std::mem::take(decoder.get_mut())).await?;
+                }
+                None => file.write_all(&data).await?,
+            }
         }
+    }
+    if let Some(decoder) = decoder {
+        file.write_all(&decoder.finish()?).await?;
     }
     file.flush().await?;
     make_readable(&path)?;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::merge::merge;
 use super::reasons::reasons;
-use super::{Payload, PayloadPart};
+use super::{Payload, PayloadPart, Refused};
 use crate::error::Error;
 
 /// The engine and plugins declare the same property.
@@ -26,6 +26,7 @@ pub struct PayloadConflict {
 pub struct PayloadSchema {
     schema: Value,
     validator: Arc<jsonschema::Validator>,
+    refused: Refused,
 }
 
 impl PayloadSchema {
@@ -51,7 +52,14 @@ impl PayloadSchema {
             .should_validate_formats(true)
             .build(&schema)
             .expect("parts are valid schemas");
-        Ok(Self { schema, validator: Arc::new(validator) })
+        Ok(Self { schema, validator: Arc::new(validator), refused: Refused::default() })
+    }
+
+    /// Refuse payloads that ask for this as well. The schema itself stays as it is.
+    #[must_use]
+    pub fn refusing(mut self, refused: Refused) -> Self {
+        self.refused = refused;
+        self
     }
 
     /// The schema itself, for documentation and other people's tools.
@@ -63,11 +71,12 @@ impl PayloadSchema {
     /// Check a payload.
     ///
     /// # Errors
-    /// [`Error::Payload`] with one reason per violation.
+    /// [`Error::Payload`] with one reason per violation, and for each thing that is [refused](Self::refusing).
     pub fn validate(&self, payload: &Map<String, Value>) -> Result<Payload, Error> {
         let mut value = Value::Object(payload.clone());
         whole_numbers(&mut value);
         let mut reasons: Vec<String> = self.validator.iter_errors(&value).flat_map(|error| reasons(&error)).collect();
+        reasons.extend(self.refused.reasons(&value));
         if reasons.is_empty() {
             return Ok(Payload { value: Arc::new(value) });
         }

@@ -221,7 +221,7 @@ impl TaskArtifacts {
 }
 
 fn upload(declared: &Declared, file: &Extracted) -> Upload {
-    let mut upload = Upload::new(file.path());
+    let mut upload = Upload::new(file.path()).gzip(declared.gzip);
     if let Some(content_type) = &declared.content_type {
         upload = upload.content_type(content_type);
     }

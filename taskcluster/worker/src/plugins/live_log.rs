@@ -169,6 +169,9 @@ impl TaskPlugin for TaskLiveLog {
         let settings = self.settings.insert(self.form.read(payload)?);
         let Some(name) = settings.artifact.clone() else { return Ok(()) };
         self.task.reserve_artifact(&name)?;
+        if !self.task.parts.live_log {
+            return Ok(());
+        }
         self.logs.put(&self.secret, self.task.log().clone());
         let announced = announce(self.task.clone(), self.base.clone(), format!("log/{}", self.secret), name);
         if self.base.is_known() {

@@ -2,6 +2,7 @@
 //! to misbehave.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ pub struct FakeQueue {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FakeArtifact {
-    /// What was asked for when it was last created: `storageType` and what belongs to it.
+    /// What was asked for when it was last created: `storageType` and what belongs to it; `contentEncoding` is that of what was
+    /// uploaded.
     pub created: Value,
     /// What was uploaded.
     pub content: Option<Bytes>,
@@ -71,6 +73,8 @@ impl FakeQueue {
             claim_for: Duration::from_secs(20 * 60),
             reclaim_fails: None,
             uploads_fail: false,
+            uploads_held: false,
+            uploads_waiting: 0,
             claims_fail: (StatusCode::FORBIDDEN, 0),
             claims_lost: 0,
             quarantined: None,
@@ -123,6 +127,11 @@ impl FakeQueue {
         self.end(task_id, "deadline-exceeded");
     }
 
+    /// Let the claim of a task's run expire, whatever the worker was told.
+    pub fn expire_claim(&self, task_id: &TaskId) {
+        self.end(task_id, "claim-expired");
+    }
+
     fn end(&self, task_id: &TaskId, reason: &str) {
         self.shared.change(|books| {
             let task = books.tasks.get_mut(task_id).expect("a task of this queue");
@@ -165,6 +174,17 @@ impl FakeQueue {
     /// Let every upload of content fail.
     pub fn fail_uploads(&self, fail: bool) {
         self.shared.change(|books| books.uploads_fail = fail);
+    }
+
+    /// Answer no upload of content, once it has arrived, until this is called with `false`.
+    pub fn hold_uploads(&self, hold: bool) {
+        self.shared.change(|books| books.uploads_held = hold);
+    }
+
+    /// How many uploads [wait](Self::hold_uploads) for their answer.
+    #[must_use]
+    pub fn held_uploads(&self) -> usize {
+        self.shared.look(|books| books.uploads_waiting)
     }
 
     /// Let the next claims, so many, fail with this status.
@@ -228,11 +248,20 @@ impl FakeQueue {
         self.shared.look(of_task)
     }
 
-    /// What was uploaded under a name, as text; empty if nothing was.
+    /// What was uploaded under a name, as text, whatever its encoding; empty if nothing was.
+    ///
+    /// # Panics
+    /// It says to be gzip, and is not.
     #[must_use]
     pub fn text(&self, task_id: &TaskId, name: &str) -> String {
-        let content = self.artifact(task_id, name).and_then(|artifact| artifact.content).unwrap_or_default();
-        String::from_utf8_lossy(&content).into_owned()
+        let Some(artifact) = self.artifact(task_id, name) else { return String::new() };
+        let content = artifact.content.unwrap_or_default();
+        if artifact.created["contentEncoding"] != "gzip" {
+            return String::from_utf8_lossy(&content).into_owned();
+        }
+        let mut decoded = Vec::new();
+        flate2::read::MultiGzDecoder::new(&*content).read_to_end(&mut decoded).expect("it is gzip");
+        String::from_utf8_lossy(&decoded).into_owned()
     }
 
     /// All that was received until now.

@@ -148,7 +148,7 @@ impl WorkerBuilder {
     pub fn build(self) -> Result<Worker, WorkerError> {
         let parts = std::iter::once((self.engine.name(), self.engine.payload()))
             .chain(self.plugins.iter().map(|plugin| (plugin.name(), plugin.payload())));
-        let schema = PayloadSchema::compose(parts)?;
+        let schema = PayloadSchema::compose(parts)?.refusing(self.settings.all_refused());
         let caller = self.caller.build().map_err(WorkerError::Caller)?;
         Ok(Worker {
             inner: Arc::new(Inner {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::artifacts::ArtifactLimits;
+use crate::payload::Refused;
 
 /// How a worker behaves.
 ///
@@ -45,6 +46,12 @@ pub struct Settings {
     pub quarantine: Option<(u32, Duration)>,
     /// How large the artifacts of a run may be.
     pub artifact_limits: ArtifactLimits,
+    /// What tasks may not ask for. Default: nothing.
+    pub refused: Refused,
+    /// Whether logs can be read while tasks run, which most payloads let happen without a word. Where they cannot, a task that asks for
+    /// it by `features.liveLog` (`localLiveLog`) is refused, and the log is found under its usual name when the run has ended. Default:
+    /// yes.
+    pub live_logs: bool,
 }
 
 impl Settings {
@@ -63,6 +70,8 @@ impl Settings {
             required_disk_space: 0,
             quarantine: None,
             artifact_limits: ArtifactLimits::default(),
+            refused: Refused::default(),
+            live_logs: true,
         }
     }
 
@@ -121,6 +130,26 @@ impl Settings {
     pub fn with_artifact_limits(mut self, limits: ArtifactLimits) -> Self {
         self.artifact_limits = limits;
         self
+    }
+
+    /// Take no tasks that ask for this.
+    #[must_use]
+    pub fn with_refused(mut self, refused: Refused) -> Self {
+        self.refused = refused;
+        self
+    }
+
+    /// Whether logs can be read while tasks run.
+    #[must_use]
+    pub fn with_live_logs(mut self, live_logs: bool) -> Self {
+        self.live_logs = live_logs;
+        self
+    }
+
+    /// All that tasks may not ask for.
+    pub(crate) fn all_refused(&self) -> Refused {
+        let refused = self.refused.clone();
+        if self.live_logs { refused } else { refused.feature("liveLog").feature("localLiveLog") }
     }
 
     /// Get no tasks for `time` after so many faults of the worker's own in a row.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use taskcluster_core::Clock;
+use taskcluster_core::clock::{ManualClock, SystemClock};
 use taskcluster_worker::plugins::{BACKING_LOG, BackingLog, LIVE_LOG, LiveLog};
 
 use crate::stage::Stage;
@@ -36,6 +38,31 @@ async fn the_log_so_far_is_kept_under_the_name_of_the_whole_one() {
     stage.end().await;
     let kept = String::from_utf8(stage.kept()).unwrap();
     assert!(kept.contains("first\nsecond\n") && !kept.contains("went on from here"), "{kept}");
+}
+
+#[tokio::test]
+async fn it_is_kept_each_minute_unless_somebody_says_otherwise() {
+    let clock = ManualClock::at(SystemClock.now());
+    let live_log = LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap();
+    let mut stage = Stage::by_clock(clock.shared(), live_log, BackingLog::default()).await;
+    clock.advance(Duration::from_secs(59));
+    // Whatever had been due would have begun before this is answered.
+    Stage::with(
+        LiveLog::at("127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap()).await.unwrap(),
+        BackingLog::default(),
+    )
+    .await
+    .end()
+    .await;
+    assert_eq!(stage.uploads(), 0);
+    stage.log.write(b"first\n");
+    clock.advance(Duration::from_secs(1));
+    stage.until_kept("first\n").await;
+    stage.log.write(b"second\n");
+    clock.advance(Duration::from_secs(60));
+    stage.until_kept("second\n").await;
+    assert_eq!(stage.uploads(), 2);
+    stage.end().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use taskcluster_core::clock::{SharedClock, SystemClock};
 use taskcluster_core::{Credentials, RetryPolicy, TaskId};
 use taskcluster_worker::function::{Job, engine};
 use taskcluster_worker::log::TaskLog;
@@ -45,6 +46,11 @@ impl Stage {
 
     /// Returns when the run has begun.
     pub(crate) async fn with(live_log: LiveLog, backing: BackingLog) -> Self {
+        Self::by_clock(SystemClock::shared(), live_log, backing).await
+    }
+
+    /// The same, by a clock of the test's own.
+    pub(crate) async fn by_clock(clock: SharedClock, live_log: LiveLog, backing: BackingLog) -> Self {
         let (begun, mut runs) = mpsc::unbounded_channel();
         let curtain = CancellationToken::new();
         let end = curtain.clone();
@@ -63,6 +69,7 @@ impl Stage {
         let worker = Worker::builder(queue.root_url(), identity, engine, settings)
             .credentials(Credentials::new("the-worker", "secret"))
             .retry(RetryPolicy::never())
+            .clock(clock)
             .plugin(backing)
             .plugin(live_log)
             .build()

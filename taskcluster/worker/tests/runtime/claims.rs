@@ -112,6 +112,24 @@ async fn a_claim_that_cannot_be_renewed_is_given_up_when_it_ends() {
 }
 
 #[tokio::test]
+async fn a_claim_that_the_queue_has_let_expire_is_lost_and_not_cancelled() {
+    // Heard from the statuses of tasks, and from a reclaim that is refused.
+    for (claim_for, cancel_poll) in [(1200, Duration::from_millis(100)), (2, Duration::from_secs(3600))] {
+        let bench = Bench::new().await;
+        bench.queue.claim_for(Duration::from_secs(claim_for));
+        let task_id = bench.add(json!({"mock": [{"forever": "running"}]}));
+        let expire = async {
+            bench.live(&task_id).await;
+            bench.queue.expire_claim(&task_id);
+        };
+        tokio::join!(async { bench.run_with(|settings| settings.cancel_poll = cancel_poll, None).await }, expire);
+        assert_eq!(bench.queue.state(&task_id), "exception claim-expired", "nothing was reported");
+        let log = bench.log(&task_id);
+        assert!(log.contains("the run is stopped: claim lost\n"), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn a_work_directory_is_one_workers_at_a_time() {
     let bench = Bench::new().await;
     let (first, second) = (bench.worker(|_| {}, None).await, bench.worker(|_| {}, None).await);
@@ -140,6 +158,22 @@ async fn runs_of_a_former_life_are_given_back() {
     bench.run_with(|settings| settings.idle_timeout = Some(Duration::from_millis(10)), None).await;
     assert_eq!(bench.queue.state(&ours), "exception worker-shutdown");
     assert_eq!(bench.queue.state(&other), "running");
+}
+
+#[tokio::test]
+async fn a_run_of_a_former_life_is_found_behind_all_that_the_queue_remembers_of_the_worker() {
+    let bench = Bench::new().await;
+    let definition = || task_with_payload(&object(json!({})));
+    let ours = bench.queue.add_running_task(definition(), "group", "worker");
+    let other = bench.queue.add_running_task(definition(), "group", "another");
+    for _ in 0..20 {
+        let later = bench.queue.add_running_task(definition(), "group", "worker");
+        bench.queue.cancel(&later);
+    }
+    bench.run_with(|settings| settings.idle_timeout = Some(Duration::from_millis(10)), None).await;
+    assert_eq!(bench.queue.state(&ours), "exception worker-shutdown");
+    assert_eq!(bench.queue.state(&other), "running");
+    assert!(bench.position("/claimed") < bench.position("/exception"));
 }
 
 #[tokio::test]

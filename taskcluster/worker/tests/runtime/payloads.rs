@@ -4,7 +4,9 @@ use serde_json::{Map, json};
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::days;
 use taskcluster_core::{Clock, SystemClock};
-use taskcluster_worker::plugins::BACKING_LOG;
+use taskcluster_worker::Settings;
+use taskcluster_worker::payload::Refused;
+use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 use taskcluster_worker::testing::task_with_payload;
 
 use crate::bench::Bench;
@@ -19,6 +21,48 @@ async fn every_violation_of_the_schema_is_in_the_log_of_a_malformed_payload() {
     for part in ["payload/mock/0", "flying", "payload/maxRunTime", "unknown"] {
         assert!(log.contains(part), "{part} is missing:\n{log}");
     }
+}
+
+#[tokio::test]
+async fn what_an_operator_forbids_is_a_malformed_payload() {
+    let bench = Bench::new().await;
+    let forbid = |settings: &mut Settings| {
+        settings.refused = Refused::default().feature("taskclusterProxy").property("mounts");
+    };
+    let mounts = json!([{"file": "f", "content": {"raw": "text"}}]);
+    let task_id =
+        bench.add(json!({"mock": [{"print": "never"}], "features": {"taskclusterProxy": true}, "mounts": mounts}));
+    bench.run_with(forbid, None).await;
+    assert_eq!(bench.queue.state(&task_id), "exception malformed-payload");
+    let log = bench.log(&task_id);
+    for part in [
+        "payload/features/taskclusterProxy: this worker does not offer it",
+        "payload/mounts: this worker does not offer it",
+    ] {
+        assert!(log.contains(part) && !log.contains("never"), "{part} is missing:\n{log}");
+    }
+    // Whoever does not want it need not say so, nor is it worth a word that it is not wanted.
+    let task_id = bench.add(json!({"mock": [], "features": {"taskclusterProxy": false}, "mounts": []}));
+    bench.run_with(forbid, None).await;
+    assert_eq!(bench.queue.state(&task_id), "completed", "{}", bench.log(&task_id));
+}
+
+#[tokio::test]
+async fn a_log_that_may_not_be_read_meanwhile_is_there_afterwards() {
+    let bench = Bench::new().await;
+    let quiet = |settings: &mut Settings| settings.live_logs = false;
+    let task_id = bench.add(json!({"mock": [{"print": "told"}]}));
+    bench.run_with(quiet, None).await;
+    assert_eq!(bench.queue.state(&task_id), "completed");
+    assert!(bench.log(&task_id).contains("told"));
+    assert_eq!(bench.queue.artifact(&task_id, LIVE_LOG).unwrap().created["storageType"], "link");
+    let name = format!("artifacts/{}", LIVE_LOG.replace('/', "%2F"));
+    let made = bench.queue.received().iter().filter(|request| request.line.ends_with(&name)).count();
+    assert_eq!(made, 1, "it led nowhere before");
+    let task_id = bench.add(json!({"mock": [], "features": {"liveLog": true}}));
+    bench.run_with(quiet, None).await;
+    assert_eq!(bench.queue.state(&task_id), "exception malformed-payload");
+    assert!(bench.log(&task_id).contains("payload/features/liveLog: this worker does not offer it"));
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub struct Declared {
     pub expires: Option<Timestamp>,
     /// Default: guessed from the name.
     pub content_type: Option<String>,
+    /// Whether it is stored compressed, with `Content-Encoding: gzip`. Default: no.
+    pub gzip: bool,
     /// Whether the run fails without it. Default: yes.
     pub required: bool,
 }
@@ -26,7 +28,7 @@ impl Declared {
     /// A required artifact that is kept as long as the task.
     pub fn new(kind: Kind, path: impl Into<String>, name: impl Into<String>) -> Self {
         let name = name.into().trim_end_matches('/').to_owned();
-        Self { kind, path: path.into(), name, expires: None, content_type: None, required: true }
+        Self { kind, path: path.into(), name, expires: None, content_type: None, gzip: false, required: true }
     }
 
     /// Whether the run fails without it.
@@ -40,6 +42,13 @@ impl Declared {
     #[must_use]
     pub fn expires(mut self, expires: Option<Timestamp>) -> Self {
         self.expires = expires;
+        self
+    }
+
+    /// Whether it is stored compressed.
+    #[must_use]
+    pub fn gzip(mut self, gzip: bool) -> Self {
+        self.gzip = gzip;
         self
     }
 
@@ -89,9 +98,9 @@ struct Listed {
     expires: Option<Timestamp>,
     /// Default: guessed from the name.
     content_type: Option<String>,
-    /// Accepted for tasks written for other workers. Content is stored as it is.
-    #[serde(rename = "contentEncoding")]
-    _content_encoding: Option<Encoding>,
+    /// How the content is stored: as it is, or compressed with gzip, which browsers and most clients undo by themselves.
+    #[serde(default)]
+    content_encoding: Encoding,
     /// Whether the run may succeed without it.
     #[serde(default)]
     optional: bool,
@@ -104,9 +113,10 @@ enum ListedKind {
     Directory,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Encoding {
+    #[default]
     Identity,
     Gzip,
 }
@@ -128,5 +138,6 @@ impl From<Listed> for Declared {
             .required(!listed.optional)
             .expires(listed.expires)
             .content_type(listed.content_type)
+            .gzip(listed.content_encoding == Encoding::Gzip)
     }
 }

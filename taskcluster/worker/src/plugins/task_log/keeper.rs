@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskcluster::queue::{PostArtifactRequest, S3ArtifactRequest};
-use tokio::time::{Instant, MissedTickBehavior};
+use taskcluster_core::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -40,7 +40,9 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start(task: Arc<TaskContext>, name: String, every: Duration) -> Self {
         let over = CancellationToken::new();
-        let work = tokio::spawn(keep(task, name, every, over.clone()));
+        // From now on, whenever it is that the work begins.
+        let first = task.clock().now() + every;
+        let work = tokio::spawn(keep(task, name, first, every, over.clone()));
         Self { over, work: AbortOnDropHandle::new(work) }
     }
 
@@ -53,15 +55,16 @@ impl Keeper {
     }
 }
 
-async fn keep(task: Arc<TaskContext>, name: String, every: Duration, over: CancellationToken) {
-    let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn keep(task: Arc<TaskContext>, name: String, first: Timestamp, every: Duration, over: CancellationToken) {
+    let clock = task.clock().clone();
+    let mut next = first;
     let (mut exists, mut kept, mut warned) = (false, 0, false);
     loop {
         tokio::select! {
             () = over.cancelled() => return,
-            _ = ticks.tick() => {}
+            () = clock.sleep_until(next) => {}
         }
+        next = clock.now() + every;
         let length = task.log().length();
         if length == kept {
             continue;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Json, Response};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use taskcluster_core::Clock;
 use taskcluster_core::clock::SystemClock;
@@ -42,8 +42,11 @@ pub(super) async fn create_artifact(
 pub(super) async fn upload(
     State(shared): State<Shared>,
     Path((task_id, name)): Path<(TaskId, String)>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    while_held(&shared).await;
+    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
     shared.change(|books| {
         if books.uploads_fail {
             return StatusCode::FORBIDDEN.into_response();
@@ -51,11 +54,42 @@ pub(super) async fn upload(
         match books.artifacts.get_mut(&(task_id, name)) {
             Some(artifact) => {
                 artifact.content = Some(body);
+                if let Some(encoding) = encoding {
+                    artifact.created["contentEncoding"] = json!(encoding);
+                }
                 StatusCode::OK.into_response()
             }
             None => StatusCode::NOT_FOUND.into_response(),
         }
     })
+}
+
+/// Wait as long as the test wants uploads to wait.
+async fn while_held(shared: &Shared) {
+    let mut changed = shared.changed.subscribe();
+    let _waiting = Waiting::new(shared);
+    loop {
+        changed.borrow_and_update();
+        if !shared.look(|books| books.uploads_held) || changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// An upload that is held, until this is dropped, which it is when the worker hangs up as well.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.change(|books| books.uploads_waiting += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.change(|books| books.uploads_waiting -= 1);
+    }
 }
 
 pub(super) async fn latest_artifact(

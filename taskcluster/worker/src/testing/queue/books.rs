@@ -29,6 +29,9 @@ pub(super) struct Books {
     pub(super) claim_for: Duration,
     pub(super) reclaim_fails: Option<StatusCode>,
     pub(super) uploads_fail: bool,
+    pub(super) uploads_held: bool,
+    /// How many uploads are held.
+    pub(super) uploads_waiting: usize,
     /// How the next claims fail, and how many.
     pub(super) claims_fail: (StatusCode, u32),
     /// How many of the next claims are granted without an answer that says so.

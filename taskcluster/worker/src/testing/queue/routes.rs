@@ -11,12 +11,15 @@ use serde_json::json;
 use super::Received;
 use super::artifacts::{artifact_content, create_artifact, download, latest_artifact, upload};
 use super::books::Shared;
-use super::runs::{claim_task, claim_work, claimed, completed, exception, failed, reclaim, status, statuses};
+use super::runs::{
+    claim_task, claim_work, claimed, completed, definition, exception, failed, reclaim, status, statuses,
+};
 use super::workers::{quarantine, worker};
 
 pub(super) fn router(shared: Shared) -> Router {
     let queue = Router::new()
         .route("/claim-work/{queue}", post(claim_work))
+        .route("/task/{task}", get(definition))
         .route("/task/{task}/status", get(status))
         .route("/tasks/status", post(statuses))
         .route("/task/{task}/runs/{run}/claim", post(claim_task))

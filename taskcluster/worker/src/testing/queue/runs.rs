@@ -111,6 +111,13 @@ fn resolve(shared: &Shared, (task_id, _run): &(TaskId, u32), state: &str, reason
     })
 }
 
+pub(super) async fn definition(State(shared): State<Shared>, Path(task_id): Path<TaskId>) -> Response {
+    shared.look(|books| match books.tasks.get(&task_id) {
+        Some(task) => Json(&task.definition).into_response(),
+        None => not_found(),
+    })
+}
+
 pub(super) async fn status(State(shared): State<Shared>, Path(task_id): Path<TaskId>) -> Response {
     shared.look(|books| match books.tasks.get(&task_id) {
         Some(task) => Json(json!({"status": task.status(&task_id)})).into_response(),

@@ -11,6 +11,9 @@ use taskcluster_core::clock::SystemClock;
 use super::books::Shared;
 use super::routes::not_found;
 
+/// The queue remembers no more of a worker's claims.
+const MOST_RECENT: usize = 20;
+
 pub(super) async fn quarantine(
     state: State<Shared>,
     path: Path<(String, String, String, String)>,
@@ -24,8 +27,10 @@ pub(super) async fn worker(
     State(shared): State<Shared>,
     Path((provisioner, worker_type, group, id)): Path<(String, String, String, String)>,
 ) -> Response {
-    let recent: Vec<Value> =
-        shared.look(|books| books.recent.iter().map(|task| json!({"taskId": task, "runId": 0})).collect());
+    let recent: Vec<Value> = shared.look(|books| {
+        let last = books.recent.len().saturating_sub(MOST_RECENT);
+        books.recent[last..].iter().map(|task| json!({"taskId": task, "runId": 0})).collect()
+    });
     if recent.is_empty() {
         return not_found();
     }
