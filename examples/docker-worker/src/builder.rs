@@ -18,6 +18,7 @@ use url::Url;
 use crate::caches::Caches;
 use crate::engine::{DockerEngine, Options};
 use crate::payload::{ArtifactsByName, KeptLog, ReadableLog, RetryOnExitStatus};
+use crate::save::DockerSave;
 
 /// What is particular to a Docker worker.
 ///
@@ -162,6 +163,7 @@ impl DockerWorker {
             options.image_record.get_or_insert_with(|| settings.work_dir.join("images.json"));
         }
         let engine = DockerEngine::connect(&self.docker, options).await?;
+        let saving = engine.saving();
         let path = self.cache_dir.unwrap_or_else(|| settings.work_dir.join("caches"));
         let caches = open_caches(&path).map_err(|source| DockerWorkerError::Caches { path, source })?;
         let (tls, tunnel) = (self.live_log_tls.as_ref(), self.tunnel.as_ref());
@@ -187,6 +189,7 @@ impl DockerWorker {
             .plugin(Caches::new(caches))
             .plugin(Proxy::default())
             .plugin(artifacts())
+            .plugin(saving)
             .plugin(backing_log().every(self.log_interval))
             .plugin(live_log)
             // Web interfaces of today have the second page only, those of docker-worker's time the first.
@@ -204,7 +207,7 @@ impl DockerWorker {
     /// Never: the parts are known to fit together.
     #[must_use]
     pub fn payload_schema() -> Value {
-        let parts: [(&str, PayloadPart); 12] = [
+        let parts: [(&str, PayloadPart); 13] = [
             ("docker", DockerEngine::payload_part()),
             ("env", Env::default().payload()),
             ("max-run-time", MaxRunTime::default().payload()),
@@ -213,6 +216,7 @@ impl DockerWorker {
             ("caches", Caches::payload_part()),
             ("proxy", Proxy::default().payload()),
             ("artifacts", artifacts().payload()),
+            ("docker-save", DockerSave::payload_part()),
             ("task-log", backing_log().payload()),
             ("live-log", PayloadPart::of::<ReadableLog>()),
             ("interactive", Interactive::payload_part()),

@@ -17,6 +17,7 @@ use crate::devices::Devices;
 use crate::doctor;
 use crate::engine::Options;
 use crate::image::Registry;
+use crate::processors;
 
 /// What can be configured.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
@@ -89,6 +90,19 @@ pub struct Config {
     #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loopback_audio_cards: Vec<u32>,
+    /// Whether each task gets one processor to itself, and the worker takes as many tasks as there are, unless capacity says fewer: true
+    /// or false [default: false, and all tasks share all processors].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restrict_cpu: Option<bool>,
+    /// The graphics processors that every container sees: all, a number of them, or device=ID,ID [default: none].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<String>,
+    /// Whether tasks may have their containers kept as artifacts, features.dockerSave: true or false [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_docker_save: Option<bool>,
     /// Whether images that the worker brought in are removed when there is less than required_disk_space, those that were not used
     /// for longest first: true or false [default: true].
     #[arg(long, value_name = "BOOL")]
@@ -110,6 +124,18 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_ip: Option<String>,
+    /// The machine's address in its own network, which chains of trust state.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_ip: Option<String>,
+    /// How the cloud calls the machine, which chains of trust state.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// In which region of the cloud it is, which chains of trust state.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Where the machine is, as JSON, for TASKCLUSTER_WORKER_LOCATION of tasks.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,7 +174,10 @@ impl Program for DockerProgram {
         &mut config.worker
     }
 
-    async fn worker(config: Config) -> Result<WorkerBuilder> {
+    async fn worker(mut config: Config) -> Result<WorkerBuilder> {
+        if config.restrict_cpu == Some(true) {
+            config.worker.capacity.get_or_insert(config.processors()?.len());
+        }
         let base = config.worker.base(Self::NAME)?;
         let label = base.settings.work_dir.to_string_lossy().into_owned();
         let mut described = config.described(&label)?;
@@ -161,7 +190,13 @@ impl Program for DockerProgram {
         described.tunnel = base.tunnel;
         described.log_interval = base.log_interval;
         described.chain_of_trust = base.chain_of_trust;
-        for (name, value) in [("publicIpAddress", &config.public_ip), ("instanceType", &config.instance_type)] {
+        for (name, value) in [
+            ("publicIpAddress", &config.public_ip),
+            ("privateIpAddress", &config.private_ip),
+            ("instanceId", &config.instance_id),
+            ("instanceType", &config.instance_type),
+            ("region", &config.region),
+        ] {
             if let Some(value) = value {
                 described.chain_of_trust = described.chain_of_trust.with_environment(name, value.as_str());
             }
@@ -172,7 +207,7 @@ impl Program for DockerProgram {
 
     async fn examine(config: &Config, examination: &mut Examination) {
         doctor::examine(&config.docker(), examination).await;
-        doctor::examine_devices(&config.devices(), examination);
+        doctor::examine_devices(&config.devices().unwrap_or_default(), examination);
     }
 
     fn schema(_config: &Config) -> Result<Value> {
@@ -193,12 +228,22 @@ impl Program for DockerProgram {
 }
 
 impl Config {
-    fn devices(&self) -> Devices {
+    /// Those that tasks get one each of.
+    fn processors(&self) -> Result<Vec<u32>> {
+        if self.restrict_cpu == Some(true) {
+            processors::usable().context("cannot tell which processors there are for restrict_cpu")
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn devices(&self) -> Result<Devices> {
         let mut devices = Devices::default()
             .with_loopback_video(self.loopback_video_devices.iter().cloned())
-            .with_loopback_audio_cards(self.loopback_audio_cards.iter().copied());
+            .with_loopback_audio_cards(self.loopback_audio_cards.iter().copied())
+            .with_processors(self.processors()?);
         devices.kvm_tasks = self.kvm_tasks;
-        devices
+        Ok(devices)
     }
 
     fn docker(&self) -> String {
@@ -229,10 +274,12 @@ impl Config {
             (&mut allowed.ptrace, self.allow_ptrace),
             (&mut allowed.host_shared_memory, self.allow_host_shared_memory),
             (&mut allowed.kvm, self.allow_kvm),
+            (&mut allowed.docker_save, self.allow_docker_save),
         ] {
             *flag = said.unwrap_or(*flag);
         }
-        options.devices = self.devices();
+        options.devices = self.devices()?;
+        options.gpus = self.gpus.as_deref().map(str::parse).transpose()?;
         let mut worker = DockerWorker::new(self.docker());
         worker.remove_images = self.remove_images.unwrap_or(worker.remove_images);
         worker.max_silence = self.guards.silence();
@@ -274,6 +321,15 @@ mod tests {
         for cpus in [0.0, -1.0, f64::NAN] {
             assert!(Config { cpus: Some(cpus), ..Config::default() }.described("x").is_err());
         }
+    }
+
+    #[test]
+    fn processors_are_the_machines_or_nobodys() {
+        let devices = |restrict_cpu| Config { restrict_cpu, ..Config::default() }.devices().unwrap().processors;
+        assert_eq!((devices(None), devices(Some(true))), (Vec::new(), processors::usable().unwrap()));
+        let gpus = |text: &str| Config { gpus: Some(text.to_owned()), ..Config::default() }.described("x");
+        assert_eq!(gpus("all").unwrap().options.unwrap().gpus, Some(crate::gpus::Gpus::All));
+        assert!(gpus("none").is_err());
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::belongings::Belongings;
 use crate::devices::{Device, Kind};
 use crate::docker::{Docker, Stream, answer, failed};
 use crate::engine::Limits;
+use crate::gpus::Gpus;
 use crate::image::Found;
 use crate::leftovers::Mark;
 use crate::network::TaskNetwork;
@@ -41,6 +42,7 @@ pub(crate) struct Blueprint {
     pub(crate) privileges: Privileges,
     /// The task's own until it has ended.
     pub(crate) devices: Vec<Device>,
+    pub(crate) gpus: Option<Gpus>,
     pub(crate) mark: Mark,
     pub(crate) network: Option<String>,
     pub(crate) limits: Limits,
@@ -80,9 +82,8 @@ impl ContainerBuilder {
         Self { docker, task, blueprint, env, mounts, files, hosts, door_network: None, belongings, stay: None }
     }
 
-    /// A name that no other run of any task has.
     fn name(&self) -> String {
-        format!("taskcluster-{}-{}", self.task.task_id(), self.task.run_id())
+        name_of(&self.task)
     }
 
     fn run(&self) -> String {
@@ -90,7 +91,7 @@ impl ContainerBuilder {
     }
 
     fn config(&self) -> ContainerCreateBody {
-        let Blueprint { image, privileges, devices, mark, network, limits, .. } = &self.blueprint;
+        let Blueprint { image, privileges, devices, gpus, mark, network, limits, .. } = &self.blueprint;
         let mounts = self.mounts.iter().cloned().chain(self.stay.as_ref().map(Stay::mount)).collect();
         let mut host = HostConfig {
             shm_size: Some(SHARED_MEMORY),
@@ -104,7 +105,9 @@ impl ContainerBuilder {
             memory_swap: limits.memory.map(i64_of),
             nano_cpus: limits.millicpus.map(|cpus| i64_of(cpus.saturating_mul(1_000_000))),
             pids_limit: limits.pids.map(i64::from),
+            cpuset_cpus: devices.iter().find_map(Device::processor).map(|number| number.to_string()),
             devices: (!devices.is_empty()).then(|| devices.iter().flat_map(Device::mappings).collect()),
+            device_requests: gpus.as_ref().map(|gpus| vec![gpus.request()]),
             ..HostConfig::default()
         };
         privileges.apply(&mut host);
@@ -148,11 +151,10 @@ impl ContainerBuilder {
                 self.belongings.own_container(created.id.clone());
                 Ok(created.id)
             }
-            // Names of variables, places of mounts: what is wrong with them stood in the payload.
-            Err(error) if matches!(answer(&error), Some((400, _))) => {
-                Err(Error::payload(format!("the container cannot be made: {error}")))
-            }
-            Err(error) => Err(failed("make a container")(error)),
+            Err(error) => Err(match reason_not_to_make(&error) {
+                Some(reason) => Error::payload(format!("the container cannot be made: {reason}")),
+                None => failed("make a container")(error),
+            }),
         }
     }
 
@@ -191,10 +193,18 @@ impl ContainerBuilder {
             Ok(()) => Ok(Running { container, output: Some(output), not_started: None }),
             Err(error) => match reason_not_to_start(&error) {
                 Some(reason) => Ok(Running { container, output: None, not_started: Some(reason) }),
-                None => Err(failed("start a container")(error)),
+                None => Err(match reason_against_description(&error) {
+                    Some(reason) => Error::payload(format!("the container cannot be started: {reason}")),
+                    None => failed("start a container")(error),
+                }),
             },
         }
     }
+}
+
+/// The name of a run's container, which no other run of any task has.
+pub(crate) fn name_of(task: &TaskContext) -> String {
+    format!("taskcluster-{}-{}", task.task_id(), task.run_id())
 }
 
 fn i64_of(number: u64) -> i64 {
@@ -207,6 +217,31 @@ fn reason_not_to_start(error: &ApiError) -> Option<String> {
     // "exec: \"x\": executable file not found in $PATH: unknown", after what the runtime says of itself.
     let reason = message.find("exec: ").map(|at| message[at + "exec: ".len()..].trim_end_matches(": unknown"))?;
     Some(reason.to_owned())
+}
+
+/// What is wrong with the description of a container, if its payload is to blame: names of variables, places of mounts.
+fn reason_not_to_make(error: &ApiError) -> Option<&str> {
+    match answer(error)? {
+        // A folder of the worker's own is gone.
+        (_, message) if message.contains("bind source path does not exist") => None,
+        (400, message) => Some(message),
+        (_, message) => message.contains("is not a directory").then_some(message),
+    }
+}
+
+/// What payload and image together make impossible, before any program of the task runs: a directory is mounted where the image has
+/// a file, or the image names a user or a directory that it has not. It would be the same another time, and on another machine.
+fn reason_against_description(error: &ApiError) -> Option<&str> {
+    const WORDS: [&str; 6] = [
+        "not a directory",
+        "unable to find user",
+        "unable to find group",
+        "no matching entries in passwd file",
+        "no matching entries in group file",
+        "chdir to cwd",
+    ];
+    let (_, message) = answer(error)?;
+    WORDS.iter().any(|word| message.contains(word)).then_some(message)
 }
 
 #[async_trait]
@@ -382,11 +417,12 @@ struct Execution {
     control: Arc<Control>,
 }
 
-/// Seconds that a command has to end politely.
-const GRACE: i32 = 1;
+/// How long a command has to end politely, so that a run which is cancelled ends within two seconds, one of which may pass before the
+/// worker knows.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// How long the engine may take to ask a command to end.
-const TERMINATE: Duration = Duration::from_secs(1);
+/// How long the engine may take to ask a command to end that is not the container's first process.
+const TERMINATE: Duration = Duration::from_millis(300);
 
 /// How long output may take to be read once the container has ended.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -456,7 +492,7 @@ impl Execution {
                 tracing::debug!(error = error.reasons().join("; "), "a command is not asked to end");
             }
         }
-        self.docker.stop(id, GRACE).await
+        self.docker.stop(id, self.home.image.stop_signal.as_deref(), GRACE).await
     }
 
     fn results(self, exit: Exit) -> ContainerResults {
@@ -492,6 +528,20 @@ mod tests {
         let reason = reason_not_to_start(&error(started));
         assert_eq!(reason.as_deref(), Some("\"nosuch\": executable file not found in $PATH"));
         assert_eq!(reason_not_to_start(&error("driver failed programming external connectivity")), None);
+    }
+
+    #[test]
+    fn what_payload_and_image_make_impossible_is_told_from_an_engine_that_fails() {
+        let error =
+            |message: &str| ApiError::DockerResponseServerError { status_code: 400, message: message.to_owned() };
+        for message in [
+            "error mounting \"/caches/0\" to rootfs at \"/etc/passwd\": not a directory: unknown",
+            "unable to find user nosuch: no matching entries in passwd file",
+        ] {
+            assert_eq!(reason_against_description(&error(message)), Some(message));
+        }
+        assert_eq!(reason_against_description(&error("no space left on device")), None);
+        assert_eq!(reason_not_to_make(&error("invalid mount config: bind source path does not exist: /x")), None);
     }
 
     #[test]

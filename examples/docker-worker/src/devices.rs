@@ -27,6 +27,9 @@ pub struct Devices {
     pub loopback_audio: Vec<Vec<PathBuf>>,
     /// How many tasks may have `/dev/kvm` at once. Default: all.
     pub kvm_tasks: Option<usize>,
+    /// The numbers of processors of which each task gets one to itself, whatever its payload says. Default: none, and all tasks share
+    /// all processors.
+    pub processors: Vec<u32>,
 }
 
 impl Devices {
@@ -34,6 +37,13 @@ impl Devices {
     #[must_use]
     pub fn with_loopback_video(mut self, nodes: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         self.loopback_video = nodes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With one of these processors for each task.
+    #[must_use]
+    pub fn with_processors(mut self, numbers: impl IntoIterator<Item = u32>) -> Self {
+        self.processors = numbers.into_iter().collect();
         self
     }
 
@@ -55,6 +65,7 @@ pub(crate) enum Kind {
     LoopbackVideo,
     LoopbackAudio,
     Kvm,
+    Processor,
 }
 
 /// All devices, and which of them tasks have.
@@ -63,6 +74,9 @@ pub(crate) struct Pools {
     video: Pool,
     audio: Pool,
     kvm: Pool,
+    processors: Pool,
+    /// The number that the machine has for each of those.
+    numbers: Vec<u32>,
 }
 
 /// The devices of one kind.
@@ -92,6 +106,8 @@ impl Pools {
             video: Pool::new("loopbackVideo", video, false),
             audio: Pool::new("loopbackAudio", devices.loopback_audio, false),
             kvm: Pool::new("kvm", kvm, devices.kvm_tasks.is_none()),
+            processors: Pool::new("processor", vec![Vec::new(); devices.processors.len()], false),
+            numbers: devices.processors,
         })
     }
 
@@ -102,8 +118,8 @@ impl Pools {
 
     /// How many more tasks could have whatever they ask for; `None` if nothing is counted.
     pub(crate) fn spare(&self) -> Option<usize> {
-        let counted =
-            [&self.video, &self.audio, &self.kvm].into_iter().filter(|pool| !pool.unlimited && !pool.nodes.is_empty());
+        let all = [&self.video, &self.audio, &self.kvm, &self.processors];
+        let counted = all.into_iter().filter(|pool| !pool.unlimited && !pool.nodes.is_empty());
         counted.map(|pool| pool.free().len()).min()
     }
 
@@ -127,6 +143,7 @@ impl Pools {
             Kind::LoopbackVideo => &self.video,
             Kind::LoopbackAudio => &self.audio,
             Kind::Kvm => &self.kvm,
+            Kind::Processor => &self.processors,
         }
     }
 }
@@ -151,6 +168,12 @@ impl Device {
     /// Its nodes, which the container has at the same places.
     pub(crate) fn nodes(&self) -> &[PathBuf] {
         &self.pools.of(self.kind).nodes[self.number.unwrap_or(0)]
+    }
+
+    /// The machine's number of it, if it is a processor.
+    pub(crate) fn processor(&self) -> Option<u32> {
+        let is_one = self.kind == Kind::Processor;
+        self.number.filter(|_| is_one).and_then(|number| self.pools.numbers.get(number)).copied()
     }
 
     /// What stands of it in the description of a container.
@@ -205,6 +228,15 @@ mod tests {
         assert_eq!(nodes[0], "/dev/snd/controlC16");
         assert_eq!(nodes[4], "/dev/snd/pcmC16D1p");
         assert_eq!(pools.take(Kind::Kvm).unwrap().nodes(), [PathBuf::from("/dev/kvm")]);
+    }
+
+    #[test]
+    fn a_processor_is_known_by_the_machines_number() {
+        let pools = Pools::new(Devices::default().with_processors([2, 5]));
+        let both = [(); 2].map(|()| pools.take(Kind::Processor).unwrap());
+        assert_eq!(both.each_ref().map(Device::processor), [Some(2), Some(5)]);
+        assert_eq!((pools.spare(), both[0].mappings().count()), (Some(0), 0));
+        assert_eq!(pools.take(Kind::Kvm).unwrap().processor(), None);
     }
 
     #[test]

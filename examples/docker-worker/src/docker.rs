@@ -6,11 +6,13 @@ use std::time::Duration;
 use bollard::errors::Error as ApiError;
 use bollard::models::{ContainerConfig, ContainerWaitResponse, ExecConfig};
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, InspectContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder,
-    WaitContainerOptions,
+    CommitContainerOptionsBuilder, InspectContainerOptions, InspectContainerOptionsBuilder,
+    KillContainerOptionsBuilder, StatsOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::TryStreamExt;
 use taskcluster_worker::error::{Error, Result};
+
+use crate::leftovers::Mark;
 
 pub(crate) mod exec;
 mod hijack;
@@ -104,16 +106,28 @@ impl Docker {
         }
     }
 
-    /// Ask a container to end, and end it by force after so many seconds. Returns when it has ended.
-    pub(crate) async fn stop(&self, container: &str, grace: i32) -> Result<()> {
-        let options = StopContainerOptionsBuilder::new().t(grace).build();
-        match self.api.stop_container(container, Some(options)).await {
-            Ok(()) => {}
-            // It had ended by itself.
-            Err(ApiError::DockerResponseServerError { status_code: 304 | 404, .. }) => {}
-            Err(error) => return Err(failed("stop a container")(error)),
+    /// Ask a container to end, and end it by force after that time. Returns when it has ended.
+    pub(crate) async fn stop(&self, container: &str, signal: Option<&str>, grace: Duration) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + grace;
+        // An image may name a signal that there is not.
+        let asked = self.signal(container, signal.unwrap_or("SIGTERM")).await;
+        if asked.is_ok()
+            && let Ok(ended) = tokio::time::timeout_at(deadline, self.ended(container)).await
+        {
+            return ended.map(drop);
         }
+        self.signal(container, "SIGKILL").await?;
         self.ended(container).await.map(drop)
+    }
+
+    async fn signal(&self, container: &str, signal: &str) -> Result<()> {
+        let options = KillContainerOptionsBuilder::new().signal(signal).build();
+        match self.api.kill_container(container, Some(options)).await {
+            Ok(()) => Ok(()),
+            // It had ended by itself.
+            Err(error) if matches!(answer(&error), Some((404 | 409, _))) => Ok(()),
+            Err(error) => Err(failed("stop a container")(error)),
+        }
     }
 
     /// Ask everything in a container to end but its first process, which the system spares.
@@ -123,15 +137,30 @@ impl Docker {
         self.exec_beside(container, config).await
     }
 
-    /// Make an image of a container.
-    pub(crate) async fn commit(&self, container: &str, image: &str) -> Result<()> {
+    /// Make an image of a container, and give its id.
+    pub(crate) async fn commit(&self, container: &str, image: &str) -> Result<String> {
         let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
         let options = CommitContainerOptionsBuilder::new().container(container).repo(repository).tag(tag).build();
-        self.api
-            .commit_container(options, ContainerConfig::default())
-            .await
-            .map(drop)
-            .map_err(failed("keep a container"))
+        // What is made of it later is nobody's leftover.
+        let config = ContainerConfig { labels: Some(Mark::no_labels()), ..ContainerConfig::default() };
+        let committed = self.api.commit_container(options, config).await;
+        committed.map(|response| response.id).map_err(failed("keep a container"))
+    }
+
+    /// How many bytes the files have that a container has written or changed, holes counted.
+    pub(crate) async fn written_by(&self, container: &str) -> Result<u64> {
+        let options = InspectContainerOptionsBuilder::new().size(true).build();
+        let inspected = self.api.inspect_container(container, Some(options)).await;
+        let bytes = inspected.map_err(failed("look at a container"))?.size_rw;
+        Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
+    }
+
+    /// Where the commands of a container start.
+    pub(crate) async fn working_dir(&self, container: &str) -> Result<String> {
+        let inspected = self.api.inspect_container(container, None::<InspectContainerOptions>).await;
+        let config = inspected.map_err(failed("look at a container"))?.config;
+        let dir = config.and_then(|config| config.working_dir).filter(|dir| !dir.is_empty());
+        Ok(dir.unwrap_or_else(|| "/".to_owned()))
     }
 
     /// Whether the system ended a process of the container because it wanted more memory than it may have.

@@ -16,10 +16,12 @@ use taskcluster_worker::payload::{Payload, PayloadPart};
 use crate::container::{Blueprint, ContainerBuilder};
 use crate::devices::{Devices, Pools};
 use crate::docker::Docker;
+use crate::gpus::Gpus;
 use crate::image::{Images, Registry};
 use crate::leftovers::{self, Mark};
 use crate::payload::ContainerPayload;
 use crate::privileges::{Allowed, Privileges};
+use crate::save::DockerSave;
 
 /// Runs tasks in containers.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub struct Options {
     pub allowed: Allowed,
     /// The devices that there are for them.
     pub devices: Devices,
+    /// The graphics processors that every container sees. Default: none.
+    pub gpus: Option<Gpus>,
     /// The file in which is kept which images the worker brought in, and when they were last used: these are removed when the disk is
     /// short. Default: none, and no image is ever removed.
     pub image_record: Option<PathBuf>,
@@ -103,6 +107,7 @@ impl Options {
             idle: false,
             allowed: Allowed::default(),
             devices: Devices::default(),
+            gpus: None,
             image_record: None,
         }
     }
@@ -120,6 +125,11 @@ impl DockerEngine {
         let devices = Pools::new(options.devices.clone());
         let mark = Mark::new(&options.label);
         Ok(Self { docker, images, devices, store, options, mark, swept: Mutex::new(Timestamp::UNIX_EPOCH) })
+    }
+
+    /// What saves the containers of tasks that ask for it.
+    pub(crate) fn saving(&self) -> DockerSave {
+        DockerSave::new(self.docker.clone(), self.mark.clone(), self.store.clone(), self.options.allowed.docker_save)
     }
 
     /// What it reads of the payload.
@@ -197,6 +207,7 @@ impl Engine for DockerEngine {
         }
         let blueprint = Blueprint {
             devices: privileges.devices(&self.devices)?,
+            gpus: self.options.gpus.clone(),
             image,
             command: payload.command,
             privileges,

@@ -1,10 +1,12 @@
 //! Images: fetched once, however many tasks ask for them at the same time, and told apart by what they are, not by name.
 
 use std::collections::HashMap;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bollard::query_parameters::TagImageOptionsBuilder;
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::Timestamp;
 use taskcluster_worker::TaskContext;
@@ -16,6 +18,7 @@ use crate::payload::{Image, ImageFrom};
 
 mod archive;
 mod artifact;
+mod encoded;
 mod gauge;
 mod ledger;
 mod progress;
@@ -23,12 +26,21 @@ mod reference;
 mod registry;
 mod sweep;
 
+pub(crate) use reference::{OF_ARTIFACTS, hex};
 pub use registry::Registry;
 
 use artifact::NotLoaded;
 use gauge::Bounds;
 use ledger::{Ledger, Use};
-use reference::Reference;
+use reference::{Names, Reference};
+
+/// Copy an archive as `docker save` writes it, whose image is to have this name.
+///
+/// # Errors
+/// It is none, or cannot be written.
+pub(crate) fn rename(from: impl Read, to: impl Write, name: &str) -> io::Result<()> {
+    archive::rename(from, to, &[name.to_owned()], &Bounds::new(u64::MAX, None))
+}
 
 /// The images of the engine.
 #[derive(Debug)]
@@ -63,6 +75,8 @@ pub(crate) struct Found {
     /// What it begins with, and what is given to that, or is the whole command.
     pub(crate) entry_point: Vec<String>,
     pub(crate) command: Vec<String>,
+    /// By what its programs are asked to end, if not by `SIGTERM`.
+    pub(crate) stop_signal: Option<String>,
     /// Whether a registry has it.
     has_registry: bool,
     /// As long as this is held, it stays.
@@ -153,17 +167,24 @@ impl Images {
         let artifact = artifact::locate(task, task_id, path).await?;
         let name = artifact.image_name();
         let _turn_of_run = self.turn(&name).await;
-        if let Some(here) = self.find(&name).await? {
+        // One without its hash was only half named when the worker was killed.
+        if let Some(here) = self.find(&name).await?
+            && here.artifact_sha256.is_some()
+        {
             return Ok(self.used(task, here));
         }
-        let fetched = artifact::fetch(task, &artifact).await?;
-        let [_, by_content] = &fetched.names;
-        let _turn = self.turn(by_content).await;
+        let fetched = artifact::fetch(task, &artifact, self.most_bytes).await?;
+        let _turn = self.turn(&fetched.names.of_content).await;
+        if self.find(&fetched.names.of_content).await?.is_some()
+            && let Some(found) = self.name_again(task, &fetched.names).await?
+        {
+            return Ok(self.used(task, found));
+        }
         let mut ours = Vec::new();
-        for name in &fetched.names {
-            if self.find(name).await?.is_none() || self.ledger.is_ours(name) {
-                ours.push(name.clone());
-                self.announce(name)?;
+        for name in fetched.names.all() {
+            if self.find(&name).await?.is_none() || self.ledger.is_ours(&name) {
+                self.announce(&name)?;
+                ours.push(name);
             }
         }
         if let Err(error) = self.load(task, &fetched).await {
@@ -177,6 +198,28 @@ impl Images {
             found.ok_or_else(|| Error::payload(format!("the artifact {path:?} of task {task_id} holds no image")))?;
         self.came(task, &found, &ours)?;
         Ok(self.used(task, found))
+    }
+
+    /// An image that is here by its content gets the names of one more artifact. `None`: it has gone meanwhile.
+    async fn name_again(&self, task: &TaskContext, names: &Names) -> Result<Option<Found>> {
+        let more = [names.of_both.clone(), names.of_run.clone()];
+        for name in &more {
+            self.announce(name)?;
+            let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+            let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
+            if let Err(error) = self.docker.api.tag_image(&names.of_content, Some(options)).await {
+                for name in &more {
+                    self.came_to_nothing(name).await;
+                }
+                return if is_not_found(&error) { Ok(None) } else { Err(failed("name an image")(error)) };
+            }
+        }
+        let found = self.find(&names.of_run).await?;
+        if let Some(found) = &found {
+            task.log().info("the image is here already, from another task");
+            self.came(task, found, &more)?;
+        }
+        Ok(found)
     }
 
     /// Load it; where there is no room for it, others have to go.
@@ -242,13 +285,14 @@ impl Images {
                 let id = image.id.ok_or_else(|| Error::worker(format!("Docker knows no id of the image {name:?}")))?;
                 let config = image.config.unwrap_or_default();
                 let working_dir = config.working_dir.filter(|dir| !dir.is_empty());
-                let hashed = |tag: &String| reference::sha256_of_artifact(tag).map(str::to_owned);
+                let names = image.repo_tags.unwrap_or_default();
                 Ok(Some(Found {
                     id,
-                    artifact_sha256: image.repo_tags.and_then(|tags| tags.iter().find_map(hashed)),
+                    artifact_sha256: reference::sha256_of_artifact(name, &names).map(str::to_owned),
                     working_dir: working_dir.unwrap_or_else(|| "/".to_owned()),
                     entry_point: config.entrypoint.unwrap_or_default(),
                     command: config.cmd.unwrap_or_default(),
+                    stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
                     has_registry: image.repo_digests.is_some_and(|digests| !digests.is_empty()),
                     _in_use: None,
                 }))

@@ -6,12 +6,15 @@
 use std::collections::HashMap;
 
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptionsBuilder,
 };
+use sha2::{Digest, Sha256};
 use taskcluster_core::TaskId;
 use taskcluster_worker::error::Result;
 
 use crate::docker::{Docker, failed, is_not_found};
+use crate::image::{OF_ARTIFACTS, hex};
 
 /// The label that says whose a container or network is.
 const OWNER: &str = "taskcluster.worker";
@@ -41,14 +44,31 @@ impl Mark {
         labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
+    /// What takes the place of a run's labels where nothing of them is to be passed on.
+    pub(crate) fn no_labels() -> HashMap<String, String> {
+        [OWNER, LIFE, RUN].into_iter().map(|name| (name.to_owned(), String::new())).collect()
+    }
+
+    /// The name of the image that a run's container becomes for a while. No payload can say it.
+    pub(crate) fn image_name(&self, run: &str) -> String {
+        format!("{}{}-{}", self.image_names(), self.life, run.replace('/', "-"))
+    }
+
+    /// What all such names begin with, whatever the life.
+    fn image_names(&self) -> String {
+        let owner = hex(&Sha256::digest(&self.owner));
+        format!("{OF_ARTIFACTS}:saved-{}-", &owner[..16])
+    }
+
     /// Whether something of the same worker was made in another life.
     fn is_of_another_life(&self, labels: Option<&HashMap<String, String>>) -> bool {
         labels.and_then(|labels| labels.get(LIFE)) != Some(&self.life)
     }
 }
 
-/// Remove all containers and networks that former lives of the worker made.
+/// Remove all containers, networks and passing images that former lives of the worker made.
 pub(crate) async fn remove(docker: &Docker, mark: &Mark) -> Result<()> {
+    remove_images(docker, mark).await?;
     let filters = HashMap::from([("label", vec![format!("{OWNER}={}", mark.owner)])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let containers = docker.api.list_containers(Some(options)).await.map_err(failed("list containers"))?;
@@ -64,6 +84,28 @@ pub(crate) async fn remove(docker: &Docker, mark: &Mark) -> Result<()> {
         remove_network(docker, &id).await?;
     }
     Ok(())
+}
+
+async fn remove_images(docker: &Docker, mark: &Mark) -> Result<()> {
+    let filters = HashMap::from([("reference", vec![format!("{}*", mark.image_names())])]);
+    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+    let images = docker.api.list_images(Some(options)).await.map_err(failed("list images"))?;
+    let of_this_life = format!("{}{}-", mark.image_names(), mark.life);
+    let names = images.into_iter().flat_map(|image| image.repo_tags);
+    for name in names.filter(|name| name.starts_with(&mark.image_names()) && !name.starts_with(&of_this_life)) {
+        remove_image(docker, &name).await?;
+    }
+    Ok(())
+}
+
+/// Remove an image, or its name if it has another. One that is gone is fine.
+pub(crate) async fn remove_image(docker: &Docker, name: &str) -> Result<()> {
+    let options = RemoveImageOptionsBuilder::new().force(true).build();
+    match docker.api.remove_image(name, Some(options), None).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(failed("remove an image")(error)),
+    }
 }
 
 /// Remove a container with everything in it, also while it runs. One that is gone is fine.

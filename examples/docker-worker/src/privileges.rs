@@ -9,7 +9,7 @@ use taskcluster_worker::error::{Error, Result};
 use crate::devices::{Device, Kind, Pools};
 use crate::payload::ContainerPayload;
 
-/// What tasks may ask for at all. Default: to trace their own processes, nothing else.
+/// What tasks may ask for at all. Default: to trace their own processes, and to have their containers saved; nothing else.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Allowed {
@@ -23,11 +23,20 @@ pub struct Allowed {
     pub host_shared_memory: bool,
     /// `capabilities.devices.kvm`.
     pub kvm: bool,
+    /// `features.dockerSave`.
+    pub docker_save: bool,
 }
 
 impl Default for Allowed {
     fn default() -> Self {
-        Self { privileged: false, disable_seccomp: false, ptrace: true, host_shared_memory: false, kvm: false }
+        Self {
+            privileged: false,
+            disable_seccomp: false,
+            ptrace: true,
+            host_shared_memory: false,
+            kvm: false,
+            docker_save: true,
+        }
     }
 }
 
@@ -104,6 +113,8 @@ impl Privileges {
             (self.loopback_video, Kind::LoopbackVideo),
             (self.loopback_audio, Kind::LoopbackAudio),
             (self.kvm, Kind::Kvm),
+            // Nobody asks for one; where they are counted, everybody gets one.
+            (pools.has(Kind::Processor), Kind::Processor),
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, kind)| pools.take(kind)).collect()
     }

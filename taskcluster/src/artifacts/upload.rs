@@ -28,6 +28,8 @@ pub struct Upload {
     pub(super) expires: Timestamp,
     content_type: Option<String>,
     gzip: bool,
+    /// The hash of what the content becomes once it is decoded, if it is compressed already.
+    unpacked_sha256: Option<String>,
     object: bool,
     watcher: Option<Watcher>,
 }
@@ -63,8 +65,8 @@ impl Prepared {
 
 impl Upload {
     pub(super) fn new(artifacts: Artifacts, task_id: TaskId, run_id: RunId, name: String, expires: Timestamp) -> Self {
-        let (content_type, gzip, object, watcher) = (None, false, false, None);
-        Self { artifacts, task_id, run_id, name, expires, content_type, gzip, object, watcher }
+        let (content_type, gzip, unpacked_sha256, object, watcher) = (None, false, None, false, None);
+        Self { artifacts, task_id, run_id, name, expires, content_type, gzip, unpacked_sha256, object, watcher }
     }
 
     /// Sets the media type. Without it, the ending of the artifact's name decides, as [`content_type_of`] says.
@@ -77,6 +79,13 @@ impl Upload {
     /// It is compressed into a temporary file first.
     pub fn gzip(mut self) -> Self {
         self.gzip = true;
+        self
+    }
+
+    /// Says that the content is compressed by gzip already, and stores it as it is with `Content-Encoding: gzip`. `sha256` is that of
+    /// what it becomes once it is decoded, in hexadecimal: the object service keeps it.
+    pub fn gzipped(mut self, sha256: impl Into<String>) -> Self {
+        (self.gzip, self.unpacked_sha256) = (true, Some(sha256.into()));
         self
     }
 
@@ -131,7 +140,9 @@ impl Upload {
     async fn send(self, content: Content) -> Result<Uploaded, ArtifactError> {
         let content_type = self.content_type.clone().unwrap_or_else(|| content_type_of(&self.name).to_owned());
         let label = content.label();
-        let (content, sha256) = if self.gzip {
+        let (content, sha256) = if let Some(sha256) = &self.unpacked_sha256 {
+            (content, Some(sha256.clone()))
+        } else if self.gzip {
             let (compressed, sha256) = content.compress().await.map_err(|source| self.local(label, source))?;
             (compressed, Some(sha256))
         } else {

@@ -18,19 +18,39 @@ mod limits;
 pub(crate) use limits::Allowance;
 pub use limits::ArtifactLimits;
 
+/// How a file is stored.
+#[derive(Clone, Debug)]
+enum Encoding {
+    /// As it is.
+    Identity,
+    /// Compressed on the way.
+    Gzip,
+    /// It is compressed already; readers get what has this SHA-256.
+    Gzipped { sha256: String },
+}
+
 /// A file that is to become an artifact.
 #[derive(Clone, Debug)]
 pub struct Upload {
     path: PathBuf,
     content_type: Option<String>,
     expires: Option<Timestamp>,
-    gzip: bool,
+    encoding: Encoding,
 }
 
 impl Upload {
     /// The file at `path`; its content type is guessed from the artifact's name, it expires with the task.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), content_type: None, expires: None, gzip: false }
+        Self { path: path.into(), content_type: None, expires: None, encoding: Encoding::Identity }
+    }
+
+    /// Say that the file is compressed by gzip, which is not for readers to know: it is stored with `Content-Encoding: gzip`, which
+    /// clients undo. `sha256` is that of what they get then, in hexadecimal, which a [chain of
+    /// trust](crate::plugins::ChainOfTrust) states.
+    #[must_use]
+    pub fn gzipped(mut self, sha256: impl Into<String>) -> Self {
+        self.encoding = Encoding::Gzipped { sha256: sha256.into() };
+        self
     }
 
     /// Say what the file is.
@@ -43,7 +63,7 @@ impl Upload {
     /// Whether it is stored compressed, with `Content-Encoding: gzip`. Default: as it is.
     #[must_use]
     pub fn gzip(mut self, gzip: bool) -> Self {
-        self.gzip = gzip;
+        self.encoding = if gzip { Encoding::Gzip } else { Encoding::Identity };
         self
     }
 
@@ -76,21 +96,26 @@ fn refused(message: String, error: taskcluster_core::Error) -> Error {
     }
 }
 
-/// Gives the SHA-256 of what was uploaded, in hexadecimal: of the content, however it is stored.
+/// Gives the SHA-256 of what readers get, in hexadecimal, however it is stored.
 pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> Result<String> {
     let expires = upload.expires.unwrap_or(task.expires());
     let mut request = Artifacts::new(&task.parts.caller).upload(&task.task_id(), task.run_id(), name, expires);
     if let Some(content_type) = &upload.content_type {
         request = request.content_type(content_type);
     }
-    if upload.gzip {
-        request = request.gzip();
+    match &upload.encoding {
+        Encoding::Identity => {}
+        Encoding::Gzip => request = request.gzip(),
+        Encoding::Gzipped { sha256 } => request = request.gzipped(sha256.as_str()),
     }
     if task.parts.object_artifacts {
         request = request.object();
     }
     match request.file(&upload.path).await {
-        Ok(uploaded) => Ok(uploaded.content_sha256),
+        Ok(uploaded) => Ok(match &upload.encoding {
+            Encoding::Gzipped { sha256 } => sha256.clone(),
+            Encoding::Identity | Encoding::Gzip => uploaded.content_sha256,
+        }),
         Err(ArtifactError::Queue { source, .. }) => {
             Err(refused(format!("cannot upload the artifact {name:?}"), source))
         }
@@ -132,14 +157,38 @@ pub(crate) async fn download(task: &TaskContext, task_id: &TaskId, name: &str, t
     }
 }
 
-/// Whether the artifact would be missing another time as well.
-fn is_final(error: &ArtifactError) -> bool {
+/// Whether an artifact that was not fetched could not be fetched another time either: there is none, it is a note that says why it
+/// could not be made, or the task may not read it. Then the task asks for something that it cannot have; anything else is no fault of
+/// its own.
+#[must_use]
+pub fn is_final(error: &ArtifactError) -> bool {
     match error {
-        ArtifactError::Queue { source, .. } => {
-            let never_made = source.status() == Some(http::StatusCode::FAILED_DEPENDENCY);
-            never_made || error.is_not_found() || source.is_forbidden()
-        }
+        ArtifactError::Queue { source, .. } => is_final_answer(source),
         ArtifactError::NeverCreated { .. } => true,
         _ => error.is_not_found(),
+    }
+}
+
+/// The same of what the queue or the index answers to who asks for an artifact: 400 (no such name can be, or links lead in a circle),
+/// 403, 404, 410 (it has expired) and 424 (it could not be made).
+#[must_use]
+pub fn is_final_answer(error: &taskcluster_core::Error) -> bool {
+    matches!(error.status().map(|status| status.as_u16()), Some(400 | 403 | 404 | 410 | 424))
+}
+
+#[cfg(test)]
+mod tests {
+    use taskcluster_core::error::ApiError;
+
+    use super::*;
+
+    #[test]
+    fn what_would_be_the_same_another_time_is_final() {
+        let final_of = |status: u16| {
+            let source: taskcluster_core::Error = ApiError::new(status, "", "as the test wants it").into();
+            is_final(&ArtifactError::Queue { name: "public/a".to_owned(), source })
+        };
+        assert_eq!([400, 403, 404, 410, 424].map(final_of), [true; 5]);
+        assert_eq!([401, 429, 500, 503].map(final_of), [false; 4]);
     }
 }

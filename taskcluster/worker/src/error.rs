@@ -69,8 +69,9 @@ impl Error {
         }
     }
 
-    /// One error out of several: reasons of the payload are gathered and win, otherwise the first stands.
-    pub(crate) fn combine(errors: Vec<Self>) -> Option<Self> {
+    /// One error out of several: reasons of the payload are gathered and win, otherwise the first stands. `None`: there is none.
+    #[must_use]
+    pub fn combine(errors: Vec<Self>) -> Option<Self> {
         let mut reasons = Vec::new();
         let mut first = None;
         for error in errors {

@@ -18,7 +18,7 @@ mod task_log;
 
 #[doc(inline)]
 pub use artifacts::Artifacts;
-pub use chain_of_trust::{CERTIFIED_LOG, CHAIN_OF_TRUST, ChainOfTrust, KeyError, SigningKey};
+pub use chain_of_trust::{ADDITIONAL_DATA, CERTIFIED_LOG, CHAIN_OF_TRUST, ChainOfTrust, KeyError, SigningKey};
 pub use door::Entrance;
 pub use env::Env;
 pub use exit_status::{ExitStatus, RetriedCodes};

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::Digest;
 use taskcluster_core::Credentials;
-use taskcluster_worker::plugins::{Artifacts, BackingLog, CERTIFIED_LOG, CHAIN_OF_TRUST, ChainOfTrust, SigningKey};
+use taskcluster_worker::plugins::{
+    ADDITIONAL_DATA, Artifacts, BackingLog, CERTIFIED_LOG, CHAIN_OF_TRUST, ChainOfTrust, SigningKey,
+};
 use taskcluster_worker::testing::{FakeQueue, MockEngine, task_with_payload};
 use taskcluster_worker::{Identity, Settings, Shutdown, Worker};
 
@@ -58,6 +60,31 @@ async fn a_run_is_signed_for() {
         let hash: String =
             sha2::Sha256::digest(queue.text(&task_id, name)).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(statement["artifacts"][name]["sha256"], hash, "{name}");
+    }
+}
+
+/// A task that has this to add; gives how it ended, and what was signed.
+async fn adds(data: &str) -> (String, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let key = SigningKey::create(&dir.path().join("key")).unwrap();
+    let payload = json!({
+        "mock": [{"write": {"path": ADDITIONAL_DATA, "text": data}}],
+        "features": {"chainOfTrust": true},
+    });
+    let (queue, task_id) = run(Some(key), payload).await;
+    let statement = serde_json::from_str(&queue.text(&task_id, CHAIN_OF_TRUST)).unwrap();
+    (queue.state(&task_id), statement)
+}
+
+#[tokio::test]
+async fn a_task_adds_to_what_is_signed_but_takes_nothing_of_the_workers_place() {
+    let added = json!({"source": {"revision": "abc"}, "artifacts": {"public/forged": {"sha256": "0"}}, "runId": 7});
+    let (state, statement) = adds(&added.to_string()).await;
+    assert_eq!((&*state, &statement["source"]["revision"]), ("completed", &json!("abc")));
+    assert_eq!((&statement["runId"], &statement["artifacts"]["public/forged"]), (&json!(0), &Value::Null));
+    for broken in ["[]", "{"] {
+        let (state, statement) = adds(broken).await;
+        assert_eq!((&*state, &statement["chainOfTrustVersion"]), ("failed", &json!(1)), "{broken}");
     }
 }
 

@@ -14,15 +14,16 @@ use taskcluster::index::Index;
 use taskcluster_core::chain;
 use taskcluster_core::ids::{RunId, TaskId};
 use taskcluster_worker::TaskContext;
+use taskcluster_worker::artifacts::{is_final, is_final_answer};
 use taskcluster_worker::decode::{Lz4Decoder, ZstdDecoder};
 use taskcluster_worker::error::{Error, Result};
 use taskcluster_worker::size;
 use tempfile::TempPath;
 
-use super::archive;
 use super::gauge::Bounds;
 use super::progress::{Pace, Passed};
-use super::reference::{OF_ARTIFACTS, name_of_content};
+use super::reference::{Names, hex, name_of_run};
+use super::{archive, encoded};
 use crate::docker::Docker;
 use crate::pipe;
 
@@ -39,9 +40,7 @@ impl Located {
     /// The name that its image gets here. An artifact of a run never changes, so that the image need not be fetched again.
     pub(super) fn image_name(&self) -> String {
         let run = self.run_id.map_or_else(|| "latest".to_owned(), |run| run.to_string());
-        let hash = Sha256::digest(format!("{}/{run}/{}", self.task_id, self.path));
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{OF_ARTIFACTS}:{hash}")
+        name_of_run(&hex(&Sha256::digest(format!("{}/{run}/{}", self.task_id, self.path))))
     }
 }
 
@@ -49,7 +48,7 @@ impl Located {
 pub(super) async fn indexed(task: &TaskContext, namespace: &str) -> Result<TaskId> {
     match Index::new(task.caller().clone()).find_task(namespace).await {
         Ok(found) => Ok(found.task_id),
-        Err(error) if error.is_not_found() || error.is_forbidden() => {
+        Err(error) if is_final_answer(&error) => {
             Err(Error::payload(format!("no image is indexed as {namespace:?}: {}", chain(&error))))
         }
         Err(error) => Err(Error::worker_caused(format!("cannot look {namespace:?} up in the index"), error)),
@@ -59,7 +58,7 @@ pub(super) async fn indexed(task: &TaskContext, namespace: &str) -> Result<TaskI
 /// Find the artifact of the task's latest run, and make sure that this task may read it: the image may be here already.
 pub(super) async fn locate(task: &TaskContext, task_id: &TaskId, path: &str) -> Result<Located> {
     let refused = |error: taskcluster_core::Error| {
-        if error.is_not_found() || error.is_forbidden() {
+        if is_final_answer(&error) {
             Error::payload(format!("the image {path:?} of task {task_id} cannot be had: {}", chain(&error)))
         } else {
             Error::worker_caused(format!("cannot look for the image {path:?} of task {task_id}"), error)
@@ -81,7 +80,7 @@ pub(super) struct Fetched {
     file: TempPath,
     packed: Packed,
     /// The names that the image is to have.
-    pub(super) names: [String; 2],
+    pub(super) names: Names,
 }
 
 /// Why an artifact has not become an image.
@@ -99,16 +98,14 @@ impl From<Error> for NotLoaded {
     }
 }
 
-/// Fetch the artifact.
-pub(super) async fn fetch(task: &TaskContext, artifact: &Located) -> Result<Fetched> {
+/// Fetch the artifact, which may take so many bytes.
+pub(super) async fn fetch(task: &TaskContext, artifact: &Located, most_bytes: u64) -> Result<Fetched> {
     let Located { task_id, path, .. } = artifact;
     let what = format!("the image {path:?} of task {task_id}");
     let packed = Packed::by_name(path)
         .ok_or_else(|| Error::payload(format!("{what} is neither .tar nor .tar.lz4 nor .tar.zst")))?;
     task.log().info(format!("fetching {what}"));
-    let file = tempfile::NamedTempFile::new_in(task.scratch())
-        .map_err(|error| Error::worker_caused("cannot write an image", error))?
-        .into_temp_path();
+    let file = encoded::temporary(task.scratch())?;
     let (pace, log, clock, named) =
         (Pace::new(task.clock().now()), task.log().clone(), task.clock().clone(), what.clone());
     let tell = move |progress: Progress| {
@@ -117,14 +114,20 @@ pub(super) async fn fetch(task: &TaskContext, artifact: &Located) -> Result<Fetc
             log.info(format!("fetching {named}: {}{of_all}", size(progress.done)));
         }
     };
-    let downloaded = Artifacts::new(task.caller())
-        .download_latest(task_id, path)
-        .progress(tell)
-        .to_file(&file)
-        .await
-        .map_err(|error| Error::worker_caused(format!("cannot fetch {what}"), error))?;
-    let names = [artifact.image_name(), name_of_content(&downloaded.sha256)];
-    Ok(Fetched { what, file, packed, names })
+    let downloaded =
+        Artifacts::new(task.caller()).download_latest(task_id, path).progress(tell).to_file(&file).await.map_err(
+            |error| match is_final(&error) {
+                true => Error::payload(format!("{what} cannot be had: {}", chain(&error))),
+                false => Error::worker_caused(format!("cannot fetch {what}"), error),
+            },
+        )?;
+    // Stored compressed or not, it is the same artifact.
+    let (file, sha256) = match downloaded.content_encoding.as_deref() {
+        None | Some("identity") => (file, downloaded.sha256),
+        Some("gzip" | "x-gzip") => encoded::gunzip(&what, file, task.scratch(), most_bytes).await?,
+        Some(other) => return Err(Error::payload(format!("{what} is encoded as {other:?}, which is unknown here"))),
+    };
+    Ok(Fetched { what, file, packed, names: Names::new(artifact.image_name(), &sha256) })
 }
 
 /// Have Docker load what was fetched, under its own names. Unpacked, it may be no larger than the bounds allow.
@@ -136,7 +139,7 @@ pub(super) async fn load(
 ) -> Result<(), NotLoaded> {
     let Fetched { what, file, packed, names } = fetched;
     task.log().info(format!("loading {what}"));
-    let (path, packed, names) = (file.to_path_buf(), *packed, names.clone());
+    let (path, packed, names) = (file.to_path_buf(), *packed, names.all());
     let passed = Arc::new(Passed::default());
     let counted = passed.clone();
     let renaming = move |out: &mut dyn Write| {

@@ -4,19 +4,55 @@ use taskcluster_worker::error::{Error, Result};
 
 /// Images that were artifacts get names of this repository, which no payload may use: whoever may read the artifact may use
 /// the image, and nobody else.
-pub(super) const OF_ARTIFACTS: &str = "taskcluster-artifact";
+pub(crate) const OF_ARTIFACTS: &str = "taskcluster-artifact";
 
 /// What the tag of an artifact's image begins with that says what the artifact hashes to.
 const HASH_TAG: &str = "sha256-";
 
-/// A name by which an image is known to be an artifact of that content.
-pub(super) fn name_of_content(sha256: &str) -> String {
-    format!("{OF_ARTIFACTS}:{HASH_TAG}{sha256}")
+/// How much of the hash of a run's artifact stands in the name that also says its content: a tag has 128 characters at most.
+const PART: usize = 32;
+
+/// The name of an image by the artifact of a run that it was.
+pub(super) fn name_of_run(hash: &str) -> String {
+    format!("{OF_ARTIFACTS}:{hash}")
 }
 
-/// The hash in such a name.
-pub(super) fn sha256_of_artifact(name: &str) -> Option<&str> {
-    name.strip_prefix(OF_ARTIFACTS)?.strip_prefix(':')?.strip_prefix(HASH_TAG)
+/// The names of an image that was an artifact. The same image may have been several, of one content or of different ones.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    pub(super) of_run: String,
+    /// By what the artifact hashes to, for other tasks with the same one.
+    pub(super) of_content: String,
+    /// By both, which says what the artifact of the run hashes to.
+    pub(super) of_both: String,
+}
+
+impl Names {
+    pub(super) fn new(of_run: String, sha256: &str) -> Self {
+        let of_both = format!("{}{sha256}", beginning_of_both(&of_run).unwrap_or_default());
+        Self { of_run, of_content: format!("{OF_ARTIFACTS}:{HASH_TAG}{sha256}"), of_both }
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        vec![self.of_run.clone(), self.of_content.clone(), self.of_both.clone()]
+    }
+}
+
+/// What the second name begins with of an image that has the first.
+fn beginning_of_both(of_run: &str) -> Option<String> {
+    let hash = of_run.strip_prefix(OF_ARTIFACTS)?.strip_prefix(':')?;
+    Some(format!("{OF_ARTIFACTS}:{}-{HASH_TAG}", hash.get(..PART)?))
+}
+
+/// What the artifact hashes to by whose name an image was found that has these names.
+pub(super) fn sha256_of_artifact<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
+    let beginning = beginning_of_both(name)?;
+    names.iter().find_map(|name| name.strip_prefix(&beginning))
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of an image, with a tag or a digest.
@@ -97,6 +133,18 @@ mod tests {
             assert_eq!((reference.as_str(), reference.repository(), reference.rest()), (whole, repository, rest));
         }
         assert!(Reference::parse("debian@sha256:ab").unwrap().has_digest());
+    }
+
+    #[test]
+    fn each_artifact_that_an_image_was_has_a_hash_of_its_own() {
+        let (first, second) = (name_of_run(&"a".repeat(64)), name_of_run(&"b".repeat(64)));
+        let names = [Names::new(first.clone(), "12"), Names::new(second.clone(), "34")];
+        let all: Vec<String> = names.iter().flat_map(Names::all).collect();
+        assert!(all.iter().all(|name| name.rsplit(':').next().unwrap().len() <= 128));
+        assert_eq!(sha256_of_artifact(&first, &all), Some("12"));
+        assert_eq!(sha256_of_artifact(&second, &all), Some("34"));
+        assert_eq!(sha256_of_artifact(&name_of_run(&"c".repeat(64)), &all), None);
+        assert_eq!(sha256_of_artifact("debian:12", &all), None);
     }
 
     #[test]

@@ -30,6 +30,13 @@ pub struct Registry {
     pub password: Secret,
 }
 
+impl Registry {
+    /// Log in as this user for images whose names begin with `prefix`.
+    pub fn new(prefix: impl Into<String>, username: impl Into<String>, password: impl Into<Secret>) -> Self {
+        Self { prefix: prefix.into(), username: username.into(), password: password.into() }
+    }
+}
+
 /// The registry with the longest prefix of the name, cut at a slash.
 pub(super) fn of<'a>(registries: &'a [Registry], reference: &Reference) -> Option<&'a Registry> {
     let begins = |registry: &&Registry| {
@@ -110,6 +117,7 @@ fn refusal(error: &ApiError) -> Option<&str> {
         "repository name must be",
         "pull access denied",
         "unauthorized",
+        "no basic auth credentials",
         "access forbidden",
     ];
     let is_final = status == 400 || finally.iter().any(|word| text.contains(word));
@@ -128,6 +136,7 @@ mod tests {
     #[test]
     fn what_may_pass_is_no_refusal() {
         assert!(refusal(&stream("manifest for a:b not found: manifest unknown")).is_some());
+        assert!(refusal(&stream("Head \"http://r.example/v2/a/manifests/1\": no basic auth credentials")).is_some());
         assert!(
             refusal(&ApiError::DockerResponseServerError {
                 status_code: 404,

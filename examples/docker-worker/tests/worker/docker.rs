@@ -53,6 +53,33 @@ fn make_image(host: &str, name: &str, command: &str) {
     assert!(status.success(), "the image for the tests cannot be made");
 }
 
+/// The name of an image with busybox of which a line of a Dockerfile says more.
+pub(crate) fn image_with(there: &There, line: &str) -> String {
+    image_of(there, &[], &["-c", line])
+}
+
+/// The same of one that is made by these flags of `docker create` and `docker commit`.
+pub(crate) fn image_of(there: &There, create: &[&str], commit: &[&str]) -> String {
+    let name = format!("taskcluster-test-with:{}", label());
+    let created = call(&there.host, &[&["create"], create, &[&there.image, "/bin/sh"]].concat());
+    let container = String::from_utf8(created).unwrap();
+    call(&there.host, &[&["commit"], commit, &[container.trim(), &name]].concat());
+    call(&there.host, &["rm", container.trim()]);
+    name
+}
+
+/// The archive of a new image, which is then no longer here; `tag` is what it says its name is.
+pub(crate) fn archive(there: &There, tag: &str) -> Vec<u8> {
+    let container = String::from_utf8(call(&there.host, &["create", &there.image, "/bin/sh"])).unwrap();
+    // Another one for each archive.
+    let label = format!("LABEL of={tag}");
+    call(&there.host, &["commit", "-c", &label, container.trim(), tag]);
+    let archive = call(&there.host, &["save", tag]);
+    call(&there.host, &["rm", container.trim()]);
+    call(&there.host, &["rmi", tag]);
+    archive
+}
+
 /// What `docker` prints, called with these arguments.
 pub(crate) fn call(host: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("docker").args(arguments).env("DOCKER_HOST", host).output().unwrap();

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::bench::Bench;
+use crate::docker;
 
 #[tokio::test]
 async fn the_exit_code_decides() {
@@ -24,6 +25,30 @@ async fn a_command_that_is_no_program_fails_and_is_named() {
     let (_, state, log) = bench.resolve(json!({"command": ["no-such-program", "x"]})).await;
     assert_eq!(state, "failed", "{log}");
     assert!(log.contains("could not be started: \"no-such-program\": executable file not found"), "{log}");
+}
+
+#[tokio::test]
+async fn what_payload_and_image_make_impossible_is_the_payloads_fault() {
+    let Some(bench) = Bench::new().await else { return };
+    let with = |line: &str| json!(docker::image_with(&bench.there, line));
+    let none = json!({});
+    // Where a directory is mounted, the image has a file; its user, or the directory where it starts, is none.
+    for (what, image, cache, artifacts) in [
+        ("a cache", json!(bench.there.image), json!({"c": "/bin/busybox"}), none.clone()),
+        ("a cache below", json!(bench.there.image), json!({"c": "/bin/busybox/c"}), none.clone()),
+        ("a volume", json!(bench.there.image), none.clone(), json!({"v": {"type": "volume", "path": "/bin/busybox"}})),
+        ("a user", with("USER nosuch"), none.clone(), none.clone()),
+        ("a group", with("USER 0:nosuch"), none.clone(), none.clone()),
+        ("a directory", with("WORKDIR /bin/busybox"), none.clone(), none.clone()),
+    ] {
+        let payload = json!({"image": image, "command": ["/bin/true"], "cache": cache, "artifacts": artifacts});
+        let (_, state, log) = bench.resolve(payload).await;
+        assert_eq!(state, "exception malformed-payload", "{what}: {log}");
+        assert!(log.contains("[taskcluster:error] the container cannot be "), "{what}: {log}");
+        if let Some(name) = image.as_str().filter(|name| *name != bench.there.image) {
+            docker::call(&bench.there.host, &["rmi", name]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -53,6 +78,21 @@ async fn a_task_may_end_politely() {
     tokio::join!(bench.run(), cancel);
     let log = bench.log(&task_id);
     assert!(log.contains("polite\r\n") && log.contains("cancelled"), "{log}");
+}
+
+#[tokio::test]
+async fn a_task_is_asked_to_end_as_its_image_says() {
+    let Some(bench) = Bench::new().await else { return };
+    let image = docker::image_of(&bench.there, &["--stop-signal", "SIGUSR1"], &[]);
+    let script = "trap 'echo as the image says; exit 0' USR1; echo ready; while :; do sleep 0.05; done";
+    let task_id = bench.add(json!({"image": image, "command": ["/bin/sh", "-c", script]}));
+    let cancel = async {
+        bench.line("ready").await;
+        bench.queue.cancel(&task_id);
+    };
+    tokio::join!(bench.run(), cancel);
+    assert!(bench.log(&task_id).contains("as the image says\r\n"), "{}", bench.log(&task_id));
+    docker::call(&bench.there.host, &["rmi", &image]);
 }
 
 #[tokio::test]

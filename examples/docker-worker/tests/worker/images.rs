@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::docker::{self, There};
 
 const TIMEOUT: Duration = Duration::from_secs(180);
-const QUEUE: &str = "test/docker";
+pub(crate) const QUEUE: &str = "test/docker";
 
 pub(crate) struct Bench {
     pub(crate) fake: Fake,
@@ -51,11 +51,17 @@ impl Bench {
         task_id
     }
 
-    /// A completed task that left an artifact.
-    pub(crate) async fn artifact(&self, name: &str, content: &[u8]) -> TaskId {
+    /// A task that somebody runs.
+    pub(crate) async fn builds(&self) -> TaskId {
         let task_id = self.create("test/builder", &[], json!({})).await;
         let claims = self.tc.queue().claim_work("test/builder", &ClaimWorkRequest::new("g", "w", 1)).await.unwrap();
         assert_eq!(claims.tasks[0].status.task_id, task_id);
+        task_id
+    }
+
+    /// A completed task that left an artifact.
+    pub(crate) async fn artifact(&self, name: &str, content: &[u8]) -> TaskId {
+        let task_id = self.builds().await;
         let upload = self.tc.artifacts().upload(&task_id, 0, name, self.fake.now() + hours(12));
         upload.bytes(content.to_vec()).await.unwrap();
         self.tc.queue().report_completed(&task_id, 0).await.unwrap();
@@ -75,20 +81,44 @@ impl Bench {
         change: impl FnOnce(&mut Options),
     ) -> (String, String) {
         let payload = json!({"image": image, "command": ["/bin/sh", "-c", "echo it runs"], "maxRunTime": 600});
-        let task_id = self.create(QUEUE, scopes, payload).await;
+        let mut ends = self.run_payloads([payload], scopes, change).await;
+        ends.remove(0)
+    }
+
+    /// Run tasks, all at once; gives how each ended and its log.
+    pub(crate) async fn run_payloads(
+        &self,
+        payloads: impl IntoIterator<Item = Value>,
+        scopes: &[&str],
+        change: impl FnOnce(&mut Options),
+    ) -> Vec<(String, String)> {
+        let mut tasks = Vec::new();
+        for payload in payloads {
+            tasks.push(self.create(QUEUE, scopes, payload).await);
+        }
         let mut worker = DockerWorker::new(&self.there.host);
         let mut options = Options::new(docker::label());
         change(&mut options);
         worker.options = Some(options);
-        let settings = Settings::new(self.dir.path().join("work")).with_task_limit(1);
+        let settings =
+            Settings::new(self.dir.path().join("work")).with_task_limit(tasks.len() as u64).with_capacity(tasks.len());
         let identity = Identity::new(QUEUE.parse().unwrap(), "group", "worker");
         let worker = worker.builder(self.fake.root_url(), identity, settings).await.unwrap();
         let worker = worker.credentials(self.fake.credentials()).build().unwrap();
         tokio::time::timeout(TIMEOUT, worker.run(Shutdown::new())).await.expect("the worker ends").unwrap();
-        let status = self.tc.queue().status(&task_id).await.unwrap().status;
+        let mut ends = Vec::new();
+        for task_id in &tasks {
+            ends.push(self.end_of(task_id).await);
+        }
+        ends
+    }
+
+    /// How a task's first run ended, and its log.
+    async fn end_of(&self, task_id: &TaskId) -> (String, String) {
+        let status = self.tc.queue().status(task_id).await.unwrap().status;
         let run = &status.runs[0];
         let reason = run.reason_resolved.as_ref().map_or("", |reason| reason.as_str()).to_owned();
-        let log = self.tc.artifacts().download(&task_id, 0, "public/logs/live_backing.log").to_memory(1_000_000);
+        let log = self.tc.artifacts().download(task_id, 0, "public/logs/live_backing.log").to_memory(1_000_000);
         (reason, String::from_utf8(log.await.unwrap().to_vec()).unwrap())
     }
 
@@ -96,16 +126,8 @@ impl Bench {
         docker::call(&self.there.host, arguments)
     }
 
-    /// The archive of a new image, which is then no longer here; `tag` is what it says its name is.
     pub(crate) fn archive(&self, tag: &str) -> Vec<u8> {
-        let container = String::from_utf8(self.docker(&["create", &self.there.image, "/bin/sh"])).unwrap();
-        // Another one for each archive.
-        let label = format!("LABEL of={tag}");
-        self.docker(&["commit", "-c", &label, container.trim(), tag]);
-        let archive = self.docker(&["save", tag]);
-        self.docker(&["rm", container.trim()]);
-        self.docker(&["rmi", tag]);
-        archive
+        docker::archive(&self.there, tag)
     }
 }
 
@@ -245,7 +267,7 @@ fn with_layers(archive: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     changed.into_inner().unwrap()
 }
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
@@ -283,6 +305,11 @@ pub(crate) struct Registry {
 impl Registry {
     /// `None`, which is said, where there is no such program.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(|_| String::new())
+    }
+
+    /// The same with more in its configuration, which may name files of a folder.
+    pub(crate) fn start_with(more: impl FnOnce(&std::path::Path) -> String) -> Option<Self> {
         let Ok(program) = std::env::var("TEST_DOCKER_REGISTRY") else {
             println!("skipped: TEST_DOCKER_REGISTRY names no registry server");
             return None;
@@ -292,8 +319,9 @@ impl Registry {
         let config = dir.path().join("config.yml");
         let storage = dir.path().join("data");
         let text = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n",
-            storage.display()
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n{}",
+            storage.display(),
+            more(dir.path()),
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new(program);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
+mod absent;
 mod bench;
 mod caches;
 mod conformance;
@@ -16,7 +17,12 @@ mod kept;
 mod large;
 mod leftovers;
 mod local;
+mod login;
+mod pages;
 mod payload;
 mod proxy;
 mod room;
+mod saved;
+mod shared;
 mod shell;
+mod trust;

@@ -20,17 +20,26 @@ use serde_json::{Map, Value, json};
 
 use crate::artifacts::Upload;
 use crate::context::TaskContext;
+use crate::engine::{Missing, ResultSet};
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Reason};
 use crate::payload::{Payload, PayloadPart};
-use crate::plugin::{Plugin, TaskPlugin};
+use crate::plugin::{Plugin, TaskPlugin, Verdict};
 use crate::plugins::task_log::LOG_CONTENT_TYPE;
+use crate::size::size;
 
 /// Name of the log that is signed for.
 pub const CERTIFIED_LOG: &str = "public/logs/certified.log";
 
 /// Name of the statement; its signature has `.sig` after it.
 pub const CHAIN_OF_TRUST: &str = "public/chain-of-trust.json";
+
+/// A file in the directory where a task starts: what the object in it says stands in the statement as well, except where the worker
+/// says something under the same name.
+pub const ADDITIONAL_DATA: &str = "chain-of-trust-additional-data.json";
+
+/// The most bytes that it may have.
+const MOST_DATA: u64 = 1 << 20;
 
 /// Signs for the runs that ask for it. List it after all plugins that upload anything.
 #[derive(Clone, Debug)]
@@ -141,7 +150,7 @@ impl Plugin for ChainOfTrust {
     }
 
     fn task(&self, task: &Arc<TaskContext>) -> Box<dyn TaskPlugin> {
-        Box::new(TaskChain { task: task.clone(), signer: self.clone(), wanted: false })
+        Box::new(TaskChain { task: task.clone(), signer: self.clone(), wanted: false, added: Map::new() })
     }
 }
 
@@ -149,6 +158,8 @@ struct TaskChain {
     task: Arc<TaskContext>,
     signer: ChainOfTrust,
     wanted: bool,
+    /// What the task itself wants to be stated.
+    added: Map<String, Value>,
 }
 
 #[async_trait]
@@ -167,6 +178,24 @@ impl TaskPlugin for TaskChain {
         Ok(())
     }
 
+    async fn stopped(&mut self, results: &dyn ResultSet) -> Result<Verdict> {
+        if !self.wanted {
+            return Ok(Verdict::Good);
+        }
+        let file = match results.file(ADDITIONAL_DATA).await {
+            Ok(file) => file,
+            Err(Missing::NotFound(_)) => return Ok(Verdict::Good),
+            Err(missing) => return Ok(self.refuse(&missing.to_string())),
+        };
+        match read_object(file.path()).await {
+            Ok(added) => {
+                self.added = added;
+                Ok(Verdict::Good)
+            }
+            Err(error) => Ok(self.refuse(&error.to_string())),
+        }
+    }
+
     async fn finished(&mut self, outcome: &Outcome) -> Result<()> {
         // A run that was broken off made nothing to sign for.
         let whole = match outcome {
@@ -181,7 +210,20 @@ impl TaskPlugin for TaskChain {
     }
 }
 
+async fn read_object(path: &Path) -> io::Result<Map<String, Value>> {
+    if tokio::fs::metadata(path).await?.len() > MOST_DATA {
+        return Err(io::Error::other(format!("it has more than {}", size(MOST_DATA))));
+    }
+    Ok(serde_json::from_slice(&tokio::fs::read(path).await?)?)
+}
+
 impl TaskChain {
+    /// Nothing is signed for that is not what the task meant.
+    fn refuse(&self, why: &str) -> Verdict {
+        self.task.log().error(format!("{ADDITIONAL_DATA} cannot be added to the chain of trust: {why}"));
+        Verdict::Failed
+    }
+
     async fn certify(&self, key: &SigningKey) -> Result<()> {
         let task = &self.task;
         let log = Upload::new(task.log().path()).content_type(LOG_CONTENT_TYPE);
@@ -201,7 +243,7 @@ impl TaskChain {
             task.uploaded().into_iter().map(|(name, sha256)| (name, json!({"sha256": sha256}))).collect();
         let mut environment = self.signer.environment.clone();
         environment.extend(task.described().into_iter().map(|(name, value)| (name, value.into())));
-        Ok(json!({
+        let stated = json!({
             "chainOfTrustVersion": 1,
             "artifacts": artifacts,
             "task": definition,
@@ -210,7 +252,13 @@ impl TaskChain {
             "workerGroup": identity.worker_group,
             "workerId": identity.worker_id,
             "environment": environment,
-        }))
+        });
+        // As a whole: nothing of the task's stands among what the worker says of artifacts or of itself.
+        let mut whole = Value::Object(self.added.clone());
+        if let (Value::Object(whole), Value::Object(stated)) = (&mut whole, stated) {
+            whole.extend(stated);
+        }
+        Ok(whole)
     }
 
     async fn keep(&self, name: &str, content_type: &str, content: &[u8]) -> Result<()> {

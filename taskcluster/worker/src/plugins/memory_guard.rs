@@ -96,13 +96,12 @@ impl MemoryGuard {
 
     fn look(&self, now: Timestamp) -> std::io::Result<()> {
         let memory = Memory::of_machine()?;
-        let Some(running) = self.watch().short_for(memory.is_short(&self.limits), self.limits.patience, now) else {
-            return Ok(());
-        };
+        let short = self.watch().short_for(memory.is_short(&self.limits), self.limits.patience, now);
+        let Some((since, running)) = short else { return Ok(()) };
         // Nobody who comes or goes waits for this, which takes its time.
         let held = running.into_iter().map(|(number, running)| (running.sandbox.memory().unwrap_or(0), number));
         let Some((held, number)) = held.max().filter(|(held, _)| *held > 0) else { return Ok(()) };
-        if let Some(victim) = self.watch().take(number) {
+        if let Some(victim) = self.watch().take(number, since) {
             victim.task.stop(Stop::Fail(format!(
                 "the machine runs out of memory ({memory}), and this task holds the most of it, {}",
                 size(held)

@@ -19,6 +19,9 @@ impl<T> Default for Watch<T> {
     }
 }
 
+/// Since when there is too little, and who runs, by their numbers.
+pub(super) type Short<T> = (Timestamp, Vec<(u64, T)>);
+
 impl<T: Clone> Watch<T> {
     /// The number by which it is removed.
     pub(super) fn add(&mut self, running: T) -> u64 {
@@ -32,20 +35,21 @@ impl<T: Clone> Watch<T> {
         self.running.remove(&number);
     }
 
-    /// Those that run, by their numbers, if there has been too little for so long.
-    pub(super) fn short_for(&mut self, short: bool, patience: Duration, now: Timestamp) -> Option<Vec<(u64, T)>> {
+    /// Those that run, by their numbers, if there has been too little for so long, and since when.
+    pub(super) fn short_for(&mut self, short: bool, patience: Duration, now: Timestamp) -> Option<Short<T>> {
         if !short {
             self.short_since = None;
         } else if self.short_since.is_none() {
             self.short_since = Some(now);
         }
-        let long = self.short_since.is_some_and(|since| now.since(since) >= patience);
-        long.then(|| self.running.iter().map(|(number, running)| (*number, running.clone())).collect())
+        let since = self.short_since.filter(|since| now.since(*since) >= patience)?;
+        Some((since, self.running.iter().map(|(number, running)| (*number, running.clone())).collect()))
     }
 
-    /// Take one out. The others get as much time as they had, for this one to end; so whoever has looked at the same time gets none.
-    pub(super) fn take(&mut self, number: u64) -> Option<T> {
-        self.short_since?;
+    /// Take one out, if there has been too little ever since. The others get as much time as they had, for this one to end; so whoever
+    /// has looked at the same time gets none, however long that took: the one that was taken may hold nothing by then.
+    pub(super) fn take(&mut self, number: u64, since: Timestamp) -> Option<T> {
+        self.short_since.filter(|short_since| *short_since == since)?;
         let taken = self.running.remove(&number)?;
         self.short_since = None;
         Some(taken)
@@ -69,21 +73,23 @@ mod tests {
         assert_eq!(watch.short_for(true, PATIENCE, at(4)), None);
         assert_eq!(watch.short_for(false, PATIENCE, at(5)), None);
         assert_eq!(watch.short_for(true, PATIENCE, at(6)), None);
-        assert_eq!(watch.short_for(true, PATIENCE, at(11)), Some(Vec::new()));
+        assert_eq!(watch.short_for(true, PATIENCE, at(11)), Some((at(6), Vec::new())));
     }
 
     #[test]
     fn one_goes_and_the_next_has_to_wait() {
         let mut watch = Watch::default();
         let numbers = [10, 30, 20].map(|size| watch.add(size));
-        let running = watch.short_for(true, Duration::ZERO, at(0)).unwrap();
+        let (since, running) = watch.short_for(true, Duration::ZERO, at(0)).unwrap();
         assert_eq!(running.iter().map(|(_, size)| *size).collect::<Vec<_>>(), [10, 30, 20]);
-        assert_eq!(watch.take(numbers[1]), Some(30));
-        assert_eq!(watch.take(numbers[2]), None, "who looked at the same time takes none");
+        assert_eq!(watch.take(numbers[1], since), Some(30));
+        assert_eq!(watch.take(numbers[2], since), None, "who looked at the same time takes none");
         watch.remove(numbers[1]);
         assert_eq!(watch.short_for(true, PATIENCE, at(1)), None, "the first needs time to end");
-        assert_eq!(watch.short_for(true, PATIENCE, at(6)).unwrap().len(), 2);
-        assert_eq!(watch.take(numbers[1]), None, "it is gone");
-        assert_eq!(watch.take(numbers[2]), Some(20));
+        assert_eq!(watch.take(numbers[2], since), None, "also who took longer to look");
+        let (since, running) = watch.short_for(true, PATIENCE, at(6)).unwrap();
+        assert_eq!(running.len(), 2);
+        assert_eq!(watch.take(numbers[1], since), None, "it is gone");
+        assert_eq!(watch.take(numbers[2], since), Some(20));
     }
 }
