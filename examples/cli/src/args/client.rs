@@ -133,6 +133,9 @@ pub(crate) enum TaskCommand {
     Log {
         /// The task.
         task: TaskId,
+        /// Go on until its run ends, as is done in any case: for those who are used to saying so.
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Cancel it.
     Cancel {

@@ -38,7 +38,7 @@ async fn carry_out(tc: Taskcluster, command: TaskCommand) -> Result<Outcome> {
         TaskCommand::Def { task } => output.json(&queue.task(&task).raw().await?),
         TaskCommand::Group { task } => output.line(&queue.status(&task).await?.status.task_group_id.to_string()),
         TaskCommand::Artifacts { task, run } => artifact::list(&tc, &task, run, &mut output).await,
-        TaskCommand::Log { task } => log::follow(&tc, &task, &mut output).await,
+        TaskCommand::Log { task, follow: _ } => log::follow(&tc, &task, &mut output).await,
         TaskCommand::Cancel { task, noop } => {
             if noop {
                 output.line(&format!("would cancel {task}"))
