@@ -49,28 +49,21 @@ pub(crate) enum Command {
     #[command(after_help = API_HELP)]
     Api(Box<Invocation>),
     /// Create a task, see how it stands, read its log, run it again.
-    #[command(subcommand)]
-    Task(TaskCommand),
+    Task(Box<Telling<TaskCommand>>),
     /// See how the tasks of a group stand, or cancel them.
-    #[command(subcommand)]
-    Group(GroupCommand),
+    Group(Telling<GroupCommand>),
     /// Submit a graph of tasks, see how it stands, run again what failed, draw it.
-    #[command(subcommand)]
-    Graph(GraphCommand),
+    Graph(Telling<GraphCommand>),
     /// Define worker types, see how many workers there are and why, roll a change out or take it back.
-    #[command(subcommand)]
-    Provision(ProvisionCommand),
+    Provision(Telling<ProvisionCommand>),
     /// List, download and upload what tasks leave.
-    #[command(subcommand)]
-    Artifact(Box<ArtifactCommand>),
+    Artifact(Box<Telling<ArtifactCommand>>),
     /// Open a shell in a running task that allows it, or run a program there.
     Shell(ShellArgs),
     /// See what may be done to a task or its group, and have it done.
-    #[command(subcommand)]
-    Action(ActionCommand),
+    Action(Telling<ActionCommand>),
     /// Download what a task left.
-    #[command(subcommand)]
-    Download(DownloadCommand),
+    Download(Telling<DownloadCommand>),
     /// Get credentials for this shell by way of the browser, and print them as `export` lines.
     Signin(SigninArgs),
     /// Say which time lies so far from now.
@@ -79,6 +72,8 @@ pub(crate) enum Command {
     Slugid {
         #[command(subcommand)]
         command: Option<SlugidCommand>,
+        #[command(flatten)]
+        told: Told,
     },
     /// Print what makes a shell complete commands, options and the methods of the services.
     Completions(CompletionsArgs),

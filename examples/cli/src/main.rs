@@ -28,7 +28,7 @@ mod results;
 mod state_dir;
 mod view;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Telling};
 use exit::{Outcome, one_line};
 
 fn main() -> ExitCode {
@@ -46,17 +46,17 @@ fn main() -> ExitCode {
         Command::Up(args) => commands::up(&args),
         Command::NativeWorker { arguments } => return commands::native_worker(arguments),
         Command::Api(invocation) => commands::api(&invocation),
-        Command::Task(command) => commands::task(command),
-        Command::Group(command) => commands::group(command),
-        Command::Graph(command) => commands::graph(command),
-        Command::Provision(command) => commands::provision(command),
-        Command::Artifact(command) => commands::artifact(*command),
+        Command::Task(telling) => commands::task(telling.command, telling.told.json),
+        Command::Group(Telling { command, told }) => commands::group(command, told.json),
+        Command::Graph(Telling { command, told }) => commands::graph(command, told.json),
+        Command::Provision(Telling { command, told }) => commands::provision(command, told.json),
+        Command::Artifact(telling) => commands::artifact(telling.command, telling.told.json),
         Command::Shell(args) => commands::shell(&args),
         Command::Signin(args) => commands::signin(&args),
-        Command::Action(command) => commands::action(command),
-        Command::Download(command) => commands::download(command),
+        Command::Action(Telling { command, told }) => commands::action(command, told.json),
+        Command::Download(Telling { command, told }) => commands::download(command, told.json),
         Command::FromNow(args) => commands::from_now(&args),
-        Command::Slugid { command } => commands::slugid(command),
+        Command::Slugid { command, told } => commands::slugid(command, told.json),
         Command::Completions(args) => commands::completions(&args),
     };
     match outcome {

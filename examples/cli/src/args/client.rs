@@ -7,6 +7,23 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 use taskcluster_core::ids::{RunId, TaskId};
 
+/// How values are told.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Told {
+    /// Print JSON, for programs: a document for each thing, each on a line of its own where no terminal shows it.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// Commands that tell values.
+#[derive(Debug, Args)]
+pub(crate) struct Telling<C: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: C,
+    #[command(flatten)]
+    pub(crate) told: Told,
+}
+
 /// Arguments of `taskcluster completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,6 +43,8 @@ pub(crate) struct FromNowArgs {
     /// Years, months, weeks, days, hours, minutes and seconds, such as `2 days 3 hours` or `-1h`.
     #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true, value_name = "DURATION")]
     pub(crate) duration: Vec<String>,
+    #[command(flatten)]
+    pub(crate) told: Told,
 }
 
 /// What to do with slugids.

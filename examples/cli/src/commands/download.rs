@@ -5,7 +5,8 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use taskcluster::artifacts::{ArtifactError, Download};
+use serde_json::json;
+use taskcluster::artifacts::{ArtifactError, Download, Downloaded};
 use taskcluster::{RunId, Taskcluster};
 use tokio::fs::File;
 
@@ -13,19 +14,22 @@ use super::Stops;
 use super::talk::{BadUse, Stopped, deployment, talk};
 use crate::args::{DownloadArtifactArgs, DownloadCommand};
 use crate::exit::Outcome;
-use crate::output::ReaderGone;
+use crate::output::{Output, ReaderGone};
 
 /// Downloads.
-pub(crate) fn download(command: DownloadCommand) -> Result<Outcome> {
+pub(crate) fn download(command: DownloadCommand, json: bool) -> Result<Outcome> {
     let DownloadCommand::Artifact(args) = command;
-    artifact(&args)
+    artifact(&args, json)
 }
 
 /// Downloads an artifact.
-pub(super) fn artifact(args: &DownloadArtifactArgs) -> Result<Outcome> {
+pub(super) fn artifact(args: &DownloadArtifactArgs, json: bool) -> Result<Outcome> {
     let wanted = Wanted::of(args)?;
+    if json && wanted.file == Path::new("-") {
+        return Err(BadUse("--json: standard output is for the artifact".to_owned()).into());
+    }
     let tc = deployment()?;
-    talk(wanted.fetch(&tc, args))
+    talk(wanted.fetch(&tc, args, Output::telling(json)))
 }
 
 /// The artifact, and where it goes.
@@ -51,7 +55,7 @@ impl Wanted {
         Ok(Self { run: run.transpose()?, name: name.clone(), file })
     }
 
-    async fn fetch(&self, tc: &Taskcluster, args: &DownloadArtifactArgs) -> Result<()> {
+    async fn fetch(&self, tc: &Taskcluster, args: &DownloadArtifactArgs, mut output: Output) -> Result<()> {
         let artifacts = tc.artifacts();
         let download: Download = match self.run {
             Some(run) => artifacts.download(&args.task, run, &self.name),
@@ -73,11 +77,16 @@ impl Wanted {
             () = stops.politely.cancelled() => return Err(Stopped.into()),
             () = listening => return Err(Stopped.into()),
         };
-        let kind = downloaded.content_type.map(|kind| format!(" of {kind}")).unwrap_or_default();
-        let packed = downloaded.content_encoding.map(|how| format!(", compressed by {how}")).unwrap_or_default();
-        // Standard output stays free for those who want the file there.
-        eprintln!("{}: {} bytes{kind}{packed}", self.file.display(), downloaded.length);
-        Ok(())
+        let Downloaded { length, content_type, content_encoding, sha256, .. } = downloaded;
+        let told = json!({
+            "name": self.name, "file": self.file, "length": length, "contentType": content_type,
+            "contentEncoding": content_encoding, "sha256": sha256,
+        });
+        output.report(&told, |_| {
+            let kind = content_type.map(|kind| format!(" of {kind}")).unwrap_or_default();
+            let packed = content_encoding.map(|how| format!(", compressed by {how}")).unwrap_or_default();
+            format!("{}: {length} bytes{kind}{packed}", self.file.display())
+        })
     }
 }
 

@@ -13,6 +13,7 @@ mod guide;
 mod hello;
 mod help;
 mod index;
+mod json;
 mod postgres;
 mod run;
 mod shell;
