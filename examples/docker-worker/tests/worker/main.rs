@@ -10,6 +10,7 @@ mod docker;
 mod dropped;
 mod ends;
 mod guards;
+mod help;
 mod hostile;
 mod images;
 mod kept;
