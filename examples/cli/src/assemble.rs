@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::{disk, first_run, home};
+use crate::{disk, first_run, home, payload_schemas};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
@@ -188,6 +188,7 @@ impl Deployment {
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
             .merge(home::router(&root_url, &SERVICES))
+            .merge(payload_schemas::router())
             .merge(tunnel.router(TUNNEL_PATH))
             .merge(parts.beside);
         let caller =
