@@ -1,6 +1,8 @@
 //! The command line, as clap sees it.
 
 mod client;
+#[cfg(test)]
+mod official;
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -30,6 +32,9 @@ Example: run the tasks of the commit that you are on, as its .taskcluster.yml sa
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Show on standard error what is called, and what goes on besides. RUST_LOG says more exactly what.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,7 +55,7 @@ pub(crate) enum Command {
     Api(Box<Invocation>),
     /// Create a task, see how it stands, read its log, run it again.
     Task(Box<Telling<TaskCommand>>),
-    /// See how the tasks of a group stand, or cancel them.
+    /// See how the tasks of a group stand, cancel them, or let the group have no more.
     Group(Telling<GroupCommand>),
     /// Submit a graph of tasks, see how it stands, run again what failed, draw it.
     Graph(Telling<GraphCommand>),
@@ -62,7 +67,7 @@ pub(crate) enum Command {
     Shell(ShellArgs),
     /// See what may be done to a task or its group, and have it done.
     Action(Telling<ActionCommand>),
-    /// Download what a task left.
+    /// Download what a task left, or any object.
     Download(Telling<DownloadCommand>),
     /// Get credentials for this shell by way of the browser, and print them as `export` lines.
     Signin(SigninArgs),
@@ -77,6 +82,14 @@ pub(crate) enum Command {
     },
     /// Print what makes a shell complete commands, options and the methods of the services.
     Completions(CompletionsArgs),
+    /// Print what the variables say: the root URL, the client, and whether there are credentials.
+    Config(ConfigArgs),
+    /// Print the version.
+    Version {
+        /// Its number alone.
+        #[arg(short, long)]
+        short_version: bool,
+    },
 }
 
 const API_HELP: &str = "\

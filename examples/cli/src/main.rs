@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use service_kit::telemetry::{self, LogFormat};
 
 mod api;
 mod args;
@@ -16,10 +17,12 @@ mod exit;
 mod first_run;
 #[cfg(test)]
 mod fixture;
+mod go_template;
 mod group;
 mod home;
 mod json_text;
 mod output;
+mod payload_schemas;
 mod progress;
 mod push_event;
 mod refusal;
@@ -31,6 +34,9 @@ mod view;
 use args::{Cli, Command, Telling};
 use exit::{Outcome, one_line};
 
+/// What `--verbose` shows: each call, and what goes on besides.
+const VERBOSE: &str = "info,taskcluster=debug,taskcluster_core=debug";
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -41,6 +47,10 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
+    if cli.verbose {
+        // The first one stays, whatever the command would say.
+        telemetry::init(LogFormat::Text, VERBOSE);
+    }
     let outcome = match cli.command {
         Command::Run(args) => commands::run(&args),
         Command::Up(args) => commands::up(&args),
@@ -58,6 +68,8 @@ fn main() -> ExitCode {
         Command::FromNow(args) => commands::from_now(&args),
         Command::Slugid { command, told } => commands::slugid(command, told.json),
         Command::Completions(args) => commands::completions(&args),
+        Command::Config(args) => commands::config(&args),
+        Command::Version { short_version } => commands::version(short_version),
     };
     match outcome {
         Ok(outcome) => outcome.into(),

@@ -67,11 +67,7 @@ impl Output {
     }
 
     /// A value: to programs as a JSON document, to people as `in_words` says it. No words are no line.
-    pub(crate) fn tell<T: Serialize + ?Sized>(
-        &mut self,
-        value: &T,
-        in_words: impl FnOnce(&T) -> String,
-    ) -> Result<()> {
+    pub(crate) fn tell<T: Serialize + ?Sized>(&mut self, value: &T, in_words: impl FnOnce(&T) -> String) -> Result<()> {
         if self.for_programs {
             return self.json(&serde_json::to_vec(value)?);
         }

@@ -29,7 +29,9 @@ async fn list(tc: &Taskcluster, task_id: &TaskId, mut output: Output) -> Result<
     let task = tc.queue().task(task_id).await?;
     let offer = Offer::of_group(tc, &task.task_group_id).await?;
     let mut tell = |actions: Vec<&OfferedAction>, is_for_group: bool| {
-        actions.iter().try_for_each(|action| output.tell(&value_of(action, is_for_group), |_| line_of(action, is_for_group)))
+        actions
+            .iter()
+            .try_for_each(|action| output.tell(&value_of(action, is_for_group), |_| line_of(action, is_for_group)))
     };
     tell(offer.actions(Some(&task)), false)?;
     tell(offer.actions(None), true)

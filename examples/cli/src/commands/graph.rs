@@ -28,9 +28,7 @@ async fn carry_out(tc: Taskcluster, command: GraphCommand, mut output: Output) -
             output.tell(&submitted, |status| status.task_graph_id.to_string())
         }
         GraphCommand::List(args) => list(&tc, args, &mut output).await,
-        GraphCommand::Status { graph } => {
-            tell_state(&mut output, &scheduler.status(&graph.to_string()).await?.status)
-        }
+        GraphCommand::Status { graph } => tell_state(&mut output, &scheduler.status(&graph.to_string()).await?.status),
         GraphCommand::Tasks { graph } => tasks(&tc, graph, &mut output).await,
         GraphCommand::Cancel { graph } => {
             tell_state(&mut output, &scheduler.cancel_task_graph(&graph.to_string()).await?.status)
@@ -41,9 +39,7 @@ async fn carry_out(tc: Taskcluster, command: GraphCommand, mut output: Output) -
                 Some(task) => scheduler.rerun_task(&graph, &task).await?,
                 None => scheduler.rerun_task_graph(&graph).await?,
             };
-            output.tell(&again, |again| {
-                again.task_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-            })
+            output.tell(&again, |again| again.task_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         }
         GraphCommand::Draw { graph, graphviz } => {
             let graph = graph.to_string();

@@ -1,13 +1,14 @@
 //! `taskcluster group`: the tasks of a group.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, stdin};
+use std::io::{IsTerminal as _, stdin};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use taskcluster::queue::{TaskDefinitionAndStatus, TaskState};
 use taskcluster::{TaskId, Taskcluster};
 
+use super::confirm::confirm;
 use super::talk::{BadUse, deployment, talk};
 use crate::args::{GroupCommand, GroupListArgs};
 use crate::exit::Outcome;
@@ -18,14 +19,27 @@ const CONCURRENCY: usize = 10;
 
 /// Asks the queue about a group, or cancels its tasks.
 pub(crate) fn group(command: GroupCommand, json: bool) -> Result<Outcome> {
+    if let GroupCommand::List(args) = &command
+        && args.format_string.is_some()
+        && json
+    {
+        return Err(BadUse("--json: --format-string says how tasks are told".to_owned()).into());
+    }
     let tc = deployment()?;
-    let output = Output::telling(json);
+    let mut output = Output::telling(json);
     talk(async {
         match command {
             GroupCommand::List(args) => list(&tc, &args, output).await,
             GroupCommand::Status { group } => count(&tc, &group, output).await,
             GroupCommand::Cancel { group, worker_type, force } => {
                 cancel(&tc, &group, worker_type.as_deref(), force, output).await
+            }
+            GroupCommand::Seal { group } => {
+                let sealed = tc.queue().seal_task_group(&group).await?;
+                output.tell(&sealed, |group| {
+                    let since = group.sealed.map(|since| format!(" since {since}")).unwrap_or_default();
+                    format!("{} is sealed{since}", group.task_group_id)
+                })
             }
         }
     })
@@ -35,6 +49,10 @@ async fn list(tc: &Taskcluster, args: &GroupListArgs, mut output: Output) -> Res
     let mut members = tc.queue().list_task_group(&args.group).stream();
     while let Some(member) = members.try_next().await? {
         if is_wanted(&member.status.state, args) {
+            if let Some(template) = &args.format_string {
+                output.line(&template.line(&serde_json::to_value(&member)?))?;
+                continue;
+            }
             output.tell(&member, |member| {
                 let (id, name, state) = (member.status.task_id, &member.task.metadata.name, &member.status.state);
                 format!("{id} {name} {state}")
@@ -101,16 +119,12 @@ async fn cancel(
     Ok(())
 }
 
-/// Asks whoever sits at the terminal.
+/// Asks, with the tasks before the eyes of whoever sits at the terminal.
 fn confirms(tasks: &[&TaskDefinitionAndStatus]) -> Result<bool> {
-    if !stdin().is_terminal() {
-        return Err(BadUse("nobody is there to be asked: --force cancels without asking".to_owned()).into());
+    if stdin().is_terminal() {
+        for member in tasks {
+            eprintln!("{} {}", member.status.task_id, member.task.metadata.name);
+        }
     }
-    for member in tasks {
-        eprintln!("{} {}", member.status.task_id, member.task.metadata.name);
-    }
-    eprint!("Cancel these {} tasks? [y/n] ", tasks.len());
-    let mut answer = String::new();
-    stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
+    confirm(&format!("Cancel these {} tasks?", tasks.len()), "--force cancels without asking")
 }

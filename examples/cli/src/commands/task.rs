@@ -1,13 +1,15 @@
 //! `taskcluster task`: one task.
 
+mod change;
 mod create;
 mod log;
 mod retrigger;
+mod run;
 mod watch;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::json;
-use taskcluster::queue::{Run, TaskState, TaskStatus};
+use taskcluster::queue::{Run, TaskStatus};
 use taskcluster::{RunId, Taskcluster};
 
 use super::artifact;
@@ -49,29 +51,11 @@ async fn carry_out(tc: Taskcluster, command: TaskCommand, json: bool) -> Result<
         }
         TaskCommand::Artifacts { task, run } => artifact::list(&tc, &task, run, &mut output).await,
         TaskCommand::Log { task, follow: _ } => log::follow(&tc, &task, &mut output).await,
-        TaskCommand::Cancel { task, noop } => {
-            if noop {
-                output.remark(&format!("would cancel {task}"))
-            } else {
-                let status = queue.cancel_task(&task).await?.status;
-                tell(&mut output, &status, last(&status))
-            }
-        }
-        TaskCommand::Retrigger { task, exact } => {
-            tell_id(&mut output, &retrigger::retrigger(&tc, &task, exact).await?)
-        }
-        TaskCommand::Rerun { task, noop, force } => {
-            let state = queue.status(&task).await?.status.state;
-            if !force && !matches!(state, TaskState::Failed | TaskState::Exception) {
-                bail!("{task} is {state}: it has not failed; --force runs it once more all the same");
-            }
-            if noop {
-                output.remark(&format!("would run {task} once more"))
-            } else {
-                let status = queue.rerun_task(&task).await?.status;
-                tell(&mut output, &status, last(&status))
-            }
-        }
+        TaskCommand::Cancel { task, caution } => change::cancel(&tc, &task, caution, &mut output).await,
+        TaskCommand::Complete { task, caution } => change::complete(&tc, &task, caution, &mut output).await,
+        TaskCommand::Retrigger { task, exact } => tell_id(&mut output, &retrigger::retrigger(&tc, &task, exact).await?),
+        TaskCommand::Rerun { task, caution, force } => change::rerun(&tc, &task, caution, force, &mut output).await,
+        TaskCommand::Run(args) => tell_id(&mut output, &run::run(&tc, &args).await?),
     };
     done.map(|()| Outcome::Green)
 }

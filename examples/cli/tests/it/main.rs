@@ -14,6 +14,7 @@ mod hello;
 mod help;
 mod index;
 mod json;
+mod official;
 mod postgres;
 mod run;
 mod shell;
