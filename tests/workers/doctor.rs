@@ -45,7 +45,7 @@ impl Doctor {
         command.env("TASKCLUSTER_ACCESS_TOKEN", self.credentials.access_token.expose());
         command.env(format!("{name}_WORK_DIR"), self.folder.path());
         command.env(format!("{name}_REQUIRED_DISK_SPACE"), "0");
-        command.env(format!("{name}_TASK_QUEUE_ID"), "a/b").env(format!("{name}_WORKER_GROUP"), "g");
+        command.env(format!("{name}_TASK_QUEUE_ID"), "a/b").env(format!("{name}_GROUP"), "g");
         command.envs(more.iter().copied());
         command
     }
@@ -120,7 +120,7 @@ async fn scopes_that_are_missing_are_named_with_what_that_means() {
     );
     assert!(said.contains("note   scopes: purge-cache:purge-requests::a/b is missing: caches stay"), "{said}");
 
-    let other = [("NATIVE_WORKER_WORKER_GROUP", "h"), ("NATIVE_WORKER_TASK_QUEUE_ID", "a/c")];
+    let other = [("NATIVE_WORKER_GROUP", "h"), ("NATIVE_WORKER_TASK_QUEUE_ID", "a/c")];
     let (said, well) = doctor.says(&[ALONE, other[0], other[1]]);
     assert!(!well, "{said}");
     for scope in ["queue:claim-work:a/c", "queue:worker-id:h/w"] {
