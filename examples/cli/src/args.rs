@@ -20,6 +20,9 @@ use crate::api::Invocation;
 
 pub(crate) use client::*;
 
+/// Where options stand in a command's help that it shares with others: after its own, before `--help`, which has 999.
+const AFTER_OTHERS: usize = 990;
+
 /// TaskCluster on your machine: run a repository's tasks, serve a deployment, or speak to one.
 ///
 /// The deployment that is spoken to is that of TASKCLUSTER_ROOT_URL, by the credentials in TASKCLUSTER_CLIENT_ID,
@@ -33,7 +36,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// Show on standard error what is called, and what goes on besides. RUST_LOG says more exactly what.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = AFTER_OTHERS + 1)]
     pub(crate) verbose: bool,
 }
 

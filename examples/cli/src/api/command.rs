@@ -29,7 +29,7 @@ pub(super) fn with_services(command: Command) -> Command {
         .subcommand_value_name("SERVICE")
         .subcommand_help_heading("Services")
         // At the service it may stand already, as in the official client.
-        .arg(output().global(true))
+        .arg(output().global(true).display_order(980))
         .subcommands(SERVICES.iter().map(of_service))
 }
 

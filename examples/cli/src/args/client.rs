@@ -13,7 +13,7 @@ use crate::go_template::GoTemplate;
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Told {
     /// Print JSON, for programs: a document for each thing, each on a line of its own where no terminal shows it.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = super::AFTER_OTHERS)]
     pub(crate) json: bool,
 }
 
