@@ -26,7 +26,8 @@ pub(super) async fn run(tc: &Taskcluster, args: &TaskRunArgs) -> Result<TaskStat
 fn definition(args: &TaskRunArgs, now: Timestamp) -> Result<TaskDefinitionRequest> {
     let queue = format!("{}/{}", args.provisioner, args.worker_type);
     let queue: TaskQueueId = queue.parse().map_err(|error| BadUse(format!("{queue}: {error}")))?;
-    let env: BTreeMap<&str, &str> = args.env.iter().map(|set| set.split_once('=').unwrap_or((set.as_str(), ""))).collect();
+    let env: BTreeMap<&str, &str> =
+        args.env.iter().map(|set| set.split_once('=').unwrap_or((set.as_str(), ""))).collect();
     let payload = json!({ "image": args.image, "command": args.command, "env": env, "maxRunTime": MAX_RUN_TIME });
     let payload = payload.as_object().cloned().unwrap_or_default();
     let metadata = TaskMetadata::new(&*args.name, &*args.description, &*args.owner, &*args.source);
