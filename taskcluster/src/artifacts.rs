@@ -113,6 +113,11 @@ impl Artifacts {
     pub fn download_latest(&self, task_id: &TaskId, name: impl Into<String>) -> Download {
         Download::new(self.clone(), *task_id, None, name.into())
     }
+
+    /// Prepares the download of an object by its own name in the object service, whether or not it is an artifact.
+    pub fn download_object(&self, name: impl Into<String>) -> Download {
+        Download::object(self.clone(), name.into())
+    }
 }
 
 /// Counts failures in a row and waits longer before each next attempt, as the caller's policy says.

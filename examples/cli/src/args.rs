@@ -1,6 +1,8 @@
 //! The command line, as clap sees it.
 
 mod client;
+#[cfg(test)]
+mod official;
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -19,6 +21,9 @@ use crate::providers::Asked;
 
 pub(crate) use client::*;
 
+/// Where options stand in a command's help that it shares with others: after its own, before `--help`, which has 999.
+const AFTER_OTHERS: usize = 990;
+
 /// TaskCluster on your machine: run a repository's tasks, serve a deployment, or speak to one.
 ///
 /// The deployment that is spoken to is that of TASKCLUSTER_ROOT_URL, by the credentials in TASKCLUSTER_CLIENT_ID,
@@ -31,6 +36,9 @@ Example: run the tasks of the commit that you are on, as its .taskcluster.yml sa
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Show on standard error what is called, and what goes on besides. RUST_LOG says more exactly what.
+    #[arg(short, long, global = true, display_order = AFTER_OTHERS + 1)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,28 +58,21 @@ pub(crate) enum Command {
     #[command(after_help = API_HELP)]
     Api(Box<Invocation>),
     /// Create a task, see how it stands, read its log, run it again.
-    #[command(subcommand)]
-    Task(TaskCommand),
-    /// See how the tasks of a group stand, or cancel them.
-    #[command(subcommand)]
-    Group(GroupCommand),
+    Task(Box<Telling<TaskCommand>>),
+    /// See how the tasks of a group stand, cancel them, or let the group have no more.
+    Group(Telling<GroupCommand>),
     /// Submit a graph of tasks, see how it stands, run again what failed, draw it.
-    #[command(subcommand)]
-    Graph(GraphCommand),
+    Graph(Telling<GraphCommand>),
     /// Define worker types, see how many workers there are and why, roll a change out or take it back.
-    #[command(subcommand)]
-    Provision(ProvisionCommand),
+    Provision(Telling<ProvisionCommand>),
     /// List, download and upload what tasks leave.
-    #[command(subcommand)]
-    Artifact(Box<ArtifactCommand>),
+    Artifact(Box<Telling<ArtifactCommand>>),
     /// Open a shell in a running task that allows it, or run a program there.
     Shell(ShellArgs),
     /// See what may be done to a task or its group, and have it done.
-    #[command(subcommand)]
-    Action(ActionCommand),
-    /// Download what a task left.
-    #[command(subcommand)]
-    Download(DownloadCommand),
+    Action(Telling<ActionCommand>),
+    /// Download what a task left, or any object.
+    Download(Telling<DownloadCommand>),
     /// Get credentials for this shell by way of the browser, and print them as `export` lines.
     Signin(SigninArgs),
     /// Say which time lies so far from now.
@@ -80,9 +81,19 @@ pub(crate) enum Command {
     Slugid {
         #[command(subcommand)]
         command: Option<SlugidCommand>,
+        #[command(flatten)]
+        told: Told,
     },
     /// Print what makes a shell complete commands, options and the methods of the services.
     Completions(CompletionsArgs),
+    /// Print what the variables say: the root URL, the client, and whether there are credentials.
+    Config(ConfigArgs),
+    /// Print the version.
+    Version {
+        /// Its number alone.
+        #[arg(short, long)]
+        short_version: bool,
+    },
 }
 
 const API_HELP: &str = "\

@@ -46,7 +46,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::providers::Asked;
-use crate::{disk, first_run, home, providers};
+use crate::{disk, first_run, home, payload_schemas, providers};
 
 /// Who the embedded workers are.
 const WORKER_CLIENT: &str = "static/native-worker";
@@ -193,6 +193,7 @@ impl Deployment {
         let router = taskcluster_server::site(routers)
             .merge(blobs.router.unwrap_or_default())
             .merge(home::router(&root_url, &SERVICES))
+            .merge(payload_schemas::router())
             .merge(tunnel.router(TUNNEL_PATH))
             .merge(parts.beside);
         let caller =

@@ -4,6 +4,8 @@ mod action;
 mod api;
 mod artifact;
 mod completions;
+mod config;
+mod confirm;
 mod definition;
 mod download;
 mod from_now;
@@ -18,6 +20,7 @@ mod slugid;
 mod talk;
 mod task;
 mod up;
+mod version;
 
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
@@ -29,6 +32,7 @@ pub(crate) use action::action;
 pub(crate) use api::api;
 pub(crate) use artifact::artifact;
 pub(crate) use completions::completions;
+pub(crate) use config::config;
 pub(crate) use download::download;
 pub(crate) use from_now::from_now;
 pub(crate) use graph::graph;
@@ -41,6 +45,7 @@ pub(crate) use signin::signin;
 pub(crate) use slugid::slugid;
 pub(crate) use task::task;
 pub(crate) use up::up;
+pub(crate) use version::version;
 
 /// What makes a shell speak to this deployment.
 fn exports(deployment: &Deployment) -> Vec<String> {

@@ -5,6 +5,8 @@ use axum::http::header;
 use axum::response::{Html, IntoResponse as _};
 use axum::routing::get;
 
+use crate::payload_schemas;
+
 /// Nothing but the page itself: no scripts, styles, frames or forms.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -39,6 +41,10 @@ fn page(root_url: &str, services: &[&str]) -> String {
             )
         })
         .collect();
+    let payloads: String = payload_schemas::PLACES
+        .iter()
+        .map(|(worker, path)| format!("<li><a href=\"{path}\">payloads of {worker}</a></li>\n"))
+        .collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>TaskCluster</title>\n\
@@ -46,6 +52,7 @@ fn page(root_url: &str, services: &[&str]) -> String {
          <p>This is the root URL of a TaskCluster deployment: programs speak to it, there is no web interface. \
          What it can be asked stands in its <a href=\"/references/manifest.json\">references</a>.</p>\n\
          <ul>\n{rows}</ul>\n\
+         <p>What its workers understand:</p>\n<ul>\n{payloads}</ul>\n\
          <p>Next, in a shell with the variables that <code>taskcluster up</code> printed, create a task on \
          <code>{root_url}</code> and read what it leaves. Where the deployment serves <code>local/native</code>, this \
          command of its repository does that:</p>\n\

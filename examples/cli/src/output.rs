@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 
 use crate::json_text;
 
@@ -26,6 +27,8 @@ pub(crate) struct Output {
     to: To,
     /// Whether JSON is indented, for people.
     pretty: bool,
+    /// Whether values are told as JSON.
+    for_programs: bool,
 }
 
 #[derive(Debug)]
@@ -39,13 +42,61 @@ impl Output {
     pub(crate) fn open(file: Option<&Path>, compact: bool) -> Result<Self> {
         let Some(path) = file.filter(|path| *path != Path::new("-")) else { return Ok(Self::stdout(compact)) };
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { to: To::File(BufWriter::new(file), path.to_owned()), pretty: false })
+        Ok(Self { to: To::File(BufWriter::new(file), path.to_owned()), pretty: false, for_programs: false })
     }
 
     /// Standard output.
     pub(crate) fn stdout(compact: bool) -> Self {
         let stdout = io::stdout();
-        Self { pretty: stdout.is_terminal() && !compact, to: To::Stdout(BufWriter::new(stdout)) }
+        Self { pretty: stdout.is_terminal() && !compact, to: To::Stdout(BufWriter::new(stdout)), for_programs: false }
+    }
+
+    /// Standard output for values that are told to people, or with `json` to programs.
+    pub(crate) fn telling(json: bool) -> Self {
+        Self { for_programs: json, ..Self::stdout(false) }
+    }
+
+    /// The same with each value on a line of its own, whoever reads it.
+    pub(crate) fn telling_in_lines(json: bool) -> Self {
+        Self { for_programs: json, ..Self::stdout(true) }
+    }
+
+    /// Whether values are told as JSON.
+    pub(crate) fn is_for_programs(&self) -> bool {
+        self.for_programs
+    }
+
+    /// A value: to programs as a JSON document, to people as `in_words` says it. No words are no line.
+    pub(crate) fn tell<T: Serialize + ?Sized>(&mut self, value: &T, in_words: impl FnOnce(&T) -> String) -> Result<()> {
+        if self.for_programs {
+            return self.json(&serde_json::to_vec(value)?);
+        }
+        match in_words(value) {
+            words if words.is_empty() => Ok(()),
+            words => self.line(&words),
+        }
+    }
+
+    /// What was done with a value that goes elsewhere: programs have it as with [`Output::tell`], people see it on standard error.
+    pub(crate) fn report<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        in_words: impl FnOnce(&T) -> String,
+    ) -> Result<()> {
+        if self.for_programs {
+            return self.json(&serde_json::to_vec(value)?);
+        }
+        eprintln!("{}", in_words(value));
+        Ok(())
+    }
+
+    /// A line for people about what is no value: where programs read, it stays out of their way.
+    pub(crate) fn remark(&mut self, words: &str) -> Result<()> {
+        if self.for_programs {
+            eprintln!("note: {words}");
+            return Ok(());
+        }
+        self.line(words)
     }
 
     /// A line.

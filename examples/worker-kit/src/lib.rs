@@ -10,6 +10,8 @@ mod notices;
 mod program;
 mod provisioned;
 pub mod terminal;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use builder::{entrance, payload_schema};
 pub use config::{Base, GuardConfig, PlaceConfig, ShellConfig, WorkerConfig};

@@ -34,12 +34,18 @@ const CONNECTIONS: usize = 4;
 #[must_use = "nothing is downloaded until it is said where to"]
 pub struct Download {
     pub(super) artifacts: Artifacts,
-    pub(super) task_id: TaskId,
-    run_id: Option<RunId>,
+    of: Of,
     pub(super) name: String,
     pub(super) connections: usize,
     pub(super) watcher: Option<Watcher>,
     unpacks: bool,
+}
+
+/// What a name is the name of.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Artifact(TaskId, Option<RunId>),
+    Object,
 }
 
 /// What was downloaded.
@@ -67,7 +73,24 @@ pub(super) struct Source {
 
 impl Download {
     pub(super) fn new(artifacts: Artifacts, task_id: TaskId, run_id: Option<RunId>, name: String) -> Self {
-        Self { artifacts, task_id, run_id, name, connections: CONNECTIONS, watcher: None, unpacks: false }
+        Self::of(Of::Artifact(task_id, run_id), artifacts, name)
+    }
+
+    /// An object that its name alone leads to.
+    pub(super) fn object(artifacts: Artifacts, name: String) -> Self {
+        Self::of(Of::Object, artifacts, name)
+    }
+
+    fn of(of: Of, artifacts: Artifacts, name: String) -> Self {
+        Self { artifacts, of, name, connections: CONNECTIONS, watcher: None, unpacks: false }
+    }
+
+    /// The task, where it is an artifact.
+    pub(super) fn task_id(&self) -> Option<&TaskId> {
+        match &self.of {
+            Of::Artifact(task_id, _) => Some(task_id),
+            Of::Object => None,
+        }
     }
 
     /// Uses up to so many connections at once for a large [file](Self::to_file), where the storage service gives ranges;
@@ -198,13 +221,14 @@ impl Download {
         }
     }
 
-    /// Asks the queue where the content is.
+    /// Asks the queue, or of an object the object service, where the content is.
     pub(super) async fn locate(&self) -> Result<Source, ArtifactError> {
         let queue = &self.artifacts.queue;
         let refused = |source| ArtifactError::Queue { name: self.name.clone(), source };
-        let content = match self.run_id {
-            Some(run_id) => queue.artifact(&self.task_id, run_id, &self.name).await,
-            None => queue.latest_artifact(&self.task_id, &self.name).await,
+        let content = match &self.of {
+            Of::Artifact(task_id, Some(run_id)) => queue.artifact(task_id, *run_id, &self.name).await,
+            Of::Artifact(task_id, None) => queue.latest_artifact(task_id, &self.name).await,
+            Of::Object => return object::locate_alone(&self.artifacts, &self.name).await,
         };
         let url = match content.map_err(refused)? {
             ArtifactContentResponse::S3(content) => content.url,

@@ -17,6 +17,15 @@ pub enum ArtifactError {
         #[source]
         source: taskcluster_core::Error,
     },
+    /// The object service refused, or could not be reached, for an object that was asked for by its own name.
+    #[error("the object service does not give object {name}")]
+    Object {
+        /// Name of the object.
+        name: String,
+        /// What the object service says.
+        #[source]
+        source: taskcluster_core::Error,
+    },
     /// There is no content: the artifact is a note that says why it could not be created.
     #[error("artifact {name} could not be created by its task: {message} ({reason})")]
     NeverCreated {
@@ -83,7 +92,9 @@ impl ArtifactError {
     /// Whether there is no such task, run or artifact, or it has expired.
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::Queue { source, .. } => source.is_not_found() || source.status() == Some(http::StatusCode::GONE),
+            Self::Queue { source, .. } | Self::Object { source, .. } => {
+                source.is_not_found() || source.status() == Some(http::StatusCode::GONE)
+            }
             Self::Refused { status, .. } => matches!(status, 404 | 410),
             Self::NeverCreated { .. }
             | Self::Unsupported { .. }
@@ -97,7 +108,7 @@ impl ArtifactError {
     /// Whether the same transfer may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Queue { source, .. } => source.is_retryable(),
+            Self::Queue { source, .. } | Self::Object { source, .. } => source.is_retryable(),
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
             Self::Interrupted { .. } | Self::Changed { .. } | Self::Corrupt { .. } => true,
             Self::NeverCreated { .. } | Self::Unsupported { .. } | Self::Local { .. } => false,

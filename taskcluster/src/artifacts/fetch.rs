@@ -76,9 +76,9 @@ impl<'a> Route<'a> {
 
     /// Waits until there is reason for another request, or gives up.
     pub(super) async fn after(&mut self, failure: Failure, source: Source) -> Result<(), ArtifactError> {
-        let Download { task_id, name, .. } = self.download;
-        tracing::debug!(task.id = %task_id, artifact = name, "download: {}", chain(&failure));
-        let name = name.clone();
+        let name = self.download.name.clone();
+        let task_id = self.download.task_id().map(tracing::field::display);
+        tracing::debug!(task.id = task_id, artifact = name, "download: {}", chain(&failure));
         match failure {
             Failure::Local(error) => Err(self.download.local(self.label.to_owned(), error)),
             Failure::Changed => Err(ArtifactError::Changed { name }),

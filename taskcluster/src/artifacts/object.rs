@@ -87,7 +87,7 @@ impl ObjectUpload {
     }
 }
 
-/// Where an object can be downloaded, and what it must be.
+/// Where the object of an artifact can be downloaded, and what it must be.
 pub(super) async fn locate(
     artifacts: &Artifacts,
     content: &ObjectArtifactContent,
@@ -95,9 +95,22 @@ pub(super) async fn locate(
 ) -> Result<Source, ArtifactError> {
     let refused = |source| ArtifactError::Queue { name: name.to_owned(), source };
     let object = client(&artifacts.caller, &content.credentials).map_err(refused)?;
+    source(start(&object, &content.name).await.map_err(refused)?, name)
+}
+
+/// The same for an object that belongs to no artifact, or to any: as whoever the caller is.
+pub(super) async fn locate_alone(artifacts: &Artifacts, name: &str) -> Result<Source, ArtifactError> {
+    let refused = |source| ArtifactError::Object { name: name.to_owned(), source };
+    source(start(&Object::new(artifacts.caller.clone()), name).await.map_err(refused)?, name)
+}
+
+async fn start(object: &Object, name: &str) -> Result<StartDownloadResponse, taskcluster_core::Error> {
     let methods = AcceptedDownloadMethods::new().with_get_url(true).with_simple(true);
-    let form = StartDownloadRequest::new(methods);
-    let (url, sha256) = match object.start_download(&content.name, &form).await.map_err(refused)? {
+    object.start_download(name, &StartDownloadRequest::new(methods)).await
+}
+
+fn source(answer: StartDownloadResponse, name: &str) -> Result<Source, ArtifactError> {
+    let (url, sha256) = match answer {
         StartDownloadResponse::GetUrl(found) => (found.url, found.hashes.sha256),
         StartDownloadResponse::Simple(found) => (found.url, None),
         other => {

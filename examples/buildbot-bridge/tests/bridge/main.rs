@@ -8,6 +8,7 @@ mod builds;
 mod cancelled;
 mod conformance;
 mod encrypted;
+mod help;
 mod master;
 mod refused;
 mod unwanted;

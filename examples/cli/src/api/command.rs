@@ -28,6 +28,8 @@ pub(super) fn with_services(command: Command) -> Command {
         .disable_help_subcommand(true)
         .subcommand_value_name("SERVICE")
         .subcommand_help_heading("Services")
+        // At the service it may stand already, as in the official client.
+        .arg(output().global(true).display_order(980))
         .subcommands(SERVICES.iter().map(of_service))
 }
 
@@ -62,7 +64,6 @@ fn of_method(method: &'static Method) -> Command {
         is_get.then(signed_url),
         Some(dry_run()),
         Some(compact()),
-        Some(output()),
     ];
     Command::new(operation.name)
         .aliases(method.alias)

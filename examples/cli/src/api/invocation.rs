@@ -83,7 +83,7 @@ impl Invocation {
             all: is_set(ALL),
             signed_url: matches.try_get_one::<Duration>(SIGNED_URL).ok().flatten().copied(),
             dry_run: is_set(DRY_RUN),
-            output: matches.get_one::<PathBuf>(OUTPUT).cloned(),
+            output: matches.try_get_one::<PathBuf>(OUTPUT).ok().flatten().cloned(),
         }
     }
 }

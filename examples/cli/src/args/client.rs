@@ -4,8 +4,27 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use taskcluster_core::ids::{RunId, TaskId};
+
+use crate::go_template::GoTemplate;
+
+/// How values are told.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Told {
+    /// Print JSON, for programs: a document for each thing, each on a line of its own where no terminal shows it.
+    #[arg(long, global = true, display_order = super::AFTER_OTHERS)]
+    pub(crate) json: bool,
+}
+
+/// Commands that tell values.
+#[derive(Debug, Args)]
+pub(crate) struct Telling<C: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: C,
+    #[command(flatten)]
+    pub(crate) told: Told,
+}
 
 /// Arguments of `taskcluster completions`.
 #[derive(Debug, Args)]
@@ -15,6 +34,40 @@ Example: for the shell that you are in
 pub(crate) struct CompletionsArgs {
     /// The shell.
     pub(crate) shell: clap_complete::Shell,
+    /// Where to [default: standard output].
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) filename: Option<PathBuf>,
+}
+
+/// Arguments of `taskcluster config`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "taskcluster config [OPTIONS] [get] [OPTION]",
+    after_help = "\
+The options are rootUrl, clientId, accessToken and certificate: TASKCLUSTER_ROOT_URL and so on. Secrets are not printed. Only the shell
+can set them, as by `export`.
+
+Example: which deployment is spoken to
+  taskcluster config get config.rootUrl"
+)]
+pub(crate) struct ConfigArgs {
+    /// An option, perhaps with `config.` before it [default: all].
+    #[arg(num_args = 0..=3, value_name = "OPTION", hide = true)]
+    pub(crate) words: Vec<String>,
+    /// Where to [default: standard output].
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// In which format.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) format: ConfigFormat,
+}
+
+/// In which format options are printed.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum ConfigFormat {
+    #[default]
+    Yaml,
+    Json,
 }
 
 /// Arguments of `taskcluster from-now`.
@@ -26,6 +79,8 @@ pub(crate) struct FromNowArgs {
     /// Years, months, weeks, days, hours, minutes and seconds, such as `2 days 3 hours` or `-1h`.
     #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true, value_name = "DURATION")]
     pub(crate) duration: Vec<String>,
+    #[command(flatten)]
+    pub(crate) told: Told,
 }
 
 /// What to do with slugids.
@@ -133,14 +188,23 @@ pub(crate) enum TaskCommand {
     Log {
         /// The task.
         task: TaskId,
+        /// Go on until its run ends, as is done in any case: for those who are used to saying so.
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Cancel it.
     Cancel {
         /// The task.
         task: TaskId,
-        /// Only say what would be done.
-        #[arg(short, long)]
-        noop: bool,
+        #[command(flatten)]
+        caution: Caution,
+    },
+    /// Complete it, though no worker has run it: claim its pending run, and report that it is completed.
+    Complete {
+        /// The task.
+        task: TaskId,
+        #[command(flatten)]
+        caution: Caution,
     },
     /// Create another task like it, and print its id. It waits for nothing and has no routes.
     Retrigger {
@@ -154,13 +218,65 @@ pub(crate) enum TaskCommand {
     Rerun {
         /// The task.
         task: TaskId,
-        /// Only say what would be done.
-        #[arg(short, long)]
-        noop: bool,
+        #[command(flatten)]
+        caution: Caution,
         /// Also if it has neither failed nor ended as an exception.
         #[arg(short, long)]
         force: bool,
     },
+    /// Create one that runs a command in an image, as `docker run` does, and print its id.
+    Run(TaskRunArgs),
+}
+
+/// Whether something is done at once.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Caution {
+    /// Only say what would be done.
+    #[arg(short, long)]
+    pub(crate) noop: bool,
+    /// Ask first.
+    #[arg(short, long)]
+    pub(crate) confirm: bool,
+}
+
+/// Arguments of `taskcluster task run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: on a worker whose payload is that of docker-worker
+  taskcluster task run --provisioner local --worker-type docker ubuntu:26.04 -- ls -l /")]
+pub(crate) struct TaskRunArgs {
+    /// The image.
+    pub(crate) image: String,
+    /// The command and its arguments, after -- where one of them begins with a dash.
+    #[arg(required = true)]
+    pub(crate) command: Vec<String>,
+    /// The first half of the task queue's name.
+    #[arg(long, value_name = "ID")]
+    pub(crate) provisioner: String,
+    /// The second half of the task queue's name.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) worker_type: String,
+    /// What is set in its environment; several are separated by commas. May be repeated.
+    #[arg(short, long, value_name = "VARIABLE=VALUE", value_delimiter = ',')]
+    pub(crate) env: Vec<String>,
+    /// Its name.
+    #[arg(long, default_value = "Taskcluster-cli Task")]
+    pub(crate) name: String,
+    /// What it is for.
+    #[arg(long, default_value = "Created by Taskcluster-cli")]
+    pub(crate) description: String,
+    /// The address of whom it belongs to.
+    #[arg(long, value_name = "EMAIL", default_value = "name@example.com")]
+    pub(crate) owner: String,
+    /// Where it comes from.
+    #[arg(long, value_name = "URL", default_value = "http://taskcluster-cli/task/run")]
+    pub(crate) source: String,
+    /// A task that it waits for; several are separated by commas. May be repeated.
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(crate) dependency: Vec<TaskId>,
+    /// How often it is run once more when its worker was lost.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) retries: u32,
 }
 
 /// Arguments of `taskcluster shell`.
@@ -238,6 +354,11 @@ pub(crate) enum GroupCommand {
         #[arg(short, long)]
         force: bool,
     },
+    /// Seal it: it takes no more tasks, for ever.
+    Seal {
+        /// The group.
+        group: TaskId,
+    },
 }
 
 /// Arguments of `taskcluster group list`.
@@ -266,6 +387,10 @@ pub(crate) struct GroupListArgs {
     /// Pending tasks.
     #[arg(short, long)]
     pub(crate) pending: bool,
+    /// The line of a task, of texts and fields such as {{ .Status.TaskID }}, {{ .Task.Metadata.Name }} and {{ .Status.State }}, which are
+    /// those of the official client; nothing else of that language.
+    #[arg(long, value_name = "GO_TEMPLATE")]
+    pub(crate) format_string: Option<GoTemplate>,
 }
 
 /// What to do with task graphs.
@@ -498,6 +623,21 @@ pub(crate) struct ArtifactPutArgs {
 pub(crate) enum DownloadCommand {
     /// An artifact of a task.
     Artifact(DownloadArtifactArgs),
+    /// An object, by its name in the object service.
+    Object(DownloadObjectArgs),
+}
+
+/// Arguments of `taskcluster download object`.
+#[derive(Debug, Args)]
+pub(crate) struct DownloadObjectArgs {
+    /// The object's name.
+    pub(crate) name: String,
+    /// The file, - for standard output.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) filename: PathBuf,
+    /// As it is stored: what is compressed by gzip stays so.
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 /// Arguments of `taskcluster download artifact`.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
+use serde_json::json;
 use taskcluster::artifacts::{Upload, Uploaded};
 use taskcluster::time::from_now;
 use taskcluster::{RunId, TaskId, Taskcluster, Timestamp};
@@ -18,21 +19,21 @@ use crate::exit::Outcome;
 use crate::output::Output;
 
 /// Lists, downloads or uploads.
-pub(crate) fn artifact(command: ArtifactCommand) -> Result<Outcome> {
+pub(crate) fn artifact(command: ArtifactCommand, json: bool) -> Result<Outcome> {
     match command {
         ArtifactCommand::List { task, run } => {
             let tc = deployment()?;
-            talk(async { list(&tc, &task, run, &mut Output::stdout(false)).await })
+            talk(async { list(&tc, &task, run, &mut Output::telling(json)).await })
         }
-        ArtifactCommand::Get(args) => download::artifact(&args),
+        ArtifactCommand::Get(args) => download::artifact(&args, json),
         ArtifactCommand::Put(args) => {
             let tc = deployment()?;
-            talk(put(&tc, &args))
+            talk(put(&tc, &args, Output::telling(json)))
         }
     }
 }
 
-/// Prints the names of a task's artifacts.
+/// Tells a task's artifacts, to people their names.
 pub(super) async fn list(tc: &Taskcluster, task: &TaskId, run: Option<RunId>, output: &mut Output) -> Result<()> {
     let queue = tc.queue();
     let list = match run {
@@ -41,12 +42,12 @@ pub(super) async fn list(tc: &Taskcluster, task: &TaskId, run: Option<RunId>, ou
     };
     let mut artifacts = list.stream();
     while let Some(artifact) = artifacts.try_next().await? {
-        output.line(&artifact.name)?;
+        output.tell(&artifact, |artifact| artifact.name.clone())?;
     }
     Ok(())
 }
 
-async fn put(tc: &Taskcluster, args: &ArtifactPutArgs) -> Result<()> {
+async fn put(tc: &Taskcluster, args: &ArtifactPutArgs, mut output: Output) -> Result<()> {
     let mut upload = tc.artifacts().upload(&args.task, args.run, &args.name, expiry(tc, args).await?);
     if let Some(content_type) = &args.content_type {
         upload = upload.content_type(content_type);
@@ -57,9 +58,9 @@ async fn put(tc: &Taskcluster, args: &ArtifactPutArgs) -> Result<()> {
     if args.object {
         upload = upload.object();
     }
-    let uploaded = send(upload, &args.file).await?;
-    eprintln!("{}: {} bytes of {}", args.name, uploaded.length, uploaded.content_type);
-    Ok(())
+    let Uploaded { length, content_type, sha256, .. } = send(upload, &args.file).await?;
+    let told = json!({ "name": args.name, "length": length, "contentType": content_type, "sha256": sha256 });
+    output.report(&told, |_| format!("{}: {length} bytes of {content_type}", args.name))
 }
 
 async fn expiry(tc: &Taskcluster, args: &ArtifactPutArgs) -> Result<Timestamp> {

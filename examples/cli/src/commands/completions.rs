@@ -8,9 +8,10 @@ use crate::args::{Cli, CompletionsArgs};
 use crate::exit::Outcome;
 use crate::output::Output;
 
-/// Prints the script.
+/// Prints the script, or writes it into a file.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "taskcluster", &mut script);
-    finish(Output::stdout(true).bytes(&script))
+    let mut output = Output::open(args.filename.as_deref(), true)?;
+    finish(output.bytes(&script))
 }

@@ -5,27 +5,43 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use taskcluster::artifacts::{ArtifactError, Download};
-use taskcluster::{RunId, Taskcluster};
+use serde_json::json;
+use taskcluster::RunId;
+use taskcluster::artifacts::{ArtifactError, Download, Downloaded};
 use tokio::fs::File;
 
 use super::Stops;
 use super::talk::{BadUse, Stopped, deployment, talk};
-use crate::args::{DownloadArtifactArgs, DownloadCommand};
+use crate::args::{DownloadArtifactArgs, DownloadCommand, DownloadObjectArgs};
 use crate::exit::Outcome;
-use crate::output::ReaderGone;
+use crate::output::{Output, ReaderGone};
 
 /// Downloads.
-pub(crate) fn download(command: DownloadCommand) -> Result<Outcome> {
-    let DownloadCommand::Artifact(args) = command;
-    artifact(&args)
+pub(crate) fn download(command: DownloadCommand, json: bool) -> Result<Outcome> {
+    match command {
+        DownloadCommand::Artifact(args) => artifact(&args, json),
+        DownloadCommand::Object(args) => object(&args, json),
+    }
 }
 
 /// Downloads an artifact.
-pub(super) fn artifact(args: &DownloadArtifactArgs) -> Result<Outcome> {
-    let wanted = Wanted::of(args)?;
+pub(super) fn artifact(args: &DownloadArtifactArgs, json: bool) -> Result<Outcome> {
+    let Wanted { run, name, file } = Wanted::of(args)?;
+    let destination = Destination::of(&name, &file, args.raw, json)?;
     let tc = deployment()?;
-    talk(wanted.fetch(&tc, args))
+    let artifacts = tc.artifacts();
+    let download = match run {
+        Some(run) => artifacts.download(&args.task, run, &name),
+        None => artifacts.download_latest(&args.task, &name),
+    };
+    talk(destination.fetch(download))
+}
+
+/// Downloads an object.
+fn object(args: &DownloadObjectArgs, json: bool) -> Result<Outcome> {
+    let destination = Destination::of(&args.name, &args.filename, args.raw, json)?;
+    let tc = deployment()?;
+    talk(destination.fetch(tc.artifacts().download_object(&args.name)))
 }
 
 /// The artifact, and where it goes.
@@ -50,14 +66,26 @@ impl Wanted {
         let file = file.ok_or_else(|| BadUse(format!("no file can be called as {name:?} ends; say one")))?;
         Ok(Self { run: run.transpose()?, name: name.clone(), file })
     }
+}
 
-    async fn fetch(&self, tc: &Taskcluster, args: &DownloadArtifactArgs) -> Result<()> {
-        let artifacts = tc.artifacts();
-        let download: Download = match self.run {
-            Some(run) => artifacts.download(&args.task, run, &self.name),
-            None => artifacts.download_latest(&args.task, &self.name),
-        };
-        let download = if args.raw { download } else { download.unpacked() };
+/// Where something goes, and how.
+struct Destination<'a> {
+    name: &'a str,
+    file: &'a Path,
+    raw: bool,
+    output: Output,
+}
+
+impl<'a> Destination<'a> {
+    fn of(name: &'a str, file: &'a Path, raw: bool, json: bool) -> Result<Self> {
+        if json && file == Path::new("-") {
+            return Err(BadUse("--json: standard output is for what is downloaded".to_owned()).into());
+        }
+        Ok(Self { name, file, raw, output: Output::telling(json) })
+    }
+
+    async fn fetch(mut self, download: Download) -> Result<()> {
+        let download = if self.raw { download } else { download.unpacked() };
         if self.file == Path::new("-") {
             return match download.to_writer(&mut stdout()?).await {
                 Err(ArtifactError::Local { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
@@ -69,15 +97,20 @@ impl Wanted {
         let (stops, listening) = Stops::listen()?;
         // Whoever is stopped in the middle leaves no half of a file behind.
         let downloaded = tokio::select! {
-            downloaded = download.to_file(&self.file) => downloaded?,
+            downloaded = download.to_file(self.file) => downloaded?,
             () = stops.politely.cancelled() => return Err(Stopped.into()),
             () = listening => return Err(Stopped.into()),
         };
-        let kind = downloaded.content_type.map(|kind| format!(" of {kind}")).unwrap_or_default();
-        let packed = downloaded.content_encoding.map(|how| format!(", compressed by {how}")).unwrap_or_default();
-        // Standard output stays free for those who want the file there.
-        eprintln!("{}: {} bytes{kind}{packed}", self.file.display(), downloaded.length);
-        Ok(())
+        let Downloaded { length, content_type, content_encoding, sha256, .. } = downloaded;
+        let told = json!({
+            "name": self.name, "file": self.file.to_string_lossy(), "length": length, "contentType": content_type,
+            "contentEncoding": content_encoding, "sha256": sha256,
+        });
+        self.output.report(&told, |_| {
+            let kind = content_type.map(|kind| format!(" of {kind}")).unwrap_or_default();
+            let packed = content_encoding.map(|how| format!(", compressed by {how}")).unwrap_or_default();
+            format!("{}: {length} bytes{kind}{packed}", self.file.display())
+        })
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
-use serde_json::{Map, Value};
-use taskcluster::scheduler::{TaskGraphStatusResponse, operations};
+use serde_json::{Map, Value, json};
+use taskcluster::scheduler::{TaskGraphStatus, TaskGraphStatusResponse, operations};
 use taskcluster::{Request, TaskId, Taskcluster, Timestamp};
 
 use super::definition::{read, with_times};
@@ -15,25 +15,23 @@ use crate::exit::Outcome;
 use crate::output::Output;
 
 /// Asks the scheduler about a graph, or to do something with it.
-pub(crate) fn graph(command: GraphCommand) -> Result<Outcome> {
+pub(crate) fn graph(command: GraphCommand, json: bool) -> Result<Outcome> {
     let tc = deployment()?;
-    talk(carry_out(tc, command))
+    talk(carry_out(tc, command, Output::telling(json)))
 }
 
-async fn carry_out(tc: Taskcluster, command: GraphCommand) -> Result<()> {
+async fn carry_out(tc: Taskcluster, command: GraphCommand, mut output: Output) -> Result<()> {
     let scheduler = tc.scheduler();
-    let mut output = Output::stdout(false);
     match command {
         GraphCommand::Submit { file, id, deadline } => {
-            output.line(&submit(&tc, &file, id, &deadline).await?.to_string())
+            let submitted = submit(&tc, &file, id, &deadline).await?;
+            output.tell(&submitted, |status| status.task_graph_id.to_string())
         }
         GraphCommand::List(args) => list(&tc, args, &mut output).await,
-        GraphCommand::Status { graph } => {
-            output.line(scheduler.status(&graph.to_string()).await?.status.state.as_str())
-        }
+        GraphCommand::Status { graph } => tell_state(&mut output, &scheduler.status(&graph.to_string()).await?.status),
         GraphCommand::Tasks { graph } => tasks(&tc, graph, &mut output).await,
         GraphCommand::Cancel { graph } => {
-            output.line(scheduler.cancel_task_graph(&graph.to_string()).await?.status.state.as_str())
+            tell_state(&mut output, &scheduler.cancel_task_graph(&graph.to_string()).await?.status)
         }
         GraphCommand::Rerun { graph, task } => {
             let graph = graph.to_string();
@@ -41,25 +39,30 @@ async fn carry_out(tc: Taskcluster, command: GraphCommand) -> Result<()> {
                 Some(task) => scheduler.rerun_task(&graph, &task).await?,
                 None => scheduler.rerun_task_graph(&graph).await?,
             };
-            again.task_ids.iter().try_for_each(|task| output.line(&task.to_string()))
+            output.tell(&again, |again| again.task_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         }
         GraphCommand::Draw { graph, graphviz } => {
             let graph = graph.to_string();
             let drawn = if graphviz { scheduler.graphviz(&graph).await? } else { scheduler.mermaid(&graph).await? };
-            output.line(String::from_utf8_lossy(&drawn).trim_end())
+            let drawn = String::from_utf8_lossy(&drawn).trim_end().to_owned();
+            let language = if graphviz { "graphviz" } else { "mermaid" };
+            output.tell(&json!({ language: drawn }), |_| drawn.clone())
         }
     }
 }
 
-/// Submits the graph, and gives its id.
-async fn submit(tc: &Taskcluster, file: &Path, id: Option<TaskId>, deadline: &str) -> Result<TaskId> {
+fn tell_state(output: &mut Output, status: &TaskGraphStatus) -> Result<()> {
+    output.tell(status, |status| status.state.to_string())
+}
+
+/// Submits the graph, and says how it stands.
+async fn submit(tc: &Taskcluster, file: &Path, id: Option<TaskId>, deadline: &str) -> Result<TaskGraphStatus> {
     let graph = read(file).and_then(|text| whole(&text, deadline, Timestamp::now()));
     let graph = graph.map_err(|error| BadUse(format!("{}: {error:#}", file.display())))?;
     let id = id.unwrap_or_else(TaskId::new);
     // Untyped, so that whatever the definitions say stays in them.
     let submit = Request::<TaskGraphStatusResponse>::new(tc.caller(), &operations::CREATE_TASK_GRAPH, &[&id]);
-    submit.with_body(&graph).await?;
-    Ok(id)
+    Ok(submit.with_body(&graph).await?.status)
 }
 
 /// The graph, with the times that its tasks do not say.
@@ -87,7 +90,9 @@ async fn list(tc: &Taskcluster, args: GraphListArgs, output: &mut Output) -> Res
     }
     let mut graphs = list.stream();
     while let Some(graph) = graphs.try_next().await? {
-        output.line(&format!("{} {} {}", graph.status.task_graph_id, graph.status.state, graph.metadata.name))?;
+        output.tell(&graph, |graph| {
+            format!("{} {} {}", graph.status.task_graph_id, graph.status.state, graph.metadata.name)
+        })?;
     }
     Ok(())
 }
@@ -102,7 +107,7 @@ async fn tasks(tc: &Taskcluster, graph: TaskId, output: &mut Output) -> Result<(
             None => page.await?,
         };
         for task in &page.tasks {
-            output.line(&format!("{} {} {}", task.task_id, task.name, task.state))?;
+            output.tell(task, |task| format!("{} {} {}", task.task_id, task.name, task.state))?;
         }
         token = page.continuation_token;
         if token.is_none() {

@@ -1,13 +1,14 @@
 //! `taskcluster group`: the tasks of a group.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, stdin};
+use std::io::{IsTerminal as _, stdin};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use taskcluster::queue::{TaskDefinitionAndStatus, TaskState};
 use taskcluster::{TaskId, Taskcluster};
 
+use super::confirm::confirm;
 use super::talk::{BadUse, deployment, talk};
 use crate::args::{GroupCommand, GroupListArgs};
 use crate::exit::Outcome;
@@ -17,26 +18,45 @@ use crate::output::Output;
 const CONCURRENCY: usize = 10;
 
 /// Asks the queue about a group, or cancels its tasks.
-pub(crate) fn group(command: GroupCommand) -> Result<Outcome> {
+pub(crate) fn group(command: GroupCommand, json: bool) -> Result<Outcome> {
+    if let GroupCommand::List(args) = &command
+        && args.format_string.is_some()
+        && json
+    {
+        return Err(BadUse("--json: --format-string says how tasks are told".to_owned()).into());
+    }
     let tc = deployment()?;
+    let mut output = Output::telling(json);
     talk(async {
         match command {
-            GroupCommand::List(args) => list(&tc, &args).await,
-            GroupCommand::Status { group } => count(&tc, &group).await,
+            GroupCommand::List(args) => list(&tc, &args, output).await,
+            GroupCommand::Status { group } => count(&tc, &group, output).await,
             GroupCommand::Cancel { group, worker_type, force } => {
-                cancel(&tc, &group, worker_type.as_deref(), force).await
+                cancel(&tc, &group, worker_type.as_deref(), force, output).await
+            }
+            GroupCommand::Seal { group } => {
+                let sealed = tc.queue().seal_task_group(&group).await?;
+                output.tell(&sealed, |group| {
+                    let since = group.sealed.map(|since| format!(" since {since}")).unwrap_or_default();
+                    format!("{} is sealed{since}", group.task_group_id)
+                })
             }
         }
     })
 }
 
-async fn list(tc: &Taskcluster, args: &GroupListArgs) -> Result<()> {
-    let mut output = Output::stdout(true);
+async fn list(tc: &Taskcluster, args: &GroupListArgs, mut output: Output) -> Result<()> {
     let mut members = tc.queue().list_task_group(&args.group).stream();
     while let Some(member) = members.try_next().await? {
         if is_wanted(&member.status.state, args) {
-            let (id, name, state) = (member.status.task_id, &member.task.metadata.name, &member.status.state);
-            output.line(&format!("{id} {name} {state}"))?;
+            if let Some(template) = &args.format_string {
+                output.line(&template.line(&serde_json::to_value(&member)?))?;
+                continue;
+            }
+            output.tell(&member, |member| {
+                let (id, name, state) = (member.status.task_id, &member.task.metadata.name, &member.status.state);
+                format!("{id} {name} {state}")
+            })?;
         }
     }
     Ok(())
@@ -57,17 +77,24 @@ fn is_wanted(state: &TaskState, args: &GroupListArgs) -> bool {
     args.all || named_this || !named.contains(&true)
 }
 
-async fn count(tc: &Taskcluster, group: &TaskId) -> Result<()> {
+async fn count(tc: &Taskcluster, group: &TaskId, mut output: Output) -> Result<()> {
     let mut counts = BTreeMap::<String, u64>::new();
     let mut members = tc.queue().list_task_group(group).stream();
     while let Some(member) = members.try_next().await? {
         *counts.entry(member.status.state.to_string()).or_default() += 1;
     }
-    let mut output = Output::stdout(true);
-    counts.iter().try_for_each(|(state, count)| output.line(&format!("{state}: {count}")))
+    output.tell(&counts, |counts| {
+        counts.iter().map(|(state, count)| format!("{state}: {count}")).collect::<Vec<_>>().join("\n")
+    })
 }
 
-async fn cancel(tc: &Taskcluster, group: &TaskId, worker_type: Option<&str>, force: bool) -> Result<()> {
+async fn cancel(
+    tc: &Taskcluster,
+    group: &TaskId,
+    worker_type: Option<&str>,
+    force: bool,
+    mut output: Output,
+) -> Result<()> {
     let queue = tc.queue();
     let all: Vec<TaskDefinitionAndStatus> = queue.list_task_group(group).stream().try_collect().await?;
     let is_open = |state: &TaskState| matches!(state, TaskState::Unscheduled | TaskState::Pending | TaskState::Running);
@@ -75,34 +102,29 @@ async fn cancel(tc: &Taskcluster, group: &TaskId, worker_type: Option<&str>, for
         is_open(&member.status.state) && worker_type.is_none_or(|wanted| member.status.worker_type == wanted)
     };
     let tasks: Vec<&TaskDefinitionAndStatus> = all.iter().filter(is_wanted).collect();
-    let mut output = Output::stdout(true);
     if tasks.is_empty() {
-        return output.line("nothing to cancel");
+        return output.remark("nothing to cancel");
     }
     if !force && !confirms(&tasks)? {
-        return output.line("nothing was cancelled");
+        return output.remark("nothing was cancelled");
     }
     let calls = tasks.iter().map(|member| {
         let (queue, id) = (queue.clone(), member.status.task_id);
-        async move { queue.cancel_task(&id).await.map(|_| id) }
+        async move { queue.cancel_task(&id).await.map(|answer| answer.status) }
     });
     let mut cancelled = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY);
-    while let Some(id) = cancelled.next().await {
-        output.line(&format!("cancelled {}", id?))?;
+    while let Some(status) = cancelled.next().await {
+        output.tell(&status?, |status| format!("cancelled {}", status.task_id))?;
     }
     Ok(())
 }
 
-/// Asks whoever sits at the terminal.
+/// Asks, with the tasks before the eyes of whoever sits at the terminal.
 fn confirms(tasks: &[&TaskDefinitionAndStatus]) -> Result<bool> {
-    if !stdin().is_terminal() {
-        return Err(BadUse("nobody is there to be asked: --force cancels without asking".to_owned()).into());
+    if stdin().is_terminal() {
+        for member in tasks {
+            eprintln!("{} {}", member.status.task_id, member.task.metadata.name);
+        }
     }
-    for member in tasks {
-        eprintln!("{} {}", member.status.task_id, member.task.metadata.name);
-    }
-    eprint!("Cancel these {} tasks? [y/n] ", tasks.len());
-    let mut answer = String::new();
-    stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    Ok(answer.trim().eq_ignore_ascii_case("y"))
+    confirm(&format!("Cancel these {} tasks?", tasks.len()), "--force cancels without asking")
 }

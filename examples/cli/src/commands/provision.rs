@@ -20,7 +20,10 @@ mod record;
 mod simulate;
 
 /// Asks the provisioner about a worker type, or to do something with it.
-pub(crate) fn provision(command: ProvisionCommand) -> Result<Outcome> {
+pub(crate) fn provision(command: ProvisionCommand, json: bool) -> Result<Outcome> {
+    if json && matches!(command, ProvisionCommand::Simulate(_)) {
+        return Err(BadUse("--json: what is simulated is told as a table".to_owned()).into());
+    }
     if let ProvisionCommand::Simulate(args) = &command {
         return simulate::simulate(args);
     }
@@ -28,15 +31,14 @@ pub(crate) fn provision(command: ProvisionCommand) -> Result<Outcome> {
         return record::record(args);
     }
     let tc = deployment()?;
-    talk(carry_out(tc, command))
+    talk(carry_out(tc, command, Output::telling(json)))
 }
 
-async fn carry_out(tc: Taskcluster, command: ProvisionCommand) -> Result<()> {
+async fn carry_out(tc: Taskcluster, command: ProvisionCommand, mut output: Output) -> Result<()> {
     let provisioner = tc.provisioner();
-    let mut output = Output::stdout(false);
     match command {
         ProvisionCommand::Define { worker_type, file, share } => {
-            output.line(&define(&tc, &worker_type, &file, share).await?.version.to_string())
+            tell_version(&mut output, &define(&tc, &worker_type, &file, share).await?)
         }
         ProvisionCommand::List => list(&provisioner, &mut output).await,
         ProvisionCommand::Show { worker_type } => {
@@ -46,28 +48,28 @@ async fn carry_out(tc: Taskcluster, command: ProvisionCommand) -> Result<()> {
         ProvisionCommand::State { worker_type } => {
             let mut instances = provisioner.state(&worker_type).stream();
             while let Some(instance) = instances.try_next().await? {
-                output.line(&instance_line(&instance))?;
+                output.tell(&instance, instance_line)?;
             }
             Ok(())
         }
         ProvisionCommand::Explain { worker_type } => {
             let explained = provisioner.explain(&worker_type).await?;
-            explained.lines.iter().try_for_each(|line| output.line(line))
+            output.tell(&explained, |explained| explained.lines.join("\n"))
         }
         ProvisionCommand::Fleet { worker_type, since } => fleet(&provisioner, &worker_type, &since, &mut output).await,
         ProvisionCommand::Record(_) | ProvisionCommand::Simulate(_) => Ok(()), // they are commands of their own
         ProvisionCommand::RollOut { worker_type, share } => {
             let rolled = provisioner.roll_out(&worker_type, &RollOutRequest::new(share)).await?;
-            output.line(&rolled.version.to_string())
+            tell_version(&mut output, &rolled)
         }
         ProvisionCommand::RollBack { worker_type } => {
             let newest = provisioner.worker_type(&worker_type).await?.version;
             let rolled = provisioner.roll_back(&worker_type, &RollBackRequest::new(newest)).await?;
-            output.line(&rolled.version.to_string())
+            tell_version(&mut output, &rolled)
         }
         ProvisionCommand::Terminate { worker_type } => {
             let ended = provisioner.terminate_all_instances_of_worker_type(&worker_type).await?;
-            output.line(&ended.instances.to_string())
+            output.tell(&ended, |ended| ended.instances.to_string())
         }
         ProvisionCommand::Remove { worker_type } => Ok(provisioner.remove_worker_type(&worker_type).await?),
     }
@@ -92,6 +94,10 @@ async fn define(tc: &Taskcluster, name: &str, file: &Path, share: Option<f64>) -
     }
 }
 
+fn tell_version(output: &mut Output, answer: &WorkerTypeResponse) -> Result<()> {
+    output.tell(&without_secrets(answer)?, |_| answer.version.to_string())
+}
+
 /// Secrets of all fragments are left out: what is printed stands in terminals and logs.
 fn without_secrets(shown: &WorkerTypeResponse) -> Result<Value> {
     fn hide(value: &mut Value) {
@@ -112,14 +118,16 @@ fn without_secrets(shown: &WorkerTypeResponse) -> Result<Value> {
 async fn list(provisioner: &Provisioner, output: &mut Output) -> Result<()> {
     let mut summaries = provisioner.list_worker_type_summaries().stream();
     while let Some(summary) = summaries.try_next().await? {
-        output.line(&format!(
-            "{} running {} pending {} requested {} max {}",
-            summary.worker_type,
-            summary.running_capacity,
-            summary.pending_capacity,
-            summary.requested_capacity,
-            summary.max_capacity,
-        ))?;
+        output.tell(&summary, |summary| {
+            format!(
+                "{} running {} pending {} requested {} max {}",
+                summary.worker_type,
+                summary.running_capacity,
+                summary.pending_capacity,
+                summary.requested_capacity,
+                summary.max_capacity,
+            )
+        })?;
     }
     Ok(())
 }
@@ -135,12 +143,14 @@ fn instance_line(instance: &WorkerInstance) -> String {
 async fn fleet(provisioner: &Provisioner, name: &str, since: &str, output: &mut Output) -> Result<()> {
     let since = since.parse::<Timestamp>().or_else(|_| Timestamp::from_now(since));
     let since = since.map_err(|error| BadUse(format!("--since: {error}")))?;
-    output.line(
-        "time seconds pending claimed started wait-p50 wait-p95 requested starting running idle excess dollars",
-    )?;
+    if !output.is_for_programs() {
+        output.line(
+            "time seconds pending claimed started wait-p50 wait-p95 requested starting running idle excess dollars",
+        )?;
+    }
     let mut samples = provisioner.fleet(name).since(since.to_string()).stream();
     while let Some(sample) = samples.try_next().await? {
-        output.line(&sample_line(&sample))?;
+        output.tell(&sample, sample_line)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `taskcluster slugid`: ids of tasks and task groups.
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 use taskcluster::TaskId;
 
 use super::talk::finish;
@@ -12,15 +13,18 @@ use crate::output::Output;
 const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// Makes one, or translates it.
-pub(crate) fn slugid(command: Option<SlugidCommand>) -> Result<Outcome> {
-    let line = match command {
-        None | Some(SlugidCommand::Generate { .. }) => TaskId::new().to_string(),
-        Some(SlugidCommand::Decode { slugid }) => decode(&slugid),
+pub(crate) fn slugid(command: Option<SlugidCommand>, json: bool) -> Result<Outcome> {
+    let wants_uuid = matches!(command, Some(SlugidCommand::Decode { .. }));
+    let slugid = match command {
+        None | Some(SlugidCommand::Generate { .. }) => TaskId::new(),
+        Some(SlugidCommand::Decode { slugid }) => slugid,
         Some(SlugidCommand::Encode { uuid }) => {
-            encode(&uuid).with_context(|| format!("{uuid:?} is not a version 4 UUID"))?.to_string()
+            encode(&uuid).with_context(|| format!("{uuid:?} is not a version 4 UUID"))?
         }
     };
-    finish(Output::stdout(true).line(&line))
+    let uuid = decode(&slugid);
+    let told = json!({ "slugid": slugid, "uuid": uuid });
+    finish(Output::telling(json).tell(&told, |_| if wants_uuid { uuid } else { slugid.to_string() }))
 }
 
 fn decode(id: &TaskId) -> String {

@@ -1,67 +1,61 @@
 //! `taskcluster task`: one task.
 
+mod change;
 mod create;
 mod log;
 mod retrigger;
+mod run;
 mod watch;
 
-use anyhow::{Context as _, Result, bail};
-use taskcluster::queue::{Run, TaskState, TaskStatus};
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use taskcluster::queue::{Run, TaskStatus};
 use taskcluster::{RunId, Taskcluster};
 
 use super::artifact;
-use super::talk::{deployment, talk_of};
+use super::talk::{BadUse, deployment, talk_of};
 use crate::args::TaskCommand;
 use crate::exit::Outcome;
 use crate::output::Output;
 
 /// Asks the queue about a task, or to do something with it.
-pub(crate) fn task(command: TaskCommand) -> Result<Outcome> {
+pub(crate) fn task(command: TaskCommand, json: bool) -> Result<Outcome> {
+    if json && matches!(command, TaskCommand::Log { .. }) {
+        return Err(BadUse("--json: a log is text".to_owned()).into());
+    }
     let tc = deployment()?;
-    talk_of(carry_out(tc, command))
+    talk_of(carry_out(tc, command, json))
 }
 
-async fn carry_out(tc: Taskcluster, command: TaskCommand) -> Result<Outcome> {
+async fn carry_out(tc: Taskcluster, command: TaskCommand, json: bool) -> Result<Outcome> {
     let queue = tc.queue();
-    let mut output = Output::stdout(false);
+    let mut output = Output::telling(json);
     let done = match command {
         TaskCommand::Create { file, id, deadline } => {
-            output.line(&create::create(&tc, &file, id, &deadline).await?.to_string())
+            tell_id(&mut output, &create::create(&tc, &file, id, &deadline).await?)
         }
-        TaskCommand::Watch { task } => return watch::watch(&tc, &task).await,
+        TaskCommand::Watch { task } => return watch::watch(&tc, &task, json).await,
         TaskCommand::Status { task, all_runs, run } => {
             let status = queue.status(&task).await?.status;
             let runs = chosen(&status, all_runs, run)?;
             tell(&mut output, &status, runs)
         }
-        TaskCommand::Name { task } => output.line(&queue.task(&task).await?.metadata.name),
+        TaskCommand::Name { task } => {
+            let name = queue.task(&task).await?.metadata.name;
+            output.tell(&json!({ "taskId": task, "name": name }), |_| name.clone())
+        }
         TaskCommand::Def { task } => output.json(&queue.task(&task).raw().await?),
-        TaskCommand::Group { task } => output.line(&queue.status(&task).await?.status.task_group_id.to_string()),
+        TaskCommand::Group { task } => {
+            let group = queue.status(&task).await?.status.task_group_id;
+            output.tell(&json!({ "taskId": task, "taskGroupId": group }), |_| group.to_string())
+        }
         TaskCommand::Artifacts { task, run } => artifact::list(&tc, &task, run, &mut output).await,
-        TaskCommand::Log { task } => log::follow(&tc, &task, &mut output).await,
-        TaskCommand::Cancel { task, noop } => {
-            if noop {
-                output.line(&format!("would cancel {task}"))
-            } else {
-                let status = queue.cancel_task(&task).await?.status;
-                tell(&mut output, &status, last(&status))
-            }
-        }
-        TaskCommand::Retrigger { task, exact } => {
-            output.line(&retrigger::retrigger(&tc, &task, exact).await?.to_string())
-        }
-        TaskCommand::Rerun { task, noop, force } => {
-            let state = queue.status(&task).await?.status.state;
-            if !force && !matches!(state, TaskState::Failed | TaskState::Exception) {
-                bail!("{task} is {state}: it has not failed; --force runs it once more all the same");
-            }
-            if noop {
-                output.line(&format!("would run {task} once more"))
-            } else {
-                let status = queue.rerun_task(&task).await?.status;
-                tell(&mut output, &status, last(&status))
-            }
-        }
+        TaskCommand::Log { task, follow: _ } => log::follow(&tc, &task, &mut output).await,
+        TaskCommand::Cancel { task, caution } => change::cancel(&tc, &task, caution, &mut output).await,
+        TaskCommand::Complete { task, caution } => change::complete(&tc, &task, caution, &mut output).await,
+        TaskCommand::Retrigger { task, exact } => tell_id(&mut output, &retrigger::retrigger(&tc, &task, exact).await?),
+        TaskCommand::Rerun { task, caution, force } => change::rerun(&tc, &task, caution, force, &mut output).await,
+        TaskCommand::Run(args) => tell_id(&mut output, &run::run(&tc, &args).await?),
     };
     done.map(|()| Outcome::Green)
 }
@@ -80,10 +74,17 @@ fn last(status: &TaskStatus) -> &[Run] {
     &status.runs[status.runs.len().saturating_sub(1)..]
 }
 
-/// The state of the task, and a line for each of the runs.
+/// The state of the task, and a line for each of these runs; programs see all of them.
 fn tell(output: &mut Output, status: &TaskStatus, runs: &[Run]) -> Result<()> {
-    output.line(status.state.as_str())?;
-    runs.iter().try_for_each(|run| output.line(&line_of(run)))
+    output.tell(status, |status| {
+        let lines = runs.iter().map(line_of);
+        std::iter::once(status.state.to_string()).chain(lines).collect::<Vec<_>>().join("\n")
+    })
+}
+
+/// The id of a task that was created.
+fn tell_id(output: &mut Output, status: &TaskStatus) -> Result<()> {
+    output.tell(status, |status| status.task_id.to_string())
 }
 
 fn line_of(run: &Run) -> String {

@@ -96,12 +96,23 @@ fn an_action_is_tried_on_a_run_that_is_kept() {
     let expected: [&[&str]; 3] = [&["one", "ONE"], &["asks", "--input", "ASKS"], &["all", "--group", "ALL"]];
     assert_eq!((words.as_slice(), code), (expected.map(<[_]>::to_vec).as_slice(), Some(0)));
 
+    let (offered, _) = kept.action(&["list", &group, "--json"]);
+    let offered: Vec<Value> = offered.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let facts = offered.iter().map(|action| (&action["name"], &action["group"], action["schema"].is_object()));
+    let expected = [("one", false, false), ("asks", false, true), ("all", true, false)];
+    let facts: Vec<(Value, Value, bool)> =
+        facts.map(|(name, group, asks)| (name.clone(), group.clone(), asks)).collect();
+    assert_eq!(facts, expected.map(|(name, group, asks)| (json!(name), json!(group), asks)));
+
     let (made, code) = kept.action(&["run", "one", &group]);
     assert_eq!((kept.ends(&made), code), (json!("green"), Some(0)));
+    let (made, _) = kept.action(&["run", "one", &group, "--json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(kept.ends(made["taskId"].as_str().unwrap()), json!("green"));
     let (made, code) = kept.action(&["run", "all", &group, "--group"]);
     assert_eq!((kept.ends(&made), code), (json!("green"), Some(0)));
     let (code, end) = kept.stop();
-    assert_eq!((code, &end["interrupted"], &end["counts"]), (Some(0), &json!(false), &json!({"green": 3})));
+    assert_eq!((code, &end["interrupted"], &end["counts"]), (Some(0), &json!(false), &json!({"green": 4})));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn a_log_is_followed_while_the_task_runs_and_read_when_it_has_ended() {
         gate.display()
     );
     let task = client.create(QUEUE, "slow", &script);
-    let mut child = client.command(&["task", "log", &task]).spawn().unwrap();
+    let mut child = client.command(&["task", "log", "-f", &task]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "begun-23"), "it begins");
     assert_eq!(client.says(&["task", "status", &task]).lines().next(), Some("running"));
@@ -31,6 +31,7 @@ fn a_log_is_followed_while_the_task_runs_and_read_when_it_has_ended() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 
     let log = client.says(&["task", "log", &task]);
+    assert_eq!(client.says(&["task", "log", "--follow", &task]), log);
     assert!(log.contains("\nbegun-23\n") && log.contains("\nended-42\n"), "{log}");
     up.stop();
 }

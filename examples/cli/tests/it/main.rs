@@ -13,6 +13,8 @@ mod guide;
 mod hello;
 mod help;
 mod index;
+mod json;
+mod official;
 mod postgres;
 mod provisioned;
 mod record;

@@ -3,6 +3,9 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use serde_json::Value;
 
 use crate::deployment::{Up, command, get};
 use crate::fixture::{Fixture, PATIENCE, finish, text};
@@ -43,9 +46,59 @@ fn behind_another_name_it_speaks_of_itself_by_that_name() {
     let manifest = get(address, "ci.example.invalid", "/references/manifest.json");
     assert!(manifest.contains("https://ci.example.invalid/references/queue/v1/api.json"), "{manifest}");
     assert!(!manifest.contains(address), "{manifest}");
+    // Another machine is led to that name, too, with credentials that are not ours.
+    let line =
+        said.lines().find(|line| line.contains("taskcluster native-worker run")).expect("a worker's line").trim();
+    for part in [
+        "TASKCLUSTER_ROOT_URL='https://ci.example.invalid' TASKCLUSTER_CLIENT_ID='static/desk-worker' TASKCLUSTER_ACCESS_TOKEN='",
+        " --task-queue-id local/native --worker-group desk --worker-id \"$(hostname)\"",
+        " --tunnel-url 'https://ci.example.invalid/tunnel' --tunnel-audience tunnel",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert!(!line.contains(address) && !line.contains(up.variable("TASKCLUSTER_ACCESS_TOKEN")), "{line}");
+    assert_eq!(typed(&fixture, &line.replacen(" run ", " check ", 1)), (Some(0), String::new()), "{line}");
+    let broken = line.replacen(" run ", " check ", 1).replace("--task-queue-id local/native", "");
+    assert!(typed(&fixture, &broken).1.contains("task_queue_id is not set"), "the check looks at what is said");
     // The roles were made all the same.
     let role = get(address, "ci.example.invalid", "/api/auth/v1/roles/anonymous");
     assert!(role.contains("queue:get-artifact:public/*"), "{role}");
+    up.stop();
+}
+
+/// How a line ends that is typed into a shell which finds this binary, and its complaint.
+fn typed(fixture: &Fixture, line: &str) -> (Option<i32>, String) {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_taskcluster"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line]).current_dir(fixture.folder()).env_clear();
+    shell.env("PATH", format!("{}:/usr/bin:/bin", binary.parent().unwrap().display()));
+    let output = shell.output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn the_payloads_of_its_workers_are_described_as_their_programs_do_it() {
+    let fixture = Fixture::empty();
+    let up = Up::start(&fixture, &[]);
+    let address = up.variable("TASKCLUSTER_ROOT_URL").strip_prefix("http://").unwrap().to_owned();
+    let printed = finish(fixture.command(&["native-worker", "schema"]).spawn().unwrap());
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    for path in ["/schemas/generic-worker/v1/payload.json", "/schemas/generic-worker/multiuser_posix.json"] {
+        let answer = get(&address, &address, path);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let head = head.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200") && head.contains("\naccess-control-allow-origin: *\r\n"), "{head}");
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap(), printed, "{path}");
+    }
+    // That of the Docker worker only where there is one.
+    let docker = get(&address, &address, "/schemas/docker-worker/v1/payload.json");
+    let is_there = docker.starts_with("HTTP/1.1 200");
+    assert_eq!(is_there, cfg!(feature = "docker"), "{docker}");
+    #[cfg(feature = "docker")]
+    {
+        let schema: Value = serde_json::from_str(docker.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!(schema, taskcluster_docker_worker::DockerWorker::payload_schema());
+    }
     up.stop();
 }
 

@@ -11,6 +11,7 @@ mod docker;
 mod dropped;
 mod ends;
 mod guards;
+mod help;
 mod hostile;
 mod images;
 mod kept;

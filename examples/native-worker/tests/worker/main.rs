@@ -7,6 +7,7 @@ mod caches;
 mod commands;
 mod ends;
 mod groups;
+mod help;
 mod hostile;
 mod isolation;
 mod large;

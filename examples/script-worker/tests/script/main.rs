@@ -1,4 +1,5 @@
 //! Scripts under a whole worker.
 
 mod conformance;
+mod help;
 mod program;

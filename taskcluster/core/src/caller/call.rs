@@ -271,6 +271,7 @@ impl<'a> Call<'a> {
             let failed = match verdict {
                 Verdict::Result(answer) => {
                     self.caller.0.budget.succeeded(repetitions);
+                    tracing::debug!(attempts = self.attempts, status = answer.status.as_u16(), "call answered");
                     self.attempted(begun, Outcome::Answer(answer.status), None);
                     return Ok(answer);
                 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 use taskcluster::graph::DEPENDENCIES_AT_MOST;
-use taskcluster::queue::{TaskStatusResponse, operations};
+use taskcluster::queue::{TaskStatus, TaskStatusResponse, operations};
 use taskcluster::{Request, TaskId, Taskcluster, Timestamp};
 
 use super::super::definition::{read, with_times};
 use super::super::talk::BadUse;
 
-/// Creates the task, and gives its id.
-pub(super) async fn create(tc: &Taskcluster, file: &Path, id: Option<TaskId>, deadline: &str) -> Result<TaskId> {
+/// Creates the task, and says how it stands.
+pub(super) async fn create(tc: &Taskcluster, file: &Path, id: Option<TaskId>, deadline: &str) -> Result<TaskStatus> {
     let definition = read(file).and_then(|text| {
         let definition = serde_yaml_ng::from_str(&text).context("it is no definition of a task")?;
         with_times(definition, deadline, Timestamp::now())
@@ -22,8 +22,7 @@ pub(super) async fn create(tc: &Taskcluster, file: &Path, id: Option<TaskId>, de
     let id = id.unwrap_or_else(TaskId::new);
     // Untyped, so that whatever the definition says stays in it.
     let create = Request::<TaskStatusResponse>::new(tc.caller(), &operations::CREATE_TASK, &[&id]);
-    create.with_body(&definition).await?;
-    Ok(id)
+    Ok(create.with_body(&definition).await?.status)
 }
 
 /// Said here, the reason is one line; and nothing of that size need travel first.

@@ -2,22 +2,21 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
-use taskcluster::queue::{TaskStatusResponse, operations};
+use taskcluster::queue::{TaskStatus, TaskStatusResponse, operations};
 use taskcluster::{Request, TaskId, Taskcluster, Timestamp};
 
 /// What stands for the tasks and listeners around the first one, and would be told or waited for a second time.
 const SURROUNDINGS: [&str; 3] = ["dependencies", "requires", "routes"];
 
-/// Creates the task, and gives its id.
-pub(super) async fn retrigger(tc: &Taskcluster, task: &TaskId, exact: bool) -> Result<TaskId> {
+/// Creates the task, and says how it stands.
+pub(super) async fn retrigger(tc: &Taskcluster, task: &TaskId, exact: bool) -> Result<TaskStatus> {
     let definition = tc.queue().task(task).raw().await?;
     let definition = serde_json::from_slice(&definition).context("a definition that is none")?;
     let definition = again(definition, exact, Timestamp::now())?;
     let id = TaskId::new();
     // Untyped, so that whatever the definition says stays in it.
     let create = Request::<TaskStatusResponse>::new(tc.caller(), &operations::CREATE_TASK, &[&id]);
-    create.with_body(&definition).await?;
-    Ok(id)
+    Ok(create.with_body(&definition).await?.status)
 }
 
 /// The definition as if the task had been created now: its times lie as far from that as they did.

@@ -13,15 +13,16 @@ use crate::output::Output;
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Prints each change of the task and its last run; green if it is completed.
-pub(super) async fn watch(tc: &Taskcluster, task: &TaskId) -> Result<Outcome> {
+/// Tells each change of the task and its last run; green if it is completed.
+pub(super) async fn watch(tc: &Taskcluster, task: &TaskId, json: bool) -> Result<Outcome> {
+    let mut output = Output::telling_in_lines(json);
     let mut last = String::new();
     loop {
         let status = tc.queue().status(task).await?.status;
         let line = told(&status);
         if line != last {
             // Written out at once: somebody waits for it.
-            Output::stdout(false).line(&line)?;
+            output.tell(&status, |_| line.clone())?;
             last = line;
         }
         match status.state {
