@@ -175,8 +175,7 @@ impl Deployment {
         let scheduler = open_scheduler(frame.clone(), &parts.bus, state, &auth, &tokens).await?;
         let state = database(asked, &data, "provisioner")?;
         let places = open_providers(&parts.providers, &data)?;
-        let provisioner =
-            open_provisioner(frame.clone(), state, &data, places, &auth, &tokens).await?;
+        let provisioner = open_provisioner(frame.clone(), state, &data, places, &auth, &tokens).await?;
         let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
         let tunnel = open_tunnel(&root_url, &tokens, serving.clone())?;
 

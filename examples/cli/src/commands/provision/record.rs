@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
-use taskcluster::events::{Binding, Bus as _, BusError, Event as _, Message, SseBus, Subscription};
+use taskcluster::events::{Binding, Bus as _, BusError, Message, SseBus, Subscription};
 use taskcluster::queue::events::{self, TaskCompleted, TaskException, TaskFailed, TaskPending, TaskRunning};
 use taskcluster::queue::{TaskIdsRequest, TaskStatus};
 use taskcluster::{TaskId, TaskQueueId, Taskcluster, Timestamp};
