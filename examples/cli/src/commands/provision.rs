@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn secrets_are_not_printed_wherever_they_stand() {
         let shown: WorkerTypeResponse = serde_json::from_value(json!({
-            "workerType": "w", "description": "", "owner": "", "minCapacity": 0, "maxCapacity": 1, "scalingRatio": 0,
+            "workerType": "w", "description": "", "owner": "", "minCapacity": 0, "maxCapacity": 1, "scalingRatio": 0, "spare": 0,
             "lifecycle": {}, "userData": {}, "secrets": {"password": "hunter2"}, "scopes": [],
             "provider": {"kind": "ec2", "minPrice": 0, "maxPrice": 1, "regions": [
                 {"region": "r", "launchSpec": {"ImageId": "i"}, "secrets": {"password": "hunter2"}},

@@ -18,17 +18,28 @@ fn policies_are_compared_and_drawn_without_a_deployment() {
     let folder = tempfile::tempdir().unwrap();
     let trace = format!("{SURROUNDINGS}\n[0, 60000]\n[1000, 60000]\n");
     let svg = folder.path().to_str().unwrap();
-    let output = simulate(folder.path(), &trace, &["--ratio", "0", "--svg", svg]);
+    let output = simulate(folder.path(), &trace, &["--ratio", "0", "--spare", "0", "--svg", svg]);
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("two: 2 tasks\n"), "{said}");
-    for policy in ["standard", "historical"] {
+    for policy in ["steady", "historical"] {
         let line = said.lines().find(|line| line.starts_with(policy)).unwrap_or_else(|| panic!("{said}"));
         // Both tasks wait for a worker of their own, which takes a minute.
         assert!(line.contains("60.0s") && line.contains(" 2 "), "{line}");
     }
     let picture = std::fs::read_to_string(folder.path().join("two.svg")).unwrap();
     assert_eq!(picture.matches("<circle").count(), 2);
+}
+
+#[test]
+fn what_is_kept_ready_is_tried_where_it_makes_a_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = format!("{}\n[0, 60000]\n", SURROUNDINGS.replace("3.6", "0"));
+    let output = simulate(folder.path(), &trace, &["--ratio", "0,0.5", "--spare", "1,2"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let of = |policy: &str| said.lines().filter(|line| line.starts_with(policy)).count();
+    assert_eq!((of("steady"), of("historical")), (4, 2), "{said}");
+    assert!(said.contains("wait p95") && !said.contains("NaN"), "where nobody pays, nothing is cheaper: {said}");
 }
 
 #[test]

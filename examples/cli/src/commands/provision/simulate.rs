@@ -62,14 +62,14 @@ fn at_equal_wait(rows: &[Row], policies: &[&dyn Policy]) -> Vec<String> {
     let mut lines = Vec::new();
     for base in rows.iter().filter(|row| row.policy == Historical::default().name()) {
         for policy in policies.iter().filter(|policy| policy.name() != Historical::default().name()) {
-            let (name, wait) = (policy.name(), base.outcome.wait_p95);
+            let (name, wait, before) = (policy.name(), base.outcome.wait_p95, base.outcome.cost);
             lines.push(match cost_at(rows, name, wait) {
-                Some(cost) => format!(
-                    "wait p95 of {wait:.1} s: historical {:.2} $, {name} {cost:.2} $ ({:+.1} %)",
-                    base.outcome.cost,
-                    (cost / base.outcome.cost - 1.0) * 100.0,
-                ),
-                None => format!("wait p95 of {wait:.1} s: historical {:.2} $, {name} has none", base.outcome.cost),
+                Some(cost) => {
+                    let ratio = if before > 0.0 { cost / before } else { 1.0 };
+                    let change = (ratio - 1.0) * 100.0;
+                    format!("wait p95 of {wait:.1} s: historical {before:.2} $, {name} {cost:.2} $ ({change:+.1} %)")
+                }
+                None => format!("wait p95 of {wait:.1} s: historical {before:.2} $, {name} has none"),
             });
         }
     }
