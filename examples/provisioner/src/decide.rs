@@ -124,7 +124,7 @@ pub fn decide(sight: &Sight<'_>, policy: &dyn Policy) -> Decision {
 
     renew::renew(&mut fleet, sight, &wanted, &mut why);
     withdraw::withdraw(&mut fleet, &wanted, &mut why);
-    pack::pack(&mut fleet, policy, outlook, &mut why);
+    pack::pack(&mut fleet, policy, outlook, &wanted, &mut why);
 
     let bounds = worker_type.bounds();
     let there = fleet.capacity(|_, state| state.counts());

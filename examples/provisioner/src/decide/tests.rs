@@ -112,6 +112,28 @@ fn the_emptiest_workers_take_no_more_where_the_others_have_room() {
 }
 
 #[test]
+fn a_version_that_shall_have_a_share_is_not_emptied_for_another() {
+    // 20 are wanted of the old version and 5 of the new one, which are the youngest; 16 are idle.
+    let parts =
+        [(20, State::Running, 1, 1), (11, State::Running, 1, 0), (5, State::Running, 2, 1), (5, State::Running, 2, 0)];
+    let rolled = with_candidate(worker_type(0, 100), 2, 0.2);
+    let changes = |idle: usize| {
+        let mut parts = parts;
+        parts[3].0 = idle;
+        let decision = decided(&rolled, waiting(0), &fleet(&parts));
+        assert_eq!(decision.missing, [], "nothing is launched in the place of what is emptied");
+        decision.changes.into_iter().map(|change| change.instance_id).collect::<Vec<_>>()
+    };
+    assert_eq!(changes(5), ["i-40", "i-39", "i-38", "i-37"], "of the new one there is more than its share");
+    assert_eq!(changes(0), Vec::<String>::new(), "11 are idle, and 11.5 may be");
+    let all_of_the_old_one = [(30, State::Running, 1, 1), (20, State::Running, 1, 0), (3, State::Running, 2, 0)];
+    let decision = decided(&with_candidate(worker_type(0, 100), 2, 0.1), waiting(0), &fleet(&all_of_the_old_one));
+    let kept = ["i-50", "i-51", "i-52"];
+    assert!(decision.changes.len() > 5 && decision.changes.iter().all(|change| !kept.contains(&&*change.instance_id)));
+    assert_eq!(decision.missing, []);
+}
+
+#[test]
 fn what_is_idle_is_used_before_anything_is_launched_and_left_alone_otherwise() {
     let seen = fleet(&[(4, State::Running, 1, 0)]);
     assert_eq!(decided(&worker_type(0, 10), waiting(3), &seen).missing, []);
