@@ -1,8 +1,8 @@
 //! Tasks that do nothing: `cargo bench -p taskcluster-native-worker --bench noop`. The queue is one of the tests, in this process.
 //!
 //! First the time from claim to resolved, of tasks without a user of their own, in turns with a bare start of the same program.
-//! Then how long tasks that are cancelled go on, where no events are heard. Then, with the program `native-worker`, how many such tasks it runs in a second, eight at once, and whether its memory grows
-//! meanwhile. The numbers are of one run on one machine: what counts are differences and ratios.
+//! Then how long tasks that are cancelled go on, where no events are heard. Then, with the program `native-worker`, how many such tasks it
+//! runs in a second, eight at once, and whether its memory grows meanwhile. The numbers are of one run on one machine: what counts are differences and ratios.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use taskcluster_core::{Credentials, TaskId};
 use taskcluster_native_worker::{Event, Isolation, NativeWorker, Shutdown};
 use taskcluster_worker::testing::{FakeQueue, task_with_payload};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 const PROGRAM: &str = "/bin/true";
 /// Rounds before those that count, and those.
@@ -37,22 +38,33 @@ fn task() -> Value {
     task_with_payload(payload.as_object().expect("it is one"))
 }
 
-async fn one_after_the_other() {
-    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let queue = FakeQueue::start().await.expect("a queue on loopback");
-    let dir = tempfile::tempdir().expect("a directory for the worker");
+/// A worker in this process, and the moments of those of its events.
+async fn timed_worker(
+    queue: &FakeQueue,
+    dir: &Path,
+    is_timed: fn(&Event) -> bool,
+) -> (NativeWorker, UnboundedReceiver<Instant>) {
+    let (sender, moments) = tokio::sync::mpsc::unbounded_channel();
     let worker = NativeWorker::builder(queue.root_url(), "test/worker".parse().expect("two names"))
         .credentials(Credentials::new("the-worker", TOKEN))
-        .work_dir(dir.path())
+        .work_dir(dir)
         .isolation(Isolation::None)
         .events(Arc::new(move |event| {
-            if matches!(event, Event::Claimed { .. } | Event::Resolved { .. }) {
+            if is_timed(&event) {
                 let _ = sender.send(Instant::now());
             }
         }))
         .build()
         .await
         .expect("a worker");
+    (worker, moments)
+}
+
+async fn one_after_the_other() {
+    let queue = FakeQueue::start().await.expect("a queue on loopback");
+    let dir = tempfile::tempdir().expect("a directory for the worker");
+    let timed = |event: &Event| matches!(event, Event::Claimed { .. } | Event::Resolved { .. });
+    let (worker, mut events) = timed_worker(&queue, dir.path(), timed).await;
     let shutdown = Shutdown::new();
     let rounds = async {
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -76,21 +88,10 @@ async fn one_after_the_other() {
 
 /// From the moment at which the queue has a task as cancelled to the end of the last process, with the log uploaded.
 async fn cancelled() {
-    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let queue = FakeQueue::start().await.expect("a queue on loopback");
     let dir = tempfile::tempdir().expect("a directory for the worker");
-    let worker = NativeWorker::builder(queue.root_url(), "test/worker".parse().expect("two names"))
-        .credentials(Credentials::new("the-worker", TOKEN))
-        .work_dir(dir.path())
-        .isolation(Isolation::None)
-        .events(Arc::new(move |event| {
-            if matches!(event, Event::Started { .. } | Event::Resolved { .. }) {
-                let _ = sender.send(Instant::now());
-            }
-        }))
-        .build()
-        .await
-        .expect("a worker");
+    let timed = |event: &Event| matches!(event, Event::Started { .. } | Event::Resolved { .. });
+    let (worker, mut events) = timed_worker(&queue, dir.path(), timed).await;
     let shutdown = Shutdown::new();
     let rounds = async {
         let mut times = Vec::new();
