@@ -112,10 +112,7 @@ pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> R
         request = request.object();
     }
     match request.file(&upload.path).await {
-        Ok(uploaded) => Ok(match &upload.encoding {
-            Encoding::Gzipped { sha256 } => sha256.clone(),
-            Encoding::Identity | Encoding::Gzip => uploaded.content_sha256,
-        }),
+        Ok(uploaded) => Ok(uploaded.content_sha256),
         Err(ArtifactError::Queue { source, .. }) => {
             Err(refused(format!("cannot upload the artifact {name:?}"), source))
         }
