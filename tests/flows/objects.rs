@@ -170,8 +170,8 @@ async fn a_worker_can_leave_everything_with_the_object_service() {
     for (name, content) in [("public/out.txt", "hello"), ("public/logs/live_backing.log", "LOGGED\n")] {
         let info = soon(root.queue().artifact_info(&task_id, 0, name).into_future()).await.unwrap();
         assert_eq!(info.storage_type.as_str(), "object", "{name}");
-        let (bytes, _) = download(&root, &task_id, name, &folder).await;
-        assert!(String::from_utf8(bytes).unwrap().contains(content), "{name}");
+        let bytes = soon(root.artifacts().download(&task_id, 0, name).decoded(1_000_000)).await.unwrap();
+        assert!(String::from_utf8(bytes.to_vec()).unwrap().contains(content), "{name}");
     }
     deployment.stop().await;
 }

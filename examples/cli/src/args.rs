@@ -1,8 +1,12 @@
 //! The command line, as clap sees it.
 
+mod artifact;
 mod client;
+mod graph;
 #[cfg(test)]
 mod official;
+mod provision;
+mod task;
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -19,7 +23,11 @@ use taskcluster_core::root_url::{InvalidRootUrl, RootUrl};
 use crate::api::Invocation;
 use crate::providers::Asked;
 
+pub(crate) use artifact::*;
 pub(crate) use client::*;
+pub(crate) use graph::*;
+pub(crate) use provision::*;
+pub(crate) use task::*;
 
 /// Where options stand in a command's help that it shares with others: after its own, before `--help`, which has 999.
 const AFTER_OTHERS: usize = 990;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskcluster_core::TaskId;
 use taskcluster_worker::WorkerBuilder;
-use worker_kit::{Examination, GuardConfig, Program, ShellConfig, WorkerConfig};
+use worker_kit::{Examination, GuardConfig, PlaceConfig, Program, ShellConfig, WorkerConfig};
 
 use crate::builder::DockerWorker;
 use crate::devices::Devices;
@@ -116,10 +116,10 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub shells: ShellConfig,
-    /// Kind of the machine, for TASKCLUSTER_INSTANCE_TYPE of tasks.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance_type: Option<String>,
+    /// What tasks are told of the machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub place: PlaceConfig,
     /// The machine's address, for TASKCLUSTER_PUBLIC_IP of tasks.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,10 +136,6 @@ pub struct Config {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Where the machine is, as JSON, for TASKCLUSTER_WORKER_LOCATION of tasks.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub worker_location: Option<String>,
     /// Credentials for images of registries; only in the file: a list of tables with prefix, username and password.
     #[arg(skip)]
     #[serde(skip_serializing)]
@@ -194,7 +190,7 @@ impl Program for DockerProgram {
             ("publicIpAddress", &config.public_ip),
             ("privateIpAddress", &config.private_ip),
             ("instanceId", &config.instance_id),
-            ("instanceType", &config.instance_type),
+            ("instanceType", &config.place.instance_type),
             ("region", &config.region),
         ] {
             if let Some(value) = value {
@@ -285,14 +281,8 @@ impl Config {
         worker.max_silence = self.guards.silence();
         worker.memory_guard = self.guards.memory();
         worker.options = Some(options);
-        worker.env = [
-            ("TASKCLUSTER_INSTANCE_TYPE", &self.instance_type),
-            ("TASKCLUSTER_PUBLIC_IP", &self.public_ip),
-            ("TASKCLUSTER_WORKER_LOCATION", &self.worker_location),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-        .collect();
+        let public_ip = self.public_ip.clone().map(|address| ("TASKCLUSTER_PUBLIC_IP".to_owned(), address));
+        worker.env = self.place.environment().into_iter().chain(public_ip).collect();
         Ok(worker)
     }
 }

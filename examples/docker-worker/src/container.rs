@@ -3,26 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::errors::Error as ApiError;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
 };
 use taskcluster_worker::TaskContext;
-use taskcluster_worker::engine::{Door, Exit, ResultSet, Sandbox, SandboxBuilder, SandboxHandle, Volume};
+use taskcluster_worker::engine::{Door, Sandbox, SandboxBuilder, Volume};
 use taskcluster_worker::error::{Error, Result};
-use taskcluster_worker::shell::{Shell, ShellRequest};
-use tokio::io::AsyncReadExt;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::belongings::Belongings;
 use crate::devices::{Device, Kind};
-use crate::docker::{Docker, Stream, answer, failed};
+use crate::docker::{Docker, Stream, failed};
 use crate::engine::Limits;
 use crate::gpus::Gpus;
 use crate::image::Found;
@@ -30,9 +23,13 @@ use crate::leftovers::Mark;
 use crate::network::TaskNetwork;
 use crate::pipe;
 use crate::privileges::Privileges;
-use crate::results::ContainerResults;
-use crate::shell;
 use crate::stay::Stay;
+
+mod execution;
+mod refusals;
+
+use execution::{ContainerSandbox, Control, Execution};
+use refusals::{reason_against_description, reason_not_to_make, reason_not_to_start};
 
 /// What a container is made of, before plugins furnish it.
 #[derive(Debug)]
@@ -211,39 +208,6 @@ fn i64_of(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Why the command of a container could not be started, if that is what went wrong.
-fn reason_not_to_start(error: &ApiError) -> Option<String> {
-    let (_, message) = answer(error)?;
-    // "exec: \"x\": executable file not found in $PATH: unknown", after what the runtime says of itself.
-    let reason = message.find("exec: ").map(|at| message[at + "exec: ".len()..].trim_end_matches(": unknown"))?;
-    Some(reason.to_owned())
-}
-
-/// What is wrong with the description of a container, if its payload is to blame: names of variables, places of mounts.
-fn reason_not_to_make(error: &ApiError) -> Option<&str> {
-    match answer(error)? {
-        // A folder of the worker's own is gone.
-        (_, message) if message.contains("bind source path does not exist") => None,
-        (400, message) => Some(message),
-        (_, message) => message.contains("is not a directory").then_some(message),
-    }
-}
-
-/// What payload and image together make impossible, before any program of the task runs: a directory is mounted where the image has
-/// a file, or the image names a user or a directory that it has not. It would be the same another time, and on another machine.
-fn reason_against_description(error: &ApiError) -> Option<&str> {
-    const WORDS: [&str; 6] = [
-        "not a directory",
-        "unable to find user",
-        "unable to find group",
-        "no matching entries in passwd file",
-        "no matching entries in group file",
-        "chdir to cwd",
-    ];
-    let (_, message) = answer(error)?;
-    WORDS.iter().any(|word| message.contains(word)).then_some(message)
-}
-
 #[async_trait]
 impl SandboxBuilder for ContainerBuilder {
     fn set_env(&mut self, name: &str, value: &str) -> Result<()> {
@@ -292,13 +256,7 @@ impl SandboxBuilder for ContainerBuilder {
             Ok(running) => {
                 let Self { task, docker, belongings, blueprint, stay, .. } = *self;
                 let Blueprint { image, devices, keep_as, idle, limits, .. } = blueprint;
-                let control = Arc::new(Control {
-                    docker: docker.clone(),
-                    container: running.container.clone(),
-                    kill: CancellationToken::new(),
-                    over: AtomicBool::new(false),
-                    runtime: tokio::runtime::Handle::current(),
-                });
+                let control = Control::of(&docker, &running.container);
                 let home = Home { container: running.container, belongings, image, _devices: devices, keep_as };
                 let Running { output, not_started, .. } = running;
                 let execution = Execution {
@@ -351,198 +309,9 @@ pub(crate) struct Home {
     pub(crate) keep_as: Option<String>,
 }
 
-/// A container whose command runs.
-#[derive(Debug)]
-struct ContainerSandbox {
-    execution: Execution,
-    control: Arc<Control>,
-}
-
-#[async_trait]
-impl Sandbox for ContainerSandbox {
-    fn handle(&self) -> Arc<dyn SandboxHandle> {
-        self.control.clone()
-    }
-
-    async fn wait(self: Box<Self>) -> Result<Box<dyn ResultSet>> {
-        Ok(Box::new(self.execution.run().await?))
-    }
-}
-
-/// Reaches a container that runs.
-#[derive(Debug)]
-struct Control {
-    docker: Docker,
-    container: String,
-    kill: CancellationToken,
-    /// Nothing may be started any more.
-    over: AtomicBool,
-    runtime: tokio::runtime::Handle,
-}
-
-/// How long Docker may take to say how much memory a container holds: it is asked when memory is short, and everything slow.
-const TELL_MEMORY: Duration = Duration::from_secs(3);
-
-#[async_trait]
-impl SandboxHandle for Control {
-    async fn kill(&self) {
-        self.kill.cancel();
-    }
-
-    fn memory(&self) -> Option<u64> {
-        let asking = async { tokio::time::timeout(TELL_MEMORY, self.docker.memory(&self.container)).await };
-        self.runtime.block_on(asking).ok().flatten()
-    }
-
-    async fn open_shell(&self, request: &ShellRequest) -> Result<Shell> {
-        if self.kill.is_cancelled() || self.over.load(Ordering::SeqCst) {
-            return Err(Error::task("the task is over"));
-        }
-        shell::open(&self.docker, &self.container, request).await
-    }
-}
-
-/// The command under way.
-#[derive(Debug)]
-struct Execution {
-    docker: Docker,
-    task: Arc<TaskContext>,
-    home: Home,
-    output: Option<Stream>,
-    not_started: Option<String>,
-    stay: Option<Stay>,
-    idle: bool,
-    /// The most memory that it may take, in bytes.
-    memory: Option<u64>,
-    control: Arc<Control>,
-}
-
-/// How long a command has to end politely, so that a run which is cancelled ends within two seconds, one of which may pass before the
-/// worker knows.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// How long the engine may take to ask a command to end that is not the container's first process.
-const TERMINATE: Duration = Duration::from_millis(300);
-
-/// How long output may take to be read once the container has ended.
-const DRAIN: Duration = Duration::from_secs(10);
-
-impl Execution {
-    async fn run(mut self) -> Result<ContainerResults> {
-        if let Some(reason) = self.not_started.take() {
-            return Ok(self.results(Exit::NotStarted(reason)));
-        }
-        let copying = self.output.take().map(|output| {
-            let task = self.task.clone();
-            #[expect(clippy::disallowed_methods, reason = "it is waited for below")]
-            AbortOnDropHandle::new(tokio::spawn(async move { copy(output, &task).await }))
-        });
-        let id = self.home.container.clone();
-        let control = self.control.clone();
-        let staying = async {
-            match &mut self.stay {
-                Some(stay) => stay.attend(&self.task, !self.idle).await,
-                None => std::future::pending().await,
-            }
-        };
-        let code = tokio::select! {
-            code = self.docker.ended(&id) => Some(code?),
-            () = control.kill.cancelled() => None,
-            never = staying => match never {},
-        };
-        let exit = match code {
-            Some(code) => Exit::Code(code),
-            None => {
-                self.end(&id).await?;
-                Exit::Killed
-            }
-        };
-        control.over.store(true, Ordering::SeqCst);
-        if let Some(copying) = copying
-            && tokio::time::timeout(DRAIN, copying).await.is_err()
-        {
-            self.task.log().warn("the end of the output is lost: Docker does not give it");
-        }
-        let ran_out = self.docker.ran_out_of_memory(&id).await;
-        let exit = self.judge(exit, ran_out)?;
-        Ok(self.results(exit))
-    }
-
-    /// A container that ran out of memory has failed, also where only a part of it was ended for that and the rest went on.
-    fn judge(&self, exit: Exit, ran_out: Result<bool>) -> Result<Exit> {
-        match exit {
-            Exit::Code(code) => {
-                Ok(if ran_out? { Exit::OutOfMemory { code, limit: self.memory } } else { Exit::Code(code) })
-            }
-            // It may have hung just because of that, which is worth a line, but nothing to give up for.
-            Exit::Killed if ran_out.unwrap_or(false) => {
-                let before = Exit::OutOfMemory { code: 137, limit: self.memory };
-                self.task.log().error(format!("before it was ended: {before}"));
-                Ok(Exit::Killed)
-            }
-            exit => Ok(exit),
-        }
-    }
-
-    /// End the container, politely at first. What keeps it is its first process, which passes nothing on to the command.
-    async fn end(&mut self, id: &str) -> Result<()> {
-        if let Some(stay) = &mut self.stay {
-            stay.let_go().await;
-            if let Ok(Err(error)) = tokio::time::timeout(TERMINATE, self.docker.terminate(id)).await {
-                tracing::debug!(error = error.reasons().join("; "), "a command is not asked to end");
-            }
-        }
-        self.docker.stop(id, self.home.image.stop_signal.as_deref(), GRACE).await
-    }
-
-    fn results(self, exit: Exit) -> ContainerResults {
-        ContainerResults::new(exit, self.docker, self.home, &self.task)
-    }
-}
-
-/// Copy what the container prints into the log until it has ended.
-async fn copy(mut output: Stream, task: &TaskContext) {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match output.read(&mut buffer).await {
-            Ok(0) => return,
-            Ok(read) => task.log().write(&buffer[..read]),
-            Err(error) => {
-                task.log().error(format!("cannot read the output: {error}"));
-                return;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_that_cannot_be_started_is_told_from_an_engine_that_fails() {
-        let error =
-            |message: &str| ApiError::DockerResponseServerError { status_code: 400, message: message.to_owned() };
-        let started = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
-                       process: exec: \"nosuch\": executable file not found in $PATH: unknown";
-        let reason = reason_not_to_start(&error(started));
-        assert_eq!(reason.as_deref(), Some("\"nosuch\": executable file not found in $PATH"));
-        assert_eq!(reason_not_to_start(&error("driver failed programming external connectivity")), None);
-    }
-
-    #[test]
-    fn what_payload_and_image_make_impossible_is_told_from_an_engine_that_fails() {
-        let error =
-            |message: &str| ApiError::DockerResponseServerError { status_code: 400, message: message.to_owned() };
-        for message in [
-            "error mounting \"/caches/0\" to rootfs at \"/etc/passwd\": not a directory: unknown",
-            "unable to find user nosuch: no matching entries in passwd file",
-        ] {
-            assert_eq!(reason_against_description(&error(message)), Some(message));
-        }
-        assert_eq!(reason_against_description(&error("no space left on device")), None);
-        assert_eq!(reason_not_to_make(&error("invalid mount config: bind source path does not exist: /x")), None);
-    }
+    use super::absolute;
 
     #[test]
     fn relative_paths_begin_where_commands_start() {

@@ -118,7 +118,7 @@ impl Bench {
         let status = self.tc.queue().status(task_id).await.unwrap().status;
         let run = &status.runs[0];
         let reason = run.reason_resolved.as_ref().map_or("", |reason| reason.as_str()).to_owned();
-        let log = self.tc.artifacts().download(task_id, 0, "public/logs/live_backing.log").to_memory(1_000_000);
+        let log = self.tc.artifacts().download(task_id, 0, "public/logs/live_backing.log").decoded(1_000_000);
         (reason, String::from_utf8(log.await.unwrap().to_vec()).unwrap())
     }
 

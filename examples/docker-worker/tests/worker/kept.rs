@@ -67,7 +67,7 @@ async fn the_log_has_every_byte_that_a_task_prints() {
                    head -c 3000000 /dev/zero | tr '\0' x; echo; printf '\377\376\n'";
     let task_id = bench.script(script);
     bench.run().await;
-    let log = bench.queue.artifact(&task_id, "public/logs/live_backing.log").unwrap().content.unwrap();
+    let log = bench.queue.content(&task_id, "public/logs/live_backing.log");
     let has = |part: &[u8]| log.windows(part.len()).any(|window| window == part);
     assert!(has(b"\x01\0\0\0\xff\xff\xff\xffframe") && has(b"\0\x02end") && has(b"\xff\xfe"));
     assert!(log.len() > 3_000_000);

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::payload::{Payload, PayloadForm, PayloadPart};
 use crate::plugin::{Plugin, TaskPlugin, Verdict};
 
+mod compressed;
 mod declared;
 
 use declared::ListedArtifacts;
@@ -188,7 +189,7 @@ impl TaskArtifacts {
         };
         match file {
             Ok(file) => {
-                self.task.upload(&found.name, &upload(found.declared, &file)).await?;
+                self.task.upload(&found.name, &upload(found, &file)).await?;
                 Ok(Verdict::Good)
             }
             Err(missing) => self.missing(found.declared, &found.name, &missing).await,
@@ -220,8 +221,9 @@ impl TaskArtifacts {
     }
 }
 
-fn upload(declared: &Declared, file: &Extracted) -> Upload {
-    let mut upload = Upload::new(file.path()).gzip(declared.gzip);
+fn upload(found: &Found<'_>, file: &Extracted) -> Upload {
+    let declared = found.declared;
+    let mut upload = Upload::new(file.path()).gzip(declared.gzip.unwrap_or(!compressed::is_compressed(&found.name)));
     if let Some(content_type) = &declared.content_type {
         upload = upload.content_type(content_type);
     }

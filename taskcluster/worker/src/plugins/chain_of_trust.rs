@@ -226,7 +226,7 @@ impl TaskChain {
 
     async fn certify(&self, key: &SigningKey) -> Result<()> {
         let task = &self.task;
-        let log = Upload::new(task.log().path()).content_type(LOG_CONTENT_TYPE);
+        let log = Upload::new(task.log().path()).content_type(LOG_CONTENT_TYPE).gzip(true);
         task.upload(CERTIFIED_LOG, &log).await?;
         let statement = serde_json::to_vec_pretty(&self.statement()?)
             .map_err(|error| Error::worker_caused("cannot write a chain of trust", error))?;

@@ -129,7 +129,7 @@ impl TaskPlugin for TaskBackingLog {
             keeper.end().await;
         }
         let Some(name) = &self.settings.artifact else { return Ok(()) };
-        let upload = Upload::new(self.task.log().path()).content_type(LOG_CONTENT_TYPE);
+        let upload = Upload::new(self.task.log().path()).content_type(LOG_CONTENT_TYPE).gzip(true);
         self.task.upload(name, &upload).await
     }
 }

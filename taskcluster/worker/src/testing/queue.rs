@@ -248,20 +248,29 @@ impl FakeQueue {
         self.shared.look(of_task)
     }
 
-    /// What was uploaded under a name, as text, whatever its encoding; empty if nothing was.
+    /// What readers get under a name, however it is stored; nothing if nothing was uploaded.
     ///
     /// # Panics
     /// It says to be gzip, and is not.
     #[must_use]
-    pub fn text(&self, task_id: &TaskId, name: &str) -> String {
-        let Some(artifact) = self.artifact(task_id, name) else { return String::new() };
-        let content = artifact.content.unwrap_or_default();
+    pub fn content(&self, task_id: &TaskId, name: &str) -> Vec<u8> {
+        let Some(artifact) = self.artifact(task_id, name) else { return Vec::new() };
+        let stored = artifact.content.unwrap_or_default();
         if artifact.created["contentEncoding"] != "gzip" {
-            return String::from_utf8_lossy(&content).into_owned();
+            return stored.into();
         }
-        let mut decoded = Vec::new();
-        flate2::read::MultiGzDecoder::new(&*content).read_to_end(&mut decoded).expect("it is gzip");
-        String::from_utf8_lossy(&decoded).into_owned()
+        let mut content = Vec::new();
+        flate2::read::MultiGzDecoder::new(&*stored).read_to_end(&mut content).expect("it is gzip");
+        content
+    }
+
+    /// The same as text.
+    ///
+    /// # Panics
+    /// As [`content`](Self::content).
+    #[must_use]
+    pub fn text(&self, task_id: &TaskId, name: &str) -> String {
+        String::from_utf8_lossy(&self.content(task_id, name)).into_owned()
     }
 
     /// All that was received until now.

@@ -91,7 +91,7 @@ impl Stage {
 
     /// The log that was kept.
     pub(crate) fn kept(&self) -> Vec<u8> {
-        self.queue.artifact(&self.task_id, BACKING_LOG).and_then(|it| it.content).unwrap_or_default().to_vec()
+        self.queue.content(&self.task_id, BACKING_LOG)
     }
 
     /// Begin to read the log.

@@ -43,23 +43,27 @@ async fn success_is_completed_with_log_and_artifacts() {
 }
 
 #[tokio::test]
-async fn an_artifact_is_stored_as_gzip_where_its_task_says_so() {
+async fn an_artifact_is_stored_as_gzip_unless_its_task_or_its_name_says_otherwise() {
     let bench = Bench::new().await;
     let text = "again and again, ".repeat(1000);
     let file =
         |name: &str, encoding: &str| json!({"type": "file", "path": "a", "name": name, "contentEncoding": encoding});
+    let unsaid = |name: &str| json!({"type": "file", "path": "a", "name": name});
     let (task_id, state) = bench
         .resolve(json!({
             "mock": [{"write": {"path": "a", "text": text}}],
             "artifacts": [
-                file("public/small", "gzip"), file("public/large", "identity"), {"type": "file", "path": "a", "name": "public/plain"},
+                file("public/small.zip", "gzip"), file("public/large", "identity"), unsaid("public/plain"), unsaid("public/a.zip"),
             ],
         }))
         .await;
     assert_eq!(state, "completed");
-    for (name, encoding) in
-        [("public/small", json!("gzip")), ("public/large", json!(null)), ("public/plain", json!(null))]
-    {
+    for (name, encoding) in [
+        ("public/small.zip", json!("gzip")),
+        ("public/large", json!(null)),
+        ("public/plain", json!("gzip")),
+        ("public/a.zip", json!(null)),
+    ] {
         let artifact = bench.queue.artifact(&task_id, name).unwrap();
         assert_eq!(artifact.created["contentEncoding"], encoding, "{name}");
         assert_eq!(artifact.content.unwrap().len() < text.len(), encoding == "gzip", "{name}");

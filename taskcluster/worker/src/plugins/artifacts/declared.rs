@@ -18,8 +18,9 @@ pub struct Declared {
     pub expires: Option<Timestamp>,
     /// Default: guessed from the name.
     pub content_type: Option<String>,
-    /// Whether it is stored compressed, with `Content-Encoding: gzip`. Default: no.
-    pub gzip: bool,
+    /// Whether it is stored compressed, with `Content-Encoding: gzip`. Default: each file unless it is compressed already, as far as its
+    /// name tells.
+    pub gzip: Option<bool>,
     /// Whether the run fails without it. Default: yes.
     pub required: bool,
 }
@@ -28,7 +29,7 @@ impl Declared {
     /// A required artifact that is kept as long as the task.
     pub fn new(kind: Kind, path: impl Into<String>, name: impl Into<String>) -> Self {
         let name = name.into().trim_end_matches('/').to_owned();
-        Self { kind, path: path.into(), name, expires: None, content_type: None, gzip: false, required: true }
+        Self { kind, path: path.into(), name, expires: None, content_type: None, gzip: None, required: true }
     }
 
     /// Whether the run fails without it.
@@ -47,7 +48,7 @@ impl Declared {
 
     /// Whether it is stored compressed.
     #[must_use]
-    pub fn gzip(mut self, gzip: bool) -> Self {
+    pub fn gzip(mut self, gzip: Option<bool>) -> Self {
         self.gzip = gzip;
         self
     }
@@ -98,9 +99,9 @@ struct Listed {
     expires: Option<Timestamp>,
     /// Default: guessed from the name.
     content_type: Option<String>,
-    /// How the content is stored: as it is, or compressed with gzip, which browsers and most clients undo by themselves.
-    #[serde(default)]
-    content_encoding: Encoding,
+    /// How the content is stored: as it is, or compressed with gzip, which browsers and most clients undo by themselves. Default: `gzip`,
+    /// unless the name ends like that of a file that is compressed already.
+    content_encoding: Option<Encoding>,
     /// Whether the run may succeed without it.
     #[serde(default)]
     optional: bool,
@@ -113,10 +114,9 @@ enum ListedKind {
     Directory,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Encoding {
-    #[default]
     Identity,
     Gzip,
 }
@@ -138,6 +138,6 @@ impl From<Listed> for Declared {
             .required(!listed.optional)
             .expires(listed.expires)
             .content_type(listed.content_type)
-            .gzip(listed.content_encoding == Encoding::Gzip)
+            .gzip(listed.content_encoding.map(|encoding| encoding == Encoding::Gzip))
     }
 }

@@ -102,7 +102,7 @@ async fn upload(task: &TaskContext, name: &str, length: u64) -> Result<()> {
         .map_err(io::Error::other)
         .flatten()
         .map_err(|error| Error::worker_caused("the log cannot be copied", error))?;
-    task.upload(name, &Upload::new(copy).content_type(LOG_CONTENT_TYPE)).await
+    task.upload(name, &Upload::new(copy).content_type(LOG_CONTENT_TYPE).gzip(true)).await
 }
 
 /// The first `length` bytes of a log, without the middle if they are many, and a line that says that this is not all.
