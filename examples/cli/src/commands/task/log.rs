@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use axum::http::Request;
 use axum::http::header::CONTENT_ENCODING;
-use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use futures_util::TryStreamExt as _;
 use taskcluster::queue::{ArtifactContentResponse, Run, RunState, TaskState};
@@ -16,6 +15,8 @@ use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 
 use crate::exit::one_line;
 use crate::output::{Output, ReaderGone};
+
+const NOT_PACKED: &str = "the log is not compressed as it says";
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -150,18 +151,27 @@ impl Log<'_> {
         let mut pieces = std::pin::pin!(body.into_stream());
         let broke = |error: BoxError| anyhow!(error).context("the log broke off");
         while let Some(piece) = pieces.try_next().await.map_err(broke)? {
-            let piece = match &mut packed {
+            match &mut packed {
                 Some(decoder) => {
-                    decoder.write_all(&piece).context("the log is not compressed as it says")?;
-                    Bytes::from(std::mem::take(decoder.get_mut()))
+                    decoder.write_all(&piece).context(NOT_PACKED)?;
+                    self.piece(&std::mem::take(decoder.get_mut()), &mut passed)?;
                 }
-                None => piece,
-            };
-            let known = self.printed.saturating_sub(passed).min(piece.len());
-            passed += piece.len();
-            self.output.bytes(&piece[known..])?;
-            self.printed = self.printed.max(passed);
+                None => self.piece(&piece, &mut passed)?,
+            }
         }
+        if let Some(decoder) = packed {
+            // It has kept something back.
+            self.piece(&decoder.finish().context(NOT_PACKED)?, &mut passed)?;
+        }
+        Ok(())
+    }
+
+    /// Prints what is new of a piece that comes after so many bytes.
+    fn piece(&mut self, piece: &[u8], passed: &mut usize) -> Result<()> {
+        let known = self.printed.saturating_sub(*passed).min(piece.len());
+        *passed += piece.len();
+        self.output.bytes(&piece[known..])?;
+        self.printed = self.printed.max(*passed);
         Ok(())
     }
 }
