@@ -28,7 +28,8 @@ pub(crate) const LOG_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 /// How often the log so far is uploaded, if nothing else is said.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Uploads the log when the run has ended, however it ended, and meanwhile as far as it has come.
+/// Uploads the log when the run has ended, however it ended, and meanwhile as far as it has come. It is stored compressed, with
+/// `Content-Encoding: gzip`.
 ///
 /// Before the end that is each minute, if the log grew, so that a machine that is lost leaves a log.
 /// Of a log above 8 MiB these earlier uploads hold the first MiB and the last seven. They take nothing from the task, and one
