@@ -30,9 +30,10 @@ impl Changed {
     }
 
     /// As a row of the list that [`rows::SAVE_NODES`] takes.
-    fn to_row(&self, now: Timestamp) -> Value {
+    fn to_row(&self, graph_id: &str, now: Timestamp) -> Value {
         let Node { seen, forgiven, wish, ready, cancel, .. } = self.now;
         json!({
+            "graph": graph_id,
             "id": self.task_id,
             "runs": seen.runs,
             "state": seen.state.as_str(),
@@ -190,9 +191,9 @@ async fn settle(
         return Ok(());
     }
     let graph_id = graph.text("graph_id")?;
-    let list = Value::from_iter(changed.iter().map(|changed| changed.to_row(now))).to_string();
+    let list = Value::from_iter(changed.iter().map(|changed| changed.to_row(&graph_id, now))).to_string();
     let statement = rows::on(sql, &rows::SAVE_NODES);
-    sql.run(statement, &[list.into(), (&graph_id).into()]).await?;
+    sql.run(statement, &[list.into()]).await?;
     let may_release = rows::ids(changed.iter().filter(|changed| changed.may_release()).map(|changed| changed.task_id));
     make_ready(sql, &graph_id, may_release).await?;
 

@@ -87,6 +87,7 @@ const SELECT_DEPENDENTS: OverList = over_list!(
     ") ORDER BY required, dependent"
 );
 
+/// The graph stands in the list as well: SQLite would look at every task of a graph that it is told beforehand.
 pub(super) const SAVE_NODES: OverList = over_list!(
     "UPDATE nodes SET
          runs = CAST(r.value->>'runs' AS BIGINT),
@@ -100,7 +101,7 @@ pub(super) const SAVE_NODES: OverList = over_list!(
          satisfied = CAST(r.value->>'satisfied' AS INTEGER) = 1,
          due = CAST(r.value->>'due' AS BIGINT)
      FROM",
-    "WHERE graph_id = $2 AND task_id = r.value->>'id'"
+    "WHERE graph_id = r.value->>'graph' AND task_id = r.value->>'id'"
 );
 
 /// Makes wishes ready whose tasks, or what these require, are in the list, where nothing is left to wait for.
@@ -190,4 +191,32 @@ pub(super) async fn place(sql: &mut dyn Sql, graph_id: &str, found: &[Row]) -> R
         }
     }
     Ok(placed)
+}
+
+#[cfg(test)]
+mod tests {
+    use service_kit::store::{AnyStore, Database};
+
+    use super::*;
+    use crate::store::SCHEMA;
+
+    /// An event costs the same however large its graph is.
+    #[tokio::test]
+    async fn sqlite_finds_the_tasks_that_changed_by_their_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = AnyStore::open(&Database::Sqlite(folder.path().join("db")), &SCHEMA).await.unwrap();
+        for statement in [SELECT_NODE, SAVE_NODES.0, MAKE_READY.0] {
+            let explain = format!("EXPLAIN QUERY PLAN {statement}").leak();
+            let plan = store.rows(explain, &["[]".into(), "a graph".into()]).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|step| step.text("detail").unwrap()).collect();
+            let tables = ["nodes", "edges", "e", "d"].map(|table| format!(" {table} "));
+            let steps: Vec<&String> =
+                plan.iter().filter(|step| tables.iter().any(|table| step.contains(table.as_str()))).collect();
+            assert!(
+                !steps.is_empty() && steps.iter().all(|step| step.contains("graph_id=? AND ")),
+                "{statement}: {plan:?}"
+            );
+        }
+        store.close().await;
+    }
 }
