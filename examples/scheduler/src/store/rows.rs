@@ -104,7 +104,9 @@ pub(super) const SAVE_NODES: OverList = over_list!(
     "WHERE graph_id = r.value->>'graph' AND task_id = r.value->>'id'"
 );
 
-/// Makes wishes ready whose tasks, or what these require, are in the list, where nothing is left to wait for.
+/// Makes wishes ready whose tasks, or what these require, are in the list, where nothing is left to wait for. What is left is counted
+/// task by task: PostgreSQL may take anything that it can reorder for a walk through the whole graph, as long as it knows nothing of
+/// new tables.
 pub(super) const MAKE_READY: OverList = over_list!(
     "WITH changed AS (SELECT r.value->>'id' AS id FROM",
     ") UPDATE nodes SET ready = TRUE
@@ -112,10 +114,11 @@ pub(super) const MAKE_READY: OverList = over_list!(
        AND task_id IN (
            SELECT id FROM changed
            UNION SELECT dependent FROM edges WHERE graph_id = $2 AND required IN (SELECT id FROM changed))
-       AND NOT EXISTS (
-           SELECT 1 FROM edges e JOIN nodes d ON d.graph_id = e.graph_id AND d.task_id = e.required
-           WHERE e.graph_id = nodes.graph_id AND e.dependent = nodes.task_id
-             AND NOT (d.satisfied OR (nodes.any_end AND d.over)))"
+       AND 0 = (
+           SELECT COUNT(*) FROM edges e
+           WHERE e.graph_id = nodes.graph_id AND e.dependent = nodes.task_id AND NOT COALESCE((
+               SELECT d.satisfied OR (nodes.any_end AND d.over) FROM nodes d
+               WHERE d.graph_id = e.graph_id AND d.task_id = e.required), TRUE))"
 );
 
 pub(super) const SAVE_TALLY: &str = "UPDATE graphs SET leaves_left = $2, blockers = $3 WHERE graph_id = $1";

@@ -73,6 +73,12 @@ const INSERT_EDGES: OverList = over_list!(
     "WHERE TRUE ON CONFLICT (graph_id, dependent, required) DO NOTHING"
 );
 
+/// So many new tasks make the tables another thing than what PostgreSQL knows of them, and it looks by itself a minute later.
+const MANY: u64 = 1000;
+
+/// SQLite goes by the keys anyway.
+const NOTHING: &str = "SELECT 1";
+
 const FIND_LEAVES: &str = "UPDATE nodes SET leaf = FALSE WHERE graph_id = $1 AND leaf AND EXISTS (
      SELECT 1 FROM edges WHERE edges.graph_id = nodes.graph_id AND edges.required = nodes.task_id)";
 
@@ -227,6 +233,9 @@ async fn insert_tasks(sql: &mut dyn Sql, id: &str, submission: &Submission, now:
     let edges = Value::from_iter(edges).to_string();
     let statement = rows::on(sql, &INSERT_EDGES);
     sql.run(statement, &[edges.into(), id.into()]).await?;
+    if new >= MANY {
+        sql.run(sql.either(NOTHING, "ANALYZE nodes, edges"), &[]).await?;
+    }
     sql.run(FIND_LEAVES, &[id.into()]).await?;
     make_ready(sql, id, rows::ids(held)).await?;
 
