@@ -1,7 +1,7 @@
 //! What is uploaded: something with a length that can be read again.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -44,8 +44,8 @@ impl Measured {
 
 impl Content {
     /// Copies what can be read only once into a temporary file.
-    pub(super) async fn spool(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Self> {
-        let (mut file, path) = temporary()?;
+    pub(super) async fn spool(reader: &mut (impl AsyncRead + Unpin), folder: Option<&Path>) -> io::Result<Self> {
+        let (mut file, path) = temporary(folder)?;
         tokio::io::copy(reader, &mut file).await?;
         file.flush().await?;
         Ok(Self::Spooled(Arc::new(path)))
@@ -53,8 +53,8 @@ impl Content {
 
     /// Compresses it into a temporary file: storage services want to know the length before the first byte. Comes with the
     /// hash of what was compressed.
-    pub(super) async fn compress(&self) -> io::Result<(Self, String)> {
-        let (mut file, path) = temporary()?;
+    pub(super) async fn compress(&self, folder: Option<&Path>) -> io::Result<(Self, String)> {
+        let (mut file, path) = temporary(folder)?;
         let (_, mut source) = self.source().await?;
         let mut encoder = GzEncoder::new(Vec::with_capacity(CHUNK), Compression::default());
         let mut hash = Sha256::default();
@@ -157,8 +157,10 @@ impl Source {
     }
 }
 
-fn temporary() -> io::Result<(File, TempPath)> {
-    let (file, path) = tempfile::NamedTempFile::new()?.into_parts();
+/// In the folder, or where the system has temporary files.
+fn temporary(folder: Option<&Path>) -> io::Result<(File, TempPath)> {
+    let made = folder.map_or_else(tempfile::NamedTempFile::new, tempfile::NamedTempFile::new_in);
+    let (file, path) = made?.into_parts();
     Ok((File::from_std(file), path))
 }
 

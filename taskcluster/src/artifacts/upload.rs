@@ -31,6 +31,8 @@ pub struct Upload {
     /// The hash of what the content becomes once it is decoded, if it is compressed already.
     unpacked_sha256: Option<String>,
     object: bool,
+    /// Where temporary files are made, if not where the system has them.
+    temporary: Option<PathBuf>,
     watcher: Option<Watcher>,
 }
 
@@ -65,8 +67,19 @@ impl Prepared {
 
 impl Upload {
     pub(super) fn new(artifacts: Artifacts, task_id: TaskId, run_id: RunId, name: String, expires: Timestamp) -> Self {
-        let (content_type, gzip, unpacked_sha256, object, watcher) = (None, false, None, false, None);
-        Self { artifacts, task_id, run_id, name, expires, content_type, gzip, unpacked_sha256, object, watcher }
+        Self {
+            artifacts,
+            task_id,
+            run_id,
+            name,
+            expires,
+            content_type: None,
+            gzip: false,
+            unpacked_sha256: None,
+            object: false,
+            temporary: None,
+            watcher: None,
+        }
     }
 
     /// Sets the media type. Without it, the ending of the artifact's name decides, as [`content_type_of`] says.
@@ -76,7 +89,7 @@ impl Upload {
     }
 
     /// Stores the content compressed, with `Content-Encoding: gzip`, which browsers and most clients undo by themselves.
-    /// It is compressed into a temporary file first.
+    /// It is compressed into a [temporary file](Self::temporary_in) first.
     pub fn gzip(mut self) -> Self {
         self.gzip = true;
         self
@@ -93,6 +106,13 @@ impl Upload {
     /// own bucket (`s3`).
     pub fn object(mut self) -> Self {
         self.object = true;
+        self
+    }
+
+    /// Makes temporary files in this folder, which has to exist. They may be as large as the content; each goes with its upload, but not
+    /// if the process is killed. Without it, they are where the system has such files, which is in memory on some.
+    pub fn temporary_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.temporary = Some(folder.into());
         self
     }
 
@@ -125,7 +145,8 @@ impl Upload {
         self.send(Content::File(path.into())).await
     }
 
-    /// Uploads what a reader gives until its end. It can be read only once, so it is copied into a temporary file first.
+    /// Uploads what a reader gives until its end. It can be read only once, so it is copied into a [temporary file](Self::temporary_in)
+    /// first.
     ///
     /// # Errors
     /// See [`ArtifactError`].
@@ -133,7 +154,8 @@ impl Upload {
     /// # Cancel safety
     /// As for [`bytes`](Self::bytes).
     pub async fn reader(self, reader: &mut (impl AsyncRead + Unpin + Send)) -> Result<Uploaded, ArtifactError> {
-        let content = Content::spool(reader).await.map_err(|source| self.local("the reader".to_owned(), source))?;
+        let spooled = Content::spool(reader, self.temporary.as_deref()).await;
+        let content = spooled.map_err(|source| self.local("the reader".to_owned(), source))?;
         self.send(content).await
     }
 
@@ -143,7 +165,8 @@ impl Upload {
         let (content, sha256) = if let Some(sha256) = &self.unpacked_sha256 {
             (content, Some(sha256.clone()))
         } else if self.gzip {
-            let (compressed, sha256) = content.compress().await.map_err(|source| self.local(label, source))?;
+            let compressed = content.compress(self.temporary.as_deref()).await;
+            let (compressed, sha256) = compressed.map_err(|source| self.local(label, source))?;
             (compressed, Some(sha256))
         } else {
             (content, None)

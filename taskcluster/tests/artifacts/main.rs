@@ -283,6 +283,17 @@ async fn a_reader_and_compressed_content_are_sent_as_often_as_needed() {
     let mut plain = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*stored), &mut plain).unwrap();
     assert!(plain == content);
+
+    // Temporary files are where they are said to be, for as long as they are needed.
+    let folder = tempfile::tempdir().unwrap();
+    soon(upload("a").gzip().temporary_in(folder.path()).bytes(content.clone())).await.unwrap();
+    soon(upload("b").temporary_in(folder.path()).reader(&mut content.as_slice())).await.unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let nowhere = folder.path().join("none");
+    let refused = soon(upload("a").gzip().temporary_in(&nowhere).bytes(content.clone())).await.unwrap_err();
+    assert!(matches!(refused, ArtifactError::Local { .. }), "{refused}");
+    let refused = soon(upload("b").temporary_in(&nowhere).reader(&mut content.as_slice())).await.unwrap_err();
+    assert!(matches!(refused, ArtifactError::Local { .. }), "{refused}");
 }
 
 #[tokio::test]

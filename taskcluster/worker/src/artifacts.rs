@@ -1,8 +1,9 @@
 //! How a run's artifacts get to the queue and out of it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use taskcluster::artifacts::{ArtifactError, Artifacts, Downloaded};
+use taskcluster::artifacts::{ArtifactError, Artifacts, Downloaded, Uploaded};
 use taskcluster::queue::{ErrorArtifactRequest, LinkArtifactRequest, PostArtifactRequest, ReferenceArtifactRequest};
 use taskcluster_core::chain;
 use taskcluster_core::ids::TaskId;
@@ -98,12 +99,35 @@ fn refused(message: String, error: taskcluster_core::Error) -> Error {
 
 /// Gives the SHA-256 of what readers get, in hexadecimal, however it is stored.
 pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> Result<String> {
+    let sent = match send(task, name, upload, &upload.encoding).await {
+        // A disk on which the compressed copy has no room is no reason to lose the content.
+        Err(ArtifactError::Local { source, .. }) if is_full(&source) => {
+            send(task, name, upload, &Encoding::Identity).await
+        }
+        sent => sent,
+    };
+    match sent {
+        Ok(uploaded) => Ok(uploaded.content_sha256),
+        Err(ArtifactError::Queue { source, .. }) => {
+            Err(refused(format!("cannot upload the artifact {name:?}"), source))
+        }
+        Err(error) => Err(Error::worker_caused(format!("cannot upload the artifact {name:?}"), error)),
+    }
+}
+
+async fn send(
+    task: &TaskContext,
+    name: &str,
+    upload: &Upload,
+    encoding: &Encoding,
+) -> std::result::Result<Uploaded, ArtifactError> {
     let expires = upload.expires.unwrap_or(task.expires());
-    let mut request = Artifacts::new(&task.parts.caller).upload(&task.task_id(), task.run_id(), name, expires);
+    let artifacts = Artifacts::new(&task.parts.caller);
+    let mut request = artifacts.upload(&task.task_id(), task.run_id(), name, expires).temporary_in(task.scratch());
     if let Some(content_type) = &upload.content_type {
         request = request.content_type(content_type);
     }
-    match &upload.encoding {
+    match encoding {
         Encoding::Identity => {}
         Encoding::Gzip => request = request.gzip(),
         Encoding::Gzipped { sha256 } => request = request.gzipped(sha256.as_str()),
@@ -111,13 +135,11 @@ pub(crate) async fn upload(task: &TaskContext, name: &str, upload: &Upload) -> R
     if task.parts.object_artifacts {
         request = request.object();
     }
-    match request.file(&upload.path).await {
-        Ok(uploaded) => Ok(uploaded.content_sha256),
-        Err(ArtifactError::Queue { source, .. }) => {
-            Err(refused(format!("cannot upload the artifact {name:?}"), source))
-        }
-        Err(error) => Err(Error::worker_caused(format!("cannot upload the artifact {name:?}"), error)),
-    }
+    request.file(&upload.path).await
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 pub(crate) async fn reference(task: &TaskContext, name: &str, url: &Url, content_type: &str) -> Result<()> {

@@ -5,7 +5,7 @@ use std::io::Write;
 use base64::Engine as _;
 use serde_json::{Value, json};
 use taskcluster_native_worker::{Limits, NativeWorkerBuilder};
-use taskcluster_worker::plugins::MountLimits;
+use taskcluster_worker::plugins::{BACKING_LOG, MountLimits};
 
 use crate::bench::{Bench, SmallDisk, bench_of_users, processes_of};
 
@@ -204,6 +204,21 @@ async fn a_task_that_fills_the_disk_loses_what_it_made_and_the_next_has_room() {
             "{log}"
         );
     }
+}
+
+/// Where the smaller copy has no room, it is stored as it is.
+#[tokio::test]
+async fn a_log_is_kept_though_nothing_else_has_room_on_the_disk() {
+    let bench = Bench::new().await;
+    let work = bench.dir.path().join("work");
+    let Some(_disk) = SmallDisk::mount(work.clone()) else { return };
+    let script =
+        format!("head -c 1000000 /dev/urandom | base64; cat /dev/zero >{}; exit 3", work.join("filler").display());
+    let (task_id, state) = bench.resolve(json!({"command": sh(&script)})).await;
+    assert_eq!(state, "failed", "{}", bench.log(&task_id));
+    let kept = bench.queue.artifact(&task_id, BACKING_LOG).unwrap();
+    assert_eq!(kept.created["contentEncoding"], Value::Null);
+    assert!(bench.log(&task_id).ends_with("=== Task Ends: failed ===\n"));
 }
 
 /// What takes no room where it is takes it where it is copied to.

@@ -211,7 +211,7 @@ mod tests {
         for statement in [SELECT_NODE, SAVE_NODES.0, MAKE_READY.0] {
             let explain = format!("EXPLAIN QUERY PLAN {statement}").leak();
             let plan = store.rows(explain, &["[]".into(), "a graph".into()]).await.unwrap();
-            let plan: Vec<String> = plan.iter().map(|step| step.text("detail").unwrap()).collect();
+            let plan: Vec<String> = plan.iter().map(|step| format!("{} ", step.text("detail").unwrap())).collect();
             let tables = ["nodes", "edges", "e", "d"].map(|table| format!(" {table} "));
             let steps: Vec<&String> =
                 plan.iter().filter(|step| tables.iter().any(|table| step.contains(table.as_str()))).collect();
