@@ -1,5 +1,6 @@
 //! A worker, its queue, and the containers of its tasks.
 
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,10 +13,20 @@ use taskcluster_worker::events::Event;
 use taskcluster_worker::plugins::BACKING_LOG;
 use taskcluster_worker::testing::{FakeQueue, task_with_payload};
 use taskcluster_worker::{Identity, Settings};
+use tokio::process::Command;
 
 use crate::docker::{self, There};
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
+
+/// The program, which is killed when it is dropped.
+pub(crate) fn program(verb: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docker-worker"));
+    command.arg(verb).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).kill_on_drop(true);
+    // However full the disk of this machine is.
+    command.env("DOCKER_WORKER_REQUIRED_DISK_SPACE", "0");
+    command
+}
 
 pub(crate) struct Bench {
     pub(crate) queue: FakeQueue,

@@ -1,7 +1,7 @@
 //! Nothing is left: by many tasks, and to those who come after a worker that is killed.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,10 +9,8 @@ use taskcluster_docker_worker::{DockerEngine, Options};
 use taskcluster_worker::testing::{run_without_queue, task_with_payload};
 use taskcluster_worker::{Engine, PayloadSchema};
 
-use crate::bench::{Bench, TIMEOUT};
+use crate::bench::{Bench, TIMEOUT, program};
 use crate::docker::{self, call, things_of};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_docker-worker");
 
 #[tokio::test]
 async fn the_next_life_of_a_killed_worker_removes_containers_and_gives_runs_back() {
@@ -28,23 +26,18 @@ async fn the_next_life_of_a_killed_worker_removes_containers_and_gives_runs_back
     );
     std::fs::write(&config, text).unwrap();
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let start = |limit: &str| {
-        let mut command = Command::new(PROGRAM);
-        command.args(["run", "--task-limit", limit, "--config"]).arg(&config).env_clear().stdin(Stdio::null());
-        command.env("PATH", "/usr/bin:/bin").spawn().unwrap()
-    };
+    let start = |limit: &str| program("run").args(["--task-limit", limit, "--config"]).arg(&config).spawn().unwrap();
     let label = work_dir.to_string_lossy().into_owned();
     let payload = json!({"command": ["/bin/sh", "-c", "sleep 1000"], "features": {"taskclusterProxy": true}});
     let task_id = bench.add(payload);
     let mut first = start("9");
     until(|| things_of(&bench.there.host, &label).len() == 2).await;
-    first.kill().unwrap();
-    first.wait().unwrap();
+    first.kill().await.unwrap();
     assert_eq!(things_of(&bench.there.host, &label).len(), 2, "a container and its network");
 
     let second_task = bench.script("echo fine");
     let mut second = start("1");
-    until(|| second.try_wait().unwrap().is_some()).await;
+    tokio::time::timeout(TIMEOUT, second.wait()).await.expect("it has done its task").unwrap();
     assert_eq!(things_of(&bench.there.host, &label), [""; 0]);
     assert_eq!(bench.queue.state(&task_id), "exception worker-shutdown");
     assert_eq!(bench.queue.state(&second_task), "completed", "{}", bench.log(&second_task));
@@ -99,13 +92,13 @@ async fn many_tasks_leave_nothing() {
         .collect();
     let (work_dir, temporary) = (bench.dir.path().join("many"), bench.dir.path().join("tmp"));
     std::fs::create_dir(&temporary).unwrap();
-    let mut worker = tokio::process::Command::new(PROGRAM);
-    worker.args(["run", "--task-limit", &tasks.to_string(), "--capacity", "4", "--task-queue-id", "test/worker"]);
+    let mut worker = program("run");
+    worker.args(["--task-limit", &tasks.to_string(), "--capacity", "4", "--task-queue-id", "test/worker"]);
     worker.args(["--root-url", bench.queue.root_url(), "--docker", &host, "--client-id", "w", "--work-dir"]);
-    worker.arg(&work_dir).env_clear().env("PATH", "/usr/bin:/bin").env("TMPDIR", &temporary).env("RUST_LOG", "warn");
-    worker.env("DOCKER_WORKER_ACCESS_TOKEN", "the-secret-token-of-the-worker-itself").stdin(Stdio::null());
-    let ended = worker.kill_on_drop(true).status();
-    let ended = tokio::time::timeout(Duration::from_secs(3600), ended).await.expect("it has done them all").unwrap();
+    worker.arg(&work_dir).env("TMPDIR", &temporary).env("RUST_LOG", "warn");
+    worker.env("DOCKER_WORKER_ACCESS_TOKEN", "the-secret-token-of-the-worker-itself");
+    let ended =
+        tokio::time::timeout(Duration::from_secs(3600), worker.status()).await.expect("it has done them all").unwrap();
     assert!(ended.success());
     for task_id in task_ids {
         assert_eq!(bench.queue.state(&task_id), "completed", "{}", bench.log(&task_id));
@@ -154,7 +147,7 @@ async fn until(mut done: impl FnMut() -> bool) {
 #[test]
 fn the_program_checks_its_configuration_and_prints_its_schema() {
     let run = |arguments: &[&str]| {
-        let output = Command::new(PROGRAM).args(arguments).env_clear().output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_docker-worker")).args(arguments).env_clear().output().unwrap();
         (
             output.status.success(),
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),

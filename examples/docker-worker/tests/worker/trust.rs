@@ -1,7 +1,6 @@
 //! What is signed for of a container: the image that it was made of, and the artifact that the image was.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,7 +8,7 @@ use taskcluster_core::ids::TaskId;
 use taskcluster_worker::plugins::{CHAIN_OF_TRUST, ChainOfTrust, SigningKey};
 use taskcluster_worker::testing::task_with_payload;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, TIMEOUT, program};
 use crate::docker;
 use crate::images::{gzip, task_image};
 
@@ -89,10 +88,8 @@ async fn what_is_configured_of_the_machine_is_stated() {
     std::fs::write(&config, text).unwrap();
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
     let task_id = bench.add(json!({"command": ["/bin/true"], "features": {"chainOfTrust": true}}));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_docker-worker"));
-    command.args(["run", "--task-limit", "1", "--config"]).arg(&config).env_clear().env("PATH", "/usr/bin:/bin");
-    command.stdin(Stdio::null());
-    let ended = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
+    let ended = program("run").args(["--task-limit", "1", "--config"]).arg(&config).status();
+    let ended = tokio::time::timeout(TIMEOUT, ended).await.expect("it has done its task").unwrap();
     assert!(ended.success() && bench.queue.state(&task_id) == "completed", "{}", bench.log(&task_id));
     let statement: Value = serde_json::from_str(&bench.queue.text(&task_id, CHAIN_OF_TRUST)).unwrap();
     let mut environment = statement["environment"].as_object().unwrap().clone();
