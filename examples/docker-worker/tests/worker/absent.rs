@@ -11,6 +11,7 @@ use taskcluster::time::hours;
 use crate::images::{Bench, task_image};
 
 const PATH: &str = "public/image.tar";
+const SOON: Duration = Duration::from_secs(60);
 
 impl Bench {
     /// A task in the image of another one is refused, and says why.
@@ -40,12 +41,10 @@ async fn an_image_that_could_not_be_made() {
 async fn an_image_that_has_expired() {
     let Some(bench) = Bench::new().await else { return };
     let task_id = bench.builds().await;
-    let upload = bench.tc.artifacts().upload(&task_id, 0, PATH, bench.fake.now() + Duration::from_secs(2));
+    let upload = bench.tc.artifacts().upload(&task_id, 0, PATH, bench.fake.now() + SOON);
     upload.bytes(b"an image".to_vec()).await.unwrap();
     bench.tc.queue().report_completed(&task_id, 0).await.unwrap();
-    while bench.tc.queue().latest_artifact(&task_id, PATH).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    bench.fake.advance(2 * SOON).await.unwrap();
     bench.is_refused(&task_id, "expired").await;
 }
 
@@ -64,11 +63,9 @@ async fn links_that_lead_in_a_circle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_no_index_can_have_and_an_entry_that_has_expired() {
     let Some(bench) = Bench::new().await else { return };
-    let entry = InsertTaskRequest::new(TaskId::new(), 0.0, Map::new(), bench.fake.now() + Duration::from_secs(1));
+    let entry = InsertTaskRequest::new(TaskId::new(), 0.0, Map::new(), bench.fake.now() + SOON);
     bench.tc.index().insert_task("images.old", &entry).await.unwrap();
-    while bench.tc.index().find_task("images.old").await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    bench.fake.advance(2 * SOON).await.unwrap();
     for namespace in ["images..busy box", "images.old"] {
         let image = json!({"type": "indexed-image", "namespace": namespace, "path": PATH});
         let (reason, log) = bench.run(image, &["index:find-task:*"]).await;

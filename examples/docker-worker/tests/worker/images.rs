@@ -30,7 +30,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn new() -> Option<Self> {
         let there = docker::find().await?;
-        let fake = Fake::builder().system_clock().claim_wait(Duration::from_secs(2)).start().await.unwrap();
+        let fake = Fake::builder().claim_wait(Duration::from_secs(2)).start().await.unwrap();
         let tc = fake.handle();
         // As deployments have it.
         let anybody = CreateRoleRequest::new("What anybody may.", ["queue:get-artifact:public/*"]);
