@@ -3,8 +3,8 @@
 //!
 //! It runs within a task, as `.taskcluster.yml` starts it (`examples/cli/writing-tasks.md` has such a file), with the proxy, the
 //! variables `TASK_ID`, `HEAD_REPOSITORY`, `HEAD_REVISION` and `BASE_REVISION`, and the folder `public` among its artifacts. That
-//! task has the scopes for what it creates, such as `queue:create-task:low:local/native` and `queue:scheduler-id:…`, or those of a
-//! role that has them, `assume:repo:…`.
+//! task has the scopes for what it creates, such as `queue:create-task:low:local/native`, `queue:create-task:project:none` and
+//! `queue:scheduler-id:…` (`CheckedGraph::needs` tells all of them), or those of a role that has them, `assume:repo:…`.
 //! Elsewhere `--show` prints what would happen; with the variables, `TASK_ID` of a task that exists among them, it happens.
 //!
 //! ```sh

@@ -41,12 +41,12 @@ pub(crate) async fn hello(tc: &Taskcluster) -> Result<String, Report> {
         }
     };
 
-    let log = tc.artifacts().download_latest(&task_id, "public/logs/live_backing.log").decoded(1 << 20).await?;
+    let log = tc.artifacts().download_latest(&task_id, "public/logs/live_backing.log").to_memory(1 << 20).await?;
     let log = String::from_utf8_lossy(&log);
     if status.state != TaskState::Completed {
         return Err(std::io::Error::other(format!("the task is {}:\n{log}", status.state)).into());
     }
-    let greeting = tc.artifacts().download_latest(&task_id, "public/greeting.txt").decoded(1 << 20).await?;
+    let greeting = tc.artifacts().download_latest(&task_id, "public/greeting.txt").to_memory(1 << 20).await?;
     Ok(format!("{log}\npublic/greeting.txt: {}", String::from_utf8_lossy(&greeting)))
 }
 

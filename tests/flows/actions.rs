@@ -77,7 +77,7 @@ impl Story {
     }
 
     async fn log(&self, task_id: &TaskId) -> String {
-        let log = self.root.artifacts().download_latest(task_id, "public/logs/live_backing.log").decoded(1_000_000);
+        let log = self.root.artifacts().download_latest(task_id, "public/logs/live_backing.log").to_memory(1_000_000);
         String::from_utf8_lossy(&soon(log).await.unwrap_or_default()).into_owned()
     }
 
@@ -96,7 +96,7 @@ impl Story {
     }
 
     async fn file(&self, name: &str) -> Value {
-        let file = self.root.artifacts().download_latest(&self.group, format!("public/{name}")).decoded(1_000_000);
+        let file = self.root.artifacts().download_latest(&self.group, format!("public/{name}")).to_memory(1_000_000);
         serde_json::from_slice(&soon(file).await.unwrap()).unwrap()
     }
 }

@@ -57,14 +57,14 @@ async fn a_decision_task_makes_tasks_and_a_worker_does_them_all() {
         .await;
         for made in &tasks {
             let log = root.artifacts().download_latest(&made.status.task_id, "public/logs/live_backing.log");
-            let log = soon(log.decoded(1_000_000)).await.unwrap_or_default();
+            let log = soon(log.to_memory(1_000_000)).await.unwrap_or_default();
             let state = made.status.state.as_str();
             assert_eq!(state, "completed", "{}: {}", made.task.metadata.name, String::from_utf8_lossy(&log));
         }
         for (name, text) in [("build", "built\n"), ("test", "tested\n")] {
             let made = tasks.iter().find(|task| task.task.metadata.name == name).unwrap();
             let result = root.artifacts().download_latest(&made.status.task_id, "public/result.txt");
-            assert_eq!(soon(result.decoded(100)).await.unwrap(), text);
+            assert_eq!(soon(result.to_memory(100)).await.unwrap(), text);
         }
 
         shutdown.now();

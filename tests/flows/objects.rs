@@ -63,7 +63,7 @@ async fn live(deployment: &Deployment) {
     let uploaded = soon(compressed.bytes(large())).await.unwrap();
     assert!(uploaded.length < LARGE as u64 / 2, "it repeats itself");
     let path = folder.path().join("compressed");
-    let file = soon(root.artifacts().download(&task_id, 0, "compressed").to_file(&path)).await.unwrap();
+    let file = soon(root.artifacts().download(&task_id, 0, "compressed").as_stored().to_file(&path)).await.unwrap();
     assert_eq!((file.content_encoding.as_deref(), file.verified), (Some("gzip"), true));
     assert_eq!((file.sha256, file.length), (uploaded.sha256, uploaded.length));
     claim.completed().await.unwrap();
@@ -170,7 +170,7 @@ async fn a_worker_can_leave_everything_with_the_object_service() {
     for (name, content) in [("public/out.txt", "hello"), ("public/logs/live_backing.log", "LOGGED\n")] {
         let info = soon(root.queue().artifact_info(&task_id, 0, name).into_future()).await.unwrap();
         assert_eq!(info.storage_type.as_str(), "object", "{name}");
-        let bytes = soon(root.artifacts().download(&task_id, 0, name).decoded(1_000_000)).await.unwrap();
+        let bytes = soon(root.artifacts().download(&task_id, 0, name).to_memory(1_000_000)).await.unwrap();
         assert!(String::from_utf8(bytes.to_vec()).unwrap().contains(content), "{name}");
     }
     deployment.stop().await;

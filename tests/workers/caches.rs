@@ -68,7 +68,7 @@ impl Bench {
 
     async fn found_it_used(&self, task_id: &TaskId) -> bool {
         until(|| self.root.state(task_id).map(|state| (state == "completed").then_some(()))).await;
-        let log = self.root.artifacts().download(task_id, 0, "public/logs/live_backing.log").decoded(1_000_000);
+        let log = self.root.artifacts().download(task_id, 0, "public/logs/live_backing.log").to_memory(1_000_000);
         let log = String::from_utf8(soon(log).await.unwrap().to_vec()).unwrap();
         let said = |word| log.lines().any(|line| line == word);
         assert_ne!(said("USED"), said("EMPTY"), "{log}");

@@ -59,7 +59,7 @@ async fn a_machine_that_is_lost_leaves_the_log_as_far_as_it_came() {
         let task_id = create(&root, &script).await;
         let kept = || async {
             let download = root.artifacts().download(&task_id, 0, BACKING_LOG);
-            let log = download.decoded(1_000_000).await.ok()?;
+            let log = download.to_memory(1_000_000).await.ok()?;
             Some(String::from_utf8(log.to_vec()).unwrap()).filter(|log| log.contains("READY\n"))
         };
         until(kept).await;
@@ -120,7 +120,7 @@ async fn a_huge_log_takes_little_memory(machine: Machine, deployment: Deployment
     let read = tokio::time::timeout(Duration::from_secs(1800), live.to_writer(&mut nowhere)).await;
     let (read, taken) = (read.expect("the log ends").unwrap(), begun.elapsed());
     until(|| async { (root.state(&task_id).await == "completed").then_some(()) }).await;
-    let kept = root.artifacts().download(&task_id, 0, BACKING_LOG).unpacked().to_writer(&mut nowhere).await.unwrap();
+    let kept = root.artifacts().download(&task_id, 0, BACKING_LOG).to_writer(&mut nowhere).await.unwrap();
     assert!(kept.length > size, "{kept:?}");
     assert_eq!((read.length, read.sha256), (kept.length, kept.sha256));
     let memory = machine.most_memory().unwrap();

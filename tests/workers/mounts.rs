@@ -73,7 +73,7 @@ impl Bench {
             self.root.status(&task_id).map(|status| status.runs[0].reason_resolved.is_some().then_some(status))
         });
         let reason = status.await.runs[0].reason_resolved.clone().unwrap().to_string();
-        let log = self.root.artifacts().download(&task_id, 0, "public/logs/live_backing.log").decoded(1_000_000);
+        let log = self.root.artifacts().download(&task_id, 0, "public/logs/live_backing.log").to_memory(1_000_000);
         (reason, String::from_utf8(soon(log).await.unwrap().to_vec()).unwrap())
     }
 }

@@ -72,7 +72,7 @@ impl Bench {
     async fn log(&self, task_id: &TaskId, run_id: u32) -> String {
         let log = until(|| async {
             let download = self.root.artifacts().download(task_id, run_id, "public/logs/live_backing.log");
-            download.decoded(1_000_000).await.ok()
+            download.to_memory(1_000_000).await.ok()
         });
         String::from_utf8(log.await.to_vec()).unwrap()
     }
@@ -174,7 +174,7 @@ async fn the_log_is_at_one_name_while_the_task_runs_and_after() {
         assert!(String::from_utf8_lossy(&live).contains("READY\nGONE ON\n"));
         bench.status_when(&task_id, |status| status.state.as_str() == "completed").await;
         let after = bench.root.artifacts().download(&task_id, 0, "public/logs/live.log");
-        let after = String::from_utf8(soon(after.decoded(1_000_000)).await.unwrap().to_vec()).unwrap();
+        let after = String::from_utf8(soon(after.to_memory(1_000_000)).await.unwrap().to_vec()).unwrap();
         assert!(after.contains("READY\nGONE ON\n"), "{after}");
         shutdown.now();
         soon(working).await.unwrap();

@@ -82,7 +82,7 @@ impl Bench {
     /// What a task has written, once it has ended as it should.
     async fn log(&self, task_id: &TaskId, end: &str) -> String {
         until(|| self.root.state(task_id).map(|state| (state == end).then_some(()))).await;
-        let log = self.root.artifacts().download(task_id, 0, "public/logs/live_backing.log").decoded(1_000_000);
+        let log = self.root.artifacts().download(task_id, 0, "public/logs/live_backing.log").to_memory(1_000_000);
         String::from_utf8(soon(log).await.unwrap().to_vec()).unwrap()
     }
 }

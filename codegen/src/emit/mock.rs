@@ -49,7 +49,8 @@ impl Emitter<'_> {
         quote! {
             #[doc = #summary]
             #[doc = ""]
-            #[doc = " A method without a closure fails with an internal error that names it."]
+            #[doc = " A method without a closure answers 400 `InputError`, which names it. Nobody's scopes are looked at where the reference has them depend"]
+            #[doc = " on more than the path: a closure that wants to refuse does it itself."]
             #[derive(Debug, Default)]
             pub struct #name { log: #server::mock::Log, #(#fields),* }
             impl #name {

@@ -336,6 +336,13 @@ impl Deployment {
         self.serving.cancelled().await;
     }
 
+    /// Has the workers take nothing more, and waits until they have done what they run, but not for longer than that.
+    pub(crate) async fn finish_working(&self, patience: Duration) {
+        self.working.drain();
+        self.workers.close();
+        let _ = tokio::time::timeout(patience, self.workers.wait()).await;
+    }
+
     /// Ends what the workers run, and the workers.
     pub(crate) async fn stop_working(&self) {
         self.working.now_because("the deployment is stopped");

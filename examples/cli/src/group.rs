@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
-use taskcluster::events::{Binding, Bus, Subscription};
+use serde::Deserialize;
+use taskcluster::events::{Binding, Bus, BusError, Message, Subscription};
+use taskcluster::queue::events::TaskDefined;
 use taskcluster::queue::{self, Queue, Requires, TaskDefinition, TaskState, TaskStatus};
 use taskcluster_core::ids::TaskId;
 
@@ -22,6 +24,9 @@ const FLOCK: Duration = Duration::from_millis(30);
 #[derive(Debug)]
 pub(crate) struct Groups {
     ids: Vec<TaskId>,
+    /// Groups that others made meanwhile, as a task does that creates one without a word about its group. They are not the
+    /// run's, but what is left of them must not come up in a later one.
+    others: Vec<TaskId>,
     queue: Queue,
     events: Subscription,
 }
@@ -31,13 +36,27 @@ impl Groups {
     pub(crate) async fn watch(ids: Vec<TaskId>, queue: Queue, bus: &dyn Bus) -> Result<Self> {
         let bindings = queue::events::ALL.iter().map(|exchange| Binding::everything(exchange.exchange)).collect();
         let events = bus.subscribe(bindings).await.context("cannot listen to the queue's events")?;
-        Ok(Self { ids, queue, events })
+        Ok(Self { ids, others: Vec::new(), queue, events })
+    }
+
+    /// All groups that are known: the run's, then others.
+    pub(crate) fn all(&self) -> Vec<TaskId> {
+        [&*self.ids, &*self.others].concat()
     }
 
     /// All tasks of the groups, as they are now.
     pub(crate) async fn list(&self) -> Result<Vec<Member>> {
+        self.members(&self.ids).await
+    }
+
+    /// All tasks of groups that others made, as they are now.
+    pub(crate) async fn list_others(&self) -> Result<Vec<Member>> {
+        self.members(&self.others).await
+    }
+
+    async fn members(&self, groups: &[TaskId]) -> Result<Vec<Member>> {
         let mut members = Vec::new();
-        for id in &self.ids {
+        for id in groups {
             let listed: Vec<_> =
                 self.queue.list_task_group(id).stream().try_collect().await.context("cannot list the task group")?;
             members.extend(listed.into_iter().map(|member| member_of(&member.status, &member.task)));
@@ -50,13 +69,32 @@ impl Groups {
     /// # Cancel safety
     /// Nothing is lost: whoever drops this looks by itself.
     pub(crate) async fn changed(&mut self) {
-        let first = tokio::time::timeout(SWEEP, self.events.next()).await;
-        if let Ok(None) = first {
+        match tokio::time::timeout(SWEEP, self.events.next()).await {
+            Ok(Some(heard)) => self.hear(&heard),
             // The bus is closed; looking regularly still works.
-            tokio::time::sleep(SWEEP).await;
+            Ok(None) => tokio::time::sleep(SWEEP).await,
+            Err(_) => {}
         }
+        self.catch_up().await;
+    }
+
+    /// Hears what has been said by now.
+    pub(crate) async fn catch_up(&mut self) {
         tokio::time::sleep(FLOCK).await;
-        while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {}
+        while let Ok(Some(heard)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
+            self.hear(&heard);
+        }
+    }
+
+    fn hear(&mut self, heard: &Result<Message, BusError>) {
+        if let Ok(message) = heard
+            && message.exchange == TaskDefined::EXCHANGE.exchange
+            && let Ok(Told { status }) = serde_json::from_slice(&message.payload)
+            && !self.ids.contains(&status.task_group_id)
+            && !self.others.contains(&status.task_group_id)
+        {
+            self.others.push(status.task_group_id);
+        }
     }
 
     /// Cancels tasks that never begin.
@@ -67,13 +105,19 @@ impl Groups {
         Ok(())
     }
 
-    /// Seals the groups and cancels what is not resolved.
+    /// Seals the groups, also those of others, and cancels what is not resolved.
     pub(crate) async fn cancel(&self) -> Result<()> {
-        for id in &self.ids {
+        for id in self.ids.iter().chain(&self.others) {
             cancel(&self.queue, id).await?;
         }
         Ok(())
     }
+}
+
+/// What every message about a task has.
+#[derive(Deserialize)]
+struct Told {
+    status: TaskStatus,
 }
 
 /// Seals a group and cancels what is not resolved in it; a group that is gone is fine.

@@ -21,6 +21,7 @@ mod go_template;
 mod group;
 mod home;
 mod json_text;
+mod open_groups;
 mod output;
 mod payload_schemas;
 mod progress;

@@ -50,6 +50,19 @@ pub(crate) enum State {
     Exception(String),
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unscheduled => "unscheduled",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Exception(reason) => return write!(f, "exception ({reason})"),
+        })
+    }
+}
+
 /// What a task's state means for somebody who waits for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {

@@ -118,16 +118,26 @@ impl Repository {
         })
     }
 
-    /// The branch that a clone begins with.
+    /// The branch that a clone of `origin` begins with. Where that is not known, the one that new repositories begin with here, or
+    /// by custom, if there is such a branch; else the one that is checked out, which may well be another each time.
     pub(crate) fn default_branch(&self) -> Result<String> {
-        for name in ["refs/remotes/origin/HEAD", "HEAD"] {
-            if let Some(target) = self.try_git(["symbolic-ref", "--quiet", name])? {
-                let target = target.trim();
-                let branch = target.strip_prefix("refs/remotes/origin/").or_else(|| target.strip_prefix("refs/heads/"));
-                return Ok(branch.unwrap_or(target).to_owned());
+        if let Some(branch) = self.branch_of("refs/remotes/origin/HEAD", "refs/remotes/origin/")? {
+            return Ok(branch);
+        }
+        let begun_with = self.try_git(["config", "--get", "init.defaultBranch"])?;
+        let usual = begun_with.as_deref().map(str::trim).into_iter().chain(["main", "master"]);
+        for branch in usual {
+            if self.try_git(["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")])?.is_some() {
+                return Ok(branch.to_owned());
             }
         }
-        Ok("main".to_owned())
+        Ok(self.branch_of("HEAD", "refs/heads/")?.unwrap_or_else(|| "main".to_owned()))
+    }
+
+    /// The branch that a symbolic name stands for at present.
+    fn branch_of(&self, name: &str, prefix: &str) -> Result<Option<String>> {
+        let target = self.try_git(["symbolic-ref", "--quiet", name])?;
+        Ok(target.map(|target| target.trim().strip_prefix(prefix).unwrap_or(target.trim()).to_owned()))
     }
 
     /// Where `origin` lives; a repository without one is `localhost/local/<folder>`.
@@ -382,6 +392,21 @@ mod tests {
         fixture.commit("of nobody", &[("a", "3")]);
         assert_eq!(name("HEAD"), DETACHED);
         assert!(repository.commit_hash("nowhere").unwrap_err().to_string().contains("`nowhere`"));
+    }
+
+    #[test]
+    fn the_default_branch_stays_the_same_whatever_is_checked_out() {
+        let fixture = Fixture::new();
+        fixture.commit("first", &[("a", "1")]);
+        fixture.git(&["checkout", "-q", "-b", "a-feature"]);
+        let repository = Repository::discover(fixture.path()).unwrap();
+        assert_eq!(repository.default_branch().unwrap(), "main");
+        fixture.git(&["config", "init.defaultBranch", "trunk"]);
+        assert_eq!(repository.default_branch().unwrap(), "main", "there is no such branch");
+        fixture.git(&["branch", "trunk"]);
+        assert_eq!(repository.default_branch().unwrap(), "trunk");
+        fixture.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/stable"]);
+        assert_eq!(repository.default_branch().unwrap(), "stable");
     }
 
     #[test]

@@ -109,9 +109,7 @@ async fn copy(artifacts: &Artifacts, task_id: TaskId, name: String, folder: &Pat
     let path = folder.join(relative(&name));
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
     let copied = match made {
-        Ok(()) => {
-            artifacts.download_latest(&task_id, &name).unpacked().to_file(&path).await.map_err(anyhow::Error::from)
-        }
+        Ok(()) => artifacts.download_latest(&task_id, &name).to_file(&path).await.map_err(anyhow::Error::from),
         Err(error) => Err(error.into()),
     };
     if let Err(error) = &copied {

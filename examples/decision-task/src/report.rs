@@ -23,7 +23,7 @@ pub(crate) async fn page(caller: &Caller, own: &TaskId) -> Result<String> {
         let name = &member.task.metadata.name;
         table += &format!("| {name} | {} |\n", ending(&member.status));
         for file in text_files(&queue, &member.status.task_id).await? {
-            let bytes = artifacts.download_latest(&member.status.task_id, &file).decoded(LIMIT).await;
+            let bytes = artifacts.download_latest(&member.status.task_id, &file).to_memory(LIMIT).await;
             let bytes = bytes.with_context(|| format!("cannot read {file} of {name}"))?;
             files += &format!("\n## {name}\n\n{}", indented(&String::from_utf8_lossy(&bytes)));
         }

@@ -64,9 +64,14 @@ async fn a_client_and_a_mock_understand_each_other() {
     let task_id = TaskId::new();
     let error = tasks.status(&task_id).await.unwrap_err();
     assert!(error.is_not_found(), "{error}");
-    // The handler did not ask for the scopes that the reference tells.
-    let error = tasks.create_task(&task_id, &definition()).await.unwrap_err();
-    assert_eq!(error.status().map(|status| status.as_u16()), Some(500), "{error}");
+    // A mock has nothing to look up the scopes in that the reference tells.
+    let created = tasks.create_task(&task_id, &definition()).await.unwrap();
+    assert_eq!(created.status.task_id, task_id);
+    let error = tasks.cancel_task(&task_id).await.unwrap_err();
+    assert!(
+        error.to_string().contains("InputError (400): the mock was not told how to answer queue.cancelTask"),
+        "{error}"
+    );
 
     let calls = mock.calls();
     assert_eq!(calls[0].arguments, [task_id.to_string()]);

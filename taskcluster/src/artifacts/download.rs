@@ -24,12 +24,11 @@ use crate::queue::ArtifactContentResponse;
 /// Connections for a large file, unless something else is said.
 const CONNECTIONS: usize = 4;
 
-/// A download that has been prepared; [`decoded`](Self::decoded) or one of the methods `to_…` carries it out.
+/// A download that has been prepared; one of the methods `to_…` carries it out.
 ///
-/// Content that is stored compressed arrives as it is stored, and [`Downloaded::content_encoding`] says how, unless it is to be
-/// [unpacked](Self::unpacked). Where a hash is
-/// known, what arrives is checked against it: one from a header of the storage service is of the stored bytes, one from the object
-/// service of the content once uncompressed.
+/// Gzip, in which many workers store logs and documents (`Content-Encoding: gzip`), is undone on the way, as browsers do it, unless
+/// the content is to come [as it is stored](Self::as_stored). Where a hash is known, what arrives is checked against it: one from a
+/// header of the storage service is of the stored bytes, one from the object service of the content once uncompressed.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is downloaded until it is said where to"]
 pub struct Download {
@@ -38,7 +37,7 @@ pub struct Download {
     pub(super) name: String,
     pub(super) connections: usize,
     pub(super) watcher: Option<Watcher>,
-    unpacks: bool,
+    as_stored: bool,
 }
 
 /// What a name is the name of.
@@ -56,7 +55,8 @@ pub struct Downloaded {
     pub length: u64,
     /// Media type that the storage service states.
     pub content_type: Option<String>,
-    /// How the bytes are compressed, such as `gzip`; `None` if they are not.
+    /// How the bytes are compressed, such as `gzip` where they came [as they are stored](Download::as_stored); `None` if they are
+    /// not.
     pub content_encoding: Option<String>,
     /// SHA-256 of the bytes, in hexadecimal.
     pub sha256: String,
@@ -82,7 +82,7 @@ impl Download {
     }
 
     fn of(of: Of, artifacts: Artifacts, name: String) -> Self {
-        Self { artifacts, of, name, connections: CONNECTIONS, watcher: None, unpacks: false }
+        Self { artifacts, of, name, connections: CONNECTIONS, watcher: None, as_stored: false }
     }
 
     /// The task, where it is an artifact.
@@ -100,13 +100,13 @@ impl Download {
         self
     }
 
-    /// Undoes gzip, in which many workers store logs and documents, as browsers do: [`Downloaded`] then says how long the content
-    /// itself is and what its hash is. Content of another encoding comes as it is stored.
+    /// Leaves compressed what is stored compressed; [`Downloaded::content_encoding`] says how it is. Otherwise gzip is undone, and
+    /// [`Downloaded`] says how long the content itself is and what its hash is.
     ///
-    /// What arrives is checked against a stated hash all the same: a file appears after that, and a writer is told by an error
-    /// afterwards. A file needs room for both meanwhile.
-    pub fn unpacked(mut self) -> Self {
-        self.unpacks = true;
+    /// What arrives is checked against a stated hash either way: a file appears after that, and a writer is told by an error
+    /// afterwards. A file that is uncompressed needs room for both meanwhile.
+    pub fn as_stored(mut self) -> Self {
+        self.as_stored = true;
         self
     }
 
@@ -116,7 +116,8 @@ impl Download {
         self
     }
 
-    /// Downloads into a file, which appears under its name, or replaces what is there, only when it is complete.
+    /// Downloads into a file, which appears under its name, or replaces what is there, only when it is complete. Gzip is undone,
+    /// unless it is to come [as it is stored](Self::as_stored); content of another encoding comes as it is.
     ///
     /// # Errors
     /// See [`ArtifactError`]. The destination is then as it was.
@@ -140,7 +141,7 @@ impl Download {
                 }
             },
         };
-        if self.unpacks && is_gzip(downloaded.content_encoding.as_deref()) {
+        if !self.as_stored && is_gzip(downloaded.content_encoding.as_deref()) {
             let (unpacked, length, sha256) = file.unpacked().await.map_err(local)?;
             file = unpacked;
             downloaded = Downloaded { length, sha256, content_encoding: None, ..downloaded };
@@ -149,48 +150,44 @@ impl Download {
         Ok(downloaded)
     }
 
-    /// Downloads into memory, at most `limit` bytes, as it is stored whatever was said: it may be compressed, see
-    /// [`decoded`](Self::decoded).
+    /// Downloads into memory, at most `limit` bytes, whether they are stored compressed or not. Gzip is undone, unless it is to come
+    /// [as it is stored](Self::as_stored).
     ///
     /// # Errors
-    /// See [`ArtifactError`]; content above the limit is [`ArtifactError::Local`].
+    /// See [`ArtifactError`]; content above the limit is [`ArtifactError::Local`], and so is content of another encoding, which
+    /// nothing here would say, unless it is wanted as it is stored.
     pub async fn to_memory(self, limit: usize) -> Result<Bytes, ArtifactError> {
-        let mut memory = Memory { bytes: Vec::new(), limit };
-        self.whole(&mut memory, "memory").await?;
-        Ok(memory.bytes.into())
-    }
-
-    /// Downloads into memory, and undoes the compression in which many workers store logs and documents; at most `limit` bytes,
-    /// before and after.
-    ///
-    /// # Errors
-    /// See [`ArtifactError`]; content above the limit, or of another encoding than gzip, is [`ArtifactError::Local`].
-    pub async fn decoded(self, limit: usize) -> Result<Bytes, ArtifactError> {
-        let mut memory = Memory { bytes: Vec::new(), limit };
+        // What cannot be made smaller becomes a little larger.
+        let most_stored = if self.as_stored { limit } else { limit.saturating_add(limit / 1024 + 1024) };
+        let mut memory = Memory { bytes: Vec::new(), limit: most_stored };
         let downloaded = self.whole(&mut memory, "memory").await?;
-        let decoded = match downloaded.content_encoding.as_deref() {
-            None => return Ok(memory.bytes.into()),
-            encoding if is_gzip(encoding) => gunzip(&memory.bytes, limit),
-            Some(other) => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is encoded as {other:?}"))),
+        let content = match downloaded.content_encoding.as_deref() {
+            encoding if !self.as_stored && is_gzip(encoding) => gunzip(&memory.bytes, limit),
+            Some(other) if !self.as_stored => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is encoded as {other:?}")))
+            }
+            _ if memory.bytes.len() > limit => Err(too_large(limit)),
+            _ => Ok(memory.bytes),
         };
-        decoded.map(Bytes::from).map_err(|source| self.local("memory".to_owned(), source))
+        content.map(Bytes::from).map_err(|source| self.local("memory".to_owned(), source))
     }
 
-    /// Downloads into a writer, which is flushed at the end.
+    /// Downloads into a writer, which is flushed at the end. Gzip is undone, unless it is to come
+    /// [as it is stored](Self::as_stored); content of another encoding comes as it is.
     ///
     /// # Errors
     /// See [`ArtifactError`]. What was written by then is a beginning of the content; only all of it is checked against
     /// a hash.
     pub async fn to_writer(self, writer: &mut (impl AsyncWrite + Unpin + Send)) -> Result<Downloaded, ArtifactError> {
-        let downloaded = if self.unpacks {
+        let downloaded = if self.as_stored {
+            self.whole(&mut Writer(&mut *writer), "writer").await?
+        } else {
             let mut unpacking = Unpacking::new(Writer(&mut *writer));
             let downloaded = self.whole(&mut unpacking, "writer").await?;
             match unpacking.end().await.map_err(|source| self.local("writer".to_owned(), source))? {
                 Some((length, sha256)) => Downloaded { length, sha256, content_encoding: None, ..downloaded },
                 None => downloaded,
             }
-        } else {
-            self.whole(&mut Writer(&mut *writer), "writer").await?
         };
         writer.flush().await.map_err(|source| self.local("writer".to_owned(), source))?;
         Ok(downloaded)

@@ -9,7 +9,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum ArtifactError {
     /// The queue refused, or could not be reached.
-    #[error("the queue does not give artifact {name}")]
+    #[error("artifact {name:?}")]
     Queue {
         /// Name of the artifact.
         name: String,
@@ -18,7 +18,7 @@ pub enum ArtifactError {
         source: taskcluster_core::Error,
     },
     /// The object service refused, or could not be reached, for an object that was asked for by its own name.
-    #[error("the object service does not give object {name}")]
+    #[error("object {name:?}")]
     Object {
         /// Name of the object.
         name: String,

@@ -56,14 +56,17 @@ impl TaskGraph {
 
     fn edges(&self, task: &Task, places: &HashMap<&str, usize>, problems: &mut Vec<Problem>) -> Edges {
         let mut edges = Edges::default();
-        for (labels, inside) in [(&task.needs, &mut edges.needs), (&task.after, &mut edges.after)] {
-            for needs in labels {
-                match (places.get(needs.as_str()), self.existing.get(needs)) {
+        type Dangling = fn(String, String) -> Problem;
+        let needs: Dangling = |label, needs| Problem::Dangling { label, needs };
+        let after: Dangling = |label, after| Problem::DanglingAfter { label, after };
+        for (labels, inside, dangling) in
+            [(&task.needs, &mut edges.needs, needs), (&task.after, &mut edges.after, after)]
+        {
+            for other in labels {
+                match (places.get(other.as_str()), self.existing.get(other)) {
                     (Some(at), _) => inside.push(*at),
                     (None, Some(id)) => edges.outside.push(*id),
-                    (None, None) => {
-                        problems.push(Problem::Dangling { label: task.label.clone(), needs: needs.clone() });
-                    }
+                    (None, None) => problems.push(dangling(task.label.clone(), other.clone())),
                 }
             }
         }

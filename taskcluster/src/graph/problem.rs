@@ -36,6 +36,14 @@ pub enum Problem {
         /// The label that no task has.
         needs: String,
     },
+    /// The same of a task that it need only come after.
+    #[error("task `{label}` comes after `{after}`, which does not exist")]
+    DanglingAfter {
+        /// The task with the edge.
+        label: String,
+        /// The label that no task has.
+        after: String,
+    },
     /// Tasks that need each other. The first label is repeated at the end. Of circles that share tasks, one is told.
     #[error("tasks need each other in a circle: {}", .0.join(" -> "))]
     Cycle(Vec<String>),
@@ -114,6 +122,7 @@ impl Problem {
             Self::NoTaskQueue(label) => label,
             Self::Cycle(labels) => labels.first().map(String::as_str).unwrap_or_default(),
             Self::Dangling { label, .. }
+            | Self::DanglingAfter { label, .. }
             | Self::TooManyDependencies { label, .. }
             | Self::ExpiresBeforeUse { label, .. }
             | Self::Refused { label, .. }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use taskcluster_core::error::Error;
 use taskcluster_core::ids::TaskId;
+use taskcluster_core::scopes::{RenderError, ScopeExpression, ScopeSet};
 
 use super::checked::{CheckedGraph, GraphTask};
 use super::ensure;
+use crate::Needs as _;
 use crate::queue::{Queue, TaskStatus};
 
 /// How many tasks are created at once.
@@ -69,6 +71,17 @@ impl CheckedGraph {
             }
         }
         Ok(created.into_values().collect())
+    }
+
+    /// The smallest scopes with which somebody may [submit](Self::submit) the graph, those of the tasks themselves among them: what
+    /// a decision task has to have. Roles are not looked up, so `assume:…` may stand for all of it.
+    ///
+    /// # Errors
+    /// [`RenderError`] if a definition lacks what its scopes depend on.
+    pub fn needs(&self, queue: &Queue) -> Result<ScopeSet, RenderError> {
+        let calls = self.tasks.iter().map(|task| queue.create_task(&task.task_id, &task.definition).needs());
+        let all = ScopeExpression::AllOf(calls.collect::<Result<_, _>>()?);
+        Ok(all.least().unwrap_or_default())
     }
 }
 

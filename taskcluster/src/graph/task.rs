@@ -91,7 +91,8 @@ impl Task {
         self
     }
 
-    /// It runs after these tasks, too, where they are part of the graph.
+    /// It runs after these tasks, too, where a selection or an optimisation leaves them in the graph. Before that they have to be
+    /// there.
     #[must_use]
     pub fn with_after<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
         self.after.extend(labels.into_iter().map(Into::into));

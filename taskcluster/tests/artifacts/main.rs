@@ -305,14 +305,14 @@ async fn what_is_stored_compressed_is_read_as_it_was_before() {
         .unwrap();
     let download = || artifacts(&storage).download(&TaskId::new(), 0, "log.txt");
     storage.faults([Fault::CutAnswer(1000)]);
-    assert!(soon(download().decoded(content.len())).await.unwrap() == content);
-    assert!(soon(download().to_memory(content.len())).await.unwrap() != content);
-    let large = soon(download().decoded(content.len() - 1)).await.unwrap_err();
+    assert!(soon(download().to_memory(content.len())).await.unwrap() == content);
+    assert!(soon(download().as_stored().to_memory(content.len())).await.unwrap() != content);
+    let large = soon(download().to_memory(content.len() - 1)).await.unwrap_err();
     assert!(matches!(large, ArtifactError::Local { .. }), "{large}");
 }
 
 #[tokio::test]
-async fn what_is_stored_compressed_arrives_as_it_was_before_if_that_is_wanted() {
+async fn what_is_stored_compressed_arrives_as_it_was_before_or_as_it_is_stored() {
     let content = content();
     let storage = Storage::start(Vec::new()).await;
     let upload = artifacts(&storage).upload(&TaskId::new(), 0, "log.txt", expires());
@@ -322,19 +322,19 @@ async fn what_is_stored_compressed_arrives_as_it_was_before_if_that_is_wanted() 
     let download = || artifacts(&storage).download(&TaskId::new(), 0, "log.txt");
     for cut in [1, 1000] {
         storage.faults([Fault::CutAnswer(cut)]);
-        let done = soon(download().unpacked().to_file(&path)).await.unwrap();
+        let done = soon(download().to_file(&path)).await.unwrap();
         assert!(std::fs::read(&path).unwrap() == content, "cut at {cut}");
         let facts = (done.length, done.sha256, done.content_encoding);
         assert_eq!(facts, (content.len() as u64, sha256(&content), None));
 
         storage.faults([Fault::CutAnswer(cut)]);
         let mut written = Vec::new();
-        let done = soon(download().unpacked().to_writer(&mut written)).await.unwrap();
+        let done = soon(download().to_writer(&mut written)).await.unwrap();
         assert!(written == content, "cut at {cut}");
         assert_eq!((done.length, done.sha256), (content.len() as u64, sha256(&content)));
     }
-    // Otherwise it is what is stored, and said to be.
-    let done = soon(download().to_file(&path)).await.unwrap();
+    // Where that is wanted it is what is stored, and said to be.
+    let done = soon(download().as_stored().to_file(&path)).await.unwrap();
     assert_eq!(done.content_encoding.as_deref(), Some("gzip"));
     assert!(done.sha256 == sha256(&std::fs::read(&path).unwrap()) && done.length < content.len() as u64);
 
@@ -343,10 +343,10 @@ async fn what_is_stored_compressed_arrives_as_it_was_before_if_that_is_wanted() 
     std::fs::write(&path, "before").unwrap();
     for broken in [&b"no gzip at all"[..], &stored[..stored.len() - 1]] {
         storage.content(broken.to_vec());
-        let error = soon(download().unpacked().to_file(&path)).await.unwrap_err();
+        let error = soon(download().to_file(&path)).await.unwrap_err();
         assert!(matches!(error, ArtifactError::Local { .. }), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"before");
-        let error = soon(download().unpacked().to_writer(&mut Vec::new())).await.unwrap_err();
+        let error = soon(download().to_writer(&mut Vec::new())).await.unwrap_err();
         assert!(matches!(error, ArtifactError::Local { .. }), "{error}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
@@ -356,7 +356,7 @@ async fn what_is_stored_compressed_arrives_as_it_was_before_if_that_is_wanted() 
 async fn what_is_stored_as_it_is_arrives_so() {
     let content = content();
     let storage = Storage::start(content.clone()).await;
-    let download = || artifacts(&storage).download(&TaskId::new(), 0, NAME).unpacked();
+    let download = || artifacts(&storage).download(&TaskId::new(), 0, NAME);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let done = soon(download().to_file(&path)).await.unwrap();

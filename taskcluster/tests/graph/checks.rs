@@ -23,6 +23,10 @@ fn an_edge_to_nowhere_is_named_by_both_labels() {
     let error = graph(&[("test", &["biuld"]), ("build", &[])]).check().unwrap_err();
     assert_eq!(error.problems, [Problem::Dangling { label: "test".into(), needs: "biuld".into() }]);
     assert_eq!(error.to_string(), "task `test` needs `biuld`, which does not exist");
+    let mut graph = graph(&[("build", &[])]);
+    graph.add(Task::new("note", definition()).with_after(["biuld"]));
+    let error = graph.check().unwrap_err();
+    assert_eq!(error.to_string(), "task `note` comes after `biuld`, which does not exist");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Submission: in order, whatever breaks, and however often it is tried.
 
 use serde_json::Value;
-use taskcluster::graph::{CheckedGraph, TaskGraph};
+use taskcluster::graph::{CheckedGraph, Task, TaskGraph};
 
 use crate::queue::Memory;
-use crate::{CREATED, decision_task, graph, task};
+use crate::{CREATED, decision_task, definition, graph, task};
 
 /// A hundred tasks with many edges.
 fn dense() -> CheckedGraph {
@@ -85,4 +85,23 @@ async fn another_definition_is_refused_by_label() {
     let error = other.check().unwrap().submit(&memory.client(CREATED, None)).await.unwrap_err();
     assert_eq!(error.label, "build");
     assert!(error.source.is_conflict());
+}
+
+#[test]
+fn what_submitting_asks_for_is_known_before() {
+    let mut graph = TaskGraph::new(decision_task());
+    graph.add(task("build"));
+    graph.add(Task::new("ship", definition().with_scopes(["ship:it"]).with_routes(["index.a"])).with_needs(["build"]));
+    let needs = graph.check().unwrap().needs(&Memory::default().client(CREATED, None)).unwrap();
+    let scopes: Vec<&str> = needs.iter().map(String::as_str).collect();
+    assert_eq!(
+        scopes,
+        [
+            "queue:create-task:lowest:local/native",
+            "queue:create-task:project:none",
+            "queue:route:index.a",
+            "queue:scheduler-id:-",
+            "ship:it",
+        ]
+    );
 }

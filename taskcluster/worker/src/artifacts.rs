@@ -167,7 +167,7 @@ pub(crate) async fn create(task: &TaskContext, name: &str, request: PostArtifact
 }
 
 pub(crate) async fn download(task: &TaskContext, task_id: &TaskId, name: &str, to: &Path) -> Result<Downloaded> {
-    match Artifacts::new(&task.parts.caller).download_latest(task_id, name).to_file(to).await {
+    match Artifacts::new(&task.parts.caller).download_latest(task_id, name).as_stored().to_file(to).await {
         Ok(downloaded) => Ok(downloaded),
         Err(error) if is_final(&error) => {
             Err(Error::payload(format!("cannot mount the artifact {name:?} of task {task_id}: {}", chain(&error))))

@@ -54,6 +54,23 @@ pub struct Job<P> {
     pub folder: PathBuf,
     /// The environment that payload and plugins ask for.
     pub env: BTreeMap<String, String>,
+    mounted: Vec<PathBuf>,
+}
+
+impl<P> Job<P> {
+    /// Where a path is that the payload names: in the [folder](Self::folder), or in a directory that is mounted there. It need not
+    /// be there yet.
+    ///
+    /// # Errors
+    /// The payload's fault, if the path leads elsewhere, be it by a link. What a link comes to that is made later is another matter.
+    pub fn path(&self, path: &str) -> Result<PathBuf> {
+        let place = inside(&self.folder, path).ok_or_else(|| Error::payload(outside(path)))?;
+        let there = place.ancestors().find_map(|place| place.canonicalize().ok());
+        match there.is_some_and(|there| is_at_home(&there, &self.folder, &self.mounted)) {
+            true => Ok(place),
+            false => Err(Error::payload(outside(path))),
+        }
+    }
 }
 
 type Run<P> = dyn Fn(Job<P>) -> BoxFuture<'static, Result<Exit>> + Send + Sync;
@@ -154,7 +171,7 @@ impl<P: Send + 'static> SandboxBuilder for Furnished<P> {
 
     async fn start(self: Box<Self>) -> Result<Box<dyn Sandbox>> {
         let Self { payload, task, run, folder, mounted, env } = *self;
-        let job = Job { payload, task, folder: folder.path().to_owned(), env };
+        let job = Job { payload, task, folder: folder.path().to_owned(), env, mounted: mounted.clone() };
         // In a task of its own, so that a panic of the function is caught.
         let running = AbortOnDropHandle::new(tokio::spawn(run(job)));
         Ok(Box::new(Running {
@@ -221,8 +238,7 @@ impl Left {
         };
         let place = inside(self.folder.path(), path).ok_or_else(|| Missing::NotReadable(outside(path)))?;
         let place = place.canonicalize().map_err(unreadable)?;
-        let mut homes = std::iter::once(self.folder.path()).chain(self.mounted.iter().map(PathBuf::as_path));
-        if !homes.any(|home| home.canonicalize().is_ok_and(|home| place.starts_with(home))) {
+        if !is_at_home(&place, self.folder.path(), &self.mounted) {
             return Err(Missing::NotReadable(outside(path)));
         }
         let found = fs::metadata(&place).map_err(unreadable)?;
@@ -278,6 +294,12 @@ fn list(root: &Path, folder: &Path, files: &mut Vec<String>) -> io::Result<()> {
 fn inside(folder: &Path, path: &str) -> Option<PathBuf> {
     let stays = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     Path::new(path).components().all(stays).then(|| folder.join(path))
+}
+
+/// Whether a place, as it is once all links are followed, is in the folder or in what is mounted there.
+fn is_at_home(place: &Path, folder: &Path, mounted: &[PathBuf]) -> bool {
+    let mut homes = std::iter::once(folder).chain(mounted.iter().map(PathBuf::as_path));
+    homes.any(|home| home.canonicalize().is_ok_and(|home| place.starts_with(home)))
 }
 
 fn outside(path: &str) -> String {

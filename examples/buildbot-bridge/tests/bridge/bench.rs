@@ -135,7 +135,7 @@ impl Bench {
     pub(crate) async fn log(&self, task_id: &TaskId, run: u32) -> String {
         self.until(|| async {
             let artifacts = self.tc.artifacts();
-            let log = artifacts.download(task_id, run, "public/logs/live_backing.log").decoded(1_000_000).await;
+            let log = artifacts.download(task_id, run, "public/logs/live_backing.log").to_memory(1_000_000).await;
             log.ok().map(|log| String::from_utf8(log.to_vec()).unwrap()).filter(|log| log.contains("=== Task Ends"))
         })
         .await
@@ -144,7 +144,7 @@ impl Bench {
     /// The properties that a run left.
     pub(crate) async fn properties(&self, task_id: &TaskId, run: u32) -> Value {
         let artifacts = self.tc.artifacts();
-        let text = artifacts.download(task_id, run, "public/properties.json").decoded(1_000_000).await.unwrap();
+        let text = artifacts.download(task_id, run, "public/properties.json").to_memory(1_000_000).await.unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 

@@ -27,7 +27,7 @@ pub(super) fn read(invocation: &Invocation, schema: &str) -> Result<Box<RawValue
     if text.trim().is_empty() {
         bail!("{operation} needs a body: --body FILE, --body JSON, or on standard input");
     }
-    let body: Box<RawValue> = serde_json::from_str(&text).map_err(|error| anyhow!("the body is not JSON: {error}"))?;
+    let body = json_of(&text)?;
     if !invocation.no_check {
         let value: Value = serde_json::from_str(body.get())?;
         let faults = References::embedded().faults(operation.service, schema, &value)?;
@@ -37,6 +37,21 @@ pub(super) fn read(invocation: &Invocation, schema: &str) -> Result<Box<RawValue
         }
     }
     Ok(body)
+}
+
+/// The body as it is sent: JSON stays as it stands, and what people would rather write becomes JSON.
+fn json_of(text: &str) -> Result<Box<RawValue>> {
+    let not_json = match serde_json::from_str(text) {
+        Ok(body) => return Ok(body),
+        Err(error) => error,
+    };
+    match serde_yaml_ng::from_str::<Value>(text) {
+        Ok(body @ (Value::Object(_) | Value::Array(_))) if !text.trim_start().starts_with(['{', '[']) => {
+            Ok(serde_json::value::to_raw_value(&body)?)
+        }
+        Err(not_yaml) if text.contains(": ") => bail!("the body is neither JSON ({not_json}) nor YAML ({not_yaml})"),
+        _ => Err(anyhow!("the body is not JSON: {not_json}")),
+    }
 }
 
 /// What is piped in. Of a terminal only if that was asked for: nobody should wonder why nothing happens.

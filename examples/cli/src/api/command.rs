@@ -120,7 +120,7 @@ fn body() -> Arg {
     Arg::new(BODY)
         .long("body")
         .value_name("FILE|-|JSON")
-        .help("The body: a file, - for standard input, or JSON itself [default: standard input]")
+        .help("The body, JSON or YAML: a file, - for standard input, or JSON itself [default: standard input]")
         .value_hint(ValueHint::FilePath)
         .allow_hyphen_values(true)
 }

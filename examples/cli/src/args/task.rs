@@ -11,6 +11,8 @@ use crate::go_template::GoTemplate;
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// Create one from a file, and print its id.
+    ///
+    /// Within a task (TASK_ID), where the definition does not say another, it belongs to that task's group, with the same schedulerId.
     Create {
         /// The definition, as YAML or JSON; - for standard input.
         #[arg(default_value = "-", value_hint = ValueHint::FilePath)]

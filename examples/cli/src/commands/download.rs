@@ -85,7 +85,7 @@ impl<'a> Destination<'a> {
     }
 
     async fn fetch(mut self, download: Download) -> Result<()> {
-        let download = if self.raw { download } else { download.unpacked() };
+        let download = if self.raw { download.as_stored() } else { download };
         if self.file == Path::new("-") {
             return match download.to_writer(&mut stdout()?).await {
                 Err(ArtifactError::Local { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {

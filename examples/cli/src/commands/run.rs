@@ -21,7 +21,8 @@ use super::{Stops, exports, runtime};
 use crate::args::RunArgs;
 use crate::assemble::{Deployment, Parts};
 use crate::exit::Outcome;
-use crate::group::{self, Groups};
+use crate::group::Groups;
+use crate::open_groups::OpenGroups;
 use crate::progress::{Member, Progress, Standing, Verdict};
 use crate::push_event::Push;
 use crate::repository::Repository;
@@ -38,11 +39,14 @@ const TASKS_FOR: &str = "github-push";
 /// Who the tasks belong to, where a template does not say.
 const SCHEDULER: &str = "local";
 
-/// Remembers the groups of a run that has not ended.
-const OPEN_GROUPS: &str = "open-groups.json";
-
 /// After so long without a change it is said what is being waited for.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long the workers may take for the logs of what has ended by itself.
+const LAST_UPLOADS: Duration = Duration::from_secs(15);
+
+/// How many tasks of other groups are named.
+const OTHERS_AT_MOST: usize = 5;
 
 /// How long the services may take to end when they cannot write any more.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -192,9 +196,9 @@ async fn carry_out(
 ) -> Result<Outcome> {
     let plan = opening.plan;
     let queue = Queue::new(deployment.caller().clone());
-    let open = plan.data.join(OPEN_GROUPS);
-    cancel_former(&queue, &open).await?;
-    std::fs::write(&open, serde_json::to_string(&ids)?).with_context(|| format!("cannot write {}", open.display()))?;
+    let open = OpenGroups::of(&plan.data);
+    open.cancel_former(&queue).await?;
+    open.remember(&ids)?;
     let mut groups = Groups::watch(ids.clone(), queue, deployment.bus()).await?;
 
     let role = plan.push.role();
@@ -204,11 +208,12 @@ async fn carry_out(
         Ok(()) => {
             opening.tell(&ids, view);
             deployment.work_for(&plan.served).await?;
-            watch(plan, deployment, &mut groups, view, stops).await
+            watch(plan, deployment, &mut groups, &open, view, stops).await
         }
         Err(error) => Err(error),
     };
-    // Whatever the group has not done by now, it shall not do in the next run.
+    // Whatever the group has not done by now, it shall not do in the next run; and nothing that was made beside it.
+    groups.catch_up().await;
     let left = groups.list().await;
     let cancelled = groups.cancel().await;
     if watched.is_err() {
@@ -220,13 +225,16 @@ async fn carry_out(
         deployment.stop_working().await;
         groups.list().await?
     } else {
+        // A run that the queue has ended, as at its deadline, still has its log to leave.
+        deployment.finish_working(LAST_UPLOADS).await;
         left?
     };
     let changed = progress.update(last);
     view.progress(&progress, &changed);
     cancelled?;
+    tell_others(&groups.list_others().await?, view);
     let interrupted = conclude(plan, deployment, &ids, &progress, &verdict, view, stops).await?;
-    let _ = std::fs::remove_file(&open);
+    open.forget();
     Ok(match verdict {
         _ if interrupted => Outcome::Interrupted,
         Verdict::Green => Outcome::Green,
@@ -234,14 +242,14 @@ async fn carry_out(
     })
 }
 
-/// A run that was killed left tasks behind: nobody waits for them any more.
-async fn cancel_former(queue: &Queue, open: &Path) -> Result<()> {
-    let Ok(text) = std::fs::read_to_string(open) else { return Ok(()) };
-    let former: Vec<TaskId> = serde_json::from_str(&text).unwrap_or_default();
-    for id in &former {
-        group::cancel(queue, id).await?;
+/// Tasks that are not of the run's groups are named, so that nobody believes that they were part of what is green.
+fn tell_others(others: &[Member], view: &mut dyn View) {
+    for Member { name, id, state, .. } in others.iter().take(OTHERS_AT_MOST) {
+        view.note(&format!("{name} ({id}) is of another group, and not part of this run: it is {state}"));
     }
-    Ok(())
+    if let Some(more) = others.len().checked_sub(OTHERS_AT_MOST).filter(|more| *more > 0) {
+        view.note(&format!("{more} more tasks are of other groups"));
+    }
 }
 
 async fn create(pusher: &Caller, tasks: &[FirstTask], role: &str) -> Result<()> {
@@ -264,13 +272,20 @@ async fn watch(
     plan: &Plan,
     deployment: &Deployment,
     groups: &mut Groups,
+    open: &OpenGroups,
     view: &mut dyn View,
     stops: &Stops,
 ) -> Result<(Progress, Verdict)> {
     let mut progress = Progress::new(plan.served.clone());
     let (mut waits, mut kept) = (false, false);
+    let mut known = groups.all();
     let mut quiet_until = Instant::now() + SILENCE;
     loop {
+        let all = groups.all();
+        if all != known {
+            open.remember(&all)?;
+            known = all;
+        }
         let changed = progress.update(groups.list().await?);
         view.progress(&progress, &changed);
         if !changed.is_empty() {

@@ -4,14 +4,14 @@
 
 use std::net::Ipv4Addr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use taskcluster::{RootUrl, TaskId};
+use taskcluster::{Body, RootUrl, TaskId, Taskcluster};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ pub(crate) fn signin(args: &SigninArgs) -> Result<Outcome> {
         return check();
     }
     let tc = deployment()?;
-    talk(sign_in(tc.caller().root_url(), args))
+    talk(sign_in(&tc, args))
 }
 
 fn check() -> Result<Outcome> {
@@ -61,7 +61,8 @@ impl Brought {
     }
 }
 
-async fn sign_in(root_url: &RootUrl, args: &SigninArgs) -> Result<()> {
+async fn sign_in(tc: &Taskcluster, args: &SigninArgs) -> Result<()> {
+    let root_url = tc.caller().root_url();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await;
     let listener = listener.with_context(|| format!("cannot listen on port {} of this machine", args.port))?;
     // Only who was sent here by us knows the path, so that no other page can sign us in as somebody else.
@@ -74,6 +75,7 @@ async fn sign_in(root_url: &RootUrl, args: &SigninArgs) -> Result<()> {
     let serving = axum::serve(listener, router).with_graceful_shutdown(signed_in.cancelled_owned());
 
     let page = page(root_url, args, &back)?;
+    refuse_none(tc, &page).await?;
     eprintln!("Sign in at {page}");
     if let Err(error) = open::that_detached(page.as_str()) {
         eprintln!("There is no browser to open it: {error}");
@@ -86,6 +88,19 @@ async fn sign_in(root_url: &RootUrl, args: &SigninArgs) -> Result<()> {
     }
     let came = brought.recv().await.context("the browser has brought nothing")?;
     print(root_url, &came, args.csh)
+}
+
+/// Nobody waits for a browser that is shown an error.
+async fn refuse_none(tc: &Taskcluster, page: &Url) -> Result<()> {
+    let request = Request::get(page.as_str()).body(Body::empty()).context("the root URL leads to no page")?;
+    let answer = tc.caller().transport().send(request).await.context("the deployment cannot be reached")?;
+    if answer.status() == StatusCode::NOT_FOUND {
+        bail!(
+            "the deployment at {} has no page to sign in at; its operator gives credentials (`taskcluster up` prints them)",
+            tc.caller().root_url()
+        );
+    }
+    Ok(())
 }
 
 /// Where the user makes the client.

@@ -7,10 +7,13 @@ mod retrigger;
 mod run;
 mod watch;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use taskcluster::queue::{Run, TaskStatus};
-use taskcluster::{RunId, Taskcluster};
+use taskcluster::time::minutes;
+use taskcluster::{RunId, TaskQueueId, Taskcluster};
 
 use super::artifact;
 use super::talk::{BadUse, deployment, talk_of};
@@ -58,6 +61,20 @@ async fn carry_out(tc: Taskcluster, command: TaskCommand, json: bool) -> Result<
         TaskCommand::Run(args) => tell_id(&mut output, &run::run(&tc, &args).await?),
     };
     done.map(|()| Outcome::Green)
+}
+
+/// For how long a worker that asks for tasks counts as there: services note it only every half hour.
+const LATELY: Duration = minutes(60);
+
+/// What is to be said where no worker asks for the tasks of a queue. Where that cannot be seen nothing is.
+async fn unserved(tc: &Taskcluster, queue: &TaskQueueId) -> Option<String> {
+    let asked = match tc.queue().get_task_queue(&queue.to_string()).await {
+        Ok(known) => known.last_date_active,
+        Err(error) if error.is_not_found() => return Some(format!("no worker has ever asked for tasks of {queue}")),
+        Err(_) => return None,
+    };
+    let is_long_ago = asked + LATELY < tc.caller().service_time();
+    is_long_ago.then(|| format!("no worker has asked for tasks of {queue} since {asked}"))
 }
 
 /// The runs that somebody wants to see.

@@ -33,7 +33,7 @@ fn two_tasks_hand_a_file_over() {
 
 #[test]
 fn a_task_may_have_all_of_its_role() {
-    let [file, _, scopes, _] = blocks()[..] else { panic!("two files, a part, and a third file") };
+    let [file, _, scopes, ..] = blocks()[..] else { panic!("two files, a part, and more") };
     // It is indented as in the second file.
     let scopes = format!("    {}", scopes.trim_start()).replace("\n          -", "\n      -");
     run(&file.replace("    payload:", &format!("{scopes}    payload:")));

@@ -117,7 +117,7 @@ fn an_object_is_downloaded_by_its_name() {
     assert_eq!(std::fs::read_to_string(fixture.folder().join("copy")).unwrap(), "well");
     assert_eq!(client.says(&["download", "object", "a/b", "-"]), "well");
     let (line, code) = client.complains(&["download", "object", "none", "copy"]);
-    assert!(line.starts_with("the object service does not give object none") && line.contains("(404)"), "{line}");
+    assert!(line.starts_with("object \"none\": ") && line.contains("(404)"), "{line}");
     assert_eq!(code, Some(1));
     up.stop();
 }

@@ -51,6 +51,66 @@ fn green_tasks_end_with_0_and_leave_their_logs() {
     assert!(log.contains("it came after"), "{log}");
 }
 
+/// A task that creates this one, by the program of these tests.
+fn creating(child: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_taskcluster");
+    let script = format!("echo '{child}' | {program} task create; echo its group: $TASK_GROUP_ID");
+    let scopes = "scopes: ['assume:repo:localhost/local/repository:branch:main']";
+    yml(&[("maker", "", HERE, &script)])
+        .replace("    payload:\n", &format!("    {scopes}\n    payload:\n      features: {{taskclusterProxy: true}}\n"))
+}
+
+/// A definition with these properties, and this script.
+fn child(more: &str, script: &str) -> String {
+    format!(
+        r#"{{{more}"taskQueueId":"{HERE}","metadata":{{"name":"child","description":"x","owner":"me@example.com","source":"https://example.com"}},"payload":{{"command":[["sh","-c","{script}"]],"maxRunTime":600}}}}"#
+    )
+}
+
+#[test]
+fn what_a_task_creates_is_of_its_group() {
+    let fixture = Fixture::with(&creating(&child("", "exit 3")));
+    let output = fixture.run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}{}", text(&output.stderr));
+    assert!(stdout.contains("1 green") && stdout.contains("child: failed"), "{stdout}");
+}
+
+/// A task of another group is neither part of what is green, nor comes up in a later run.
+#[test]
+fn tasks_of_other_groups_are_named_and_do_not_come_up_later() {
+    let marker = tempfile::tempdir().unwrap();
+    let begun = marker.path().join("begun");
+    let other = taskcluster_core::ids::TaskId::new();
+    let more = format!(r#""taskGroupId":"{other}","schedulerId":"local","dependencies":["{other}"],"#);
+    let script = format!("touch {}", begun.display());
+    let fixture =
+        Fixture::with(&creating(&child(&more, &script)).replace("task create", &format!("task create --id {other}")));
+    let output = fixture.run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
+    assert!(stdout.contains("green: 1 green"), "{stdout}");
+    let named = format!("child ({other}) is of another group, and not part of this run: it is exception (canceled)");
+    assert!(stdout.contains(&named), "{stdout}");
+    fixture.commit(&[(".taskcluster.yml", &yml(&[("later", "", HERE, "sleep 2")]))]);
+    let later = fixture.run(&[]);
+    assert_eq!(later.status.code(), Some(0), "{}", text(&later.stdout));
+    assert!(!begun.exists() && !text(&later.stdout).contains("child"), "{}", text(&later.stdout));
+}
+
+/// The queue ends it; its worker learns of that a moment later, and still says why.
+#[test]
+fn the_log_of_a_task_that_is_past_its_deadline_says_so() {
+    let yml = yml(&[("slow", "", HERE, "sleep 1000")]).replace("1 hour", "1 second");
+    let fixture = Fixture::with(&yml);
+    let output = fixture.run(&[]);
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    let results = stdout.lines().find_map(|line| line.strip_prefix("logs and artifacts: ")).expect("a folder");
+    let log = std::fs::read_to_string(format!("{results}/slow/public/logs/live_backing.log")).unwrap();
+    assert!(log.contains("the run is stopped: past its deadline"), "{log}");
+}
+
 #[test]
 fn tasks_of_one_name_are_told_apart() {
     let yml =

@@ -114,13 +114,16 @@ pub(super) async fn fetch(task: &TaskContext, artifact: &Located, most_bytes: u6
             log.info(format!("fetching {named}: {}{of_all}", size(progress.done)));
         }
     };
-    let downloaded =
-        Artifacts::new(task.caller()).download_latest(task_id, path).progress(tell).to_file(&file).await.map_err(
-            |error| match is_final(&error) {
-                true => Error::payload(format!("{what} cannot be had: {}", chain(&error))),
-                false => Error::worker_caused(format!("cannot fetch {what}"), error),
-            },
-        )?;
+    let downloaded = Artifacts::new(task.caller())
+        .download_latest(task_id, path)
+        .as_stored()
+        .progress(tell)
+        .to_file(&file)
+        .await
+        .map_err(|error| match is_final(&error) {
+            true => Error::payload(format!("{what} cannot be had: {}", chain(&error))),
+            false => Error::worker_caused(format!("cannot fetch {what}"), error),
+        })?;
     // Stored compressed or not, it is the same artifact.
     let (file, sha256) = match downloaded.content_encoding.as_deref() {
         None | Some("identity") => (file, downloaded.sha256),

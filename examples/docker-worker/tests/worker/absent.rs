@@ -7,6 +7,7 @@ use taskcluster::TaskId;
 use taskcluster::index::InsertTaskRequest;
 use taskcluster::queue::{ErrorArtifactRequest, LinkArtifactRequest, PostArtifactRequest};
 use taskcluster::time::hours;
+use taskcluster_fake::Fake;
 
 use crate::images::{Bench, task_image};
 
@@ -39,7 +40,7 @@ async fn an_image_that_could_not_be_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_has_expired() {
-    let Some(bench) = Bench::new().await else { return };
+    let Some(bench) = Bench::with(Fake::builder()).await else { return };
     let task_id = bench.builds().await;
     let upload = bench.tc.artifacts().upload(&task_id, 0, PATH, bench.fake.now() + SOON);
     upload.bytes(b"an image".to_vec()).await.unwrap();
@@ -62,7 +63,7 @@ async fn links_that_lead_in_a_circle() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_no_index_can_have_and_an_entry_that_has_expired() {
-    let Some(bench) = Bench::new().await else { return };
+    let Some(bench) = Bench::with(Fake::builder()).await else { return };
     let entry = InsertTaskRequest::new(TaskId::new(), 0.0, Map::new(), bench.fake.now() + SOON);
     bench.tc.index().insert_task("images.old", &entry).await.unwrap();
     bench.fake.advance(2 * SOON).await.unwrap();

@@ -11,7 +11,7 @@ use taskcluster::queue::{ClaimWorkRequest, TaskDefinitionRequest, TaskMetadata};
 use taskcluster::time::{days, hours};
 use taskcluster::{TaskId, TaskQueueId, Taskcluster};
 use taskcluster_docker_worker::{DockerWorker, Options, Shutdown};
-use taskcluster_fake::Fake;
+use taskcluster_fake::{Builder, Fake};
 use taskcluster_worker::{Identity, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -29,8 +29,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Option<Self> {
+        Self::with(Fake::builder().system_clock()).await
+    }
+
+    pub(crate) async fn with(fake: Builder) -> Option<Self> {
         let there = docker::find().await?;
-        let fake = Fake::builder().claim_wait(Duration::from_secs(2)).start().await.unwrap();
+        let fake = fake.claim_wait(Duration::from_secs(2)).start().await.unwrap();
         let tc = fake.handle();
         // As deployments have it.
         let anybody = CreateRoleRequest::new("What anybody may.", ["queue:get-artifact:public/*"]);
@@ -118,7 +122,7 @@ impl Bench {
         let status = self.tc.queue().status(task_id).await.unwrap().status;
         let run = &status.runs[0];
         let reason = run.reason_resolved.as_ref().map_or("", |reason| reason.as_str()).to_owned();
-        let log = self.tc.artifacts().download(task_id, 0, "public/logs/live_backing.log").decoded(1_000_000);
+        let log = self.tc.artifacts().download(task_id, 0, "public/logs/live_backing.log").to_memory(1_000_000);
         (reason, String::from_utf8(log.await.unwrap().to_vec()).unwrap())
     }
 

@@ -111,6 +111,13 @@ impl ApiError {
         self.message.split("\n---\n").next().unwrap_or(&self.message).trim()
     }
 
+    /// Whether what answered is no service: those name a code.
+    fn is_of_nobody(&self) -> bool {
+        let has_code = |json: serde_json::Value| json.get("code").is_some();
+        let answered = self.operation.is_some() && !self.body.is_empty();
+        answered && self.status == StatusCode::NOT_FOUND && !serde_json::from_slice(&self.body).is_ok_and(has_code)
+    }
+
     /// The summary as `Display` has it: of a 403 only up to the scopes that are missing, in one line.
     fn told(&self) -> Cow<'_, str> {
         let mut parts = self.summary().split("```");
@@ -140,6 +147,12 @@ impl fmt::Display for ApiError {
         let told = self.told();
         if !told.is_empty() {
             write!(f, ": {told}")?;
+        }
+        if self.is_of_nobody()
+            && let Some(operation) = self.operation
+        {
+            let Operation { service, version, .. } = operation;
+            write!(f, " (there may be no service {service}/{version} at this root URL)")?;
         }
         f.write_str(&super::times(self.attempts))
     }
@@ -227,7 +240,9 @@ pub(crate) mod tests {
     fn other_forms_give_what_they_have() {
         let error = parse(424, &json!({"reason": "file-missing-on-worker", "message": "no such file"}));
         assert_eq!((error.code.as_str(), error.message.as_str()), ("status-424", "no such file"));
-        assert_eq!(parse(404, &json!({"error": "Not found"})).message, "Not found");
+        let of_nobody = parse(404, &json!({"error": "Not found"}));
+        assert_eq!(of_nobody.message, "Not found");
+        assert!(of_nobody.to_string().ends_with("Not found (there may be no service queue/v1 at this root URL)"));
         let error = parse(502, &"<html>\r\n<h1>Bad Gateway</h1>");
         assert_eq!(error.to_string(), "queue.status: status-502 (502): <html><h1>Bad Gateway</h1>");
         assert_eq!(parse(503, &"").to_string(), "queue.status: status-503 (503)");

@@ -149,7 +149,7 @@ fn param(value: Value) -> Option<Param> {
 #[non_exhaustive]
 pub enum RenderError {
     /// A name has no value.
-    #[error("the scopes depend on '{0}', which is not given")]
+    #[error("the scopes depend on '{0}', which is not given (where there is a `needs_of`, it takes it from there)")]
     Missing(String),
     /// A name has a value of another kind.
     #[error("the scopes need '{name}' to be a {expected}")]

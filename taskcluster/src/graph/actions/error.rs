@@ -1,6 +1,7 @@
 //! What can be wrong with an action, on either side.
 
 use taskcluster_core::error::Error;
+use taskcluster_core::ids::TaskId;
 
 use crate::artifacts::ArtifactError;
 
@@ -11,6 +12,9 @@ pub enum ActionError {
     /// A variable that the action's task should have is missing or makes no sense.
     #[error("the environment variable {0} is missing or not valid")]
     Variable(&'static str),
+    /// Nothing is offered for this group: its decision task is none, or has not said.
+    #[error("the task group {0} has no decision task that offers actions (there is no public/actions.json)")]
+    NoOffer(TaskId),
     /// There is no action of this name for what was chosen.
     #[error("there is no action `{0}`")]
     Unknown(String),

@@ -20,7 +20,7 @@ pub(super) async fn fetch<T: DeserializeOwned>(
     task_group_id: &TaskId,
     file: &'static str,
 ) -> Result<T, ActionError> {
-    let fetched = Artifacts::new(caller).download_latest(task_group_id, file).decoded(LIMIT).await;
+    let fetched = Artifacts::new(caller).download_latest(task_group_id, file).to_memory(LIMIT).await;
     let text = fetched.map_err(|source| ActionError::Fetch { file, source: Box::new(source) })?;
     serde_json::from_slice(&text).map_err(|error| ActionError::Unreadable { file, reason: error.to_string() })
 }

@@ -110,9 +110,14 @@ impl Offer {
     /// What the decision task of this group has published.
     ///
     /// # Errors
-    /// [`ActionError::Fetch`] or [`ActionError::Unreadable`].
+    /// [`ActionError::NoOffer`], [`ActionError::Fetch`] or [`ActionError::Unreadable`].
     pub async fn of_group(tc: &Taskcluster, task_group_id: &TaskId) -> Result<Self, ActionError> {
-        Self::read(*task_group_id, files::fetch(tc.caller(), task_group_id, files::ACTIONS).await?)
+        match files::fetch(tc.caller(), task_group_id, files::ACTIONS).await {
+            Err(ActionError::Fetch { source, .. }) if source.is_not_found() => {
+                Err(ActionError::NoOffer(*task_group_id))
+            }
+            fetched => Self::read(*task_group_id, fetched?),
+        }
     }
 
     /// What `public/actions.json` of this group says.

@@ -7,6 +7,9 @@ use jsonschema::error::ValidationErrorKind;
 pub(super) fn reasons(error: &ValidationError<'_>) -> Vec<String> {
     match error.kind() {
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            if let Some(names) = names_of_none(error, context) {
+                return vec![format!("payload{}: it has none of {}", error.instance_path(), names.join(", "))];
+            }
             let alternatives = context.iter().map(|errors| errors.iter().flat_map(reasons).collect::<Vec<_>>());
             alternatives
                 .min_by_key(Vec::len)
@@ -15,6 +18,30 @@ pub(super) fn reasons(error: &ValidationError<'_>) -> Vec<String> {
         }
         _ => vec![reason(error)],
     }
+}
+
+/// Where alternatives have names, as those of an enum with a property for each, and the value has none of them: the names.
+fn names_of_none<'a>(error: &ValidationError<'_>, context: &'a [Vec<ValidationError<'_>>]) -> Option<Vec<&'a str>> {
+    let properties = error.instance().as_object()?.len();
+    let here = |fault: &&ValidationError<'_>| fault.instance_path() == error.instance_path();
+    let objects = context.iter().filter(|faults| !faults.iter().filter(here).any(is_of_type));
+    let name = |faults: &'a Vec<ValidationError<'_>>| {
+        let unknown = faults.iter().filter(here).find_map(|fault| match fault.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => Some(unexpected.len()),
+            _ => None,
+        });
+        let mut missing = faults.iter().filter(here).filter_map(|fault| match fault.kind() {
+            ValidationErrorKind::Required { property } => property.as_str(),
+            _ => None,
+        });
+        let name = missing.next().filter(|_| missing.next().is_none())?;
+        (unknown.unwrap_or_default() == properties).then_some(name)
+    };
+    objects.map(name).collect::<Option<Vec<_>>>().filter(|names| names.len() > 1)
+}
+
+fn is_of_type(fault: &ValidationError<'_>) -> bool {
+    matches!(fault.kind(), ValidationErrorKind::Type { .. })
 }
 
 fn reason(error: &ValidationError<'_>) -> String {

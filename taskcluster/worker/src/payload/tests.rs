@@ -145,3 +145,35 @@ fn one_property_has_one_owner() {
     assert_eq!(conflict.property, "/command");
     assert_eq!(conflict.second, "shell");
 }
+
+/// As a worker's author would write it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[allow(dead_code, reason = "only the schema is looked at")]
+enum Step {
+    Say(String),
+    Write { path: String, text: String },
+    Rest,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only the schema is looked at")]
+struct Steps {
+    steps: Vec<Step>,
+}
+
+#[test]
+fn what_is_no_alternative_is_told_their_names() {
+    let schema = PayloadSchema::compose([("steps", PayloadPart::of::<Steps>())]).unwrap();
+    let fault = |step: Value| schema.validate(&object(json!({"steps": [step]}))).unwrap_err().to_string();
+    for unknown in [json!({"jump": 1}), json!({})] {
+        assert!(fault(unknown).contains("payload/steps/0: it has none of say, write"), "{}", fault(json!({})));
+    }
+    // Where it is clear which one was meant, what that one lacks.
+    let half = fault(json!({"write": {"path": "a"}}));
+    assert!(
+        half.contains("payload/steps/0/write: \"text\" is a required property") && !half.contains("none of"),
+        "{half}"
+    );
+    schema.validate(&object(json!({"steps": ["rest", {"say": "x"}]}))).unwrap();
+}

@@ -11,6 +11,9 @@ use taskcluster::{Request, TaskId, Taskcluster, Timestamp};
 use super::super::definition::{read, with_times};
 use super::super::talk::BadUse;
 
+/// The variable by which workers tell tasks who they are.
+const OWN_TASK: &str = "TASK_ID";
+
 /// Creates the task, and says how it stands.
 pub(super) async fn create(tc: &Taskcluster, file: &Path, id: Option<TaskId>, deadline: &str) -> Result<TaskStatus> {
     let definition = read(file).and_then(|text| {
@@ -18,11 +21,37 @@ pub(super) async fn create(tc: &Taskcluster, file: &Path, id: Option<TaskId>, de
         with_times(definition, deadline, Timestamp::now())
     });
     let definition = definition.and_then(with_dependencies_that_the_queue_takes);
-    let definition = definition.map_err(|error| BadUse(format!("{}: {error:#}", file.display())))?;
+    let mut definition = definition.map_err(|error| BadUse(format!("{}: {error:#}", file.display())))?;
+    if let Some(own) = own_task()? {
+        join_group_of(tc, &own, &mut definition).await?;
+    }
     let id = id.unwrap_or_else(TaskId::new);
     // Untyped, so that whatever the definition says stays in it.
     let create = Request::<TaskStatusResponse>::new(tc.caller(), &operations::CREATE_TASK, &[&id]);
     Ok(create.with_body(&definition).await?.status)
+}
+
+/// The task that this program is a part of, if it is one.
+fn own_task() -> Result<Option<TaskId>> {
+    match std::env::var(OWN_TASK) {
+        Ok(id) => Ok(Some(id.parse().map_err(|error| BadUse(format!("{OWN_TASK}: {error}")))?)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What a task creates belongs to that task's group, unless the definition says another.
+async fn join_group_of(tc: &Taskcluster, own: &TaskId, definition: &mut Map<String, Value>) -> Result<()> {
+    let group = definition.get("taskGroupId").and_then(Value::as_str);
+    if group.is_some() && definition.contains_key("schedulerId") {
+        return Ok(());
+    }
+    let own = tc.queue().task(own).await.context("the task that this is a part of cannot be seen")?;
+    if group.is_none_or(|group| group == own.task_group_id.to_string()) {
+        definition.entry("taskGroupId").or_insert_with(|| own.task_group_id.to_string().into());
+        // All tasks of a group have the same.
+        definition.entry("schedulerId").or_insert_with(|| own.scheduler_id.clone().into());
+    }
+    Ok(())
 }
 
 /// Said here, the reason is one line; and nothing of that size need travel first.

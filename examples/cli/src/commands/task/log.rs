@@ -13,6 +13,7 @@ use taskcluster::{Body, RunId, TaskId, Taskcluster};
 use taskcluster_core::transport::BoxError;
 use taskcluster_worker::plugins::{BACKING_LOG, LIVE_LOG};
 
+use super::unserved;
 use crate::exit::one_line;
 use crate::output::{Output, ReaderGone};
 
@@ -31,7 +32,7 @@ const LONGEST: usize = 1 << 30;
 pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output) -> Result<()> {
     let mut log = Log { tc, task, output, printed: 0 };
     let mut notes = Notes::default();
-    let mut failures = 0;
+    let (mut failures, mut asked) = (0, false);
     loop {
         let status = tc.queue().status(task).await?.status;
         let is_over = matches!(status.state, TaskState::Completed | TaskState::Failed | TaskState::Exception);
@@ -54,7 +55,13 @@ pub(super) async fn follow(tc: &Taskcluster, task: &TaskId, output: &mut Output)
                 }
             },
             None if is_over => bail!("{task} is {} and was never run: there is no log", status.state),
-            None => notes.say(format!("{task} is {}: waiting until somebody runs it", status.state)),
+            None => {
+                notes.say(format!("{task} is {}: waiting until somebody runs it", status.state));
+                if status.state == TaskState::Pending && !asked {
+                    asked = true;
+                    unserved(tc, &status.task_queue_id).await.into_iter().for_each(|note| eprintln!("note: {note}"));
+                }
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -126,7 +133,7 @@ impl Log<'_> {
             ArtifactContentResponse::Reference(content) => self.fetch(&content.url).await?,
             ArtifactContentResponse::Error(note) => bail!("there is no log: {} ({})", note.message, note.reason),
             _ => {
-                let whole = self.tc.artifacts().download(self.task, run, name).to_memory(LONGEST).await?;
+                let whole = self.tc.artifacts().download(self.task, run, name).as_stored().to_memory(LONGEST).await?;
                 // From the object service, which does not say how it was compressed.
                 let is_packed = whole.starts_with(&[0x1f, 0x8b]);
                 self.pieces(Body::from(whole), is_packed).await?;

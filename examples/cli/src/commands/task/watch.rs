@@ -6,7 +6,7 @@ use anyhow::Result;
 use taskcluster::queue::{TaskState, TaskStatus};
 use taskcluster::{TaskId, Taskcluster};
 
-use super::line_of;
+use super::{line_of, unserved};
 use crate::exit::Outcome;
 use crate::output::Output;
 
@@ -17,6 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn watch(tc: &Taskcluster, task: &TaskId, json: bool) -> Result<Outcome> {
     let mut output = Output::telling_in_lines(json);
     let mut last = String::new();
+    let mut asked = false;
     loop {
         let status = tc.queue().status(task).await?.status;
         let line = told(&status);
@@ -24,6 +25,12 @@ pub(super) async fn watch(tc: &Taskcluster, task: &TaskId, json: bool) -> Result
             // Written out at once: somebody waits for it.
             output.tell(&status, |_| line.clone())?;
             last = line;
+        }
+        if status.state == TaskState::Pending && !asked {
+            asked = true;
+            if let Some(note) = unserved(tc, &status.task_queue_id).await {
+                eprintln!("note: {note}");
+            }
         }
         match status.state {
             TaskState::Completed => return Ok(Outcome::Green),

@@ -188,7 +188,9 @@ impl ScriptedTransport {
                 }
                 Some(Kind::Never | Kind::Asked(_)) => std::future::pending().await,
                 None => {
-                    let message = format!("the script has no answer for {} {} {}", call.name(), call.method, call.path);
+                    let lines: Vec<String> = self.lock().lines.iter().map(|line| line.key.clone()).collect();
+                    let (name, method, path) = (call.name(), &call.method, &call.path);
+                    let message = format!("the script has no answer for {name} {method} {path}, only for {lines:?}");
                     Err(TransportError::new(TransportErrorKind::Request, message))
                 }
             }
