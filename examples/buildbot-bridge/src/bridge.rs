@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taskcluster::queue::Queue;
 
-use crate::buildbot::Buildbot;
+use crate::buildbot::{Buildbot, BuildbotError};
 
 /// What all runs of a bridge have in common.
 #[derive(Clone, Debug)]
@@ -28,6 +28,14 @@ impl Bridge {
     pub fn restrict(mut self, builders: impl IntoIterator<Item = String>) -> Self {
         self.restricted.extend(builders);
         self
+    }
+
+    /// Whether the master answers, and has the scheduler.
+    ///
+    /// # Errors
+    /// It does not, or has not.
+    pub(crate) async fn greet(&self) -> Result<(), BuildbotError> {
+        self.buildbot.scheduler(&self.scheduler).await.map(drop)
     }
 
     pub(crate) fn is_restricted(&self, builder: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The program's configuration: which Buildbot, beside what all workers have.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -12,7 +13,7 @@ use taskcluster_core::secret::Secret;
 use taskcluster_core::transport::http::HttpTransport;
 use taskcluster_worker::{PayloadPart, WorkerBuilder};
 use url::Url;
-use worker_kit::{Base, Program, WorkerConfig};
+use worker_kit::{Base, Examination, Program, WorkerConfig};
 
 use crate::bridge::Bridge;
 use crate::buildbot::{Buildbot, Login};
@@ -23,6 +24,11 @@ use crate::verdict::BuildVerdict;
 
 /// Builds at once, if nothing else is said: a build that waits costs the bridge next to nothing.
 const CAPACITY: usize = 100;
+
+/// How long the master may take to answer `doctor`.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const REMEDY: &str = "Check buildbot_url, buildbot_username and its password, and that the master has the ForceScheduler named by scheduler.";
 
 /// What can be configured.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, Args)]
@@ -82,6 +88,20 @@ impl Program for BridgeProgram {
         let engine = BuildbotEngine::new(bridge.clone()).sweeping(base.identity.clone());
         let worker = base.worker(engine).await?;
         Ok(worker.plugin(results::artifacts()).plugin(BuildVerdict::new(bridge)))
+    }
+
+    async fn examine(config: &Config, examination: &mut Examination) {
+        let asked = async {
+            let mut config = config.clone();
+            let base = config.base()?;
+            let bridge = config.bridge(&base)?;
+            anyhow::Ok(bridge.greet().await?)
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(())) => examination.good("Buildbot", "the master answers, and has the scheduler"),
+            Ok(Err(error)) => examination.wrong("Buildbot", format!("{error:#}"), REMEDY),
+            Err(_) => examination.wrong("Buildbot", "there was no answer in time", REMEDY),
+        }
     }
 
     fn schema(_config: &Config) -> Result<Value> {

@@ -100,7 +100,8 @@ impl Images {
     /// Have an image here.
     ///
     /// # Errors
-    /// [`Error::Payload`]: there is none, or the task may not use it. [`Error::Worker`]: it cannot be fetched now.
+    /// [`Error::Payload`]: there is none, or the task may not use it. [`Error::Worker`], [`Error::Unavailable`]: it cannot be
+    /// fetched now.
     pub(crate) async fn obtain(&self, task: &TaskContext, image: &Image) -> Result<Found> {
         match image {
             Image::Name(name) | Image::From(ImageFrom::Registry { name }) => self.named(task, name).await,
@@ -135,7 +136,7 @@ impl Images {
         match registry::pull(&self.docker, task, &reference, registry).await {
             Ok(()) => {}
             // An image that is here is better than none, and the log says that it may be old.
-            Err(error @ Error::Worker { .. }) if here.is_some() => {
+            Err(error @ (Error::Worker { .. } | Error::Unavailable { .. })) if here.is_some() => {
                 task.log().warn(format!("{}; the image that is here is used", error.reasons().join("; ")));
             }
             Err(error) => {

@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 use tar::{Archive, Entry, EntryType};
 use taskcluster_worker::artifacts::ArtifactLimits;
 use taskcluster_worker::engine::{Exit, Extracted, Missing, ResultSet};
+use taskcluster_worker::log::TaskLog;
 use taskcluster_worker::{TaskContext, size};
 use tempfile::{NamedTempFile, TempPath};
 
@@ -28,14 +29,15 @@ pub(crate) struct ContainerResults {
     home: Home,
     scratch: PathBuf,
     limits: ArtifactLimits,
+    log: TaskLog,
     /// Files of directories that were listed, by their path in the container, until somebody takes them.
     extracted: Mutex<BTreeMap<String, Result<TempPath, Missing>>>,
 }
 
 impl ContainerResults {
     pub(crate) fn new(exit: Exit, docker: Docker, home: Home, task: &TaskContext) -> Self {
-        let (scratch, limits) = (task.scratch().to_owned(), task.artifact_limits());
-        Self { exit, docker, home, scratch, limits, extracted: Mutex::default() }
+        let (scratch, limits, log) = (task.scratch().to_owned(), task.artifact_limits(), task.log().clone());
+        Self { exit, docker, home, scratch, limits, log, extracted: Mutex::default() }
     }
 
     /// Read the archive that Docker makes of a path.
@@ -91,7 +93,10 @@ impl ResultSet for ContainerResults {
     async fn directory(&self, path: &str) -> Result<Vec<String>, Missing> {
         let (scratch, limits, base) = (self.scratch.clone(), self.limits, path.trim_end_matches('/').to_owned());
         let within = base.clone();
-        let files = self.read(path, move |archive| extract(archive, &within, &scratch, limits)).await?;
+        let (files, others) = self.read(path, move |archive| extract(archive, &within, &scratch, limits)).await?;
+        if others > 0 {
+            self.log.warn(format!("{path}: {others} are left out of it: only regular files become artifacts"));
+        }
         let names = files.iter().map(|(name, _)| name.clone()).collect();
         let mut extracted = self.extracted.lock().expect("nothing panics holding it");
         extracted.extend(files.into_iter().map(|(name, file)| (format!("{base}/{name}"), file)));
@@ -109,7 +114,7 @@ impl ResultSet for ContainerResults {
     }
 }
 
-/// The regular files of a directory, sorted, by their paths below it, or why they are not taken. The archive begins with the directory
+/// The regular files of a directory, sorted, by their paths below it, or why they are not taken; and how many others there are. The archive begins with the directory
 /// itself.
 ///
 /// What is too large is passed over, for which it has to be read: only up to as many bytes as all artifacts may have together, since a
@@ -119,7 +124,7 @@ fn extract(
     base: &str,
     scratch: &Path,
     limits: ArtifactLimits,
-) -> io::Result<Vec<(String, Result<TempPath, Missing>)>> {
+) -> io::Result<(Vec<(String, Result<TempPath, Missing>)>, usize)> {
     let mut entries = archive.entries()?;
     let first = entries.next().ok_or(io::ErrorKind::NotFound)??;
     if first.header().entry_type() != EntryType::Directory {
@@ -127,9 +132,10 @@ fn extract(
     }
     drop(first);
     let mut files = BTreeMap::new();
-    let mut read: u64 = 0;
+    let (mut read, mut others): (u64, usize) = (0, 0);
     for entry in entries {
         let mut entry = entry?;
+        others += usize::from(!matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Directory));
         read = read.saturating_add(entry.size());
         if read > limits.all {
             let most = size(limits.all);
@@ -145,7 +151,7 @@ fn extract(
             files.insert(name, file);
         }
     }
-    Ok(files.into_iter().collect())
+    Ok((files.into_iter().collect(), others))
 }
 
 /// The part of a path after its first segment.
@@ -190,7 +196,7 @@ mod tests {
         }
         let (bytes, scratch) = (archive.into_inner().unwrap(), tempfile::tempdir().unwrap());
         let mut from = &*bytes;
-        let files = extract(Archive::new(&mut from as &mut dyn Read), "/out", scratch.path(), limits)?;
+        let (files, _) = extract(Archive::new(&mut from as &mut dyn Read), "/out", scratch.path(), limits)?;
         let size = |file: TempPath| file.metadata().unwrap().len();
         Ok(files.into_iter().map(|(name, file)| (name, file.map(size))).collect())
     }

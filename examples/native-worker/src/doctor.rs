@@ -7,10 +7,11 @@ use worker_kit::Examination;
 
 use crate::devices::LoopbackDevices;
 use crate::isolation::Isolation;
+use crate::task_dir::let_pass;
 use crate::user::TemporaryUser;
 
-/// Make a user and remove it, if tasks are to have their own.
-pub(crate) async fn users(isolation: Isolation, work_dir: PathBuf, examination: &mut Examination) {
+/// Make a user and remove it, if tasks are to have their own, and see whether it would reach the directory of its task.
+pub async fn users(isolation: Isolation, work_dir: PathBuf, examination: &mut Examination) {
     let what = "users";
     match isolation {
         Isolation::None => examination
@@ -21,6 +22,14 @@ pub(crate) async fn users(isolation: Isolation, work_dir: PathBuf, examination: 
             "Run the worker as root, or set isolation to none if tasks may do what the user can who runs it.",
         ),
         Isolation::User => {
+            // The directory itself is made by the worker, so that they can.
+            if let Some(error) = work_dir.parent().and_then(|parent| let_pass(parent).err()) {
+                examination.wrong(
+                    what,
+                    error,
+                    "Set work_dir to one that everybody may pass on the way to (chmod o+x).",
+                );
+            }
             let tried = tokio::task::spawn_blocking(move || make_one(&work_dir)).await;
             match tried.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
                 Ok(name) => examination.good(what, format!("{name} was made and removed")),

@@ -7,7 +7,7 @@ mod cgroup;
 pub mod config;
 mod crowd;
 mod devices;
-mod doctor;
+pub mod doctor;
 mod engine;
 mod execution;
 mod groups;

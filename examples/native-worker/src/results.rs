@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use taskcluster_worker::TaskContext;
 use taskcluster_worker::artifacts::ArtifactLimits;
 use taskcluster_worker::engine::{Exit, Extracted, Missing, ResultSet};
+use taskcluster_worker::log::TaskLog;
 use tokio::process::Command;
 
 use crate::sandbox::{Home, discard};
@@ -20,11 +21,13 @@ pub(crate) struct NativeResults {
     home: Home,
     scratch: PathBuf,
     limits: ArtifactLimits,
+    log: TaskLog,
 }
 
 impl NativeResults {
     pub(crate) fn new(exit: Exit, home: Home, task: &TaskContext) -> Self {
-        Self { exit, home, scratch: task.scratch().to_owned(), limits: task.artifact_limits() }
+        let (scratch, limits, log) = (task.scratch().to_owned(), task.artifact_limits(), task.log().clone());
+        Self { exit, home, scratch, limits, log }
     }
 
     /// A program that runs as the task's user.
@@ -81,13 +84,18 @@ impl ResultSet for NativeResults {
             return tree::files(&full).map_err(|error| missing(path, &error));
         };
         let unreadable = || Missing::NotReadable(format!("{path} cannot be listed by the task's user"));
-        let arguments = ["-mindepth", "1", "-type", "f", "-printf", r"%P\0"];
+        let arguments = ["-mindepth", "1", "!", "-type", "d", "-printf", r"%y%P\0"];
         let listing = find.arg("-H").arg(&full).args(arguments).output().await.map_err(|_| unreadable())?;
         if !listing.status.success() {
             return Err(unreadable());
         }
-        let names = listing.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-        let mut files: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let found = listing.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+        let (files, others): (Vec<&[u8]>, Vec<&[u8]>) = found.partition(|entry| entry.starts_with(b"f"));
+        if !others.is_empty() {
+            self.log.warn(format!("{path}: {} are left out of it: only regular files become artifacts", others.len()));
+        }
+        let mut files: Vec<String> =
+            files.iter().map(|name| String::from_utf8_lossy(&name[1..]).into_owned()).collect();
         files.sort();
         Ok(files)
     }

@@ -50,6 +50,26 @@ impl Drop for TaskDir {
     }
 }
 
+/// Whether everybody may pass what there is of the way to a directory.
+///
+/// # Errors
+/// Somebody may not, or it cannot be told.
+pub(crate) fn let_pass(dir: &Path) -> io::Result<()> {
+    for ancestor in dir.ancestors() {
+        match std::fs::metadata(ancestor) {
+            Ok(found) if found.permissions().mode() & 0o001 != 0 => {}
+            Ok(_) => {
+                let text =
+                    format!("the users of tasks cannot pass {}; choose another work directory", ancestor.display());
+                return Err(io::Error::other(text));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Have the directory in which tasks get theirs, with nothing in it, and nothing running, of a worker that was killed. Blocks.
 pub(crate) fn prepare(tasks_dir: &Path, isolation: Isolation) -> io::Result<()> {
     std::fs::create_dir_all(tasks_dir)?;
@@ -59,13 +79,7 @@ pub(crate) fn prepare(tasks_dir: &Path, isolation: Isolation) -> io::Result<()> 
             return Err(io::Error::other("isolation \"user\" needs root; use isolation \"none\" or run as root"));
         }
         std::fs::set_permissions(&tasks_dir, std::fs::Permissions::from_mode(0o711))?;
-        for ancestor in tasks_dir.ancestors() {
-            if std::fs::metadata(ancestor)?.permissions().mode() & 0o001 == 0 {
-                let text =
-                    format!("the users of tasks cannot pass {}; choose another work directory", ancestor.display());
-                return Err(io::Error::other(text));
-            }
-        }
+        let_pass(&tasks_dir)?;
         user::remove_leftovers(&tasks_dir)?;
     }
     cgroup::remove_leftovers();

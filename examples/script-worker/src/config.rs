@@ -7,10 +7,10 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use taskcluster_native_worker::Isolation;
+use taskcluster_native_worker::{Isolation, doctor};
 use taskcluster_worker::plugins::{Env, MaxRunTime, MaxSilence, MemoryGuard, Proxy};
 use taskcluster_worker::{PayloadPart, Plugin, WorkerBuilder};
-use worker_kit::{GuardConfig, Program, WorkerConfig};
+use worker_kit::{Examination, GuardConfig, Program, WorkerConfig};
 
 use crate::engine::ScriptEngine;
 use crate::exit_status::ScriptStatus;
@@ -84,6 +84,11 @@ impl Program for ScriptProgram {
             worker = worker.plugin(MemoryGuard::new(limits));
         }
         Ok(worker)
+    }
+
+    async fn examine(config: &Config, examination: &mut Examination) {
+        let work_dir = config.worker.base(Self::NAME).map(|base| base.settings.work_dir).unwrap_or_default();
+        doctor::users(config.isolation(), work_dir, examination).await;
     }
 
     fn schema(config: &Config) -> Result<Value> {

@@ -15,6 +15,7 @@ use crate::provisioned::{Provisioned, UserData, UserDataSource};
 
 mod base;
 mod guards;
+mod name;
 mod place;
 mod shells;
 
@@ -54,7 +55,8 @@ pub struct WorkerConfig {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_group: Option<String>,
-    /// Its name, unique in the group [default: made of the process id].
+    /// Its name, unique in the group [default: the machine's name and some characters of
+    /// chance, which the work directory remembers].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,7 +55,11 @@ impl Layer {
                 bail!("there is no key {key:?}; did you mean {:?}?", neighbour.map_or("", |key| key));
             }
         }
-        self.table.clone().try_into::<C>()?;
+        // Each by itself, so that the one is named which is none.
+        for (key, value) in &self.table {
+            let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+            alone.try_into::<C>().map_err(|error| anyhow!("{key}: {}", error.message()))?;
+        }
         Ok(())
     }
 }
@@ -121,7 +125,7 @@ mod tests {
     fn a_value_of_a_lower_layer_must_be_one_though_another_wins() {
         let error =
             lay(vec![told(&json!({"capacity": "many"})), file("capacity = 2")], &Config::default()).unwrap_err();
-        assert!(format!("{error:#}").starts_with("cannot use what is told: "), "{error:#}");
+        assert!(format!("{error:#}").starts_with("cannot use what is told: capacity: invalid type: "), "{error:#}");
         assert!(Layer::of_json("what is told", Some(&json!(["capacity"]))).is_err());
     }
 

@@ -1,5 +1,7 @@
 //! `run-local`: one task on one's own desk.
 
+mod slot;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ use taskcluster_worker::shell::{ShellRequest, here};
 use taskcluster_worker::{Error, Outcome, Reason, Shutdown};
 use tokio_util::sync::CancellationToken;
 
+use self::slot::Slot;
 use crate::command;
 use crate::config::WorkerConfig;
 use crate::program::{ConfigOptions, Program, close_to_others, print};
@@ -49,8 +52,9 @@ pub(crate) async fn run<P: Program>(options: LocalOptions<P::Config>) -> Result<
         .with_task_id(task_id)
         .with_credentials(credentials)
         .keep_in(&options.artifacts);
-    let dir = tempfile::tempdir().context("there can be no temporary directory")?;
-    fill_in(P::common(&mut config), P::NAME, task.task_queue_id(), dir.path());
+    // Until all is done.
+    let slot = Slot::take(P::NAME)?;
+    fill_in(P::common(&mut config), P::NAME, task.task_queue_id(), slot.path());
     let hint = if options.keep { Some(P::keep(&mut config, &task_id)?) } else { None };
     if options.shell {
         P::run_only_shells(&mut config)?;

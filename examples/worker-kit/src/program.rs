@@ -217,6 +217,7 @@ async fn run<P: Program>(options: ConfigOptions<P::Config>) -> Result<()> {
     close_to_others();
     let (mut config, beginning) = provisioned::begin::<P>(&options).await?;
     let watch = P::common(&mut config).watch()?;
+    P::common(&mut config).make_work_dir(P::NAME);
     let mut builder = P::worker(config).await?;
     if let Some(beginning) = &beginning {
         builder = builder.overseer(beginning.oversight()?);

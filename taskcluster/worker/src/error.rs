@@ -23,6 +23,16 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// What the task names and is no part of the deployment, such as a web server or a registry, could not be reached: ends as the
+    /// worker's fault does, and the worker waits before it claims again, but nobody takes it to be sick for that.
+    #[error("{message}")]
+    Unavailable {
+        /// What could not be had.
+        message: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// This engine has no such ability. A task that needs it has a malformed payload.
     #[error("the engine of this worker does not support {0}")]
     Unsupported(&'static str),
@@ -55,12 +65,25 @@ impl Error {
         Self::Worker { message: message.into(), source: Some(source.into()) }
     }
 
+    /// Nobody's fault here: what the task names is out of reach.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::Unavailable { message: message.into(), source: None }
+    }
+
+    /// The same, with its cause.
+    pub fn unavailable_because(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Unavailable { message: message.into(), source: Some(source.into()) }
+    }
+
     /// The lines that explain this error to the author of the task, causes included.
     pub fn reasons(&self) -> Vec<String> {
         match self {
             Self::Payload(reasons) => reasons.clone(),
             Self::Task(_) | Self::Unsupported(_) => vec![self.to_string()],
-            Self::Worker { message, source } => {
+            Self::Worker { message, source } | Self::Unavailable { message, source } => {
                 vec![match source {
                     None => message.clone(),
                     Some(source) => format!("{message}: {}", chain(&**source)),
@@ -78,7 +101,7 @@ impl Error {
             match error {
                 Self::Payload(more) => reasons.extend(more),
                 Self::Unsupported(_) => reasons.extend(error.reasons()),
-                Self::Task(_) | Self::Worker { .. } => {
+                Self::Task(_) | Self::Worker { .. } | Self::Unavailable { .. } => {
                     first.get_or_insert(error);
                 }
             }

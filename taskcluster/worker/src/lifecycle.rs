@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::context::TaskContext;
 use crate::events::Event;
+use crate::run::Fault;
 use crate::shutdown::Shutdown;
 use crate::worker::{Done, Inner, WhyDone, Worker, WorkerError};
 
@@ -118,7 +119,7 @@ struct ClaimLoop {
     ended: u64,
     /// Claims that failed in a row.
     failed_claims: u32,
-    /// Runs in a row in which the worker was at fault.
+    /// Runs in a row that came to nothing by no fault of their tasks.
     failed_runs: u32,
     idle_since: Timestamp,
     /// Set when nothing more is to be claimed.
@@ -234,8 +235,8 @@ impl ClaimLoop {
     /// What comes first when there is room for `wanted` tasks.
     fn next_step(&self, wanted: u64) -> BoxFuture<'static, Claimed> {
         let (inner, settings) = (self.inner.clone(), &self.inner.settings);
-        if self.quarantine.is_due(settings, self.failed_runs) {
-            return quarantine::begin(inner, self.failed_runs).map(Claimed::Quarantined).boxed();
+        if self.quarantine.is_due(settings) {
+            return quarantine::begin(inner, self.quarantine.faults()).map(Claimed::Quarantined).boxed();
         }
         let at_queue = self.at_queue.clone();
         if self.lost.wants_a_look() {
@@ -330,14 +331,19 @@ impl ClaimLoop {
         self.ended += 1;
         self.idle_since = self.inner.clock.now();
         match attended {
-            Ok(Attended { own_fault: false }) => {
+            Ok(Attended { fault: Fault::Nobody, .. }) => {
                 self.failed_runs = 0;
                 self.quarantine = Quarantine::default();
             }
-            Ok(Attended { own_fault: true }) => self.failed_runs += 1,
+            Ok(Attended { fault: Fault::Elsewhere, .. }) => self.failed_runs += 1,
+            Ok(Attended { fault: Fault::Own, task_id }) => {
+                self.failed_runs += 1;
+                self.quarantine.was_at_fault(Some(task_id));
+            }
             Err(error) => {
                 tracing::error!(%error, "a run came to an end that was not foreseen");
                 self.failed_runs += 1;
+                self.quarantine.was_at_fault(None);
             }
         }
     }

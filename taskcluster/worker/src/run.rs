@@ -27,8 +27,18 @@ pub(crate) struct Run {
     on_start: Box<dyn Fn() + Send + Sync>,
     /// Called, or dropped, when plugins and engine have seen the payload.
     on_prepared: Option<Box<dyn FnOnce() + Send + Sync>>,
-    /// Whether the worker or a service it needs was at fault.
-    pub(crate) own_fault: bool,
+    pub(crate) fault: Fault,
+}
+
+/// Who, beside the task, was at fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    #[default]
+    Nobody,
+    /// Somebody elsewhere whom the task names.
+    Elsewhere,
+    /// The worker, or a service it needs.
+    Own,
 }
 
 /// How a run ends that its worker is told to leave.
@@ -48,7 +58,7 @@ impl Run {
         on_start: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let plugins = plugins.iter().map(|plugin| (plugin.name(), plugin.task(&task))).collect();
-        Self { task, plugins, results: None, on_start: Box::new(on_start), on_prepared: None, own_fault: false }
+        Self { task, plugins, results: None, on_start: Box::new(on_start), on_prepared: None, fault: Fault::default() }
     }
 
     /// Do this when plugins and engine have seen the payload and taken what it needs, or will not.
@@ -194,18 +204,19 @@ impl Run {
         for reason in error.reasons() {
             log.error(reason);
         }
-        match (error, phase) {
-            (Error::Payload(_) | Error::Unsupported(_), _) => Outcome::Exception(Reason::MalformedPayload),
-            (Error::Task(_), _) => Outcome::Failed,
-            (Error::Worker { .. }, Phase::BeforeUserCode) => {
-                self.own_fault = true;
-                Outcome::Exception(Reason::WorkerShutdown)
-            }
-            (Error::Worker { .. }, Phase::AfterUserCode) => {
-                self.own_fault = true;
-                Outcome::Exception(Reason::InternalError)
-            }
-        }
+        let fault = match &error {
+            Error::Payload(_) | Error::Unsupported(_) => return Outcome::Exception(Reason::MalformedPayload),
+            Error::Task(_) => return Outcome::Failed,
+            Error::Unavailable { .. } => Fault::Elsewhere,
+            Error::Worker { .. } => Fault::Own,
+        };
+        self.fault = self.fault.max(fault);
+        let reasons = error.reasons().join("; ");
+        tracing::warn!(task.id = %self.task.task_id(), run.id = %self.task.run_id(), error = reasons, "cannot run a task");
+        Outcome::Exception(match phase {
+            Phase::BeforeUserCode => Reason::WorkerShutdown,
+            Phase::AfterUserCode => Reason::InternalError,
+        })
     }
 
     /// Close the log and let plugins end: the log is uploaded. An error of theirs becomes the run's outcome.
@@ -225,12 +236,12 @@ impl Run {
                 Outcome::NotOurs(_) => tracing::debug!(plugin = name, reasons, "cannot finish a run that is not ours"),
                 Outcome::Completed | Outcome::Failed => {
                     tracing::error!(task.id = %self.task.task_id(), plugin = name, reasons, "cannot finish a run");
-                    self.own_fault = true;
+                    self.fault = Fault::Own;
                     outcome = Outcome::Exception(Reason::InternalError);
                 }
                 Outcome::Exception(_) => {
                     tracing::error!(task.id = %self.task.task_id(), plugin = name, reasons, "cannot finish a run");
-                    self.own_fault = true;
+                    self.fault = Fault::Own;
                 }
             }
         }

@@ -68,7 +68,7 @@ const LATELY: Duration = minutes(60);
 
 /// What is to be said where no worker asks for the tasks of a queue. Where that cannot be seen nothing is.
 async fn unserved(tc: &Taskcluster, queue: &TaskQueueId) -> Option<String> {
-    let asked = match tc.queue().get_task_queue(&queue.to_string()).await {
+    let asked = match tc.queue().get_task_queue(queue.as_ref()).await {
         Ok(known) => known.last_date_active,
         Err(error) if error.is_not_found() => return Some(format!("no worker has ever asked for tasks of {queue}")),
         Err(_) => return None,

@@ -123,7 +123,7 @@ fn joined(queues: &BTreeSet<TaskQueueId>) -> String {
 fn desk_line(root_url: &str, credentials: &Credentials) -> String {
     format!(
         "TASKCLUSTER_ROOT_URL='{root_url}' TASKCLUSTER_CLIENT_ID='{}' TASKCLUSTER_ACCESS_TOKEN='{}' \
-         taskcluster native-worker run --task-queue-id {DESK_QUEUE} --worker-group {DESK_GROUP} --worker-id \"$(hostname)\" \
+         taskcluster native-worker run --task-queue-id {DESK_QUEUE} --worker-group {DESK_GROUP} --worker-id \"$(hostname -s)\" \
          --tunnel-url '{root_url}{TUNNEL_PATH}' --tunnel-audience {TUNNEL_AUDIENCE}",
         credentials.client_id,
         credentials.access_token.expose(),

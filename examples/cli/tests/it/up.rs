@@ -51,7 +51,7 @@ fn behind_another_name_it_speaks_of_itself_by_that_name() {
         said.lines().find(|line| line.contains("taskcluster native-worker run")).expect("a worker's line").trim();
     for part in [
         "TASKCLUSTER_ROOT_URL='https://ci.example.invalid' TASKCLUSTER_CLIENT_ID='static/desk-worker' TASKCLUSTER_ACCESS_TOKEN='",
-        " --task-queue-id local/native --worker-group desk --worker-id \"$(hostname)\"",
+        " --task-queue-id local/native --worker-group desk --worker-id \"$(hostname -s)\"",
         " --tunnel-url 'https://ci.example.invalid/tunnel' --tunnel-audience tunnel",
     ] {
         assert!(line.contains(part), "{part} in {line}");

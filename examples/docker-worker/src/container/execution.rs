@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use taskcluster_worker::TaskContext;
@@ -119,6 +119,7 @@ impl Execution {
         });
         let id = self.home.container.clone();
         let control = self.control.clone();
+        let began = Instant::now();
         let staying = async {
             match &mut self.stay {
                 Some(stay) => stay.attend(&self.task, !self.idle).await,
@@ -137,6 +138,7 @@ impl Execution {
                 Exit::Killed
             }
         };
+        let ended = began.elapsed();
         control.over.store(true, Ordering::SeqCst);
         if let Some(copying) = copying
             && tokio::time::timeout(DRAIN, copying).await.is_err()
@@ -145,6 +147,9 @@ impl Execution {
         }
         let ran_out = self.docker.ran_out_of_memory(&id).await;
         let exit = self.judge(exit, ran_out)?;
+        if let Some(code) = exit.code() {
+            self.task.log().info(format!("exit code {code} after {:.1} s", ended.as_secs_f64()));
+        }
         Ok(self.results(exit))
     }
 

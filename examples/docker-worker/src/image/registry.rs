@@ -70,7 +70,7 @@ pub(super) async fn pull(
             return Err(Error::payload(format!("the image {name:?} cannot be had: {reason}")));
         }
         if attempt == ATTEMPTS {
-            return Err(Error::worker_caused(format!("cannot pull the image {name:?}"), error));
+            return Err(Error::unavailable_because(format!("cannot pull the image {name:?}"), error));
         }
         task.log().warn(format!("cannot pull the image {name}: {error}; trying again"));
         task.clock().sleep(wait).await;

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use taskcluster_core::Caller;
 use taskcluster_core::credentials::{Certificate, Credentials};
 use taskcluster_core::ids::TaskQueueId;
 use taskcluster_core::secret::Secret;
+use taskcluster_core::{Caller, RootUrl};
 use taskcluster_worker::payload::Refused;
 use taskcluster_worker::plugins::{ChainOfTrust, SigningKey};
 use taskcluster_worker::tunnel::TunnelServer;
 use taskcluster_worker::{Identity, Settings};
 use url::Url;
 
+use super::name::{is_name, of_work_dir};
 use super::{WorkerConfig, prefix};
 use crate::provisioned::UserData;
 
@@ -58,7 +59,9 @@ impl WorkerConfig {
         let told = self.told().map(|told| told.root_url.trim_end_matches('/'));
         let root_url = agreed("root_url", said, told)?.or_else(|| variable("TASKCLUSTER_ROOT_URL"));
         let root_url = root_url.context("root_url is not set; nor is TASKCLUSTER_ROOT_URL")?;
-        let identity = self.identity(name)?;
+        let _: RootUrl = root_url.parse().context("root_url")?;
+        let settings = self.settings(name)?;
+        let identity = self.identity(name, &settings.work_dir)?;
         let live_log_url = match &self.live_log_url {
             Some(url) => Some(Url::parse(url).with_context(|| format!("live_log_url {url:?} is none"))?),
             None => None,
@@ -69,7 +72,6 @@ impl WorkerConfig {
             (Some(_), None) => bail!("live_log_certificate is set, but live_log_key is not"),
             (None, Some(_)) => bail!("live_log_key is set, but live_log_certificate is not"),
         };
-        let settings = self.settings(name)?;
         let credentials = self.credentials(name)?;
         let tunnel = self.tunnel(&root_url, &credentials, &identity)?;
         let key = match &self.ed25519_signing_key {
@@ -97,6 +99,13 @@ impl WorkerConfig {
         })
     }
 
+    /// Has the work directory there, so that what belongs to it can be remembered in it. Where that fails the worker says why.
+    pub(crate) fn make_work_dir(&self, name: &str) {
+        if let Ok(settings) = self.settings(name) {
+            let _ = std::fs::create_dir_all(&settings.work_dir);
+        }
+    }
+
     fn tunnel(&self, root_url: &str, credentials: &Credentials, worker: &Identity) -> Result<Option<TunnelServer>> {
         let (url, audience) = match (&self.tunnel_url, &self.tunnel_audience) {
             (Some(url), Some(audience)) => (url, audience),
@@ -116,7 +125,7 @@ impl WorkerConfig {
         Ok(Some(server))
     }
 
-    fn identity(&self, name: &str) -> Result<Identity> {
+    fn identity(&self, name: &str, work_dir: &Path) -> Result<Identity> {
         let told = self.told();
         let task_queue_id = told.map(UserData::task_queue_id);
         let task_queue_id = agreed("task_queue_id", self.task_queue_id.as_deref(), task_queue_id.as_deref())?;
@@ -132,7 +141,14 @@ impl WorkerConfig {
         let worker_group = agreed("worker_group", self.worker_group.as_deref(), told.map(|told| &*told.worker_group))?;
         let worker_group = worker_group.unwrap_or_else(|| name.to_owned());
         let worker_id = agreed("worker_id", self.worker_id.as_deref(), told.map(|told| &*told.worker_id))?;
-        let worker_id = worker_id.unwrap_or_else(|| format!("worker-{}", std::process::id()));
+        let worker_id = worker_id.unwrap_or_else(|| of_work_dir(work_dir));
+        for (key, name) in [("worker_group", &worker_group), ("worker_id", &worker_id)] {
+            if !is_name(name) {
+                bail!(
+                    "{key} {name:?} is none: it has 1 to 38 letters, digits, - and _ (of a machine's name, `hostname -s` is one)"
+                );
+            }
+        }
         Ok(Identity::new(task_queue_id, worker_group, worker_id))
     }
 
@@ -293,7 +309,8 @@ mod tests {
         for (change, expected) in [
             (WorkerConfig { live_log_url: text("https://log.example"), ..config.clone() }, "of no use"),
             (WorkerConfig { tunnel_url: text("ftp://tunnel.example"), ..config.clone() }, "cannot be used"),
-            (WorkerConfig { worker_id: text("a b"), ..config.clone() }, "cannot be used"),
+            (WorkerConfig { worker_id: text("web1.example.com"), ..config.clone() }, "`hostname -s`"),
+            (WorkerConfig { root_url: text("127.0.0.1:8080"), ..config.clone() }, "root_url"),
         ] {
             let error = change.base("some-worker").unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use taskcluster::queue::{Queue, TaskClaim, TaskCredentials, TaskExceptionRequest};
 use taskcluster_core::credentials::{Certificate, Credentials, SharedCredentials};
+use taskcluster_core::ids::TaskId;
 use taskcluster_core::time::Timestamp;
 
 use super::undecided::Undecided;
@@ -17,7 +18,7 @@ use crate::context::{Parts, TaskContext};
 use crate::events::Event;
 use crate::log::TaskLog;
 use crate::outcome::{NotOurs, Outcome};
-use crate::run::Run;
+use crate::run::{Fault, Run};
 use crate::shutdown::Shutdown;
 use crate::stop::Stop;
 use crate::worker::Inner;
@@ -26,8 +27,9 @@ use taskcluster_core::chain;
 /// What the claim loop wants to know of a run.
 #[derive(Debug)]
 pub(super) struct Attended {
-    /// The worker, or a service that it needs, was at fault.
-    pub(super) own_fault: bool,
+    pub(super) task_id: TaskId,
+    /// Who was at fault.
+    pub(super) fault: Fault,
 }
 
 /// How long to wait before a failed reclaim or report is tried again.
@@ -55,12 +57,12 @@ pub(super) async fn attend(
             // Without credentials or a log nothing can be reported: the claim expires and the queue tries again.
             tracing::error!(task.id = %task_id, run.id = %run_id, message, "cannot begin a run");
             inner.emit(Event::Trouble { message });
-            return Attended { own_fault: true };
+            return Attended { task_id, fault: Fault::Own };
         }
     };
     let key = (task_id, run_id);
     running.lock().expect("nothing panics holding it").insert(key, claimed.task.clone());
-    let (outcome, own_fault) = tokio::select! {
+    let (outcome, fault) = tokio::select! {
         end = claimed.attend(purged, undecided) => end,
         never = claimed.keep() => match never {},
         never = claimed.give_back(&shutdown) => match never {},
@@ -68,7 +70,7 @@ pub(super) async fn attend(
     running.lock().expect("nothing panics holding it").remove(&key);
     tracing::info!(task.id = %task_id, run.id = %run_id, %outcome, "ended");
     inner.emit(Event::Resolved { task_id, run_id, outcome });
-    Attended { own_fault }
+    Attended { task_id, fault }
 }
 
 /// A run that is this worker's for the time being.
@@ -114,7 +116,7 @@ impl Claimed {
     }
 
     /// Run the task and tell the queue how it ended.
-    async fn attend(&self, purged: impl Future<Output = ()>, undecided: Undecided) -> (Outcome, bool) {
+    async fn attend(&self, purged: impl Future<Output = ()>, undecided: Undecided) -> (Outcome, Fault) {
         let task = &self.task;
         self.header();
         tokio::select! {
@@ -128,9 +130,9 @@ impl Claimed {
         run.once_prepared(move || drop(undecided));
         let outcome = run.drive(&*self.inner.engine, &self.inner.schema).await;
         let outcome = self.end(&mut run, outcome).await;
-        let own_fault = run.own_fault;
+        let fault = run.fault;
         run.dispose().await;
-        (outcome, own_fault)
+        (outcome, fault)
     }
 
     fn header(&self) {

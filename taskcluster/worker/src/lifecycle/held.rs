@@ -63,6 +63,9 @@ async fn recent(inner: &Inner) -> Result<BTreeSet<RunKey>, Error> {
     let (pool, identity) = (&inner.identity.task_queue_id, &inner.identity);
     let (group, id) = (&identity.worker_group, &identity.worker_id);
     let worker = inner.queue.get_worker(pool.provisioner_id(), pool.worker_type(), group, id).await?;
+    if let Some(until) = worker.quarantine_until.filter(|until| *until > inner.clock.now()) {
+        tracing::warn!(%until, "this worker is in quarantine: it gets no tasks until then, or until that is lifted (queue.quarantineWorker)");
+    }
     Ok(worker.recent_tasks.into_iter().map(|task| (task.task_id, task.run_id)).collect())
 }
 

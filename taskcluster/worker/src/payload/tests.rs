@@ -177,3 +177,20 @@ fn what_is_no_alternative_is_told_their_names() {
     );
     schema.validate(&object(json!({"steps": ["rest", {"say": "x"}]}))).unwrap();
 }
+
+#[test]
+fn a_word_that_is_none_is_told_all_that_there_are() {
+    let part = PayloadPart::from_schema(json!({
+        "properties": {"artifact": {"oneOf": [
+            {"type": "object", "required": ["type"], "properties": {"type": {"const": "file"}, "path": {"type": "string"}}},
+            {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["directory", "volume"]}}},
+        ]}, "format": {"enum": ["a", "b", "c", "d", "e", "f"]}},
+    }));
+    let schema = PayloadSchema::compose([("any", part.unwrap())]).unwrap();
+    let fault = |payload: Value| schema.validate(&object(payload)).unwrap_err().to_string();
+    let wrong = fault(json!({"artifact": {"type": "dir"}}));
+    assert_eq!(wrong, r#"payload/artifact/type: "dir" is none of "file", "directory", "volume""#);
+    let wrong = fault(json!({"format": "z"}));
+    assert_eq!(wrong, r#"payload/format: "z" is none of "a", "b", "c", "d", "e", "f""#);
+    assert!(fault(json!({"artifact": {"type": "file", "path": 1}})).contains("/artifact/path: 1 is not of type"));
+}

@@ -215,7 +215,7 @@ impl TaskArtifacts {
             self.task.log().error(line);
             Verdict::Failed
         } else {
-            self.task.log().info(format!("{line} (it is optional)"));
+            self.task.log().info(format!("{line} (the task does not fail for that)"));
             Verdict::Good
         }
     }

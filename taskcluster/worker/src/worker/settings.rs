@@ -41,7 +41,7 @@ pub struct Settings {
     /// [store](crate::Engine::store) are; what the engine keeps there and nobody uses, and then caches, are removed for that, the
     /// least recently used first. Default 0: as long as anything works.
     pub required_disk_space: u64,
-    /// After so many runs in a row in which the worker itself was at fault, it asks the queue to keep tasks from it for so long.
+    /// After so many tasks in a row at which the worker itself was at fault, it asks the queue to keep tasks from it for so long.
     /// Its client needs `queue:quarantine-worker:<task queue>/<worker group>/<worker id>` for that. Default: never.
     pub quarantine: Option<(u32, Duration)>,
     /// How large the artifacts of a run may be.

@@ -215,7 +215,7 @@ async fn a_worker_that_is_at_fault_again_and_again_puts_itself_into_quarantine()
     };
     bench.run_with(settings, Some(Trouble::At("build"))).await;
     let told = bench.queue.quarantined().expect("it has asked for it");
-    assert!(told["quarantineInfo"].as_str().unwrap().contains("in 3 runs in a row"), "{told}");
+    assert!(told["quarantineInfo"].as_str().unwrap().contains("at 3 tasks in a row"), "{told}");
     let quarantined = bench.position("PUT /api/queue/v1/provisioners/test/worker-types/worker/workers/group/worker");
     let claims = |line: &str| line.contains("claim-work");
     let before = bench.queue.received()[..quarantined].iter().filter(|request| claims(&request.line)).count();

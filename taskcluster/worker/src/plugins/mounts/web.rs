@@ -22,8 +22,8 @@ const REDIRECTS: u32 = 10;
 /// Nothing of the task's or the worker's credentials is sent.
 ///
 /// # Errors
-/// [`Error::Payload`]: the server says that there is no such thing, or that it may not be had. [`Error::Worker`]: no server
-/// answers, or it is in trouble, also after retries.
+/// [`Error::Payload`]: the server says that there is no such thing, or that it may not be had. [`Error::Unavailable`]: no
+/// server answers, or it is in trouble, also after retries.
 pub(super) async fn fetch(caller: &Caller, url: &Url, to: &Path, budget: &Budget) -> Result<String> {
     let policy = caller.retry_policy();
     let mut failures = 0;
@@ -34,7 +34,7 @@ pub(super) async fn fetch(caller: &Caller, url: &Url, to: &Path, budget: &Budget
             Err(Failure::Passing(why)) => why,
         };
         if failures == policy.retries {
-            return Err(Error::worker(format!("cannot fetch {url}: {why}")));
+            return Err(Error::unavailable(format!("cannot fetch {url}: {why}")));
         }
         tracing::debug!(%url, why, "fetch again");
         tokio::time::sleep(policy.delay(failures, 0.5)).await;
