@@ -19,6 +19,7 @@ use service_kit::service::{self, Service as _};
 use service_kit::store::Database;
 use taskcluster::events::Bus;
 use taskcluster::queue::Queue;
+use taskcluster::{auth, provisioner, queue, scheduler};
 use taskcluster_auth::{AuthService, StaticClient};
 use taskcluster_core::caller::Caller;
 use taskcluster_core::clock::SystemClock;
@@ -176,7 +177,8 @@ impl Deployment {
         let state = database(asked, &data, "provisioner")?;
         let places = open_providers(&parts.providers, &data)?;
         let provisioner = open_provisioner(frame.clone(), state, &data, places, &auth, &tokens).await?;
-        let events = EventsService::open(taskcluster_events::Options::new(frame, auth.local())).await?;
+        let heard = taskcluster_events::Options::new(frame, auth.local()).with_exchanges(exchanges());
+        let events = EventsService::open(heard).await?;
         let tunnel = open_tunnel(&root_url, &tokens, serving.clone())?;
 
         let routers = [
@@ -433,6 +435,12 @@ async fn open_index(
     let index = IndexService::open(options).await?;
     let tapped = index.tap(Arc::clone(&frame.bus));
     Ok((index, frame.with_bus(tapped)))
+}
+
+/// Everything that the services of a deployment tell.
+fn exchanges() -> impl Iterator<Item = &'static str> {
+    let all = [auth::events::ALL, queue::events::ALL, scheduler::events::ALL, provisioner::events::ALL];
+    all.into_iter().flatten().map(|exchange| exchange.exchange)
 }
 
 /// The scheduler, which RabbitMQ keeps the events of its tasks for; over a bus of this process it asks after a restart.

@@ -114,6 +114,9 @@ impl ResultSet for ContainerResults {
     }
 }
 
+/// Files by their paths, each there or with the reason why it is not taken.
+type Files = Vec<(String, Result<TempPath, Missing>)>;
+
 /// The regular files of a directory, sorted, by their paths below it, or why they are not taken; and how many others there are. The archive begins with the directory
 /// itself.
 ///
@@ -124,7 +127,7 @@ fn extract(
     base: &str,
     scratch: &Path,
     limits: ArtifactLimits,
-) -> io::Result<(Vec<(String, Result<TempPath, Missing>)>, usize)> {
+) -> io::Result<(Files, usize)> {
     let mut entries = archive.entries()?;
     let first = entries.next().ok_or(io::ErrorKind::NotFound)??;
     if first.header().entry_type() != EntryType::Directory {

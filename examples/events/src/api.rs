@@ -75,7 +75,9 @@ impl EventsApi for Api {
         let exchanges: BTreeSet<&str> = bindings.iter().map(|binding| binding.exchange.as_str()).collect();
         call.authorize(Params::new().list("exchanges", exchanges.iter().copied())).await?;
         if let Some(unknown) = exchanges.iter().find(|exchange| !self.exchanges.contains(**exchange)) {
-            return Err(Failure::input_error(format!("The exchange {unknown:?} is not passed on here.")));
+            let known: Vec<&str> = self.exchanges.iter().map(String::as_str).collect();
+            let message = format!("The exchange {unknown:?} is not passed on here, only {}.", known.join(", "));
+            return Err(Failure::input_error(message));
         }
         let start = self.start(call.header("last-event-id").or(query.last_event_id.as_deref()))?;
         let who = match call.client_id().await? {

@@ -280,21 +280,29 @@ pub fn kind(definition: &Definition) -> String {
     provider.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// The last line of a log that says something: of what ended by itself it may say why.
-fn last_line(log: &[u8]) -> Option<String> {
+/// How many lines are told of what ended by itself, and of each so many characters.
+const LINES: usize = 8;
+const OF_EACH: usize = 300;
+
+/// The last lines of a log that say something, as one: of what ended by itself they may say why.
+fn last_lines(log: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(log);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
-    Some(line.trim().chars().filter(|character| !character.is_control()).take(500).collect())
+    let plain = |line: &str| line.trim().chars().filter(|character| !character.is_control()).take(OF_EACH).collect();
+    let lines = text.lines().rev().filter(|line| !line.trim().is_empty()).take(LINES);
+    let mut lines: Vec<String> = lines.map(plain).collect();
+    lines.reverse();
+    (!lines.is_empty()).then(|| lines.join(" | "))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::last_line;
+    use super::last_lines;
 
     #[test]
-    fn a_last_line_says_something_and_is_text() {
-        assert_eq!(last_line(b"first\n \x1b[1mlast\xff \r\n\n  \n").as_deref(), Some("[1mlast\u{fffd}"));
-        assert_eq!(last_line(b"\n"), None);
-        assert_eq!(last_line(&[b'x'; 4096]).map(|line| line.len()), Some(500));
+    fn the_last_lines_say_something_and_are_text() {
+        assert_eq!(last_lines(b"first\n \x1b[1mlast\xff \r\n\n  \n").as_deref(), Some("first | [1mlast\u{fffd}"));
+        assert_eq!(last_lines(b"\n"), None);
+        assert_eq!(last_lines(&[b'x'; 4096]).map(|line| line.len()), Some(300));
+        assert_eq!(last_lines("x\n".repeat(99).as_bytes()).unwrap().split(" | ").count(), 8);
     }
 }

@@ -66,6 +66,18 @@ impl Definition {
         &self.0
     }
 
+    /// Whether its workers would be no others than those of another definition: whether they differ in nothing but how many there may be,
+    /// and what is said to people.
+    #[must_use]
+    pub fn has_workers_of(&self, other: &Self) -> bool {
+        let (mut one, other) = (CreateWorkerTypeRequest::clone(&self.0), &*other.0);
+        one.description.clone_from(&other.description);
+        one.owner.clone_from(&other.owner);
+        (one.min_capacity, one.max_capacity) = (other.min_capacity, other.max_capacity);
+        (one.scaling_ratio, one.spare) = (other.scaling_ratio, other.spare);
+        one == *other
+    }
+
     /// How its workers come into being.
     #[must_use]
     pub fn provider(&self) -> &WorkerTypeProvider {

@@ -62,7 +62,7 @@ async fn measure(name: &str, [database, bare]: [Database; 2]) -> anyhow::Result<
     let submission = Submission::create(TaskId::new(), request(), SCHEDULER);
     let queue = Queue::new(Caller::builder("http://localhost").build()?);
     let begun = Instant::now();
-    let faults = submission.faults([], &ScopeSet::from(vec!["*"]), &queue, SCHEDULER);
+    let faults = submission.faults([], &ScopeSet::from(vec!["*"]), &queue, SCHEDULER, Timestamp::now());
     assert!(faults.is_empty(), "{faults:?}");
     println!("  checked in {:.2} s", begun.elapsed().as_secs_f64());
 

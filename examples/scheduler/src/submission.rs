@@ -10,6 +10,7 @@ use taskcluster::queue::{Queue, TaskDefinitionRequest};
 use taskcluster::scheduler::{CreateTaskGraphRequest, TaskGraphNode};
 use taskcluster_core::ids::TaskId;
 use taskcluster_core::scopes::ScopeSet;
+use taskcluster_core::time::Timestamp;
 
 use crate::graph::Origin;
 
@@ -89,8 +90,10 @@ impl Submission {
         held: &ScopeSet,
         queue: &Queue,
         scheduler_id: &str,
+        now: Timestamp,
     ) -> Vec<Fault> {
         let mut faults: Vec<Fault> = self.nodes.iter().flat_map(|node| self.misplaced(node)).collect();
+        faults.extend(self.nodes.iter().filter_map(|node| late(node, now)));
         faults.extend(self.refused(existing, scheduler_id));
         faults.extend(self.nodes.iter().filter_map(|node| uncovered(node, held, queue)));
         let place: HashMap<TaskId, usize> = (0..).zip(&self.nodes).map(|(at, node)| (node.task_id, at)).collect();
@@ -175,6 +178,12 @@ fn completed(mut node: TaskGraphNode, graph_id: TaskId, scheduler_id: &str) -> T
         node.task.scheduler_id = Some(scheduler_id.to_owned());
     }
     node
+}
+
+/// What can never be done in time. When it was created is not looked at: the queue is told the present time where that is far off.
+fn late(node: &TaskGraphNode, now: Timestamp) -> Option<Fault> {
+    let deadline = node.task.deadline;
+    (deadline < now).then(|| Fault { task_id: node.task_id, message: format!("its deadline {deadline} has passed") })
 }
 
 /// Whether the scopes of the graph do for creating the task.

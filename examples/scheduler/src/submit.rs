@@ -110,7 +110,7 @@ impl Submitter {
         let held = Auth::new(self.caller.clone()).expand_scopes(&scopes).await?;
         let held = ScopeSet::from(held.scopes);
         let queue = Queue::new(self.caller.clone());
-        let faults = submission.faults(existing, &held, &queue, &self.scheduler_id);
+        let faults = submission.faults(existing, &held, &queue, &self.scheduler_id, self.clock.now());
         if faults.is_empty() { Ok(()) } else { Err(Refusal::Faults(faults)) }
     }
 

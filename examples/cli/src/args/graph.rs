@@ -20,6 +20,17 @@ pub(crate) enum GraphCommand {
         #[arg(long, value_name = "DURATION", default_value = "1 day")]
         deadline: String,
     },
+    /// Add tasks from a file, and say the graph's state. Within a task, its own graph is "$TASK_GROUP_ID".
+    Extend {
+        /// The graph.
+        graph: TaskId,
+        /// An object with a list of `tasks`, as that of a graph, as YAML or JSON; - for standard input.
+        #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// How long those of the tasks have that say no deadline.
+        #[arg(long, value_name = "DURATION", default_value = "1 day")]
+        deadline: String,
+    },
     /// List graphs, the latest first: id, state and name.
     List(GraphListArgs),
     /// Say its state.
@@ -27,7 +38,7 @@ pub(crate) enum GraphCommand {
         /// The graph.
         graph: TaskId,
     },
-    /// List its tasks: id, name and state.
+    /// List its tasks: id, name and state, and how many others they wait for.
     Tasks {
         /// The graph.
         graph: TaskId,

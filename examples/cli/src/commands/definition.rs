@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 use taskcluster::Timestamp;
+use taskcluster::queue::TaskDefinition;
 use taskcluster::time::from_now;
 
 /// The text of a file; `-` is standard input.
@@ -33,6 +34,13 @@ pub(super) fn with_times(
         definition.insert("deadline".to_owned(), from_now(deadline, created).context("--deadline")?.to_string().into());
     }
     Ok(definition)
+}
+
+/// The definition with the times of a task that is there, where it says none itself: so that what is created again is the same.
+pub(super) fn with_times_of(mut definition: Map<String, Value>, there: &TaskDefinition) -> Map<String, Value> {
+    definition.entry("created").or_insert_with(|| there.created.to_string().into());
+    definition.entry("deadline").or_insert_with(|| there.deadline.to_string().into());
+    definition
 }
 
 #[cfg(test)]

@@ -197,14 +197,26 @@ fn a_graph_is_submitted_looked_at_cancelled_and_run_again() {
         format!("{id} running two\n")
     );
     assert_eq!(client.says(&["graph", "list", "--state", "finished"]), "");
+    let (line, code) = client.complains(&["graph", "list", "--tag", "kind"]);
+    assert!(line.contains("NAME=VALUE") && code == Some(2), "{line}");
+    let again = ["graph", "submit", "--id", &id];
+    assert_eq!(client.hears(&again, &graph).trim(), id, "the same again changes nothing, though times are filled in");
+    let more = "L5XlVm0KTZuBaLQKSAYbwg";
+    let extended = client.hears(&["graph", "extend", &id], &format!("tasks:\n{}", node(more, "more", build)));
+    assert_eq!(extended, "running\n");
     until(|| client.says(&["task", "status", build]).starts_with("pending"));
-    assert_eq!(client.says(&["graph", "tasks", &id]), format!("{test} test unscheduled\n{build} build scheduled\n"));
+    assert_eq!(
+        client.says(&["graph", "tasks", &id]),
+        format!(
+            "{more} more unscheduled waits for 1 task\n{test} test unscheduled waits for 1 task\n{build} build scheduled\n"
+        )
+    );
     assert!(client.says(&["graph", "draw", &id]).starts_with("flowchart LR\n"));
     assert!(client.says(&["graph", "draw", &id, "--graphviz"]).starts_with("digraph "));
     client.says(&["graph", "cancel", &id]);
     until(|| client.says(&["graph", "status", &id]) == "blocked\n");
     until(|| !client.says(&["graph", "tasks", &id]).contains("scheduled"));
-    assert_eq!(client.says(&["graph", "rerun", &id]), format!("{test}\n{build}\n"));
+    assert_eq!(client.says(&["graph", "rerun", &id]), format!("{more}\n{test}\n{build}\n"));
     until(|| client.says(&["task", "status", build]).starts_with("pending"));
     assert_eq!(client.says(&["graph", "rerun", &id, build]), "", "it runs already");
     let file = fixture.folder().join("graph.yml");
@@ -246,6 +258,7 @@ fn a_task_is_created_from_a_file_and_watched_to_its_end() {
     let id = client.says(&["slugid"]).trim().to_owned();
     let create = ["task", "create", file.to_str().unwrap(), "--id", &id, "--deadline", "2 hours"];
     assert_eq!(client.says(&create).trim(), id);
+    assert_eq!(client.says(&create).trim(), id, "the same again changes nothing, though times are filled in");
     let output = finish(client.command(&["task", "watch", &id]).spawn().unwrap());
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
 

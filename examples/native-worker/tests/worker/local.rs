@@ -24,6 +24,10 @@ fn run_local_as(isolation: &str, file: &Path, artifacts: &Path) -> Command {
     // There are disks of a few megabytes among those of the tests.
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("XDG_CACHE_HOME", file.parent().unwrap()).stdin(Stdio::null());
+    // The users of tasks would not pass.
+    if isolation == "none" {
+        command.env("TMPDIR", file.parent().unwrap());
+    }
     command
 }
 
@@ -44,6 +48,30 @@ fn a_task_that_is_interrupted_is_ended_at_once_and_its_log_says_so() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
     assert!(said.contains("[taskcluster:error] the run is stopped: interrupted (Ctrl-C)\n"), "{said}");
     assert!(said.contains("=== Task Ends: interrupted ===") && !said.contains("worker-shutdown"), "{said}");
+}
+
+#[test]
+fn the_next_local_run_clears_up_after_one_that_was_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, artifacts) = (dir.path().join("task.yml"), dir.path().join("out"));
+    let payload = |script: &str| std::fs::write(&file, format!("command: [[sh, -c, '{script}']]\nmaxRunTime: 3600\n"));
+    payload("echo pid $$; while :; do sleep 1000; done").unwrap();
+    let mut killed = run_local(&file, &artifacts).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = BufReader::new(killed.stdout.take().unwrap());
+    let mut said = String::new();
+    let pid = loop {
+        assert!(output.read_line(&mut said).unwrap() > 0, "{said}");
+        if let Some(pid) = said.lines().find_map(|line| line.strip_prefix("pid ")) {
+            break pid.to_owned();
+        }
+    };
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let lives = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(lives(), "nobody has ended what the killed run began");
+    payload("true").unwrap();
+    assert!(run_local(&file, &artifacts).status().unwrap().success());
+    assert!(!lives());
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Api {
             .collect();
         let mut text = String::new();
         for Metric { name, help, of } in METRICS {
-            let _ = writeln!(text, "# HELP taskcluster_provisioner_{name} {help}");
+            let _ = writeln!(text, "# HELP taskcluster_provisioner_{name} {help} Over the last whole minute.");
             let _ = writeln!(text, "# TYPE taskcluster_provisioner_{name} gauge");
             for (worker_type, sample) in &known {
                 if let Some(number) = of(sample) {

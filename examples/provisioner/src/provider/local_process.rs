@@ -80,7 +80,7 @@ impl LocalProcess {
                 Some(_) => (Phase::Ending, None),
                 None => (Phase::Alive, None),
             },
-            Some(_) => (Phase::Gone, last_line(&folder).await),
+            Some(_) => (Phase::Gone, last_lines(&folder).await),
             // It may be just about to write it down.
             None if process::age(&folder, Timestamp::now()).await? < minutes(1) => (Phase::Requested, None),
             None => (Phase::Gone, Some("the process never came to be".to_owned())),
@@ -225,9 +225,9 @@ fn start(
 }
 
 /// What is left of an instance is its log.
-async fn last_line(folder: &Path) -> Option<String> {
+async fn last_lines(folder: &Path) -> Option<String> {
     let log = tokio::fs::read(folder.join("log")).await.ok()?;
-    super::last_line(&log[log.len().saturating_sub(4096)..])
+    super::last_lines(&log[log.len().saturating_sub(4096)..])
 }
 
 async fn forget(folder: &Path) -> io::Result<()> {

@@ -22,12 +22,13 @@ mod sketch;
 use instances::*;
 use over_time::*;
 use sealed::*;
-use sketch::{definition, now, wish, wished};
+use sketch::{bounded, definition, now, wish, wished};
 
 service_kit::contract! { SCHEMA, open =>
     a_worker_type_is_read_back_as_it_was_defined,
     what_is_defined_twice_is_defined_once,
     a_new_version_is_for_all_or_for_a_share,
+    other_bounds_are_no_new_version,
     a_share_grows_until_it_is_settled,
     a_version_is_taken_back_once,
     a_number_is_never_given_again,
@@ -136,6 +137,18 @@ async fn a_new_version_is_for_all_or_for_a_share(store: &Store) {
     let later = store.update("w", &definition(5), None, now() + hours(1)).await.unwrap().unwrap();
     assert_eq!(later.last_modified, now() + hours(1));
     assert_eq!(told(store).await[1..], vec!["updated primary.w"; 9]);
+}
+
+async fn other_bounds_are_no_new_version(store: &Store) {
+    create(store, "w").await;
+    let change =
+        async |definition, share| told_of(&store.update("w", &definition, share, now()).await.unwrap().unwrap());
+    assert_eq!(change(bounded(1, 9), None).await, ((1, 9), None));
+    assert_eq!(change(bounded(1, 8), Some(0.5)).await, ((1, 8), None), "there is nothing to have a share of");
+    assert_eq!(told_of(&get(store, "w").await), ((1, 8), None));
+    // While others are tried they go with those.
+    assert_eq!(update(store, 2, Some(0.5)).await, ((1, 8), Some((2, 2, 0.5))));
+    assert_eq!(change(bounded(2, 7), Some(0.5)).await, ((1, 8), Some((3, 7, 0.5))));
 }
 
 async fn a_share_grows_until_it_is_settled(store: &Store) {

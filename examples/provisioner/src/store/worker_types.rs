@@ -48,6 +48,7 @@ const SELECT_PAGE: &str = "SELECT name, settled, candidate, share, previous, lat
 const INSERT: &str = "INSERT INTO worker_types (name, settled, candidate, share, previous, latest, last_modified)
      VALUES ($1, $2, NULL, 0, NULL, $2, $3)";
 const INSERT_VERSION: &str = "INSERT INTO versions (worker_type, number, definition) VALUES ($1, $2, $3)";
+const SET_VERSION: &str = "UPDATE versions SET definition = $3 WHERE worker_type = $1 AND number = $2";
 /// Numbers are not given again, neither when a version is forgotten nor when its worker type is and there is still something of it.
 const LAST_VERSION: &str = "SELECT COALESCE(MAX(number), 0) AS number FROM
      (SELECT number FROM versions WHERE worker_type = $1 UNION SELECT latest FROM worker_types WHERE name = $1) AS numbers";
@@ -107,7 +108,8 @@ impl Store {
             .await
     }
 
-    /// Makes a new version of a worker type, for all of its capacity or for a share. The same definition again is no new version. Nothing
+    /// Makes a new version of a worker type, for all of its capacity or for a share. The same definition again is no new version,
+    /// and where only bounds differ, the version gets those. Nothing
     /// if there is no such worker type.
     pub async fn update(
         &self,
@@ -124,6 +126,11 @@ impl Store {
                     let number = match &there.candidate {
                         Some(candidate) if candidate.version.definition == definition => candidate.version.number,
                         None if there.settled.definition == definition => there.settled.number,
+                        // Nobody is replaced for a bound.
+                        None if there.settled.definition.has_workers_of(&definition) => {
+                            set_version(sql, &sealer, &name, there.settled.number, &definition).await?;
+                            there.settled.number
+                        }
                         _ => insert_version(sql, &sealer, &name, &definition).await?,
                     };
                     match share {
@@ -233,6 +240,18 @@ async fn insert_version(
     sql.run(INSERT_VERSION, &[name.into(), number.into(), text.into()]).await?;
     sql.run(SET_LATEST, &[name.into(), number.into()]).await?;
     Ok(number)
+}
+
+async fn set_version(
+    sql: &mut dyn Sql,
+    sealer: &Sealer,
+    name: &str,
+    number: u32,
+    definition: &Definition,
+) -> Result<(), StoreError> {
+    let text = sealed::seal(sealer, &sealed::version(name, number), definition.sent())?;
+    sql.run(SET_VERSION, &[name.into(), number.into(), text.into()]).await?;
+    Ok(())
 }
 
 async fn tell(sql: &mut dyn Sql, message: Message) -> Result<(), StoreError> {

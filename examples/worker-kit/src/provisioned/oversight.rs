@@ -10,7 +10,7 @@ use taskcluster_worker::{Needed, Overseer};
 use tokio::time::{Instant, sleep};
 
 /// How often a worker asks beside its tasks.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(15);
 
 /// An idle worker that nobody has answered for so long goes by itself.
 const ALONE: Duration = Duration::from_secs(60 * 60);

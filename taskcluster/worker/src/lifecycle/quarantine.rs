@@ -62,3 +62,25 @@ pub(super) async fn begin(inner: Arc<Inner>, faults: usize) -> bool {
     inner.emit(Event::Trouble { message });
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_tried_again_and_again_is_one() {
+        let settings = Settings::new("/nowhere").with_quarantine(3, Duration::from_secs(1));
+        let (mut quarantine, task_id) = (Quarantine::default(), TaskId::new());
+        for _ in 0..9 {
+            quarantine.was_at_fault(Some(task_id));
+        }
+        assert_eq!((quarantine.faults(), quarantine.is_due(&settings)), (1, false));
+        quarantine.was_at_fault(Some(TaskId::new()));
+        quarantine.was_at_fault(None);
+        assert!(quarantine.is_due(&settings));
+        quarantine.asked();
+        assert!(!quarantine.is_due(&settings));
+    }
+}

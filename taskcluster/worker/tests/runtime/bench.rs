@@ -131,6 +131,8 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
 pub(crate) enum Trouble {
     /// It fails in this hook.
     At(&'static str),
+    /// What the task names is not there at present.
+    Away,
     /// It keeps a run from going on until the queue has it as resolved.
     Stays,
 }
@@ -154,7 +156,8 @@ impl TaskTrouble {
     fn at(&self, hook: &'static str) -> Result<()> {
         match self.trouble {
             Trouble::At(at) if at == hook => Err(Error::worker("a disk is broken")),
-            Trouble::At(_) | Trouble::Stays => Ok(()),
+            Trouble::Away if hook == "build" => Err(Error::unavailable("nobody answers at a web server")),
+            Trouble::At(_) | Trouble::Away | Trouble::Stays => Ok(()),
         }
     }
 }

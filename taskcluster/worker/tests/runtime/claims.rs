@@ -222,6 +222,22 @@ async fn a_worker_that_is_at_fault_again_and_again_puts_itself_into_quarantine()
     assert_eq!(before, 3);
 }
 
+/// Else a mirror that is away for a while would take all workers of a pool out for a day.
+#[tokio::test]
+async fn what_tasks_name_and_nobody_answers_is_no_reason_for_quarantine() {
+    let bench = Bench::new().await;
+    let tasks = [(); 3].map(|()| bench.add(json!({"mock": []})));
+    let settings = |settings: &mut Settings| {
+        settings.task_limit = Some(3);
+        settings.quarantine = Some((1, Duration::from_secs(86400)));
+    };
+    bench.run_with(settings, Some(Trouble::Away)).await;
+    for task_id in &tasks {
+        assert_eq!(bench.queue.state(task_id), "exception worker-shutdown");
+    }
+    assert_eq!(bench.queue.quarantined(), None);
+}
+
 #[tokio::test]
 async fn several_tasks_run_at_once() {
     let bench = Bench::new().await;

@@ -19,6 +19,10 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<Outcome> {
     let idle = Duration::from_secs(args.idle);
     let trials = Trials { ratios: args.ratio.clone(), spares: args.spare.clone(), idle };
     let mut output = Output::stdout(false);
+    // Said before anything is worked out.
+    if let Some(folder) = &args.svg {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     for path in &args.traces {
         let trace = read(path).with_context(|| format!("{} is no trace", path.display()))?;
         let rows = compare(&trace, &policies, &trials);
@@ -30,7 +34,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> Result<Outcome> {
         }
         output.line("")?;
         if let Some(folder) = &args.svg {
-            let file = folder.join(format!("{name}.svg"));
+            let file = folder.join(format!("{}.svg", name.replace('/', "-")));
             std::fs::write(&file, picture(name, &rows)).with_context(|| format!("cannot write {}", file.display()))?;
         }
     }

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 use taskcluster::graph::DEPENDENCIES_AT_MOST;
 use taskcluster::queue::{TaskStatus, TaskStatusResponse, operations};
-use taskcluster::{Request, TaskId, Taskcluster, Timestamp};
+use taskcluster::{Error, Request, TaskId, Taskcluster, Timestamp};
 
-use super::super::definition::{read, with_times};
+use super::super::definition::{read, with_times, with_times_of};
 use super::super::talk::BadUse;
 
 /// The variable by which workers tell tasks who they are.
@@ -16,19 +16,28 @@ const OWN_TASK: &str = "TASK_ID";
 
 /// Creates the task, and says how it stands.
 pub(super) async fn create(tc: &Taskcluster, file: &Path, id: Option<TaskId>, deadline: &str) -> Result<TaskStatus> {
-    let definition = read(file).and_then(|text| {
-        let definition = serde_yaml_ng::from_str(&text).context("it is no definition of a task")?;
-        with_times(definition, deadline, Timestamp::now())
-    });
-    let definition = definition.and_then(with_dependencies_that_the_queue_takes);
-    let mut definition = definition.map_err(|error| BadUse(format!("{}: {error:#}", file.display())))?;
+    let bad = |error: anyhow::Error| BadUse(format!("{}: {error:#}", file.display()));
+    let said = read(file).and_then(|text| serde_yaml_ng::from_str(&text).context("it is no definition of a task"));
+    let mut said = said.and_then(with_dependencies_that_the_queue_takes).map_err(bad)?;
     if let Some(own) = own_task()? {
-        join_group_of(tc, &own, &mut definition).await?;
+        join_group_of(tc, &own, &mut said).await?;
     }
-    let id = id.unwrap_or_else(TaskId::new);
-    // Untyped, so that whatever the definition says stays in it.
-    let create = Request::<TaskStatusResponse>::new(tc.caller(), &operations::CREATE_TASK, &[&id]);
-    Ok(create.with_body(&definition).await?.status)
+    let whole = with_times(said.clone(), deadline, Timestamp::now()).map_err(bad)?;
+    let Some(id) = id else { return Ok(send(tc, &TaskId::new(), &whole).await?) };
+    match send(tc, &id, &whole).await {
+        // Perhaps it has been created from this file before, at another time.
+        Err(error) if error.is_conflict() => {
+            let there = tc.queue().task(&id).await?;
+            Ok(send(tc, &id, &with_times_of(said, &there)).await?)
+        }
+        created => Ok(created?),
+    }
+}
+
+/// Untyped, so that whatever the definition says stays in it.
+async fn send(tc: &Taskcluster, id: &TaskId, definition: &Map<String, Value>) -> Result<TaskStatus, Error> {
+    let create = Request::<TaskStatusResponse>::new(tc.caller(), &operations::CREATE_TASK, &[id]);
+    Ok(create.with_body(definition).await?.status)
 }
 
 /// The task that this program is a part of, if it is one.

@@ -15,7 +15,7 @@ use super::engine::ask;
 use super::mark::INSTANCE;
 use super::stops::Stops;
 use super::{Phase, Result, Sighting};
-use crate::provider::last_line;
+use crate::provider::last_lines;
 
 /// So much of a log is read for its last line, and for so long.
 const TAIL: usize = 64 * 1024;
@@ -92,7 +92,7 @@ async fn says(api: &bollard::Docker, container: &str) -> Result<String> {
     let inspected = ask("look at a container", api.inspect_container(container, None::<InspectContainerOptions>));
     let Ok(inspected) = inspected.await? else { return Ok("its container is gone".to_owned()) };
     let mut text = how(&inspected.state.unwrap_or_default());
-    if let Some(line) = last_line(&tail(api, container).await) {
+    if let Some(line) = last_lines(&tail(api, container).await) {
         let _ = write!(text, ": {line}");
     }
     Ok(text)

@@ -14,8 +14,14 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// One that differs from others in its maximum.
+/// Each of another maximum, and of other workers.
 pub(super) fn definition(max: u32) -> Definition {
-    let provider = LocalProcessProvider::new(["ü\" '%\\"]);
+    bounded(max, max)
+}
+
+/// The workers of that definition, between other bounds.
+pub(super) fn bounded(of: u32, max: u32) -> Definition {
+    let provider = LocalProcessProvider::new(["ü\" '%\\".to_owned(), of.to_string()]);
     Definition::new(CreateWorkerTypeRequest::new("about \u{1f600}", "me@example.com", max, 0.5, provider))
 }
 
