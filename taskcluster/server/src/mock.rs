@@ -33,7 +33,7 @@
 //! }
 //! # }
 //! # #[cfg(feature = "queue")]
-//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(shown::what_is_gone_is_not_there()).unwrap();
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(shown::what_is_gone_is_not_there()).unwrap();
 //! ```
 
 use std::fmt;

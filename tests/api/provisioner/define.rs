@@ -1,6 +1,7 @@
 //! Defining worker types.
 
 use taskcluster::events::{Binding, Bus as _};
+use taskcluster::object;
 use taskcluster::provisioner::events;
 use taskcluster::provisioner::{FixedProvider, FixedWorker, RollBackRequest, RollOutRequest};
 
@@ -29,13 +30,14 @@ async fn a_worker_type_is_defined_changed_and_removed() {
         setting.define("other", &definition(1)).await;
 
         setting.advance(hours(1)).await;
-        let updated = soon(api.update_worker_type("w", &definition(6)).share(0.25).into_future()).await.unwrap();
+        let other = definition(6).with_user_data(object! { "color": "red" });
+        let updated = soon(api.update_worker_type("w", &other).share(0.25).into_future()).await.unwrap();
         let rollout = updated.rollout.unwrap();
         assert_eq!((updated.version, rollout.share, rollout.settled_version), (2, 0.25, 1));
         let modified = soon(api.worker_type_last_modified("w").into_future()).await.unwrap();
         assert_eq!((modified.last_modified, modified.version), (setting.root.now(), 2));
         for share in ["1.5", "-1", "half", "NaN"] {
-            let answer = soon(api.update_worker_type("w", &definition(6)).share(share).into_future()).await;
+            let answer = soon(api.update_worker_type("w", &other).share(share).into_future()).await;
             assert_eq!(refusal(&answer.unwrap_err()).0, 400, "{share}");
         }
         let rolled = soon(api.roll_out("w", &RollOutRequest::new(0.5)).into_future()).await.unwrap();

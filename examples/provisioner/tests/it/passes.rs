@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use service_kit::testing::Kind;
+use taskcluster::object;
 use taskcluster::provisioner::{FixedProvider, FixedWorker, RollBackRequest, RollOutRequest, WorkerLifecycle};
 use taskcluster::queue::QuarantineWorkerRequest;
 use taskcluster_core::time::{hours, minutes};
@@ -348,23 +349,19 @@ async fn turn_over(world: &mut World) {
 #[tokio::test]
 async fn a_new_version_gets_its_share_and_is_taken_back_by_one_call() {
     let mut world = World::new().await;
-    let of = |owner: &str| {
-        let mut owned = definition(8);
-        owner.clone_into(&mut owned.owner);
-        owned
-    };
+    let of = |colour: &str| definition(8).with_user_data(object! { "colour": colour });
     world.define("w", &definition(8)).await;
     // There is always something to do.
     world.tasks("w", 100).await;
     busy(&mut world, 8).await;
     assert_eq!(versions(&world).await, [(1, 8)]);
-    soon(world.api().update_worker_type("w", &of("you")).share(0.25)).await.unwrap();
+    soon(world.api().update_worker_type("w", &of("red")).share(0.25)).await.unwrap();
     turn_over(&mut world).await;
     assert_eq!(versions(&world).await, [(1, 6), (2, 2)], "{}", world.why("w").await);
     soon(world.api().roll_back("w", &RollBackRequest::new(2))).await.unwrap();
     turn_over(&mut world).await;
     assert_eq!(versions(&world).await, [(1, 8)], "{}", world.why("w").await);
-    soon(world.api().update_worker_type("w", &of("them")).share(0.5)).await.unwrap();
+    soon(world.api().update_worker_type("w", &of("green")).share(0.5)).await.unwrap();
     turn_over(&mut world).await;
     assert_eq!(versions(&world).await, [(1, 4), (3, 4)], "{}", world.why("w").await);
     soon(world.api().roll_out("w", &RollOutRequest::new(1.0))).await.unwrap();

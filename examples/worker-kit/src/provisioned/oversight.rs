@@ -184,7 +184,7 @@ mod tests {
         let began = Instant::now();
         let said = oversight(mock.clone()).dismissed().await;
         assert_eq!(said, "the provisioner says: there is a new version");
-        assert_eq!((mock.calls().len(), began.elapsed().as_secs() / 60), (3, 3));
+        assert_eq!((mock.calls().len(), began.elapsed().as_secs() / EVERY.as_secs()), (3, 3));
     }
 
     #[tokio::test(start_paused = true)]
