@@ -109,7 +109,7 @@ async fn many_tasks_leave_nothing() {
     for (dir, expected) in [
         (work_dir.join("runs"), vec![]),
         (temporary, vec![]),
-        (work_dir.clone(), vec!["caches", "lock", "runs"]),
+        (work_dir.clone(), vec!["caches", "lock", "runs", "worker-id"]),
         (work_dir.join("caches"), vec!["many"]),
     ] {
         assert_eq!(names_in(&dir), expected, "{}", dir.display());
