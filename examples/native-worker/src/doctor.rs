@@ -22,8 +22,7 @@ pub async fn users(isolation: Isolation, work_dir: PathBuf, examination: &mut Ex
             "Run the worker as root, or set isolation to none if tasks may do what the user can who runs it.",
         ),
         Isolation::User => {
-            // The directory itself is made by the worker, so that they can.
-            if let Some(error) = work_dir.parent().and_then(|parent| let_pass(parent).err()) {
+            if let Err(error) = let_pass(&work_dir) {
                 examination.wrong(
                     what,
                     error,

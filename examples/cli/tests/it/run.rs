@@ -82,10 +82,11 @@ fn tasks_of_other_groups_are_named_and_do_not_come_up_later() {
     let marker = tempfile::tempdir().unwrap();
     let begun = marker.path().join("begun");
     let other = taskcluster_core::ids::TaskId::new();
-    let more = format!(r#""taskGroupId":"{other}","schedulerId":"local","dependencies":["{other}"],"#);
+    let more = format!(r#""taskGroupId":"{other}","schedulerId":"local","#);
     let script = format!("touch {}", begun.display());
-    let fixture =
-        Fixture::with(&creating(&child(&more, &script)).replace("task create", &format!("task create --id {other}")));
+    // Nobody takes it before somebody serves that queue.
+    let child = child(&more, &script).replace(HERE, "local/later");
+    let fixture = Fixture::with(&creating(&child).replace("task create", &format!("task create --id {other}")));
     let output = fixture.run(&[]);
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}{}", text(&output.stderr));
@@ -93,7 +94,7 @@ fn tasks_of_other_groups_are_named_and_do_not_come_up_later() {
     let named = format!("child ({other}) is of another group, and not part of this run: it is exception (canceled)");
     assert!(stdout.contains(&named), "{stdout}");
     fixture.commit(&[(".taskcluster.yml", &yml(&[("later", "", HERE, "sleep 2")]))]);
-    let later = fixture.run(&[]);
+    let later = fixture.run(&["--serve", "local/later"]);
     assert_eq!(later.status.code(), Some(0), "{}", text(&later.stdout));
     assert!(!begun.exists() && !text(&later.stdout).contains("child"), "{}", text(&later.stdout));
 }

@@ -70,7 +70,11 @@ pub(super) async fn pull(
             return Err(Error::payload(format!("the image {name:?} cannot be had: {reason}")));
         }
         if attempt == ATTEMPTS {
-            return Err(Error::unavailable_because(format!("cannot pull the image {name:?}"), error));
+            let what = format!("cannot pull the image {name:?}");
+            return Err(match is_own(&error) {
+                true => Error::worker_caused(what, error),
+                false => Error::unavailable_because(what, error),
+            });
         }
         task.log().warn(format!("cannot pull the image {name}: {error}; trying again"));
         task.clock().sleep(wait).await;
@@ -125,9 +129,26 @@ fn refusal(error: &ApiError) -> Option<&str> {
     (is_final && !text.contains("dial tcp")).then_some(text)
 }
 
+/// Whether it is Docker itself that fails, or its disk, and no registry.
+fn is_own(error: &ApiError) -> bool {
+    let text = match error {
+        ApiError::DockerStreamError { error } => Some(error.as_str()),
+        error => answer(error).map(|(_, text)| text),
+    };
+    text.is_none_or(|text| text.contains("no space left on device"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_that_does_not_answer_is_not_the_worker() {
+        let told = |error: &str| ApiError::DockerStreamError { error: error.to_owned() };
+        assert!(!is_own(&told("dial tcp 127.0.0.1:5000: connect: connection refused")));
+        assert!(is_own(&told("write /var/lib/docker/tmp/x: no space left on device")));
+        assert!(is_own(&ApiError::IOError { err: std::io::ErrorKind::ConnectionRefused.into() }));
+    }
 
     fn stream(error: &str) -> ApiError {
         ApiError::DockerStreamError { error: error.to_owned() }

@@ -24,13 +24,19 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// The name of the worker that has this work directory: the machine's and a few characters of chance, the same in each of its lives, so
-/// that it finds the runs of the one before. Where that is not known yet it is made up, and remembered if the directory is there.
+/// that it finds the runs of the one before. Where that is not known yet it is made up, and remembered if the directory is there; so it
+/// is on another machine, where the directory has come as part of an image.
 pub(super) fn of_work_dir(work_dir: &Path) -> String {
-    let file = work_dir.join(FILE);
-    if let Some(known) = std::fs::read_to_string(&file).ok().filter(|name| is_name(name)) {
+    of_machine(work_dir, &rustix::system::uname().nodename().to_string_lossy())
+}
+
+fn of_machine(work_dir: &Path, machine: &str) -> String {
+    let (file, begin) = (work_dir.join(FILE), beginning(machine));
+    let is_ours = |name: &String| is_name(name) && name.rsplit_once('-').is_some_and(|(machine, _)| machine == begin);
+    if let Some(known) = std::fs::read_to_string(&file).ok().filter(is_ours) {
         return known;
     }
-    let name = made_up(&machine());
+    let name = made_up(&begin);
     // A look (`check`, `doctor`) leaves nothing behind where no worker has been.
     if work_dir.is_dir()
         && let Err(error) = write(&file, &name)
@@ -48,16 +54,16 @@ fn write(file: &Path, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn machine() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn made_up(machine: &str) -> String {
+/// What there is of a machine's name in those of its workers.
+fn beginning(machine: &str) -> String {
     let short = machine.split('.').next().unwrap_or_default();
     let short: String = short.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(MACHINE).collect();
+    if short.is_empty() { "worker".to_owned() } else { short }
+}
+
+fn made_up(beginning: &str) -> String {
     let chance = TaskId::new().to_string().replace(['-', '_'], "0");
-    let chance = &chance[..CHANCE];
-    if short.is_empty() { format!("worker-{chance}") } else { format!("{short}-{chance}") }
+    format!("{beginning}-{}", &chance[..CHANCE])
 }
 
 #[cfg(test)]
@@ -67,10 +73,10 @@ mod tests {
     #[test]
     fn any_machine_gives_a_name_that_the_queue_takes() {
         for machine in ["desk", "web1.example.com", "", "ü", &"x".repeat(64)] {
-            let (one, other) = (made_up(machine), made_up(machine));
+            let (one, other) = (made_up(&beginning(machine)), made_up(&beginning(machine)));
             assert!(is_name(&one) && one != other, "{one}");
         }
-        assert!(made_up("web1.example.com").starts_with("web1-"));
+        assert_eq!(beginning("web1.example.com"), "web1");
         for wrong in ["", "a.b", "a b", &"x".repeat(39)] {
             assert!(!is_name(wrong), "{wrong}");
         }
@@ -87,6 +93,10 @@ mod tests {
         let name = of_work_dir(&one);
         assert_eq!(of_work_dir(&one), name);
         assert_ne!(of_work_dir(&other), name);
+        // A work directory that is part of an image comes to many machines.
+        let (here, elsewhere) = (of_machine(&other, "here"), of_machine(&other, "else.where"));
+        assert!(here.starts_with("here-") && elsewhere.starts_with("else-"), "{here} {elsewhere}");
+        assert_eq!(of_machine(&other, "else.where"), elsewhere);
         std::fs::write(one.join(FILE), "a b").unwrap();
         assert_ne!(of_work_dir(&one), "a b");
     }
